@@ -1,0 +1,1 @@
+"""Model file -> Graph -> passes -> Candidate -> measurements per backend -> store -> charts."""

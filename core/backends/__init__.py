@@ -1,0 +1,1 @@
+"""One file per runtime; `base` says what a backend is."""

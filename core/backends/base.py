@@ -1,0 +1,104 @@
+"""What a backend is: a runtime that loads a model file and answers feeds with outputs.
+
+One file (or folder) of this package is one backend and ends in `BACKEND = ...`; the file name is
+its identifier. A backend knows no other backend, and imports its vendor's package only inside its
+functions: the catalogue stays light, and a worker pays for the one runtime that it times.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+
+from core.catalogue import discover
+from core.records import RunOptions
+
+Tensors = dict[str, np.ndarray[Any, Any]]
+
+
+class Session(Protocol):
+    """A loaded model, ready to run."""
+
+    @property
+    def precision(self) -> str:
+        """The arithmetic that the runtime reports it uses ("f32", "bf16", ...)."""
+        ...
+
+    def run(self, feeds: Tensors) -> Tensors:
+        """Outputs by name.
+
+        Raises:
+            InferenceFailed: the runtime rejected the feeds or failed while running.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free the runtime's memory."""
+        ...
+
+
+class Backend(Protocol):
+    """A runtime. All attributes are plain data that a page can show."""
+
+    label: str  # what a person calls it: "ONNX Runtime"
+    precisions: tuple[str, ...]  # what RunOptions.precision may be; the first is the default
+    remedy: str  # the command that installs it
+    about: str  # one line: where it runs, what it is good for
+
+    def version(self) -> str:
+        """The installed version, without importing the runtime where that is possible.
+
+        Raises:
+            BackendUnavailable: not installed, or no device; with the remedy.
+        """
+        ...
+
+    def device(self) -> str:
+        """What it computes on here ("CPU"), for the backends page."""
+        ...
+
+    def compile(self, model: Path, out_dir: Path, options: RunOptions) -> Path:
+        """ONNX -> the file that `load` takes; runtimes that read ONNX return `model` itself.
+
+        Raises:
+            ConversionFailed: with the converter's own words.
+        """
+        ...
+
+    def load(self, artifact: Path, options: RunOptions) -> Session:
+        """A session with the threads and precision asked for, both read back where possible.
+
+        Raises:
+            BackendUnavailable, InferenceFailed
+        """
+        ...
+
+
+@runtime_checkable
+class SelfTimed(Protocol):
+    """A session that holds its own clock (trtexec, a phone, a browser)."""
+
+    def sample(self, feeds: Tensors, runs: int) -> tuple[int, ...]:
+        """Nanoseconds per run."""
+        ...
+
+
+@functools.cache
+def catalogue() -> Mapping[str, Backend]:
+    """Every backend by its identifier."""
+    found: dict[str, Backend] = discover("core.backends", "BACKEND")
+    return found
+
+
+def parse(spec: str) -> tuple[str, str]:
+    """Split "openvino:bf16" into identifier and precision; without one, the backend's default.
+
+    Raises:
+        KeyError: no backend of that name.
+    """
+    name, _, precision = spec.partition(":")
+    return name, precision or catalogue()[name].precisions[0]

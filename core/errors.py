@@ -1,0 +1,106 @@
+"""The errors that a user can cause or must hear of.
+
+CoreError
+  ModelError      InvalidModel | UnsupportedModel
+  DataError
+  PassError       PassPrecondition | PassPostcondition
+  BackendError    BackendUnavailable | ConversionFailed | InferenceFailed
+  WorkerError     WorkerCrashed | WorkerTimeout | WorkerOutOfMemory
+  StoreError
+
+A message names the thing, what is wrong with it, and what to do next. Everything else that is
+raised is a bug and surfaces as one.
+"""
+
+from __future__ import annotations
+
+
+class CoreError(Exception):
+    """A failure with a reason that is worth a row or a line on the screen."""
+
+    def __init__(self, message: str, remedy: str = "") -> None:
+        """Keep what happened and, where one exists, the command or step that mends it."""
+        super().__init__(message)
+        self.message = message
+        self.remedy = remedy
+
+    @property
+    def code(self) -> str:
+        """The name under which the failure is stored."""
+        return type(self).__name__
+
+
+class ModelError(CoreError):
+    """Something about an uploaded model."""
+
+
+class InvalidModel(ModelError):
+    """The file is not a well-formed, self-contained ONNX model."""
+
+
+class UnsupportedModel(ModelError):
+    """A well-formed model that Lathe deliberately does not take."""
+
+
+class DataError(CoreError):
+    """What is wrong with the images, the labels or the preprocessing."""
+
+
+class PassError(CoreError):
+    """A pass could not do its work."""
+
+
+class PassPrecondition(PassError):
+    """The graph, or the calibration data, is not what the pass needs."""
+
+
+class PassPostcondition(PassError):
+    """The graph that a pass left behind failed verification; the step was reverted."""
+
+
+class BackendError(CoreError):
+    """A runtime refused or failed."""
+
+
+class BackendUnavailable(BackendError):
+    """The runtime is not installed or has no device here: a skip, not a failure."""
+
+
+class ConversionFailed(BackendError):
+    """The runtime's converter did not accept the model."""
+
+
+class InferenceFailed(BackendError):
+    """The runtime loaded the model but could not run it, or ran it wrongly."""
+
+
+class WorkerError(CoreError):
+    """A child process ended otherwise than by its reply."""
+
+
+class WorkerCrashed(WorkerError):
+    """The child died by a signal, or ended without a reply."""
+
+
+class WorkerTimeout(WorkerError):
+    """The child used up its CPU time or its wall-clock time."""
+
+
+class WorkerOutOfMemory(WorkerError):
+    """The child reached its memory limit."""
+
+
+class StoreError(CoreError):
+    """The results could not be written or read."""
+
+
+def _tree(root: type[CoreError]) -> dict[str, type[CoreError]]:
+    found = {root.__name__: root}
+    for child in root.__subclasses__():
+        found |= _tree(child)
+    return found
+
+
+def from_code(code: str, message: str, remedy: str = "") -> CoreError:
+    """Rebuild an error that crossed a process; an unknown code becomes a CoreError."""
+    return _tree(CoreError).get(code, CoreError)(message, remedy)

@@ -1,0 +1,1 @@
+"""One file per pass; `base` says what a pass is."""

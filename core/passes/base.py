@@ -1,0 +1,176 @@
+"""What a pass is: a frozen dataclass whose fields are its parameters.
+
+One file of this package is one pass and ends in `PASS = ClassName`; the file name is the pass's
+identifier in recipes, on the command line and on the page. A pass knows no other pass, no file
+format and no runtime; what it needs to know of the activations comes through `Statistics`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import onnx_ir as ir
+
+from core.catalogue import discover
+from core.errors import PassPrecondition
+from core.records import Skip, Step
+
+Graph = ir.Model
+Tensors = dict[str, np.ndarray[Any, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """How a field of a pass is shown, checked and explained."""
+
+    label: str
+    help: str
+    unit: str = ""
+    low: float | None = None
+    high: float | None = None
+    step: float | None = None
+    choices: tuple[str, ...] = ()
+    expert: bool = False
+
+
+def parameter(default: Any, label: str, help: str, **details: Any) -> Any:
+    """A dataclass field that carries its own form: see `Parameter` for `details`."""
+    about = {"parameter": Parameter(label, help, **details)}
+    return field(default=default, metadata=about)
+
+
+def parameters(pass_type: type[Pass]) -> dict[str, tuple[Any, Parameter]]:
+    """Name -> (default, description) of each parameter of a pass."""
+    fields = dataclasses.fields(pass_type)
+    return {
+        f.name: (f.default, f.metadata["parameter"]) for f in fields if "parameter" in f.metadata
+    }
+
+
+@dataclass
+class Report:
+    """What a pass writes down while it works."""
+
+    changed: int = 0
+    skipped: list[Skip] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def skip(self, node: str | None, reason: str) -> None:
+        """Say that `node` was left alone, and why."""
+        self.skipped.append(Skip(node or "?", reason))
+
+    def note(self, sentence: str) -> None:
+        """Tell the user something that holds for the whole pass."""
+        self.notes.append(sentence)
+
+
+class Statistics(Protocol):
+    """Calibration data as a pass sees it; memory does not grow with the number of images."""
+
+    @property
+    def count(self) -> int:
+        """Calibration images; 0 if there are none."""
+        ...
+
+    def feeds(self) -> Iterator[Tensors]:
+        """Preprocessed model inputs, a few images at a time, in a fixed order."""
+        ...
+
+    def activations(self, graph: Graph, names: Sequence[str]) -> Iterator[Tensors]:
+        """Values of the named tensors of `graph`, batch by batch over `feeds()`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Pass(ABC):
+    """One way to make a graph smaller or faster.
+
+    Class attributes:
+        label: what the switch says.
+        help: one line: what it does and when it does not help.
+        order: place in a recipe made by the form (fold before prune before quantize).
+        needs_data: whether calibration images are required.
+    """
+
+    label: ClassVar[str]
+    help: ClassVar[str]
+    order: ClassVar[int] = 50
+    needs_data: ClassVar[bool] = False
+
+    def requires(self, graph: Graph) -> None:  # noqa: B027 - most passes need nothing
+        """Raise PassPrecondition if the pass cannot work on `graph` at all."""
+
+    @abstractmethod
+    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+        """Rewrite `graph` in place and say in `report` what was done and what was left alone.
+
+        Raises:
+            PassPrecondition: found only half-way; the runner discards the graph.
+        """
+
+    def step(self) -> Step:
+        """This pass as a line of a recipe."""
+        known = parameters(type(self))
+        return Step(identifier(type(self)), {name: getattr(self, name) for name in known})
+
+
+def identifier(pass_type: type[Pass]) -> str:
+    """The file name that a pass lives in."""
+    return pass_type.__module__.rsplit(".", 1)[-1]
+
+
+@functools.cache
+def catalogue() -> Mapping[str, type[Pass]]:
+    """Every pass by its identifier, in the order in which a form lists them."""
+    found: dict[str, type[Pass]] = discover("core.passes", "PASS")
+    return dict(sorted(found.items(), key=lambda item: (item[1].order, item[0])))
+
+
+def build(step: Step) -> Pass:
+    """The pass that a step of a recipe names.
+
+    Raises:
+        PassPrecondition: no such pass, no such parameter, or a value out of its range.
+    """
+    kind = catalogue().get(step.pass_name)
+    if kind is None:
+        raise PassPrecondition(
+            f"There is no pass named {step.pass_name!r}; known: {', '.join(catalogue())}"
+        )
+    known = parameters(kind)
+    for name, value in step.params.items():
+        if name not in known:
+            raise PassPrecondition(
+                f"{step.pass_name} has no parameter {name!r}; it takes: {', '.join(known)}"
+            )
+        _check(step.pass_name, name, value, *known[name])
+    return kind(**{name: _like(known[name][0], value) for name, value in step.params.items()})
+
+
+def _check(pass_name: str, name: str, value: Any, default: Any, about: Parameter) -> None:
+    where = f"{pass_name}.{name}"
+    if about.choices and value not in about.choices:
+        raise PassPrecondition(f"{where} is {value!r}; it takes one of: {', '.join(about.choices)}")
+    if isinstance(default, bool) != isinstance(value, bool):
+        raise PassPrecondition(f"{where} is {value!r}; it takes {type(default).__name__}")
+    if isinstance(default, int | float) and not isinstance(default, bool):
+        if not isinstance(value, int | float):
+            raise PassPrecondition(f"{where} is {value!r}; it takes a number")
+        low = about.low if about.low is not None else -float("inf")
+        high = about.high if about.high is not None else float("inf")
+        if not low <= value <= high:
+            raise PassPrecondition(
+                f"{where} is {value!r}; it lies between {about.low} and {about.high}"
+            )
+
+
+def _like(default: Any, value: Any) -> Any:
+    if isinstance(default, tuple):
+        return tuple(value)
+    return type(default)(value) if isinstance(default, int | float | str) else value

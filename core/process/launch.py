@@ -1,0 +1,177 @@
+"""The parent's side: start a limited child, ask it, wait no longer than agreed, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from types import TracebackType
+
+from core.errors import WorkerCrashed, WorkerOutOfMemory, WorkerTimeout, from_code
+from core.process import wire
+from core.process.limits import Limits
+from core.records import Json, to_json
+
+ROOT = Path(__file__).resolve().parents[2]
+GRACE_S = 2.0
+READ_SIZE = 1 << 16
+
+
+class ChildBug(RuntimeError):
+    """The child raised something that is not a CoreError; its traceback is the message."""
+
+
+class Child:
+    """A child process running `python -m MODULE`, in its own process group and empty directory.
+
+    Not thread-safe: one request at a time.
+    """
+
+    def __init__(self, module: str, limits: Limits, environment: Json | None = None) -> None:
+        """Start the child; it answers its first request as soon as its imports are done."""
+        self.module, self.limits = module, limits
+        self._directory = tempfile.TemporaryDirectory(prefix="lathe-")
+        child_in, self._requests = os.pipe()
+        self._replies, child_out = os.pipe()
+        command = [sys.executable, "-P", "-m", module, str(child_in), str(child_out)]
+        self._process = subprocess.Popen(
+            [*command, json.dumps(to_json(limits))],
+            pass_fds=(child_in, child_out),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd=self._directory.name,
+            env=_clean_environment() | (environment or {}),
+            start_new_session=True,
+        )
+        os.close(child_in)
+        os.close(child_out)
+        self._buffer = b""
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        """The process id, for reading its memory."""
+        return self._process.pid
+
+    def request(
+        self, call: str, args: Json, progress: wire.Progress | None = None, cpu_s: float = 0.0
+    ) -> Json:
+        """Ask the child and wait for its result; after any WorkerError the child is gone.
+
+        Args:
+            call: name of the handler.
+            args: plain JSON.
+            progress: called with each progress message on the way.
+            cpu_s: CPU seconds for this request; 0 means the child's limit.
+
+        Raises:
+            WorkerCrashed, WorkerTimeout, WorkerOutOfMemory: the child ended.
+            CoreError: whatever the handler raised.
+            ChildBug: the handler raised something else.
+        """
+        budget = cpu_s or self.limits.cpu_s
+        deadline = time.monotonic() + budget * (self.limits.wall_s / self.limits.cpu_s)
+        message = {"call": call, "args": args, "cpu_s": budget}
+        try:
+            os.write(self._requests, json.dumps(message).encode() + b"\n")
+        except BrokenPipeError:
+            raise self._obituary() from None
+        while True:
+            reply = self._read_message(deadline)
+            if "progress" in reply:
+                if progress:
+                    progress(reply["progress"])
+                continue
+            return _result(reply)
+
+    def close(self) -> None:
+        """End the child and everything it started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        for descriptor in (self._requests, self._replies):
+            with contextlib.suppress(OSError):
+                os.close(descriptor)
+        self._directory.cleanup()
+
+    def __enter__(self) -> Child:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _read_message(self, deadline: float) -> Json:
+        while b"\n" not in self._buffer:
+            ready, _, _ = select.select(
+                [self._replies], [], [], max(0.0, deadline - time.monotonic())
+            )
+            if not ready:
+                self.close()
+                raise WorkerTimeout(f"{self.module} gave no reply in the time it had.")
+            chunk = os.read(self._replies, READ_SIZE)
+            if not chunk:
+                raise self._obituary()
+            self._buffer += chunk
+        line, self._buffer = self._buffer.split(b"\n", 1)
+        try:
+            return wire.decode(line)
+        except ValueError:
+            self.close()
+            raise WorkerCrashed(f"{self.module} sent something that is not a reply.") from None
+
+    def _obituary(self) -> WorkerCrashed | WorkerTimeout | WorkerOutOfMemory:
+        """Why the child is gone, as an error to raise."""
+        try:
+            code = self._process.wait(GRACE_S)
+        except subprocess.TimeoutExpired:
+            code = 0
+        self.close()
+        if code == -signal.SIGXCPU:
+            return WorkerTimeout(f"{self.module} used up its CPU time.")
+        if code == -signal.SIGKILL:
+            return WorkerOutOfMemory(f"{self.module} was killed, most likely for its memory.")
+        if code < 0:
+            return WorkerCrashed(f"{self.module} died by {signal.Signals(-code).name}.")
+        return WorkerCrashed(f"{self.module} ended (exit status {code}) without a reply.")
+
+
+def _result(reply: Json) -> Json:
+    if "error" in reply:
+        raise from_code(**reply["error"])
+    if "bug" in reply:
+        raise ChildBug(reply["bug"])
+    result: Json = reply["result"]
+    return result
+
+
+def _clean_environment() -> Json:
+    """Nothing of the server's environment but what a Python child needs."""
+    kept = (
+        "PATH",
+        "HOME",
+        "LANG",
+        "LC_ALL",
+        "TMPDIR",
+        "LD_LIBRARY_PATH",
+        "VIRTUAL_ENV",
+        "LATHE_HOME",
+    )
+    chosen = {name: os.environ[name] for name in kept if name in os.environ}
+    return chosen | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}

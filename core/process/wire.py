@@ -1,0 +1,70 @@
+"""The messages between parent and child: JSON lines on two private pipes.
+
+Request  {"call": NAME, "args": {...}, "cpu_s": SECONDS}
+Reply    any number of {"progress": {...}}, then one of {"result": {...}},
+         {"error": {"code", "message", "remedy"}} (a CoreError) or {"bug": TRACEBACK}.
+
+Vendors chatter on stdout and stderr, so neither carries messages.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from core.errors import CoreError, WorkerOutOfMemory
+from core.process import limits as bounds
+from core.records import Json, from_json
+
+Progress = Callable[[Json], None]
+Handler = Callable[[Json, Progress], Json]
+
+
+def serve(handlers: Mapping[str, Handler]) -> None:
+    """Answer requests until the parent closes its end; the body of every child's `__main__`.
+
+    The command line holds the two pipe ends and the limits, see `launch.Child`.
+    """
+    request_fd, reply_fd, limits_json = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
+    bounds.apply(from_json(bounds.Limits, json.loads(limits_json)))
+    bounds.die_with_parent()
+    with os.fdopen(request_fd, "rb") as requests, os.fdopen(reply_fd, "wb") as replies:
+
+        def send(message: Json) -> None:
+            replies.write(json.dumps(message).encode() + b"\n")
+            replies.flush()
+
+        for line in requests:
+            send(_answer(handlers, json.loads(line), lambda p: send({"progress": p})))
+
+
+def _answer(handlers: Mapping[str, Handler], request: Json, progress: Progress) -> Json:
+    bounds.grant_cpu(request["cpu_s"])
+    try:
+        return {"result": handlers[request["call"]](request["args"], progress)}
+    except MemoryError:
+        return _error(WorkerOutOfMemory(f"{request['call']} needed more memory than it may use."))
+    except CoreError as error:
+        return _error(error)
+    except Exception:  # a bug crosses as such and surfaces in the parent
+        return {"bug": traceback.format_exc()}
+
+
+def _error(error: CoreError) -> Json:
+    return {"error": {"code": error.code, "message": error.message, "remedy": error.remedy}}
+
+
+def decode(line: bytes) -> dict[str, Any]:
+    """One reply line.
+
+    Raises:
+        ValueError: not a JSON object.
+    """
+    message = json.loads(line)
+    if not isinstance(message, dict):
+        raise ValueError(f"not a message: {line[:80]!r}")
+    return message
