@@ -1,4 +1,4 @@
-"""Find the passes and the backends by file name: every module of a package that ends in one named object."""
+"""Find passes and backends by file name: each module of a package ends in one named object."""
 
 from __future__ import annotations
 
