@@ -1,0 +1,35 @@
+"""`backends`: what is installed, its version, its device; what is missing and how to get it."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from core.cli.result import Result, table
+from core.experiment import Workspace
+from core.records import to_json
+
+
+def add(commands: Any) -> None:
+    """Register the command."""
+    command = commands.add_parser("backends", help="what is installed, what is missing and how to get it")
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> Result:
+    """List the backends and this machine."""
+    del options
+    workspace = Workspace.open()
+    backends, host = workspace.backends(), workspace.host()
+    rows = (
+        (b.name, b.version or "-", b.device or "-", ", ".join(b.precisions), _state(b.reason, b.remedy))
+        for b in backends
+    )
+    text = table(("backend", "version", "device", "precisions", "state"), rows)
+    machine = f"{host.cpu}, {host.cores} cores, {host.os}; {' '.join(host.isa_flags)}"
+    data = {"backends": [to_json(b) for b in backends], "host": to_json(host)}
+    return Result(data, f"{machine}\n\n{text}")
+
+
+def _state(reason: str, remedy: str) -> str:
+    return f"{reason} {remedy}".strip() or "ready"

@@ -1,0 +1,113 @@
+"""Models, data and preprocessing as a command line names them, admitted through the gate."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.candidates.client import Workshop
+from core.data import read_preprocess
+from core.errors import DataError, InvalidModel
+from core.records import DataSummary, ModelSummary
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """A workshop and a scratch directory that live as long as one command."""
+
+    workshop: Workshop
+    home: Path
+
+    @property
+    def models(self) -> Path:
+        """Where admitted models and candidates lie."""
+        return self.home / "models"
+
+    @property
+    def data(self) -> Path:
+        """Where admitted image sets lie."""
+        return self.home / "data"
+
+
+@contextlib.contextmanager
+def bench() -> Iterator[Bench]:
+    """A bench whose files vanish with it: a command leaves nothing behind but its output."""
+    with tempfile.TemporaryDirectory(prefix="lathe-") as directory:
+        home = Path(directory)
+        (home / "models").mkdir()
+        (home / "data").mkdir()
+        workshop = Workshop()
+        try:
+            yield Bench(workshop, home)
+        finally:
+            workshop.close()
+
+
+def add_model_options(command: argparse.ArgumentParser) -> None:
+    """Options that say how the model is to be read."""
+    command.add_argument(
+        "--freeze",
+        metavar="DIM=SIZE",
+        action="append",
+        default=[],
+        help="give a dynamic dimension its size, for example N=1 (repeatable)",
+    )
+    command.add_argument(
+        "--preprocess",
+        metavar="P.json",
+        type=Path,
+        help="how pixels become the input; without it, what the model carries, or 0..1 RGB",
+    )
+
+
+def admit(bench: Bench, path: Path, options: argparse.Namespace) -> ModelSummary:
+    """The model at `path`, through the gate, frozen and with its preprocessing.
+
+    Raises:
+        ModelError: the file is missing or refused.
+        DataError: the preprocessing file is wrong.
+    """
+    if not path.is_file():
+        raise InvalidModel(f"{path}: there is no such file.")
+    summary = bench.workshop.admit(path, path.name, bench.models)
+    if options.freeze:
+        summary = bench.workshop.freeze(summary.path, _dims(options.freeze), bench.models)
+    if options.preprocess:
+        preprocess = read_preprocess(_json(options.preprocess))
+        summary = bench.workshop.set_preprocess(summary.path, preprocess, bench.models)
+    return summary
+
+
+def admit_data(bench: Bench, path: Path | None) -> DataSummary | None:
+    """The image set at `path`, or None without one.
+
+    Raises:
+        DataError: the set is missing or refused.
+    """
+    if path is None:
+        return None
+    if not path.exists():
+        raise DataError(f"{path}: there is no such file or folder.")
+    return bench.workshop.admit_data(path, path.name, bench.data)
+
+
+def _dims(assignments: list[str]) -> dict[str, int]:
+    dims: dict[str, int] = {}
+    for text in assignments:
+        name, _, size = text.rpartition("=")
+        if not name or not size.isdigit() or int(size) < 1:
+            raise InvalidModel(f"--freeze {text}: write DIM=SIZE with a size of at least 1.")
+        dims[name] = int(size)
+    return dims
+
+
+def _json(path: Path) -> object:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path}: not a readable JSON file ({error}).") from error

@@ -1,0 +1,65 @@
+"""`inspect`: parameters, MACs, bytes, inputs, layers and advice of one model."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from core.cli.inputs import add_model_options, admit, bench
+from core.cli.result import Result, count, table
+from core.records import ModelSummary, TensorSpec, to_json
+
+
+def add(commands: Any) -> None:
+    """Register the command."""
+    command = commands.add_parser("inspect", help="parameters, MACs, bytes, inputs, layers and advice")
+    command.add_argument("model", type=Path, metavar="MODEL")
+    add_model_options(command)
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Admit the model and describe it.
+
+    Raises:
+        ModelError: the file was refused.
+    """
+    with bench() as at:
+        summary = admit(at, options.model, options)
+    data = to_json(summary)
+    del data["path"]
+    return Result(data, _text(summary))
+
+
+def _text(summary: ModelSummary) -> str:
+    lines = [
+        f"{summary.name}  opset {summary.opset}  {summary.producer}".rstrip(),
+        f"parameters {count(summary.parameters)}  MACs {count(summary.macs)}  "
+        f"file {count(summary.size_bytes)}B  nodes {summary.nodes}  "
+        f"batch norms {summary.batch_norms}" + ("  already quantized" if summary.quantized else ""),
+        *(f"input   {_tensor(spec)}" for spec in summary.inputs),
+        *(f"output  {_tensor(spec)}" for spec in summary.outputs),
+        "",
+        table(
+            ("layer", "kind", "output", "parameters", "MACs"),
+            (
+                (
+                    layer.name,
+                    layer.kind,
+                    "x".join(map(str, layer.output_shape)),
+                    count(layer.parameters),
+                    count(layer.macs),
+                )
+                for layer in summary.layers
+                if layer.parameters or layer.macs
+            ),
+        ),
+        *(f"\n{item.title}: {item.text}" for item in summary.advice),
+        *(f"\nnote: {note}" for note in summary.notes),
+    ]
+    return "\n".join(lines)
+
+
+def _tensor(spec: TensorSpec) -> str:
+    return f"{spec.name} {spec.dtype} [{', '.join(map(str, spec.shape))}]"

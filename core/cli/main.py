@@ -1,0 +1,49 @@
+"""Parse the command line and run one command."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+
+from core.cli import backends, explore, inspect, measure, optimize
+from core.cli.result import Result
+from core.errors import CoreError
+
+COMMANDS = (inspect, optimize, measure, explore, backends)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of all commands."""
+    root = argparse.ArgumentParser(
+        prog="python -m core", description="Compress a vision network and measure the result."
+    )
+    commands = root.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for module in COMMANDS:
+        module.add(commands)
+    for name, command in commands.choices.items():
+        command.add_argument("--json", action="store_true", help="print one JSON object")
+        command.prog = f"python -m core {name}"
+    return root
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the return value is the exit status."""
+    options = parser().parse_args(arguments)
+    run: Callable[[argparse.Namespace], Result] = options.run
+    try:
+        result = run(options)
+    except CoreError as error:
+        advice = f" {error.remedy}" if error.remedy else ""
+        print(f"lathe: {_one_line(error.message + advice)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("lathe: stopped", file=sys.stderr)
+        return 130
+    print(json.dumps(result.data, indent=2) if options.json else result.text)
+    return 0
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())

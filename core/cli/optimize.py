@@ -1,0 +1,88 @@
+"""`optimize`: apply a recipe to a model and write the result."""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+from pathlib import Path
+from typing import Any
+
+from core.cli.inputs import add_model_options, admit, admit_data, bench
+from core.cli.recipe import add_recipe_options, read_recipe
+from core.cli.result import Result, count
+from core.errors import CoreError, PassPrecondition
+from core.records import Candidate, ModelSummary, Outcome, StepReport, to_json
+
+
+def add(commands: Any) -> None:
+    """Register the command."""
+    command = commands.add_parser("optimize", help="apply a recipe to a model, write the result")
+    command.add_argument("model", type=Path, metavar="MODEL")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.onnx")
+    command.add_argument(
+        "--calibration", type=Path, metavar="DATA", help="images for the passes, never scored"
+    )
+    add_model_options(command)
+    add_recipe_options(command)
+    command.set_defaults(run=run)
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Build the candidate and write it; nothing is written if no step of the recipe held.
+
+    Raises:
+        CoreError: bad model, data or recipe, or a recipe of which every step was reverted.
+    """
+    recipe = read_recipe(options)
+    if not recipe.steps:
+        raise PassPrecondition("Nothing to do: name at least one pass, or a recipe.")
+    if not options.output.absolute().parent.is_dir():
+        raise CoreError(f"{options.output.parent}: there is no such folder to write to.")
+    with bench() as at:
+        before = admit(at, options.model, options)
+        data = admit_data(at, options.calibration)
+        calibration = data.path if data else None
+        outcome = at.workshop.build(before.path, recipe, calibration, at.models)
+        candidate, after = _built(outcome)
+        shutil.copyfile(candidate.path, options.output)
+    return Result(_data(options.output, before, after, candidate), _text(before, after, candidate))
+
+
+def _built(outcome: Outcome) -> tuple[Candidate, ModelSummary]:
+    if outcome.candidate is None or outcome.summary is None:
+        raise CoreError(outcome.reason)
+    report = outcome.candidate.report
+    if report and all(step.reverted for step in report):
+        raise PassPrecondition("; ".join(f"{s.step.pass_name}: {s.reverted}" for s in report))
+    return outcome.candidate, outcome.summary
+
+
+def _data(
+    output: Path, before: ModelSummary, after: ModelSummary, candidate: Candidate
+) -> dict[str, Any]:
+    numbers = ("size_bytes", "parameters", "macs", "nodes", "batch_norms")
+    return {
+        "output": str(output),
+        "digest": candidate.digest,
+        "recipe": to_json(candidate.recipe),
+        "before": {"digest": before.digest} | {n: getattr(before, n) for n in numbers},
+        "after": {n: getattr(after, n) for n in numbers},
+        "steps": [to_json(step) for step in candidate.report],
+    }
+
+
+def _text(before: ModelSummary, after: ModelSummary, candidate: Candidate) -> str:
+    lines = [
+        f"file        {count(before.size_bytes)}B -> {count(after.size_bytes)}B",
+        f"parameters  {count(before.parameters)} -> {count(after.parameters)}",
+        f"MACs        {count(before.macs)} -> {count(after.macs)}",
+        *(line for step in candidate.report for line in _step(step)),
+    ]
+    return "\n".join(lines)
+
+
+def _step(step: StepReport) -> list[str]:
+    state = f"reverted: {step.reverted}" if step.reverted else f"{step.changed} changed"
+    lines = [f"\n{step.step.pass_name}: {state}, {len(step.skipped)} left alone"]
+    lines += [f"  {note}" for note in step.notes]
+    return lines + [f"  - {skip.node}: {skip.reason}" for skip in step.skipped]

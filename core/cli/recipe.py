@@ -1,0 +1,120 @@
+"""A recipe from the command line: a JSON file, or one option per pass made from the catalogue."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from core.errors import PassPrecondition
+from core.passes.base import Parameter, Pass, build, catalogue, parameters
+from core.records import Recipe, Step, from_json
+
+# Short forms of what people switch on most, beside the option that every pass has.
+QUANTIZE = {"int8": "quantize_static", "dynamic": "quantize_dynamic"}
+
+
+def add_recipe_options(command: argparse.ArgumentParser) -> None:
+    """`--recipe`, the short forms, and one option for each pass."""
+    command.add_argument("--recipe", type=Path, metavar="R.json", help="a recipe as JSON")
+    command.add_argument("--fold-bn", action="store_true", help="short for --fold-batch-norm")
+    command.add_argument("--prune", type=float, metavar="RATIO", help="--prune-channels ratio=RATIO")
+    command.add_argument("--quantize", choices=sorted(QUANTIZE), help="8-bit: static QDQ or dynamic")
+    command.add_argument("--fp16", action="store_true", help="--convert-precision to fp16")
+    group = command.add_argument_group("passes (each takes its parameters as name=value)")
+    for name, kind in catalogue().items():
+        group.add_argument(
+            f"--{name.replace('_', '-')}",
+            dest=f"pass_{name}",
+            nargs="*",
+            metavar="name=value",
+            help=f"{kind.help} Parameters: {_known(kind)}".replace("%", "%%"),
+        )
+
+
+def read_recipe(options: argparse.Namespace) -> Recipe:
+    """The recipe that the options describe; passes run in the catalogue's order.
+
+    Raises:
+        PassPrecondition: unreadable recipe, unknown pass or parameter, value out of range.
+    """
+    if options.recipe:
+        return load_recipe(options.recipe)
+    chosen: dict[str, dict[str, Any]] = {}
+    for name, kind in catalogue().items():
+        assignments = getattr(options, f"pass_{name}")
+        if assignments is not None:
+            chosen[name] = {k: _value(kind, k, v) for k, v in map(_split, assignments)}
+    for name, params in _short_forms(options).items():
+        chosen.setdefault(name, {}).update(params)
+    steps = tuple(Step(name, chosen[name]) for name in catalogue() if name in chosen)
+    for step in steps:
+        build(step)
+    return Recipe(" + ".join(step.pass_name for step in steps) or "baseline", steps)
+
+
+def load_recipe(path: Path) -> Recipe:
+    """The recipe in a JSON file.
+
+    Raises:
+        PassPrecondition: it is not a recipe, or names an unknown pass or parameter.
+    """
+    try:
+        recipe = from_json(Recipe, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PassPrecondition(f"{path}: not a readable recipe ({error}).") from error
+    for step in recipe.steps:
+        build(step)
+    return recipe
+
+
+def _short_forms(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
+    chosen: dict[str, dict[str, Any]] = {}
+    if options.fold_bn:
+        chosen["fold_batch_norm"] = {}
+    if options.prune is not None:
+        chosen["prune_channels"] = {"ratio": options.prune}
+    if options.fp16:
+        chosen["convert_precision"] = {"to": "fp16"}
+    if options.quantize:
+        chosen[QUANTIZE[options.quantize]] = {}
+    return chosen
+
+
+def _split(assignment: str) -> tuple[str, str]:
+    name, equals, text = assignment.partition("=")
+    if not equals:
+        raise PassPrecondition(f"{assignment!r}: write a parameter as name=value.")
+    return name, text
+
+
+def _value(kind: type[Pass], name: str, text: str) -> Any:
+    known = parameters(kind)
+    if name not in known:
+        return text  # `build` says which names exist
+    default = known[name][0]
+    if isinstance(default, bool):
+        return {"true": True, "false": False}.get(text.lower(), text)
+    if isinstance(default, tuple):
+        return tuple(part for part in text.split(",") if part)
+    if isinstance(default, int | float):
+        return _number(text)
+    return text
+
+
+def _number(text: str) -> int | float | str:
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _known(kind: type[Pass]) -> str:
+    def describe(name: str, default: Any, about: Parameter) -> str:
+        choices = f" of {'|'.join(about.choices)}" if about.choices else ""
+        return f"{name}={default}{choices}"
+
+    return "; ".join(describe(n, d, a) for n, (d, a) in parameters(kind).items()) or "none."

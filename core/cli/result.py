@@ -1,0 +1,36 @@
+"""What a command answers: JSON data and the same as text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from core.records import Json
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """The answer of a command, for scripts and for people."""
+
+    data: Json
+    text: str
+
+
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Columns aligned by spaces; control characters of foreign names are dropped."""
+    cells = [[_printable(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    lines = ["  ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) for row in cells]
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def count(value: float) -> str:
+    """A count with a short unit: 1234567 -> "1.23 M"."""
+    for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if abs(value) >= size:
+            return f"{value / size:.2f} {unit}"
+    return f"{value:.0f}"
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
