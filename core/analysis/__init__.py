@@ -1,0 +1,1 @@
+"""Read-only questions about a graph: what it costs, which channels belong together."""

@@ -1,0 +1,203 @@
+"""What each layer costs: parameters, multiply-accumulates for one sample, bytes.
+
+MACs are counted where weights or activations are multiplied and summed: convolutions (output
+elements times taps per output), transposed convolutions (input elements times taps), Gemm and
+MatMul (also activation by activation) and recurrent layers. Normalisation, activation functions
+and pooling count as zero, as is the custom of the field. Parameters are the elements of constant
+tensors that enter the arithmetic: weights, biases, normalisation parameters, also behind
+DequantizeLinear; not shapes, axes, scales and zero points. A tensor that several nodes share
+counts once, at the first.
+
+A dynamic first dimension counts as one sample, in the shapes too; a fixed batch is divided out.
+Where a spatial dimension is dynamic the MACs are 0 and the kind says "size unknown". All branches
+of an If are counted; the body of a Loop or Scan counts for one turn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+import onnx_ir as ir
+
+from core.analysis.shapes import Facts, Shape, facts, subgraphs
+from core.analysis.values import constant_tensor
+from core.records import LayerCost
+
+_PLUMBING = frozenset(
+    {"Constant", "Identity", "QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"}
+)
+_NOT_A_WEIGHT = {  # operator -> positions of the constant inputs that carry no learned parameter
+    **dict.fromkeys(("Reshape", "Upsample", "Gather", "Expand", "Tile", "Pow", "CumSum"), (1,)),
+    **dict.fromkeys(("Unsqueeze", "Squeeze", "Split", "TopK"), (1,)),
+    **dict.fromkeys(("Clip", "Dropout", "OneHot", "QuantizeLinear", "DequantizeLinear"), (1, 2)),
+    **dict.fromkeys(("Pad", "Resize"), (1, 2, 3)),
+    **dict.fromkeys(("Shape", "ConstantOfShape"), (0,)),
+    **dict.fromkeys(("QLinearConv", "QLinearMatMul"), (1, 2, 4, 5, 6, 7)),
+    **dict.fromkeys(("ConvInteger", "MatMulInteger"), (2, 3)),
+    "Slice": (1, 2, 3, 4),
+    "Range": (0, 1, 2),
+    "NonMaxSuppression": (2, 3, 4),
+}
+_WEIGHT_AT = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "QLinearConv": 3, "DeformConv": 1}
+_PRODUCT_AT = {"MatMul": (0, 1), "Gemm": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
+_RECURRENT = {"LSTM": 4, "GRU": 3, "RNN": 1}
+_PASSES_ON = frozenset(
+    {"Identity", "DequantizeLinear", "QuantizeLinear", "Cast", "Transpose", "Reshape"}
+    | {"Unsqueeze", "Squeeze"}
+)
+_NAMES = {
+    "BatchNormalization": "batch norm",
+    "InstanceNormalization": "instance norm",
+    "LayerNormalization": "layer norm",
+    "GroupNormalization": "group norm",
+    "MaxPool": "max pool",
+    "AveragePool": "average pool",
+    "GlobalAveragePool": "global average pool",
+    "GlobalMaxPool": "global max pool",
+}
+
+
+def layers(graph: ir.Model) -> tuple[LayerCost, ...]:
+    """Every node that computes on activations, in the order of the file."""
+    known = facts(graph, batch=1)
+    batch = _batch(graph)
+    seen: set[ir.Value] = set()
+    return tuple(
+        _layer(node, known, batch, seen)
+        for node in _nodes(graph.graph)
+        if not _is_plumbing(node, known)
+    )
+
+
+def totals(graph: ir.Model, listed: Sequence[LayerCost] | None = None) -> tuple[int, int]:
+    """(parameters, MACs) of one sample; `listed` are the layers if they were already counted."""
+    listed = layers(graph) if listed is None else listed
+    return sum(c.parameters for c in listed), sum(c.macs for c in listed)
+
+
+def sources(value: ir.Value | None) -> ir.Value | None:
+    """The constant that reaches `value`, directly or through operators that only pass it on."""
+    while value is not None:
+        if constant_tensor(value) is not None:
+            return value
+        node = value.producer()
+        if node is None or node.op_type not in _PASSES_ON or not node.inputs:
+            return None
+        value = node.inputs[0]
+    return None
+
+
+def _nodes(graph: ir.Graph) -> Iterator[ir.Node]:
+    for node in graph:
+        yield node
+        for inner in subgraphs(node):
+            yield from _nodes(inner)
+
+
+def _batch(graph: ir.Model) -> int:
+    """The fixed batch that is divided out: the first dimension that all inputs agree on."""
+    firsts = {v.shape[0] for v in graph.graph.inputs if v.shape is not None and len(v.shape) > 1}
+    first = firsts.pop() if len(firsts) == 1 else 1
+    return first if isinstance(first, int) and first > 0 else 1
+
+
+def _is_plumbing(node: ir.Node, known: Facts) -> bool:
+    """Whether a node moves constants or shapes about instead of computing on activations."""
+    out = node.outputs[0] if node.outputs else None
+    if node.op_type in _PLUMBING or out is None or out in known.known:
+        return True
+    if any(True for _ in subgraphs(node)):
+        return False
+    return node.op_type == "Shape" or (node.op_type in _PASSES_ON and sources(out) is not None)
+
+
+def _layer(node: ir.Node, known: Facts, batch: int, seen: set[ir.Value]) -> LayerCost:
+    parameters = size_bytes = 0
+    for source in weights(node):
+        if source not in seen:
+            seen.add(source)
+            tensor = constant_tensor(source)
+            if tensor is not None:
+                parameters += tensor.size
+                size_bytes += tensor.nbytes
+    macs = _macs(node, known)
+    shape = known.shape(node.outputs[0]) or ()
+    return LayerCost(
+        name=node.name or node.outputs[0].name or "",
+        kind=kind(node, known) + (", size unknown" if macs is None else ""),
+        op_type=node.op_type,
+        output_shape=tuple("?" if isinstance(d, str) and d.startswith("?") else d for d in shape),
+        parameters=parameters,
+        macs=(macs or 0) // batch if _scales(node, known, batch) else macs or 0,
+        size_bytes=size_bytes,
+    )
+
+
+def weights(node: ir.Node) -> list[ir.Value]:
+    """The constants that a node computes with, each once; not shapes, axes and scales."""
+    skipped = _NOT_A_WEIGHT.get(node.op_type, ())
+    found: list[ir.Value] = []
+    for i, value in enumerate(node.inputs):
+        source = sources(value) if i not in skipped else None
+        if source is not None and source not in found:
+            found.append(source)
+    return found
+
+
+def _scales(node: ir.Node, known: Facts, batch: int) -> bool:
+    first = known.shape(node.inputs[0] if node.inputs else None) or (1,)
+    return batch > 1 and isinstance(first[0], int) and first[0] % batch == 0
+
+
+def kind(node: ir.Node, known: Facts) -> str:
+    """What a person calls the layer."""
+    if node.op_type in _WEIGHT_AT:
+        return _convolution(node, known)
+    if node.op_type in _PRODUCT_AT:
+        return "fully connected" if weights(node) else "matrix product"
+    return _NAMES.get(node.op_type, node.op_type)
+
+
+def _convolution(node: ir.Node, known: Facts) -> str:
+    shape = known.shape(node.inputs[_WEIGHT_AT[node.op_type]]) or ()
+    size = "x".join(str(d) for d in shape[2:])
+    group = node.attributes.get_int("group", 1)
+    channels = (known.shape(node.inputs[0]) or (0, 0))[1]
+    name = "transposed conv" if node.op_type == "ConvTranspose" else "conv"
+    if group > 1:
+        name = ("depthwise" if group == channels else "grouped") + (
+            "" if name == "conv" else f" {name}"
+        )
+        name = "grouped conv" if name == "grouped" else name
+    elif name == "conv" and size and set(size) <= {"1", "x"}:
+        name = "pointwise"
+    return f"{name} {size}".strip()
+
+
+def _macs(node: ir.Node, known: Facts) -> int | None:
+    """Multiply-accumulates at the sizes known; None where a size is not."""
+    out = known.shape(node.outputs[0])
+    if node.op_type in _WEIGHT_AT:
+        weight = known.shape(node.inputs[_WEIGHT_AT[node.op_type]])
+        spread = known.shape(node.inputs[0]) if node.op_type == "ConvTranspose" else out
+        return _product(spread, weight[1:] if weight else None)
+    if node.op_type in _PRODUCT_AT:
+        left = known.shape(node.inputs[_PRODUCT_AT[node.op_type][0]])
+        inner = left[0 if node.attributes.get_int("transA", 0) else -1] if left else None
+        return _product(out, (inner,) if inner is not None else None)
+    if node.op_type in _RECURRENT:
+        x, w, r = (known.shape(v) for v in node.inputs[:3])
+        cells = _product(w, ()), _product(r, ())
+        steps = _product(x[:2], ()) if x else None
+        return steps * sum(cells) if steps is not None and None not in cells else None  # type: ignore[arg-type]
+    return 0
+
+
+def _product(*shapes: Shape | None) -> int | None:
+    total = 1
+    for shape in shapes:
+        if shape is None or any(isinstance(d, str) for d in shape):
+            return None
+        total *= math.prod(d for d in shape if isinstance(d, int))
+    return total
