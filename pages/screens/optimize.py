@@ -1,0 +1,78 @@
+"""Optimize, the first screen: a recipe on the left, what it does to the model on the right."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.records import Run
+from pages.widgets import (
+    data_picker,
+    downloads,
+    headline,
+    measure_form,
+    model_picker,
+    opening,
+    progress,
+    recipe_form,
+    result_card,
+    results,
+    samples,
+    session,
+    wording,
+)
+from pages.widgets.board import Board
+
+POLL_S = 0.8
+
+
+def show() -> None:
+    """Left: model, data and recipe. Right: the answer, the charts, every row."""
+    workspace, owner = session.workspace(), session.owner()
+    run = session.current_run()
+    opening.fill_forms(run)
+    headline.style()
+    with st.sidebar:
+        model = model_picker.show(workspace, owner, run)
+        if model is None:
+            return
+        data = data_picker.show(workspace, owner, model, run)
+    board = Board.lay_out(workspace, model, run)
+    with st.sidebar:
+        recipe_panel(board)
+    if board.measure.button("Measure", type="primary", key="measure", width="stretch"):
+        measure_form.submit(workspace, measure_form.spec(model, recipe_form.current(), data), owner)
+        st.rerun()
+    if notice := st.session_state.pop("notice", None):
+        board.notice.error(wording.plain(notice))
+    if run is None:
+        board.invite()
+    else:
+        st.fragment(numbers, run_every=POLL_S if progress.is_live(run) else None)(board, run)
+    samples.show(workspace, expanded=run is None)
+
+
+@st.fragment
+def recipe_panel(board: Board) -> None:
+    """The switches; wherever they are moved to is answered at once with what is exact."""
+    recipe = recipe_form.show(board.model)
+    measure_form.show(board.workspace.backends())
+    board.paint_draft(recipe)
+    board.warm(recipe)
+
+
+def numbers(board: Board, first: Run) -> None:
+    """Numbers as they come in; when the run ends, the whole page is asked for once more."""
+    run = board.workspace.run(first.id) if progress.is_live(first) else first
+    if progress.is_live(first) and not progress.is_live(run):
+        st.rerun()
+    with board.progress:
+        progress.show(run)
+    recipe = recipe_form.current()
+    board.paint_run(recipe, run)
+    results.show(run, board.outcome(run, recipe), board.labels)
+    if not progress.is_live(run):
+        downloads.show(run, board.workspace)
+        result_card.show(run)
+
+
+show()

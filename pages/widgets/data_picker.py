@@ -1,0 +1,123 @@
+"""Choose images: some to calibrate passes with, others to measure accuracy on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.errors import CoreError
+from core.experiment import Workspace
+from core.records import DataSummary, ModelSummary, Run
+from pages.widgets import model_picker, wording
+
+NONE = ""
+CALIBRATION, EVALUATION = "calibration", "evaluation"
+TYPES = ["npz", "zip"]
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Digests of the chosen sets; empty for none."""
+
+    calibration: str = NONE
+    evaluation: str = NONE
+
+
+def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None) -> Data:
+    """Two pickers and an upload; says so where one set must serve for both."""
+    sets = available(workspace, owner)
+    _defaults(workspace, model, sets, run)
+    names = {NONE: "none"} | {d.digest: label(d) for d in sets.values()}
+    chosen = {}
+    for role, text in ((CALIBRATION, "Calibration images"), (EVALUATION, "Evaluation images")):
+        key = f"data.{role}"
+        known = names | _foreign(role, run, names)
+        if st.session_state.get(key) not in known:
+            st.session_state[key] = NONE
+        chosen[role] = st.selectbox(
+            text,
+            list(known),
+            format_func=lambda digest, known=known: known.get(digest, "images"),
+            key=key,
+            help=_HELP[role],
+            persist_state="session",
+        )
+    data = Data(chosen[CALIBRATION], chosen[EVALUATION])
+    _say_what_follows(data, sets)
+    with st.popover("Upload images", width="stretch"):
+        st.caption(_FORMATS)
+        model_picker.upload(workspace, owner, "data", TYPES, "Images (.npz, or .zip of a folder)")
+    return data
+
+
+def available(workspace: Workspace, owner: str) -> dict[str, DataSummary]:
+    """The sample sets and the visitor's own, by digest."""
+    sets = [*workspace.sample_data(), *workspace.data_sets(owner)]
+    return {data.digest: data for data in sets}
+
+
+def label(data: DataSummary) -> str:
+    """A set's name with what counts of it."""
+    kind = "labelled" if data.labelled else "no labels"
+    return f"{data.name} · {data.count:,} · {kind}"
+
+
+def _foreign(role: str, run: Run | None, names: dict[str, str]) -> dict[str, str]:
+    digest = getattr(run.spec, role) if run is not None else NONE
+    return {digest: "images of this run"} if digest not in names else {}
+
+
+def _defaults(
+    workspace: Workspace, model: ModelSummary, sets: dict[str, DataSummary], run: Run | None
+) -> None:
+    """Sample images for a sample model; none for another; a new upload for what is still empty."""
+    fresh = st.session_state.pop("pending.data", None)
+    if st.session_state.get("data.model") != model.digest:
+        st.session_state["data.model"] = model.digest
+        keep = run is not None and run.spec.model == model.digest
+        if not keep and model.digest in {sample.digest for sample in workspace.samples()}:
+            calibration, evaluation = workspace.sample_data()
+            st.session_state["data.calibration"] = calibration.digest
+            st.session_state["data.evaluation"] = evaluation.digest
+    if fresh in sets:
+        labelled = sets[fresh].labelled or not st.session_state.get("data.evaluation")
+        st.session_state["data.evaluation" if labelled else "data.calibration"] = fresh
+
+
+def _say_what_follows(data: Data, sets: dict[str, DataSummary]) -> None:
+    evaluation = sets.get(data.evaluation)
+    if data.evaluation and data.evaluation == data.calibration:
+        st.info("One set for both: it is split, and no image serves for both.")
+    elif not data.evaluation:
+        st.info("No evaluation images: size and latency are measured, accuracy is not.")
+    elif evaluation is not None and not evaluation.labelled:
+        st.info("No labels: accuracy is the agreement with the original model.")
+    for digest in {data.calibration, data.evaluation} - {NONE}:
+        for note in sets[digest].notes if digest in sets else ():
+            st.caption(wording.plain(note))
+
+
+def overlap_warning(workspace: Workspace, data: Data) -> None:
+    """Warn where the two sets share images."""
+    if not (data.calibration and data.evaluation) or data.calibration == data.evaluation:
+        return
+    try:
+        shared = workspace.shared_images(data.calibration, data.evaluation)
+    except CoreError as error:
+        st.warning(wording.plain(error.message))
+        return
+    if shared:
+        st.warning(
+            f"{shared:,} images are in both sets: the accuracy measured on them is too good."
+        )
+
+
+_HELP = {
+    CALIBRATION: "Seen by passes that need activations (int8). Never used for the score.",
+    EVALUATION: "What accuracy is measured on, on every backend. Never seen by a pass.",
+}
+_FORMATS = (
+    "A .npz with `images` (N, H, W, C) uint8 and, if labelled, `labels`; a .npz with one array per "
+    "model input; or a .zip of images with a labels.csv or one folder per class."
+)

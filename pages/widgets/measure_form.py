@@ -1,0 +1,140 @@
+"""On which backends, with how many threads and images a recipe is measured."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.errors import CoreError
+from core.experiment import Workspace
+from core.records import BackendInfo, ExperimentSpec, ModelSummary, Recipe
+from pages.widgets import session, wording
+from pages.widgets.data_picker import Data
+
+BACKENDS, THREADS, IMAGES, BUDGET = (
+    "measure.backends",
+    "measure.threads",
+    "measure.images",
+    "measure.budget",
+)
+OPENING_BACKENDS = ("onnxruntime", "openvino", "opencv")
+THREAD_WORDS = {1: "1", 2: "2", 0: "all"}
+BUDGETS_S = (2, 5, 12, 30, 60)
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A choice of the multiselect: a backend at one of its precisions."""
+
+    spec: str
+    label: str
+
+
+def targets(infos: tuple[BackendInfo, ...]) -> dict[str, Target]:
+    """What can be measured here, by `name` or `name:precision`."""
+    found = {}
+    for info in infos:
+        if info.reason:
+            continue
+        found[info.name] = Target(info.name, info.label)
+        for precision in info.precisions[1:]:
+            spec = f"{info.name}:{precision}"
+            found[spec] = Target(spec, f"{info.label} {precision}")
+    return found
+
+
+def load(spec: ExperimentSpec) -> None:
+    """Set the widgets to what a run was asked; call it before `show` in the same script run."""
+    st.session_state[BACKENDS] = list(spec.backends)
+    st.session_state[THREADS] = [t for t in spec.threads if t in THREAD_WORDS]
+    st.session_state[IMAGES] = spec.images
+    st.session_state[BUDGET] = min(BUDGETS_S, key=lambda s: abs(s - spec.latency_budget_s))
+    st.session_state["data.calibration"] = spec.calibration
+    st.session_state["data.evaluation"] = spec.evaluation
+
+
+def show(infos: tuple[BackendInfo, ...]) -> None:
+    """Draw the widgets; their values are read by `spec`."""
+    known = targets(infos)
+    opening = [name for name in OPENING_BACKENDS if name in known] or list(known)[:1]
+    st.session_state.setdefault(BACKENDS, opening)
+    st.session_state[BACKENDS] = [name for name in st.session_state[BACKENDS] if name in known]
+    st.session_state.setdefault(THREADS, [1])
+    st.session_state.setdefault(IMAGES, 0)
+    st.session_state.setdefault(BUDGET, 12)
+    st.multiselect(
+        "Backends",
+        list(known),
+        format_func=lambda name: known[name].label,
+        key=BACKENDS,
+        persist_state="session",
+        help="Accuracy and latency are measured on each of them.",
+    )
+    _missing(infos)
+    st.pills(
+        "Threads",
+        list(THREAD_WORDS),
+        selection_mode="multi",
+        format_func=THREAD_WORDS.__getitem__,
+        key=THREADS,
+        persist_state="session",
+        help="Latency is measured once for each.",
+    )
+    with st.popover("How long to measure", type="tertiary"):
+        st.number_input(
+            "Evaluation images at most (0: all)",
+            min_value=0,
+            step=100,
+            key=IMAGES,
+            persist_state="session",
+            help="Fewer images answer sooner, with a wider interval.",
+        )
+        st.select_slider(
+            "Seconds for one latency comparison, at most",
+            BUDGETS_S,
+            key=BUDGET,
+            persist_state="session",
+            help="It stops sooner once the interval is narrow enough.",
+        )
+
+
+def _missing(infos: tuple[BackendInfo, ...]) -> None:
+    absent = [info for info in infos if info.reason]
+    if not absent:
+        return
+    with st.popover(f"{len(absent)} more not installed here", type="tertiary"):
+        for info in absent:
+            st.markdown(f"**{wording.plain(info.label)}**: {wording.plain(info.reason)}")
+            if info.remedy:
+                st.code(info.remedy, language="sh")
+
+
+def spec(model: ModelSummary, recipe: Recipe, data: Data) -> ExperimentSpec:
+    """The question that the widgets ask."""
+    recipes = (Recipe("original"), recipe) if recipe.steps else (Recipe("original"),)
+    return ExperimentSpec(
+        title=f"{model.name}: {recipe.name}",
+        model=model.digest,
+        recipes=recipes,
+        backends=tuple(st.session_state.get(BACKENDS, ())),
+        threads=tuple(sorted(st.session_state.get(THREADS) or [1], key=lambda t: (t == 0, t))),
+        calibration=data.calibration,
+        evaluation=data.evaluation,
+        images=int(st.session_state.get(IMAGES, 0)),
+        latency_budget_s=float(st.session_state.get(BUDGET, 12)),
+    )
+
+
+def submit(workspace: Workspace, question: ExperimentSpec, owner: str) -> None:
+    """Start the run and put it into the address; say what is missing instead, if anything is."""
+    if not question.backends:
+        st.session_state["notice"] = "Choose at least one backend to measure on."
+        return
+    try:
+        run_id = workspace.submit(question, owner)
+    except CoreError as error:
+        st.session_state["notice"] = f"{error.message} {error.remedy}".strip()
+        return
+    session.show_run(run_id)
+    st.session_state["forms_of"] = run_id  # they stand at its question already

@@ -1,0 +1,136 @@
+"""Choose a model: a sample, an upload, and the two forms that a model may still need."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.errors import CoreError
+from core.experiment import Workspace
+from core.records import ModelSummary, Run
+from pages.widgets import preprocess_form, wording
+
+KEY = "model"
+OPENING_SAMPLE = "resnet"
+
+
+def show(workspace: Workspace, owner: str, run: Run | None) -> ModelSummary | None:
+    """The picker, the upload and the forms; the summary of the chosen model."""
+    names = options(workspace, owner, run)
+    _take_pending(names)
+    if st.session_state.get(KEY) not in names:
+        st.session_state[KEY] = next(iter(names), None)
+    picker = st.container()
+    upload(
+        workspace, owner, "model", ["onnx", "zip"], "Upload a model (.onnx, or .zip with its data)"
+    )
+    with picker:
+        digest = st.selectbox(
+            "Model",
+            list(names),
+            format_func=lambda digest: names.get(digest, "model"),
+            key=KEY,
+            persist_state="session",
+        )
+    if digest is None:
+        st.info("Upload an ONNX model to begin.")
+        return None
+    try:
+        model = summary(workspace, digest, owner, run)
+    except CoreError as error:
+        st.error(wording.plain(error.message))
+        return None
+    freeze_form(workspace, model, owner)
+    preprocess_form.show(workspace, model, owner)
+    return model
+
+
+def options(workspace: Workspace, owner: str, run: Run | None) -> dict[str, str]:
+    """Digest -> what the picker says: samples, then uploads, then the model of a shared run."""
+    samples = {s.digest: s.title for s in workspace.samples()}
+    opening = [s.digest for s in workspace.samples() if s.name == OPENING_SAMPLE]
+    names = {digest: samples[digest] for digest in [*opening, *samples]}
+    for model in workspace.models(owner):
+        names.setdefault(model.digest, model.name)
+    if run is not None:
+        names.setdefault(run.spec.model, f"{run.model.name} (of this run)")
+    return names
+
+
+def summary(workspace: Workspace, digest: str, owner: str, run: Run | None) -> ModelSummary:
+    """What is known of the chosen model.
+
+    Raises:
+        CoreError: it is gone, or belongs to somebody else.
+    """
+    if run is not None and digest == run.spec.model:
+        return run.model
+    for sample in workspace.samples():
+        if sample.digest == digest:
+            return workspace.sample(sample.name)
+    return workspace.model(digest, owner)
+
+
+def upload(workspace: Workspace, owner: str, kind: str, types: list[str], label: str) -> None:
+    """A file uploader that admits each file once, and says clearly why one is refused."""
+    file = st.file_uploader(label, type=types, key=f"upload.{kind}")
+    if file is None:
+        return
+    seen = f"uploaded.{kind}"
+    if st.session_state.get(seen, (None,))[0] != file.file_id:
+        add = workspace.add_model if kind == "model" else workspace.add_data
+        try:
+            with st.spinner("Checking the file …"):
+                admitted = add(file.name, file.getvalue(), owner)
+        except CoreError as error:
+            st.session_state[seen] = (file.file_id, error.message, error.remedy)
+        else:
+            st.session_state[seen] = (file.file_id, "", "")
+            st.session_state[f"pending.{kind}"] = admitted.digest
+            st.rerun()
+    _, message, remedy = st.session_state[seen]
+    if message:
+        st.error(wording.plain(f"{file.name} was refused. {message} {remedy}".strip()))
+
+
+def freeze_form(workspace: Workspace, model: ModelSummary, owner: str) -> None:
+    """Numbers for the dimensions that the file leaves open."""
+    if not model.dynamic_dims:
+        return
+    with st.form("freeze", border=True):
+        st.markdown("**Open dimensions**: give each a size before measuring.")
+        sizes = {
+            name: st.number_input(
+                f"Size of {wording.plain(name)}",
+                1,
+                1 << 16,
+                value=_likely(model, name),
+                key=f"freeze.{name}",
+            )
+            for name in model.dynamic_dims
+        }
+        if st.form_submit_button("Freeze shapes", type="primary"):
+            try:
+                frozen = workspace.freeze(model.digest, sizes, owner)
+            except CoreError as error:
+                st.error(wording.plain(error.message))
+            else:
+                choose(frozen.digest)
+
+
+def choose(digest: str) -> None:
+    """Select another model in the next script run, and start it."""
+    st.session_state["pending.model"] = digest
+    st.rerun()
+
+
+def _take_pending(names: dict[str, str]) -> None:
+    digest = st.session_state.pop("pending.model", None)
+    if digest in names:
+        st.session_state[KEY] = digest
+
+
+def _likely(model: ModelSummary, name: str) -> int:
+    """1 for a batch (the first axis); 224 for an open side of an image."""
+    firsts = {spec.shape[0] for spec in model.inputs if spec.shape}
+    sides = {dim for spec in model.inputs for dim in spec.shape[1:]}
+    return 224 if name in sides and name not in firsts else 1

@@ -1,0 +1,138 @@
+"""How pixels become the model's input: presets, or every field; saved with the model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import streamlit as st
+
+from core.errors import CoreError
+from core.experiment import Workspace
+from core.records import ModelSummary, Preprocess
+from pages.widgets import wording
+
+CUSTOM = "custom"
+PRESETS = {
+    "0 … 1, RGB": Preprocess(),
+    "ImageNet mean and deviation, RGB": Preprocess(
+        mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+    ),
+    "−1 … 1, RGB": Preprocess(mean=(0.5,), std=(0.5,)),
+    "raw 0 … 255, RGB": Preprocess(scale=1.0),
+    "raw 0 … 255, BGR": Preprocess(color="bgr", scale=1.0),
+}
+
+
+def show(workspace: Workspace, model: ModelSummary, owner: str) -> None:
+    """A popover that says what the model carries and lets it be changed."""
+    known = model.preprocess is not None
+    label = "Preprocessing" if known else "Preprocessing: please check"
+    with st.popover(label, width="stretch"):
+        st.caption(
+            f"Saved with the model: {name_of(model.preprocess)}."
+            if known
+            else "The file does not say how pixels become its input. A wrong guess costs accuracy."
+        )
+        chosen = _form(model)
+        if chosen is None or not st.button("Save with the model", key="preprocess.save"):
+            return
+        try:
+            saved = workspace.set_preprocess(model.digest, chosen, owner)
+        except CoreError as error:
+            st.error(wording.plain(error.message))
+            return
+        st.session_state["pending.model"] = saved.digest
+        st.rerun()
+
+
+def name_of(preprocess: Preprocess | None) -> str:
+    """The preset that it equals, or "custom"."""
+    if preprocess is None:
+        return "nothing"
+    for name, preset in PRESETS.items():
+        pixel = (preset.color, preset.scale, preset.mean, preset.std)
+        if (preprocess.color, preprocess.scale, preprocess.mean, preprocess.std) == pixel:
+            return name
+    return CUSTOM
+
+
+def fitted(preset: Preprocess, model: ModelSummary) -> Preprocess:
+    """A preset with the layout, type and image size that the model's first input asks for."""
+    if not model.inputs or len(model.inputs[0].shape) != 4:
+        return preset
+    spec = model.inputs[0]
+    nhwc = spec.shape[3] in (1, 3) and spec.shape[1] not in (1, 3)
+    sides = spec.shape[1:3] if nhwc else spec.shape[2:4]
+    height, width = sides
+    resize = (height, width) if isinstance(height, int) and isinstance(width, int) else None
+    channels = spec.shape[3] if nhwc else spec.shape[1]
+    return replace(
+        preset,
+        layout="NHWC" if nhwc else "NCHW",
+        dtype="uint8" if "uint8" in spec.dtype.lower() else "float32",
+        resize=resize,
+        color="gray" if channels == 1 else preset.color,
+    )
+
+
+def _form(model: ModelSummary) -> Preprocess | None:
+    names = [*PRESETS, CUSTOM]
+    start = name_of(model.preprocess) if model.preprocess else names[0]
+    key = f"preprocess.{model.digest}"
+    choice = st.selectbox("Pixels become", names, index=names.index(start), key=key)
+    if choice != CUSTOM:
+        return fitted(PRESETS[choice], model)
+    return _custom(model.preprocess or fitted(Preprocess(), model), key)
+
+
+def _custom(start: Preprocess, key: str) -> Preprocess | None:
+    colors = ["rgb", "bgr", "gray"]
+    color = st.selectbox("Colour order", colors, colors.index(start.color), key=f"{key}.color")
+    scale = st.number_input(
+        "Scale of a 0 … 255 pixel", value=start.scale, format="%.8f", key=f"{key}.scale"
+    )
+    mean = st.text_input("Mean per channel", _numbers_text(start.mean), key=f"{key}.mean")
+    std = st.text_input("Deviation per channel", _numbers_text(start.std), key=f"{key}.std")
+    sides = {
+        name: st.text_input(label, _numbers_text(getattr(start, name) or ()), key=f"{key}.{name}")
+        for name, label in (
+            ("resize", "Resize to height, width"),
+            ("crop", "Then crop the centre to height, width"),
+            ("resize_after_crop", "Then resize to height, width"),
+        )
+    }
+    layouts = ["NCHW", "NHWC"]
+    layout = st.selectbox("Layout", layouts, layouts.index(start.layout), key=f"{key}.layout")
+    kinds = ["float32", "uint8"]
+    dtype = st.selectbox("Type", kinds, kinds.index(start.dtype), key=f"{key}.dtype")
+    try:
+        pairs = {name: _pair(text) for name, text in sides.items()}
+        return Preprocess(
+            color, scale, _numbers(mean), _numbers(std), layout=layout, dtype=dtype, **pairs
+        )
+    except ValueError as error:
+        st.error(wording.plain(str(error)))
+        return None
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    try:
+        numbers = tuple(float(part) for part in text.replace(";", ",").split(",") if part.strip())
+    except ValueError:
+        raise ValueError(f"{text!r}: give numbers with commas between them.") from None
+    if len(numbers) not in (1, 3):
+        raise ValueError(f"{text!r}: give one number, or one for each of three channels.")
+    return numbers
+
+
+def _pair(text: str) -> tuple[int, int] | None:
+    if not text.strip():
+        return None
+    parts = [part.strip() for part in text.split(",")]
+    if len(parts) != 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
+        raise ValueError(f"{text!r}: give height, width in pixels, or leave it empty.")
+    return int(parts[0]), int(parts[1])
+
+
+def _numbers_text(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

@@ -1,0 +1,69 @@
+"""Where a run stands: what it does now, how long it will take, and how to stop or go on."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.errors import CoreError
+from core.records import Run, State
+from pages.widgets import session, wording
+
+LIVE = (State.QUEUED, State.RUNNING)
+
+
+def is_live(run: Run) -> bool:
+    """Whether numbers may still arrive."""
+    return run.progress.state in LIVE
+
+
+def show(run: Run) -> None:
+    """One row of fixed height: the bar with its words, and the button that fits the state."""
+    words, action = st.columns([5, 1], vertical_alignment="center")
+    state = run.progress.state
+    with words:
+        if state in LIVE:
+            done, total = run.progress.done, max(run.progress.total, 1)
+            st.progress(min(done / total, 1.0), text=_now(run))
+        else:
+            st.caption(_end(run))
+    with action:
+        if state in LIVE:
+            st.button(
+                "Cancel", key="cancel", on_click=_ask, args=("cancel", run.id), width="stretch"
+            )
+        elif state in (State.INTERRUPTED, State.CANCELLED, State.FAILED):
+            st.button(
+                "Continue", key="resume", on_click=_ask, args=("resume", run.id), width="stretch"
+            )
+
+
+def _now(run: Run) -> str:
+    if run.progress.state is State.QUEUED:
+        return "Waiting for the machine: another measurement runs."
+    text = wording.plain(run.progress.current or "starting")
+    if run.progress.eta_s is not None:
+        text += f" · about {wording.duration(run.progress.eta_s)} left"
+    return text
+
+
+def _end(run: Run) -> str:
+    state, message = run.progress.state, wording.plain(run.progress.message)
+    when = wording.plain(run.created[:16].replace("T", " "))
+    if state is State.DONE:
+        return f"Measured {when}. {message}"
+    if state is State.CANCELLED:
+        return f"Cancelled; what was measured is kept. {message}"
+    if state is State.INTERRUPTED:
+        return f"Interrupted: its process ended. What was measured is kept. {message}"
+    return f"Failed. {message}"
+
+
+def _ask(verb: str, run_id: str) -> None:
+    workspace = session.workspace()
+    try:
+        if verb == "cancel":
+            workspace.cancel(run_id)
+        else:
+            workspace.resume(run_id)
+    except CoreError as error:
+        st.session_state["notice"] = error.message

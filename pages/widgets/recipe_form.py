@@ -1,0 +1,161 @@
+"""The recipe as switches, made from the passes themselves: no pass is named here.
+
+Each pass's fields carry their label, range and help (`core.passes.base.Parameter`); a switch, its
+parameters and their expert part follow from them.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import streamlit as st
+
+from core.passes.base import Parameter, Pass, catalogue, parameters
+from core.records import ModelSummary, Recipe, Step
+
+STOPS = 21
+
+
+def key_of(pass_name: str, parameter: str = "") -> str:
+    """The widget key of a switch or of one of its parameters."""
+    return f"recipe.{pass_name}.{parameter}" if parameter else f"recipe.{pass_name}"
+
+
+def load(recipe: Recipe) -> None:
+    """Set the switches to a recipe; call it before `show` in the same script run."""
+    chosen = {step.pass_name: step for step in recipe.steps}
+    for name, kind in catalogue().items():
+        st.session_state[key_of(name)] = name in chosen
+        params = chosen[name].params if name in chosen else {}
+        for parameter, (default, _) in parameters(kind).items():
+            value = params.get(parameter, default)
+            st.session_state[key_of(name, parameter)] = _to_widget(default, value)
+
+
+def current() -> Recipe:
+    """The recipe that the switches stand at."""
+    steps = []
+    for name, kind in catalogue().items():
+        if st.session_state.get(key_of(name)):
+            steps.append(Step(name, dict(_values(name, kind))))
+    return Recipe(title(tuple(steps)), tuple(steps))
+
+
+def title(steps: tuple[Step, ...]) -> str:
+    """A recipe's name: its passes, with the first number of each where that was moved."""
+    words = []
+    for step in steps:
+        kind = catalogue()[step.pass_name]
+        numbers = [
+            _number_text(step.params[name], about)
+            for name, (default, about) in parameters(kind).items()
+            if not about.expert and isinstance(default, int | float) and type(default) is not bool
+        ]
+        words.append(" ".join([kind.label, *numbers[:1]]))
+    return " + ".join(words) or "original"
+
+
+def show(model: ModelSummary) -> Recipe:
+    """Draw one switch per pass, with its parameters while it is on; return the recipe."""
+    for name, kind in catalogue().items():
+        _ensure(key_of(name), False)
+        on = st.toggle(kind.label, key=key_of(name), help=kind.help, persist_state="session")
+        known = parameters(kind)
+        if not on or not known:
+            continue
+        with st.container(key=f"parameters_{name}", gap="xsmall"):
+            for parameter, (default, about) in known.items():
+                if not about.expert:
+                    _widget(key_of(name, parameter), default, about, model)
+            expert = {p: v for p, v in known.items() if v[1].expert}
+            if expert:
+                with st.popover(f"More for {kind.label.lower()}", type="tertiary"):
+                    for parameter, (default, about) in expert.items():
+                        _widget(key_of(name, parameter), default, about, model)
+    return current()
+
+
+def neighbours(recipe: Recipe) -> Iterator[Recipe]:
+    """Every recipe that one move of a visible slider leads to."""
+    for index, step in enumerate(recipe.steps):
+        for name, (default, about) in parameters(catalogue()[step.pass_name]).items():
+            for stop in _stops(default, about):
+                params = {**step.params, name: stop}
+                steps = list(recipe.steps)
+                steps[index] = Step(step.pass_name, params)
+                yield Recipe(title(tuple(steps)), tuple(steps))
+
+
+def _stops(default: Any, about: Parameter) -> list[Any]:
+    if about.expert or not _is_slider(default, about):
+        return []
+    low, high = about.low or 0, about.high or 0
+    step = about.step or (1 if isinstance(default, int) else (high - low) / 20)
+    count = math.floor((high - low) / step + 1e-9) + 1
+    if count > STOPS:
+        return []
+    return [type(default)(round(low + i * step, 9)) for i in range(count)]
+
+
+def _values(name: str, kind: type[Pass]) -> Iterator[tuple[str, Any]]:
+    for parameter, (default, _) in parameters(kind).items():
+        value = st.session_state.get(key_of(name, parameter), default)
+        yield parameter, tuple(value) if isinstance(default, tuple) else value
+
+
+def _ensure(key: str, value: Any) -> None:
+    if key not in st.session_state:
+        st.session_state[key] = value
+
+
+def _to_widget(default: Any, value: Any) -> Any:
+    if isinstance(default, tuple):
+        return list(value)
+    return type(default)(value) if isinstance(default, int | float | str) else value
+
+
+def _is_slider(default: Any, about: Parameter) -> bool:
+    number = isinstance(default, int | float) and not isinstance(default, bool)
+    return number and about.low is not None and about.high is not None
+
+
+def _number_text(value: Any, about: Parameter) -> str:
+    if _is_share(about):
+        return f"{100 * value:.0f} %"
+    return f"{value:g} {about.unit}".strip()
+
+
+def _is_share(about: Parameter) -> bool:
+    return about.low is not None and about.high is not None and 0 <= about.low < about.high <= 1
+
+
+def _widget(key: str, default: Any, about: Parameter, model: ModelSummary) -> None:
+    """The widget that suits a parameter's type; its value lives in the session under `key`."""
+    _ensure(key, _to_widget(default, default))
+    label = f"{about.label} ({about.unit})" if about.unit and not _is_share(about) else about.label
+    common: Mapping[str, Any] = {"key": key, "help": about.help, "persist_state": "session"}
+    if about.choices:
+        st.selectbox(label, about.choices, **common)
+    elif isinstance(default, bool):
+        st.checkbox(label, **common)
+    elif _is_slider(default, about):
+        kind = type(default)
+        spread = {"min_value": kind(about.low), "max_value": kind(about.high)}
+        step = (
+            kind(about.step)
+            if about.step
+            else (1 if kind is int else (about.high - about.low) / 20)
+        )
+        st.slider(
+            label, step=step, format="percent" if _is_share(about) else None, **spread, **common
+        )
+    elif isinstance(default, int | float):
+        st.number_input(label, min_value=about.low, max_value=about.high, step=about.step, **common)
+    elif isinstance(default, tuple):
+        names = [layer.name for layer in model.layers]
+        options = list(dict.fromkeys([*names, *st.session_state[key]]))
+        st.multiselect(label, options, **common)
+    else:
+        st.text_input(label, **common)

@@ -1,0 +1,39 @@
+"""The table of sample models: what batch norms, shortcuts and depthwise layers cost and give."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.experiment import Workspace
+from pages.widgets import wording
+
+
+def show(workspace: Workspace, expanded: bool) -> None:
+    """Four nets trained on the same task, in one table."""
+    frame = pd.DataFrame(
+        [
+            {
+                "sample": sample.title,
+                "top-1 (%)": sample.top1,
+                "size (MB)": sample.size_bytes / 1e6,
+                "parameters (M)": sample.parameters / 1e6,
+                "MACs (M)": sample.macs / 1e6,
+                "batch norms": sample.batch_norms,
+                "what it is": wording.plain(sample.description),
+            }
+            for sample in workspace.samples()
+        ]
+    )
+    if frame.empty:
+        return
+    with st.expander("The sample models: one task, four architectures", expanded=expanded):
+        st.dataframe(
+            frame,
+            hide_index=True,
+            column_config={
+                name: st.column_config.NumberColumn(name, format="%.1f" if "%" in name else "%.2f")
+                for name in ("top-1 (%)", "size (MB)", "parameters (M)", "MACs (M)")
+            },
+            alt="Sample models with accuracy, size and cost",
+        )

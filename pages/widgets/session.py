@@ -1,0 +1,101 @@
+"""Who is visiting, the handle on the core, and what screens hand to each other.
+
+A visitor is a random token in a cookie. The core sees its SHA-256 only, so nothing that is stored
+or shared lets somebody else pose as the owner.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+
+import streamlit as st
+
+from core.errors import CoreError
+from core.experiment import Workspace
+from core.records import Recipe, Run
+
+COOKIE = "lathe_visitor"
+OPTIMIZE = "pages/screens/optimize.py"
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{32,64}")
+_KEEP_COOKIE_JS = """
+export default function ({ data }) {
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `${data.name}=${data.token}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+}
+"""
+
+
+def begin() -> None:
+    """Know the visitor by the cookie; give a newcomer one that the browser keeps for a year."""
+    if "visitor" in st.session_state:
+        token = st.session_state["visitor"]
+    else:
+        token = st.context.cookies.get(COOKIE) or ""
+        if not _TOKEN.fullmatch(token):
+            token = secrets.token_urlsafe(32)
+        st.session_state["visitor"] = token
+    if st.context.cookies.get(COOKIE) != token:
+        with st.container(key="cookie", height="content"):
+            _cookie_component()(data={"name": COOKIE, "token": token}, key="visitor_cookie")
+
+
+@st.cache_resource
+def _cookie_component() -> st.components.v2.component:
+    return st.components.v2.component("lathe_cookie", html="<i hidden></i>", js=_KEEP_COOKIE_JS)
+
+
+def owner() -> str:
+    """The name under which the core keeps this visitor's uploads and runs."""
+    return hashlib.sha256(st.session_state["visitor"].encode()).hexdigest()[:32]
+
+
+@st.cache_resource
+def workspace() -> Workspace:
+    """The one handle on the core that all sessions of this server share."""
+    return Workspace.open()
+
+
+def open_recipe(model: str, recipe: Recipe) -> None:
+    """Load a recipe for the model with this digest into Optimize and go there."""
+    st.session_state["pending_recipe"] = (model, recipe)
+    st.session_state.pop("run", None)
+    st.switch_page(OPTIMIZE)
+
+
+def open_run(run_id: str) -> None:
+    """Show a run on Optimize."""
+    st.switch_page(OPTIMIZE, query_params={"run": run_id})
+
+
+def current_run() -> Run | None:
+    """The run of the address, or the one that this visitor looked at last; None if there is none.
+
+    The address always names it afterwards: it is the permalink.
+    """
+    run_id = st.query_params.get("run") or st.session_state.get("run")
+    if not run_id:
+        return None
+    try:
+        run = workspace().run(run_id)
+    except CoreError as error:
+        st.session_state.pop("run", None)
+        del_query("run")
+        st.session_state["notice"] = error.message
+        return None
+    st.session_state["run"] = run.id
+    st.query_params["run"] = run.id
+    return run
+
+
+def show_run(run_id: str) -> None:
+    """Put a run into the address of this screen; the next script run shows it."""
+    st.session_state["run"] = run_id
+    st.query_params["run"] = run_id
+
+
+def del_query(name: str) -> None:
+    """Take a parameter out of the address, if it is there."""
+    if name in st.query_params:
+        del st.query_params[name]

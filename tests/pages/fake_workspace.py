@@ -1,0 +1,232 @@
+"""A Workspace that answers at once, for the states of the page that are hard to bring about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from core.errors import InvalidModel, StoreError
+from core.records import (
+    BackendInfo,
+    Candidate,
+    DataSummary,
+    ExperimentSpec,
+    Host,
+    LayerCost,
+    Measurement,
+    ModelSummary,
+    Outcome,
+    Preprocess,
+    Preview,
+    Recipe,
+    Run,
+    RunProgress,
+    SampleModel,
+    State,
+    Status,
+    StepReport,
+    TensorSpec,
+)
+
+BACKENDS = (
+    BackendInfo("onnxruntime", "ONNX Runtime", "CPU", ("f32",), "1.32", "CPU"),
+    BackendInfo("openvino", "OpenVINO", "CPU", ("f32", "bf16"), "2026.4", "CPU"),
+    BackendInfo("opencv", "OpenCV", "CPU", ("f32",), "5.0", "CPU"),
+    BackendInfo(
+        "ncnn", "ncnn", "CPU", ("f32",), reason="not installed", remedy="pip install ncnn"
+    ),
+)
+HOST = Host("Some CPU", ("avx2",), 2, "Linux")
+
+
+def model(name: str = "resnet", digest: str = "a" * 64, **changes: object) -> ModelSummary:
+    layers = (
+        LayerCost("conv1", "conv 3x3", "Conv", (1, 16, 64, 64), 432, 1_769_472, 1728),
+        LayerCost("conv2", "conv 3x3", "Conv", (1, 32, 32, 32), 4608, 4_718_592, 18432),
+        LayerCost("fc", "fully connected", "Gemm", (1, 16), 528, 512, 2112),
+    )
+    made = ModelSummary(
+        digest=digest,
+        name=name,
+        path=Path("x.onnx"),
+        inputs=(TensorSpec("input", "float32", (1, 3, 64, 64)),),
+        outputs=(TensorSpec("logits", "float32", (1, 16)),),
+        opset=17,
+        ir_version=8,
+        producer="test",
+        nodes=40,
+        parameters=520_000,
+        macs=41_200_000,
+        size_bytes=2_100_000,
+        batch_norms=19,
+        preprocess=Preprocess(),
+        layers=layers,
+    )
+    return replace(made, **changes)
+
+
+def row(candidate: str, metric: str, value: float | None, **changes: object) -> Measurement:
+    made = Measurement(
+        candidate=candidate,
+        backend="",
+        metric=metric,
+        value=value,
+        low=value,
+        high=value,
+        status=Status.OK if value is not None else Status.FAILED,
+        reason="" if value is not None else "it failed",
+    )
+    return replace(made, **changes)
+
+
+def finished_rows(base: str, candidate: str) -> tuple[Measurement, ...]:
+    found = []
+    for backend, before, ratio, low, high, verdict in (
+        ("onnxruntime", 2.0, 0.62, 0.60, 0.64, "faster"),
+        ("openvino", 1.8, 0.53, 0.51, 0.55, "faster"),
+        ("opencv", 4.0, 0.99, 0.96, 1.03, "same"),
+    ):
+        threads = {"threads": "1"}
+        paired = {"threads": "1", "baseline": base}
+        images = {"data": "e" * 64, "images": "2000"}
+        found += [
+            row(base, "latency_ms", before, backend=backend, condition=threads),
+            row(candidate, "latency_ms", before * ratio, backend=backend, condition=threads),
+            row(
+                candidate,
+                "latency_ratio",
+                ratio,
+                low=low,
+                high=high,
+                backend=backend,
+                condition=paired,
+                detail={"verdict": verdict},
+            ),
+            row(base, "top1", 93.8, backend=backend, condition=images),
+            row(candidate, "top1", 93.4, backend=backend, condition=images),
+            row(candidate, "top1_delta", -0.4, low=-0.9, high=0.1, backend=backend, condition=images),
+        ]
+    found += [row(base, "size_bytes", 2_100_000.0), row(candidate, "size_bytes", 612_000.0)]
+    found.append(
+        row(
+            candidate,
+            "latency_ms",
+            None,
+            backend="opencv_classic",
+            condition={"threads": "1"},
+            reason="opencv_classic cannot load QuantizeLinear",
+        )
+    )
+    return tuple(found)
+
+
+@dataclass
+class FakeWorkspace:
+    """Keeps everything in memory; `state` is what a new run is in."""
+
+    state: State = State.DONE
+    asked: list[ExperimentSpec] = field(default_factory=list)
+    known: dict[str, Run] = field(default_factory=dict)
+    uploads: dict[str, ModelSummary] = field(default_factory=dict)
+    refuse: str = ""
+    verbs: list[tuple[str, str]] = field(default_factory=list)
+
+    def samples(self) -> tuple[SampleModel, ...]:
+        return tuple(
+            SampleModel(n, n.title(), f"{n} net", d * 64, 93.8, 520_000, 41_200_000, 2_100_000, 19)
+            for n, d in (("mobile", "b"), ("plain", "c"), ("resnet", "a"))
+        )
+
+    def sample(self, name: str) -> ModelSummary:
+        return model(name, next(s.digest for s in self.samples() if s.name == name))
+
+    def sample_data(self) -> tuple[DataSummary, DataSummary]:
+        return (
+            DataSummary("d" * 64, "calibration", Path("c"), "images", 512, False, (64, 64, 3)),
+            DataSummary("e" * 64, "evaluation", Path("e"), "images", 2000, True, (64, 64, 3), 16),
+        )
+
+    def models(self, owner: str) -> tuple[ModelSummary, ...]:
+        return tuple(self.uploads.values())
+
+    def model(self, digest: str, owner: str) -> ModelSummary:
+        return self.uploads[digest]
+
+    def data_sets(self, owner: str) -> tuple[DataSummary, ...]:
+        return ()
+
+    def backends(self) -> tuple[BackendInfo, ...]:
+        return BACKENDS
+
+    def host(self) -> Host:
+        return HOST
+
+    def add_model(self, filename: str, content: bytes, owner: str) -> ModelSummary:
+        if self.refuse:
+            raise InvalidModel(self.refuse)
+        dims = ("N",) if b"dynamic" in content else ()
+        self.uploads["9" * 64] = model(filename, "9" * 64, dynamic_dims=dims)
+        return self.uploads["9" * 64]
+
+    def freeze(self, digest: str, dims: dict[str, int], owner: str) -> ModelSummary:
+        self.uploads["8" * 64] = model(f"frozen {dims}", "8" * 64)
+        return self.uploads["8" * 64]
+
+    def set_preprocess(self, digest: str, preprocess: Preprocess, owner: str) -> ModelSummary:
+        self.uploads["7" * 64] = model("with preprocess", "7" * 64, preprocess=preprocess)
+        return self.uploads["7" * 64]
+
+    def preview(self, digest: str, recipe: Recipe) -> Preview:
+        keep = 1.0
+        for step in recipe.steps:
+            keep *= 1 - float(step.params.get("ratio", 0.05))
+        return Preview(int(520_000 * keep), int(41_200_000 * keep), int(2_100_000 * keep), 40)
+
+    def previews(self, digest: str, recipes: tuple[Recipe, ...]) -> None:
+        self.verbs.append(("previews", str(len(recipes))))
+
+    def submit(self, spec: ExperimentSpec, owner: str) -> str:
+        self.asked.append(spec)
+        run = self.make_run(spec, owner, f"run{len(self.asked)}")
+        self.known[run.id] = run
+        return run.id
+
+    def make_run(self, spec: ExperimentSpec, owner: str, run_id: str) -> Run:
+        summary = model(digest=spec.model)
+        base = Candidate(spec.model, Path("x"), Recipe("original"))
+        outcomes = [Outcome(Recipe("original"), base, summary)]
+        for recipe in spec.recipes[1:]:
+            report = tuple(StepReport(step, 19) for step in recipe.steps)
+            made = Candidate("f" * 64, Path("y"), recipe, report)
+            outcomes.append(Outcome(recipe, made, replace(summary, size_bytes=612_000)))
+        live = self.state in (State.QUEUED, State.RUNNING)
+        return Run(
+            id=run_id,
+            owner=owner,
+            created="2026-01-02T03:04:05",
+            spec=spec,
+            progress=RunProgress(self.state, 3, 10, "accuracy on OpenVINO", 12.0),
+            model=summary,
+            outcomes=tuple(outcomes),
+            measurements=() if live else finished_rows(spec.model, "f" * 64),
+            host=HOST,
+        )
+
+    def run(self, run_id: str) -> Run:
+        if run_id not in self.known:
+            raise StoreError(f"There is no run {run_id!r}.")
+        return self.known[run_id]
+
+    def runs(self, owner: str) -> tuple[Run, ...]:
+        return tuple(self.known.values())
+
+    def cancel(self, run_id: str) -> None:
+        self.verbs.append(("cancel", run_id))
+        run = self.known[run_id]
+        self.known[run_id] = replace(run, progress=replace(run.progress, state=State.CANCELLED))
+
+    def resume(self, run_id: str) -> None:
+        self.verbs.append(("resume", run_id))
+
+    def delete(self, run_id: str, owner: str) -> None:
+        del self.known[run_id]
