@@ -1,0 +1,32 @@
+"""Constants of a graph and the graphs inside a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+STANDARD = ("", "ai.onnx")
+
+
+def constant(value: ir.Value | None) -> np.ndarray[Any, Any] | None:
+    """The array behind an initializer or a Constant node's output; None if it is computed."""
+    if value is None or (value.const_value is None and value.is_graph_input()):
+        return None
+    if value.const_value is not None:
+        return np.asarray(value.const_value.numpy())
+    node = value.producer()
+    if node is None or node.op_type != "Constant" or node.domain not in STANDARD:
+        return None
+    tensor = ir.convenience.get_const_tensor(value)
+    return None if tensor is None else np.asarray(tensor.numpy())
+
+
+def all_graphs(model: ir.Model) -> Iterator[ir.Graph]:
+    """The main graph, every subgraph and every function of a model."""
+    yield from model.graphs()
+    for function in model.functions.values():
+        yield function.graph
+        yield from function.graph.subgraphs()
