@@ -1,0 +1,7 @@
+"""Records -> Plotly figures, tables and words; nothing here knows the screen."""
+
+from core.charts.accuracy import accuracy_figure
+from core.charts.latency import latency_figure
+from core.charts.size import preview_figure, size_figure
+
+__all__ = ["accuracy_figure", "latency_figure", "preview_figure", "size_figure"]

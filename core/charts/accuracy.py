@@ -1,0 +1,130 @@
+"""Accuracy per backend: top-1 on labelled images, agreement with the original without labels."""
+
+from __future__ import annotations
+
+import math
+
+import plotly.graph_objects as go
+
+from core.charts import lanes, palette, text
+from core.charts.latency import LIVE, missing
+from core.charts.standing import Standing, baseline, measured, outcome_of
+from core.records import Candidate, Measurement, Outcome, Run, Status
+
+TITLE = "Accuracy per backend"
+
+
+def accuracy_figure(run: Run, candidate: str | None = None) -> go.Figure:
+    """Top-1 before and after with 95 % intervals; agreement where nothing is labelled.
+
+    Args:
+        run: with or without numbers yet.
+        candidate: digest; without one, the last recipe of the run.
+    """
+    if not run.spec.evaluation:
+        return lanes.message(TITLE, "no data: without evaluation images accuracy is unknown")
+    outcome = outcome_of(run, candidate)
+    if outcome is not None and outcome.candidate is None and run.progress.state not in LIVE:
+        return lanes.message(TITLE, f"This recipe made no model: {outcome.reason}")
+    rows = Standing(run)
+    metric = metric_of(rows)
+    drawn = [_lane(run, rows, outcome, backend, metric) for backend in run.spec.backends]
+    lows = [
+        min(m.value, m.low if m.low is not None else m.value)
+        for lane in drawn
+        for m in lane.marks
+        if m.value is not None
+    ]
+    start = max(0.0, 5 * math.floor((min(lows, default=80.0) - 1) / 5))
+    words = "grey original, colour this recipe"
+    axis = "top-1 (%)"
+    if metric == "agreement":
+        words = "no labels: how often it answers like the original"
+        axis = "agreement with the original (%)"
+    # Room on the right for the number: the mark of a good model stands near 100 %.
+    span = (start, 100 + (100 - start) * 0.42)
+    figure = lanes.draw(drawn, title=TITLE, subtitle=words, axis=axis, span=span, kind="dots")
+    ticks = [t for t in range(int(start), 101) if t % _tick_step(100 - start) == 0]
+    return figure.update_xaxes(tickmode="array", tickvals=ticks)
+
+
+def metric_of(rows: Standing) -> str:
+    """The metric that accuracy is drawn in: agreement where only that was measured, else top1."""
+    metrics = {row.metric for row in rows}
+    return "agreement" if "agreement" in metrics and "top1" not in metrics else "top1"
+
+
+def delta_text(row: Measurement | None) -> str:
+    """The paired difference in points with its interval: −0.4 points (−0.9 … +0.1)."""
+    value = measured(row)
+    if row is None or value is None:
+        return ""
+    words = f"{text.signed(value)} points"
+    if row.low is None or row.high is None:
+        return words
+    return f"{words} ({text.signed(row.low)} … {text.signed(row.high)})"
+
+
+def _tick_step(width: float) -> int:
+    return next((step for step in (1, 2, 5, 10, 20) if width / step <= 6), 20)
+
+
+def _lane(
+    run: Run, rows: Standing, outcome: Outcome | None, backend: str, metric: str
+) -> lanes.Lane:
+    base, made = baseline(run), outcome.candidate if outcome else None
+    marks = []
+    if metric == "top1":
+        before = rows.row(base.digest, metric, backend) if base else None
+        marks.append(_mark(run, before, palette.BASELINE, "original", ""))
+    if len(run.spec.recipes) > 1:
+        after = rows.row(made.digest, metric, backend) if made else None
+        name = outcome.recipe.name if outcome else "candidate"
+        extra = _further(rows, made, backend) if made else ""
+        marks.append(_mark(run, after, palette.color(backend), name, extra))
+    note = delta_text(rows.row(made.digest, "top1_delta", backend)) if made else ""
+    if metric == "agreement" and made:
+        note = _sqnr(rows, made, backend)
+    return lanes.Lane(palette.label(backend), marks, note)
+
+
+def _mark(run: Run, row: Measurement | None, color: str, name: str, extra: str) -> lanes.Mark:
+    if row is None:
+        words = "not measured yet" if run.progress.state in LIVE else "not measured"
+        return lanes.Mark(None, color, words, text.wrap(f"{name}: {words}"))
+    value = measured(row)
+    if value is None:
+        return missing(row, color, name)
+    reading = f"{value:.1f} %"
+    hover = [f"<b>{text.escape(text.shorten(name, 56))}</b>", reading]
+    if row.low is not None and row.high is not None and row.low != row.high:
+        hover.append(f"95 % interval {row.low:.1f}–{row.high:.1f} %")
+    if images := row.condition.get("images"):
+        hover.append(f"{text.escape(images)} images")
+    if extra:
+        hover.append(extra)
+    if row.status is Status.UNSTABLE:
+        hover.append(text.wrap(row.reason))
+    return lanes.Mark(value, color, reading, "<br>".join(hover), row.low, row.high)
+
+
+def _further(rows: Standing, made: Candidate, backend: str) -> str:
+    parts = []
+    top5 = rows.value(made.digest, "top5", backend)
+    if top5 is not None:
+        parts.append(f"top-5 {top5:.1f} %")
+    agreement = rows.value(made.digest, "agreement", backend)
+    if agreement is not None:
+        parts.append(f"agreement with the original {agreement:.1f} %")
+    delta = rows.row(made.digest, "top1_delta", backend)
+    if delta is not None and "flips" in delta.detail:
+        parts.append(f"{delta.detail['flips']} images flipped")
+    parts.append(_sqnr(rows, made, backend))
+    return "<br>".join(part for part in parts if part)
+
+
+def _sqnr(rows: Standing, made: Candidate, backend: str) -> str:
+    value = rows.value(made.digest, "sqnr_db", backend)
+    if value is None:
+        return ""
+    return f"SQNR {value:.1f} dB" if math.isfinite(value) else "same outputs, bit for bit"

@@ -1,0 +1,187 @@
+"""The one layout of the before/after charts: a lane per row, its label above its two marks.
+
+Labels stand above the marks and not on an axis, so the chart reads at phone width. The lanes of a
+run are there before their numbers are, and the axis ends at a round number: nothing moves when a
+number arrives.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import plotly.graph_objects as go
+
+from core.charts import palette, text
+
+HEIGHT = 340
+FEWEST_LANES = 3
+_MARK_AT = (0.46, 0.77)
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """One bar or dot, or the sign that stands for a missing one.
+
+    Attributes:
+        value: None draws a cross (failed) or a hollow ring at the start of the axis.
+        hollow: not measured here.
+        text: printed beside the mark; never trusted to be free of markup.
+        hover: markup made by `text.wrap` or `text.escape`.
+    """
+
+    value: float | None
+    color: str
+    text: str = ""
+    hover: str = ""
+    low: float | None = None
+    high: float | None = None
+    hollow: bool = False
+    failed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Lane:
+    """A label with a note beside it (ratio and verdict), and the marks: before, after."""
+
+    label: str
+    marks: Sequence[Mark]
+    note: str = ""
+
+
+def draw(
+    lanes: Sequence[Lane],
+    *,
+    title: str,
+    subtitle: str,
+    axis: str,
+    span: tuple[float, float],
+    kind: Literal["bars", "dots"] = "bars",
+) -> go.Figure:
+    """Draw lanes over one axis that runs from `span[0]` to `span[1]`."""
+    figure = frame(title, subtitle)
+    rows = max(len(lanes), FEWEST_LANES)
+    placed = [
+        (index + _MARK_AT[place], mark)
+        for index, lane in enumerate(lanes)
+        for place, mark in enumerate(lane.marks)
+    ]
+    shown = [(y, mark) for y, mark in placed if mark.value is not None]
+    missing = [(y, mark) for y, mark in placed if mark.value is None]
+    figure.add_trace(_bars(shown) if kind == "bars" else _dots(shown))
+    figure.add_trace(_signs(missing, span[0]))
+    figure.add_trace(_words(placed, span))
+    for index, lane in enumerate(lanes):
+        note = f"  <span>{text.escape(lane.note)}</span>" if lane.note else ""
+        figure.add_annotation(
+            text=f"<b>{text.escape(text.shorten(lane.label, 34))}</b>{note}",
+            x=0, xref="paper", xanchor="left",
+            y=index + 0.17, yanchor="middle",
+            showarrow=False, font_size=12,
+        )  # fmt: skip
+    figure.update_yaxes(range=[rows, 0], visible=False, fixedrange=True)
+    figure.update_xaxes(
+        range=list(span), title_text=axis, title_font_size=12, title_standoff=4,
+        gridcolor=palette.GRID, zeroline=False, fixedrange=True, nticks=6, tickfont_size=11,
+    )  # fmt: skip
+    return figure
+
+
+def frame(title: str, subtitle: str, height: int = HEIGHT) -> go.Figure:
+    """An empty figure with the common title, margins and neutral colours."""
+    figure = go.Figure()
+    figure.update_layout(
+        title={
+            "text": title, "x": 0, "xref": "paper", "y": 0.985, "yanchor": "top",
+            "font": {"size": 15},
+            "subtitle": {"text": subtitle, "font": {"size": 12}},
+        },
+        height=height, margin={"l": 6, "r": 10, "t": 56, "b": 44},
+        showlegend=False, bargap=0, hoverlabel={"align": "left", "namelength": -1},
+        paper_bgcolor=palette.NOTHING, plot_bgcolor=palette.NOTHING, dragmode=False,
+    )  # fmt: skip
+    return figure
+
+
+def message(title: str, words: str) -> go.Figure:
+    """A chart that has nothing to draw and says why, as tall as the others."""
+    figure = frame(title, "")
+    figure.add_annotation(
+        text=text.wrap(words, 40), x=0.5, y=0.5, xref="paper", yref="paper", showarrow=False,
+        font_size=14,
+    )  # fmt: skip
+    figure.update_xaxes(visible=False, fixedrange=True)
+    figure.update_yaxes(visible=False, fixedrange=True)
+    return figure
+
+
+def round_up(value: float) -> float:
+    """The next of 1, 1.5, 2, 3, 4, 5, 6, 8, 10 times a power of ten: an end that seldom moves."""
+    if value <= 0 or not math.isfinite(value):
+        return 1.0
+    power = 10.0 ** math.floor(math.log10(value))
+    steps = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)
+    return next((step * power for step in steps if value <= step * power * 1.0001), 10 * power)
+
+
+Placed = list[tuple[float, Mark]]
+
+
+def _errors(marks: Placed) -> dict[str, object]:
+    above = [(m.high if m.high is not None else m.value) - m.value for _, m in marks]  # type: ignore[operator]
+    below = [m.value - (m.low if m.low is not None else m.value) for _, m in marks]  # type: ignore[operator]
+    return {
+        "type": "data", "symmetric": False, "array": above, "arrayminus": below,
+        "thickness": 1.6, "width": 4, "color": "#7b869b", "visible": any(above) or any(below),
+    }  # fmt: skip
+
+
+def _bars(marks: Placed) -> go.Bar:
+    return go.Bar(
+        orientation="h", x=[m.value for _, m in marks], y=[y for y, _ in marks], width=0.27,
+        marker={
+            "color": [palette.NOTHING if m.hollow else m.color for _, m in marks],
+            "line": {"color": [m.color for _, m in marks], "width": 1.6},
+        },
+        error_x=_errors(marks), hovertext=[m.hover for _, m in marks], hoverinfo="text",
+    )  # fmt: skip
+
+
+def _dots(marks: Placed) -> go.Scatter:
+    return go.Scatter(
+        mode="markers", x=[m.value for _, m in marks], y=[y for y, _ in marks],
+        marker={
+            "size": 12, "symbol": ["circle-open" if m.hollow else "circle" for _, m in marks],
+            "color": [m.color for _, m in marks],
+            "line": {"color": [m.color for _, m in marks], "width": 2},
+        },
+        error_x=_errors(marks), hovertext=[m.hover for _, m in marks], hoverinfo="text",
+        cliponaxis=False,
+    )  # fmt: skip
+
+
+def _signs(marks: Placed, start: float) -> go.Scatter:
+    return go.Scatter(
+        mode="markers", x=[start] * len(marks), y=[y for y, _ in marks],
+        marker={
+            "size": 10, "symbol": ["x" if m.failed else "circle-open" for _, m in marks],
+            "color": [palette.FAILED if m.failed else m.color for _, m in marks],
+            "line": {"width": [0 if m.failed else 1.6 for _, m in marks]},
+        },
+        hovertext=[m.hover for _, m in marks], hoverinfo="text", cliponaxis=False,
+    )  # fmt: skip
+
+
+def _words(marks: Placed, span: tuple[float, float]) -> go.Scatter:
+    gap = (span[1] - span[0]) * 0.018
+    ends = [
+        span[0] + 1.4 * gap if m.value is None else max(m.value, m.high or m.value) + gap
+        for _, m in marks
+    ]
+    return go.Scatter(
+        mode="text", x=ends, y=[y for y, _ in marks],
+        text=[text.escape(m.text) for _, m in marks], textposition="middle right",
+        textfont_size=12, hoverinfo="skip", cliponaxis=False,
+    )  # fmt: skip

@@ -1,0 +1,120 @@
+"""Latency per backend: the original in grey, the candidate in the backend's colour."""
+
+from __future__ import annotations
+
+import plotly.graph_objects as go
+
+from core.charts import lanes, palette, text
+from core.charts.standing import (
+    MEASURED,
+    Standing,
+    baseline,
+    first_threads,
+    measured,
+    outcome_of,
+    threads_text,
+)
+from core.records import Measurement, Outcome, Run, State, Status
+
+TITLE = "Latency per backend"
+MOST_LANES = 6
+LIVE = (State.QUEUED, State.RUNNING)
+
+
+def latency_figure(run: Run, candidate: str | None = None, threads: int | None = None) -> go.Figure:
+    """Median latency before and after, per backend, with 95 % intervals.
+
+    Args:
+        run: with or without numbers yet.
+        candidate: digest; without one, the last recipe of the run.
+        threads: one thread count; without one all, or the first where all would not fit.
+    """
+    outcome = outcome_of(run, candidate)
+    if outcome is not None and outcome.candidate is None and run.progress.state not in LIVE:
+        return lanes.message(TITLE, f"This recipe made no model: {outcome.reason}")
+    rows = Standing(run)
+    counts = _thread_counts(run, threads)
+    several = len(counts) > 1
+    drawn = [
+        _lane(run, rows, outcome, backend, count, several)
+        for backend in run.spec.backends
+        for count in counts
+    ]
+    tops = [max(m.value, m.high or 0) for lane in drawn for m in lane.marks if m.value is not None]
+    end = lanes.round_up(1.3 * max(tops, default=0.77))
+    where = "" if several else f" · {threads_text(counts[0])}"
+    subtitle = f"grey original, colour this recipe{where}"
+    return lanes.draw(
+        drawn, title=TITLE, subtitle=subtitle, axis="median latency (ms)", span=(0.0, end)
+    )
+
+
+def _thread_counts(run: Run, threads: int | None) -> tuple[int, ...]:
+    if threads is not None:
+        return (threads,)
+    if len(run.spec.threads) * len(run.spec.backends) <= MOST_LANES and run.spec.threads:
+        return run.spec.threads
+    return (first_threads(run),)
+
+
+def _lane(
+    run: Run, rows: Standing, outcome: Outcome | None, backend: str, threads: int, several: bool
+) -> lanes.Lane:
+    label = palette.label(backend)
+    if several:
+        label += f" · {threads_text(threads)}"
+    base = baseline(run)
+    before = rows.row(base.digest, "latency_ms", backend, threads) if base else None
+    marks = [_mark(run, before, palette.BASELINE, "original")]
+    made = outcome.candidate if outcome else None
+    if run.spec.recipes and len(run.spec.recipes) > 1:
+        after = rows.row(made.digest, "latency_ms", backend, threads) if made else None
+        name = outcome.recipe.name if outcome else "candidate"
+        marks.append(_mark(run, after, palette.color(backend), name))
+    ratio = rows.row(made.digest, "latency_ratio", backend, threads) if made else None
+    return lanes.Lane(label, marks, note=ratio_text(ratio))
+
+
+def _mark(run: Run, row: Measurement | None, color: str, name: str) -> lanes.Mark:
+    if row is None:
+        words = "not measured yet" if run.progress.state in LIVE else "not measured"
+        return lanes.Mark(None, color, words, text.wrap(f"{name}: {words}"))
+    value = measured(row)
+    if value is None:
+        return missing(row, color, name)
+    reading = f"{text.number(value)} ms"
+    hover = [f"<b>{text.escape(text.shorten(name, 56))}</b>", f"median {reading}"]
+    interval = text.span(row.low, row.high)
+    if interval:
+        hover.append(f"95 % interval {interval} ms")
+    hover += [
+        f"{key} {text.number(row.detail[key])} ms" for key in ("p90", "p99") if key in row.detail
+    ]
+    if row.detail.get("busy"):
+        hover.append("the machine was busy")
+    if row.status is Status.UNSTABLE:
+        reading += " ~"
+        hover.append(text.wrap(f"unstable: {row.reason}"))
+    return lanes.Mark(value, color, reading, "<br>".join(hover), row.low, row.high)
+
+
+def missing(row: Measurement, color: str, name: str) -> lanes.Mark:
+    """The sign for a row without a number: a cross if it failed, a ring if it was not tried."""
+    failed = row.status is Status.FAILED
+    word = "failed" if failed else "not available"
+    return lanes.Mark(
+        None,
+        color,
+        text.shorten(f"{word}: {row.reason}", 38),
+        f"<b>{text.escape(text.shorten(name, 56))}</b><br>{text.wrap(f'{word}: {row.reason}')}",
+        failed=failed,
+    )
+
+
+def ratio_text(row: Measurement | None) -> str:
+    """Ratio and verdict in words: ×0.53 faster."""
+    if row is None or row.value is None or row.status not in MEASURED:
+        return ""
+    verdict = str(row.detail.get("verdict", ""))
+    words = {"same": "no difference shown", "not enough data": "not enough data yet"}
+    return f"×{text.number(row.value)} {words.get(verdict, verdict)}".strip()

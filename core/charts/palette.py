@@ -1,0 +1,53 @@
+"""One colour per backend in every chart, told apart by most eyes and visible on light and dark.
+
+The hues follow Okabe and Ito's colour-blind-safe set, moved to a lightness that keeps at least 3:1
+against both a white and a nearly black page. Colour is never the only sign: every bar has its
+label, every precision its own marker.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from core.backends.base import catalogue
+
+BASELINE = "#8791a5"
+CANDIDATE = "#3f7fe8"
+FAILED = "#e0483e"
+GRID = "rgba(128, 138, 158, 0.28)"
+NOTHING = "rgba(0, 0, 0, 0)"
+
+_KNOWN = {
+    "onnxruntime": "#2a7de1",
+    "openvino": "#d9660f",
+    "opencv": "#079a72",
+    "opencv_classic": "#b565bf",
+    "null": "#6f7b90",
+}
+_OTHERS = ("#c04f86", "#1a93ad", "#8b7a1c", "#7a6ae0", "#a8613a")
+_MARKERS = {"": "circle", "f32": "circle", "bf16": "square", "f16": "diamond", "int8": "pentagon"}
+
+
+def color(backend: str) -> str:
+    """The colour of `name` or `name:precision`; the same in every chart and every run."""
+    name = backend.partition(":")[0]
+    return _KNOWN.get(name) or _OTHERS[zlib.crc32(name.encode()) % len(_OTHERS)]
+
+
+def marker(backend: str) -> str:
+    """The marker that tells precisions of one backend apart."""
+    return _MARKERS.get(backend.partition(":")[2], "hexagon")
+
+
+def label(backend: str) -> str:
+    """What a person calls `name:precision`; a backend that is gone keeps its identifier."""
+    name, _, precision = backend.partition(":")
+    known = catalogue().get(name)
+    title = known.label if known is not None else name
+    return f"{title} {precision}" if precision else title
+
+
+def faint(hex_color: str, alpha: float) -> str:
+    """A colour made transparent."""
+    red, green, blue = (int(hex_color[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red}, {green}, {blue}, {alpha})"

@@ -1,0 +1,74 @@
+"""The rows of a run that stand: a later row supersedes an earlier one of the same question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from core.records import Candidate, Measurement, Outcome, Run, Status
+
+MEASURED = (Status.OK, Status.UNSTABLE)
+Key = tuple[str, str, str]
+
+
+class Standing:
+    """Rows of a run by candidate, backend and metric."""
+
+    def __init__(self, run: Run) -> None:
+        """Index the rows once; figures ask for many of them."""
+        self._rows: dict[Key, dict[tuple[tuple[str, str], ...], Measurement]] = {}
+        for row in run.measurements:
+            same = self._rows.setdefault((row.candidate, row.backend, row.metric), {})
+            condition = tuple(sorted(row.condition.items()))
+            same.pop(condition, None)
+            same[condition] = row
+
+    def __iter__(self) -> Iterator[Measurement]:
+        """Every standing row, in the order in which its question was first asked."""
+        for same in self._rows.values():
+            yield from same.values()
+
+    def row(
+        self, candidate: str, metric: str, backend: str = "", threads: int | None = None
+    ) -> Measurement | None:
+        """The newest standing row of a question; `threads` None takes any thread count."""
+        same = self._rows.get((candidate, backend, metric), {})
+        for row in reversed(same.values()):
+            if threads is None or row.condition.get("threads", str(threads)) == str(threads):
+                return row
+        return None
+
+    def value(
+        self, candidate: str, metric: str, backend: str = "", threads: int | None = None
+    ) -> float | None:
+        """The number of a row that was measured."""
+        return measured(self.row(candidate, metric, backend, threads))
+
+
+def measured(row: Measurement | None) -> float | None:
+    """The number of a row; None unless it was measured."""
+    return row.value if row is not None and row.status in MEASURED else None
+
+
+def baseline(run: Run) -> Candidate | None:
+    """The unchanged model as the run measured it."""
+    return run.outcomes[0].candidate if run.outcomes else None
+
+
+def outcome_of(run: Run, digest: str | None) -> Outcome | None:
+    """The outcome that made a candidate; without a digest, the last recipe that is no baseline."""
+    if digest is None:
+        return run.outcomes[-1] if len(run.outcomes) > 1 else None
+    found = [o for o in run.outcomes if o.candidate is not None and o.candidate.digest == digest]
+    return found[-1] if found else None
+
+
+def first_threads(run: Run) -> int:
+    """The thread count that stands for the run where only one number fits."""
+    return run.spec.threads[0] if run.spec.threads else 1
+
+
+def threads_text(threads: int) -> str:
+    """A thread count in words; 0 stands for all cores."""
+    if threads == 0:
+        return "all cores"
+    return "1 thread" if threads == 1 else f"{threads} threads"
