@@ -1,10 +1,15 @@
 """The frame: page configuration, who is visiting, and the navigation over the screens."""
 
+from pathlib import Path
+
 import streamlit as st
 
 from pages.widgets import session
 
-st.set_page_config(page_title="Lathe", page_icon="static/lathe.png", layout="wide")
+STATIC = Path(__file__).with_name("static")
+
+st.set_page_config(page_title="Lathe", page_icon=str(STATIC / "lathe.png"), layout="wide")
+st.html(STATIC / "lathe.css")
 session.begin()
 
 SCREENS = [

@@ -8,7 +8,6 @@ from core.records import Run
 from pages.widgets import (
     data_picker,
     downloads,
-    headline,
     measure_form,
     model_picker,
     opening,
@@ -30,7 +29,6 @@ def show() -> None:
     workspace, owner = session.workspace(), session.owner()
     run = session.current_run()
     opening.fill_forms(run)
-    headline.style()
     with st.sidebar:
         model = model_picker.show(workspace, owner, run)
         if model is None:
@@ -39,7 +37,7 @@ def show() -> None:
     board = Board.lay_out(workspace, model, run)
     with st.sidebar:
         recipe_panel(board)
-    if board.measure.button("Measure", type="primary", key="measure", width="stretch"):
+    if measure_form.button(board.measure, busy=run is not None and progress.is_live(run)):
         measure_form.submit(workspace, measure_form.spec(model, recipe_form.current(), data), owner)
         st.rerun()
     if notice := st.session_state.pop("notice", None):
@@ -54,7 +52,9 @@ def show() -> None:
 @st.fragment
 def recipe_panel(board: Board) -> None:
     """The switches; wherever they are moved to is answered at once with what is exact."""
+    st.header("Recipe")
     recipe = recipe_form.show(board.model)
+    st.header("Measure on")
     measure_form.show(board.workspace.backends())
     board.paint_draft(recipe)
     board.warm(recipe)

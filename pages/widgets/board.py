@@ -101,6 +101,7 @@ class Board:
             (self.accuracy, "Accuracy per backend, once measured"),
         ):
             slot.html(f'<div class="lathe-empty">{text}</div>')
+        self.progress.caption("Hollow numbers are known without running; measured ones are filled.")
 
     def chart(self, slot: DeltaGenerator, figure: Any, name: str, alt: str) -> None:
         """Draw a figure into its slot at the one height that all have."""

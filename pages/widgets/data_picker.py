@@ -12,7 +12,7 @@ from core.records import DataSummary, ModelSummary, Run
 from pages.widgets import model_picker, wording
 
 NONE = ""
-CALIBRATION, EVALUATION = "calibration", "evaluation"
+CALIBRATION, EVALUATION = ROLES = ("calibration", "evaluation")
 TYPES = ["npz", "zip"]
 
 
@@ -28,6 +28,22 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
     """Two pickers and an upload; says so where one set must serve for both."""
     sets = available(workspace, owner)
     _defaults(workspace, model, sets, run)
+    count = {d.digest: f"{d.count:,}" for d in sets.values()} | {NONE: "none"}
+    standing = [count.get(st.session_state.get(f"data.{r}", NONE), "some") for r in ROLES]
+    face = f"Images: {standing[0]} to calibrate, {standing[1]} to evaluate"
+    with st.popover(face, width="stretch"):
+        data = _pickers(sets, run)
+        st.divider()
+        st.caption(_FORMATS)
+        model_picker.upload(
+            workspace, owner, "data", TYPES, "Your images: .npz, or .zip of a folder"
+        )
+    model_picker.refusal("data")
+    _say_what_follows(data, sets)
+    return data
+
+
+def _pickers(sets: dict[str, DataSummary], run: Run | None) -> Data:
     names = {NONE: "none"} | {d.digest: label(d) for d in sets.values()}
     chosen = {}
     for role, text in ((CALIBRATION, "Calibration images"), (EVALUATION, "Evaluation images")):
@@ -43,12 +59,7 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
             help=_HELP[role],
             persist_state="session",
         )
-    data = Data(chosen[CALIBRATION], chosen[EVALUATION])
-    _say_what_follows(data, sets)
-    with st.popover("Upload images", width="stretch"):
-        st.caption(_FORMATS)
-        model_picker.upload(workspace, owner, "data", TYPES, "Images (.npz, or .zip of a folder)")
-    return data
+    return Data(chosen[CALIBRATION], chosen[EVALUATION])
 
 
 def available(workspace: Workspace, owner: str) -> dict[str, DataSummary]:

@@ -8,15 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-
-import streamlit as st
 
 from core.records import Candidate, ModelSummary, Outcome, Preview, Run, Verdict
 from pages.widgets import answer, wording
 from pages.widgets.wording import BYTES, COUNT, escape
 
-STYLE = Path(__file__).with_name("headline.css")
 PENDING = "\N{EN DASH}"
 
 
@@ -152,8 +148,3 @@ def markup(text: str, tiles: list[Tile], note: str = "") -> str:
         )
     parts.append(f'</dl><p class="lathe-caption">{escape(note)}&nbsp;</p>')
     return "".join(parts)
-
-
-def style() -> None:
-    """The rules for sentence and tiles; once per page."""
-    st.html(STYLE)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import CoreError
 from core.experiment import Workspace
@@ -123,6 +124,18 @@ def spec(model: ModelSummary, recipe: Recipe, data: Data) -> ExperimentSpec:
         evaluation=data.evaluation,
         images=int(st.session_state.get(IMAGES, 0)),
         latency_budget_s=float(st.session_state.get(BUDGET, 12)),
+    )
+
+
+def button(place: DeltaGenerator, busy: bool) -> bool:
+    """The button that starts it; it waits while this visitor's run goes on."""
+    return place.button(
+        "Measuring …" if busy else "Measure",
+        type="primary",
+        key="measure",
+        width="stretch",
+        disabled=busy,
+        help="Runs original and candidate on every chosen backend.",
     )
 
 

@@ -11,6 +11,7 @@ from pages.widgets import preprocess_form, wording
 
 KEY = "model"
 OPENING_SAMPLE = "resnet"
+TYPES = ["onnx", "zip"]
 
 
 def show(workspace: Workspace, owner: str, run: Run | None) -> ModelSummary | None:
@@ -20,9 +21,9 @@ def show(workspace: Workspace, owner: str, run: Run | None) -> ModelSummary | No
     if st.session_state.get(KEY) not in names:
         st.session_state[KEY] = next(iter(names), None)
     picker = st.container()
-    upload(
-        workspace, owner, "model", ["onnx", "zip"], "Upload a model (.onnx, or .zip with its data)"
-    )
+    with st.popover("Upload a model", icon=":material/upload:", width="stretch"):
+        upload(workspace, owner, "model", TYPES, "An .onnx file, or a .zip with its external data")
+    refusal("model")
     with picker:
         digest = st.selectbox(
             "Model",
@@ -82,14 +83,22 @@ def upload(workspace: Workspace, owner: str, kind: str, types: list[str], label:
             with st.spinner("Checking the file …"):
                 admitted = add(file.name, file.getvalue(), owner)
         except CoreError as error:
-            st.session_state[seen] = (file.file_id, error.message, error.remedy)
+            st.session_state[seen] = (
+                file.file_id,
+                file.name,
+                f"{error.message} {error.remedy}".strip(),
+            )
         else:
-            st.session_state[seen] = (file.file_id, "", "")
+            st.session_state[seen] = (file.file_id, file.name, "")
             st.session_state[f"pending.{kind}"] = admitted.digest
             st.rerun()
-    _, message, remedy = st.session_state[seen]
-    if message:
-        st.error(wording.plain(f"{file.name} was refused. {message} {remedy}".strip()))
+
+
+def refusal(kind: str) -> None:
+    """Say why the last upload was refused, as long as it is the last one."""
+    _, name, reason = st.session_state.get(f"uploaded.{kind}", ("", "", ""))
+    if reason:
+        st.error(f"{wording.plain(name)} was refused: {wording.plain(reason)}")
 
 
 def freeze_form(workspace: Workspace, model: ModelSummary, owner: str) -> None:

@@ -89,7 +89,7 @@ def neighbours(recipe: Recipe) -> Iterator[Recipe]:
 
 
 def _stops(default: Any, about: Parameter) -> list[Any]:
-    if about.expert or not _is_slider(default, about):
+    if about.expert or not is_slider(default, about):
         return []
     low, high = about.low or 0, about.high or 0
     step = about.step or (1 if isinstance(default, int) else (high - low) / 20)
@@ -116,7 +116,8 @@ def _to_widget(default: Any, value: Any) -> Any:
     return type(default)(value) if isinstance(default, int | float | str) else value
 
 
-def _is_slider(default: Any, about: Parameter) -> bool:
+def is_slider(default: Any, about: Parameter) -> bool:
+    """Whether a parameter is a number within two bounds."""
     number = isinstance(default, int | float) and not isinstance(default, bool)
     return number and about.low is not None and about.high is not None
 
@@ -140,7 +141,7 @@ def _widget(key: str, default: Any, about: Parameter, model: ModelSummary) -> No
         st.selectbox(label, about.choices, **common)
     elif isinstance(default, bool):
         st.checkbox(label, **common)
-    elif _is_slider(default, about):
+    elif is_slider(default, about):
         kind = type(default)
         spread = {"min_value": kind(about.low), "max_value": kind(about.high)}
         step = (

@@ -28,17 +28,24 @@ export default function ({ data }) {
 
 
 def begin() -> None:
-    """Know the visitor by the cookie; give a newcomer one that the browser keeps for a year."""
-    if "visitor" in st.session_state:
-        token = st.session_state["visitor"]
-    else:
-        token = st.context.cookies.get(COOKIE) or ""
-        if not _TOKEN.fullmatch(token):
-            token = secrets.token_urlsafe(32)
-        st.session_state["visitor"] = token
-    if st.context.cookies.get(COOKIE) != token:
-        with st.container(key="cookie", height="content"):
+    """Give a newcomer's browser the cookie, so that it is known for a year."""
+    token = _token()
+    if cookie() != token:
+        with st.container(key="cookie"):
             _cookie_component()(data={"name": COOKIE, "token": token}, key="visitor_cookie")
+
+
+def cookie() -> str:
+    """The token that the browser sent when it connected."""
+    return str(st.context.cookies.get(COOKIE) or "")
+
+
+def _token() -> str:
+    if "visitor" not in st.session_state:
+        token = cookie()
+        known = _TOKEN.fullmatch(token)
+        st.session_state["visitor"] = token if known else secrets.token_urlsafe(32)
+    return st.session_state["visitor"]
 
 
 @st.cache_resource
@@ -48,7 +55,7 @@ def _cookie_component() -> st.components.v2.component:
 
 def owner() -> str:
     """The name under which the core keeps this visitor's uploads and runs."""
-    return hashlib.sha256(st.session_state["visitor"].encode()).hexdigest()[:32]
+    return hashlib.sha256(_token().encode()).hexdigest()[:32]
 
 
 @st.cache_resource

@@ -32,9 +32,7 @@ BACKENDS = (
     BackendInfo("onnxruntime", "ONNX Runtime", "CPU", ("f32",), "1.32", "CPU"),
     BackendInfo("openvino", "OpenVINO", "CPU", ("f32", "bf16"), "2026.4", "CPU"),
     BackendInfo("opencv", "OpenCV", "CPU", ("f32",), "5.0", "CPU"),
-    BackendInfo(
-        "ncnn", "ncnn", "CPU", ("f32",), reason="not installed", remedy="pip install ncnn"
-    ),
+    BackendInfo("ncnn", "ncnn", "CPU", ("f32",), reason="not installed", remedy="pip install ncnn"),
 )
 HOST = Host("Some CPU", ("avx2",), 2, "Linux")
 
@@ -79,15 +77,15 @@ def row(candidate: str, metric: str, value: float | None, **changes: object) -> 
     return replace(made, **changes)
 
 
-def finished_rows(base: str, candidate: str) -> tuple[Measurement, ...]:
+def finished_rows(base: str, candidate: str, count: int = 1) -> tuple[Measurement, ...]:
     found = []
     for backend, before, ratio, low, high, verdict in (
         ("onnxruntime", 2.0, 0.62, 0.60, 0.64, "faster"),
         ("openvino", 1.8, 0.53, 0.51, 0.55, "faster"),
         ("opencv", 4.0, 0.99, 0.96, 1.03, "same"),
     ):
-        threads = {"threads": "1"}
-        paired = {"threads": "1", "baseline": base}
+        threads = {"threads": str(count)}
+        paired = {**threads, "baseline": base}
         images = {"data": "e" * 64, "images": "2000"}
         found += [
             row(base, "latency_ms", before, backend=backend, condition=threads),
@@ -104,7 +102,9 @@ def finished_rows(base: str, candidate: str) -> tuple[Measurement, ...]:
             ),
             row(base, "top1", 93.8, backend=backend, condition=images),
             row(candidate, "top1", 93.4, backend=backend, condition=images),
-            row(candidate, "top1_delta", -0.4, low=-0.9, high=0.1, backend=backend, condition=images),
+            row(
+                candidate, "top1_delta", -0.4, low=-0.9, high=0.1, backend=backend, condition=images
+            ),
         ]
     found += [row(base, "size_bytes", 2_100_000.0), row(candidate, "size_bytes", 612_000.0)]
     found.append(
@@ -113,7 +113,7 @@ def finished_rows(base: str, candidate: str) -> tuple[Measurement, ...]:
             "latency_ms",
             None,
             backend="opencv_classic",
-            condition={"threads": "1"},
+            condition={"threads": str(count)},
             reason="opencv_classic cannot load QuantizeLinear",
         )
     )
@@ -208,7 +208,7 @@ class FakeWorkspace:
             progress=RunProgress(self.state, 3, 10, "accuracy on OpenVINO", 12.0),
             model=summary,
             outcomes=tuple(outcomes),
-            measurements=() if live else finished_rows(spec.model, "f" * 64),
+            measurements=() if live else finished_rows(spec.model, "f" * 64, spec.threads[0]),
             host=HOST,
         )
 

@@ -1,0 +1,27 @@
+"""The Optimize page over a Workspace in memory."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from pages.widgets import session
+from tests.pages.fake_workspace import FakeWorkspace
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def workspace(monkeypatch: pytest.MonkeyPatch) -> FakeWorkspace:
+    fake = FakeWorkspace()
+    monkeypatch.setattr(session, "workspace", lambda: fake)
+    monkeypatch.setattr(session, "cookie", lambda: "")
+    return fake
+
+
+@pytest.fixture
+def optimize(workspace: FakeWorkspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
+    monkeypatch.chdir(ROOT)
+    return AppTest.from_file(str(ROOT / "pages/screens/optimize.py"), default_timeout=20)

@@ -1,0 +1,256 @@
+"""The Optimize screen, driven without a browser."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.passes.base import catalogue, parameters
+from core.records import ExperimentSpec, Recipe, State, Step
+from pages.widgets import measure_form, recipe_form, session
+from tests.pages.fake_workspace import model
+
+
+def page_text(page: AppTest) -> str:
+    kinds = (page.markdown, page.caption, page.error, page.warning, page.info)
+    bodies = [element.body for element in page.get("html")]
+    return "\n".join([*bodies, *(e.value for kind in kinds for e in kind)])
+
+
+def clean(page: AppTest) -> AppTest:
+    assert not page.exception, [e.value for e in page.exception]
+    return page
+
+
+def switch(page: AppTest, name: str):
+    return page.toggle(key=recipe_form.key_of(name))
+
+
+def sliders() -> list[tuple[str, str]]:
+    """Passes that have a visible slider, and its name."""
+    return [
+        (name, parameter)
+        for name, kind in catalogue().items()
+        for parameter, (default, about) in parameters(kind).items()
+        if not about.expert and recipe_form.is_slider(default, about)
+    ]
+
+
+def spec(**changes: object) -> ExperimentSpec:
+    recipe = Recipe("fold", (Step("fold_batch_norm"),))
+    made = ExperimentSpec(
+        "a run", "a" * 64, (Recipe("original"), recipe), ("openvino",), evaluation="e" * 64
+    )
+    return replace(made, **changes)
+
+
+def test_first_visit_opens_with_the_resnet_sample_and_its_preview(optimize):
+    page = clean(optimize.run())
+    assert page.selectbox(key="model").value == "a" * 64
+    assert "resnet" in page_text(page)
+    assert "known without running" in page_text(page)
+    assert page.button(key="measure").label == "Measure"
+    assert any("Size before and after" in str(chart.proto) for chart in page.get("plotly_chart"))
+
+
+def test_every_pass_has_a_switch_with_its_help(optimize):
+    page = clean(optimize.run())
+    for name, kind in catalogue().items():
+        assert switch(page, name).label == kind.label
+        assert switch(page, name).help == kind.help
+
+
+def test_every_pass_shows_its_parameters_when_it_is_on(optimize):
+    page = clean(optimize.run())
+    for name in catalogue():
+        switch(page, name).set_value(True)
+    page = clean(page.run())
+    for name, kind in catalogue().items():
+        for parameter in parameters(kind):
+            assert recipe_form.key_of(name, parameter) in page.session_state
+
+
+def test_a_moved_slider_changes_the_exact_numbers(optimize, workspace):
+    name, parameter = next(iter(sliders()), (None, None))
+    if name is None:
+        pytest.skip("no pass here has a slider")
+    page = clean(optimize.run())
+    switch(page, name).set_value(True)
+    before = page_text(clean(page.run()))
+    slider = page.slider(key=recipe_form.key_of(name, parameter))
+    slider.set_value(slider.max)
+    after = page_text(clean(page.run()))
+    assert before != after
+    assert "exact, not measured" in after
+    stops = [int(count) for verb, count in workspace.verbs if verb == "previews"]
+    assert max(stops) >= 2, "the other stops were not asked for ahead"
+
+
+def test_measure_submits_what_the_forms_say_and_names_the_run_in_the_address(optimize, workspace):
+    page = clean(optimize.run())
+    page.button(key="measure").click()
+    page = clean(page.run())
+    (asked,) = workspace.asked
+    assert asked.model == "a" * 64
+    assert [step.pass_name for step in asked.recipes[-1].steps] == ["fold_batch_norm"]
+    assert asked.recipes[0].steps == ()
+    assert asked.backends == ("onnxruntime", "openvino", "opencv")
+    assert (asked.calibration, asked.evaluation) == ("d" * 64, "e" * 64)
+    assert page.query_params["run"] == "run1"
+    assert "1.9× faster on OpenVINO" in page_text(page)
+
+
+def test_no_backend_is_said_and_nothing_is_submitted(optimize, workspace):
+    page = clean(optimize.run())
+    page.multiselect(key=measure_form.BACKENDS).set_value([])
+    page.button(key="measure").click()
+    page = clean(page.run())
+    assert not workspace.asked
+    assert "at least one backend" in page_text(page)
+
+
+def test_unavailable_backends_are_named_with_reason_and_remedy(optimize):
+    page = clean(optimize.run())
+    assert "not installed" in page_text(page)
+    assert "pip install ncnn" in [code.value for code in page.code]
+    options = page.multiselect(key=measure_form.BACKENDS).options
+    assert "OpenVINO bf16" in options
+    assert "ncnn" not in options
+
+
+def test_a_permalink_shows_the_run_of_somebody_else_and_loads_its_recipe(optimize, workspace):
+    asked = spec(threads=(2,), images=300)
+    workspace.known["r"] = workspace.make_run(asked, "somebody else", "r")
+    optimize.query_params["run"] = "r"
+    page = clean(optimize.run())
+    assert "1.9× faster on OpenVINO" in page_text(page)
+    assert switch(page, "fold_batch_norm").value
+    assert page.multiselect(key=measure_form.BACKENDS).value == ["openvino"]
+    assert page.session_state[measure_form.IMAGES] == 300
+    assert page.session_state[measure_form.THREADS] == [2]
+
+
+def test_an_unknown_run_is_said_and_the_page_lives(optimize):
+    optimize.query_params["run"] = "nonsense"
+    page = clean(optimize.run())
+    assert "There is no run" in page_text(page)
+    assert page.button(key="measure")
+
+
+def test_a_live_run_has_progress_and_a_cancel_that_works(optimize, workspace):
+    workspace.state = State.RUNNING
+    workspace.known["r"] = workspace.make_run(spec(), "me", "r")
+    optimize.query_params["run"] = "r"
+    page = clean(optimize.run())
+    assert page.button(key="measure").disabled
+    bar = page.get("progress")[0].proto
+    assert bar.value == 30
+    assert "about 12 s left" in bar.text
+    page.button(key="cancel").click()
+    page = clean(page.run())
+    assert ("cancel", "r") in workspace.verbs
+    assert "what was measured is kept" in page_text(page)
+
+
+def test_an_interrupted_run_can_go_on(optimize, workspace):
+    workspace.state = State.INTERRUPTED
+    workspace.known["r"] = workspace.make_run(spec(), "me", "r")
+    optimize.query_params["run"] = "r"
+    page = clean(optimize.run())
+    page.button(key="resume").click()
+    clean(page.run())
+    assert ("resume", "r") in workspace.verbs
+
+
+def test_a_failed_row_stands_in_the_table_with_its_reason(optimize, workspace):
+    workspace.known["r"] = workspace.make_run(spec(), "me", "r")
+    optimize.query_params["run"] = "r"
+    page = clean(optimize.run())
+    table = next(d.value for d in page.dataframe if "reason" in d.value)
+    failed = table[table["status"] == "✕ failed"]
+    assert list(failed["reason"]) == ["opencv_classic cannot load QuantizeLinear"]
+
+
+def test_a_refused_upload_says_why_and_the_next_one_works(optimize, workspace):
+    page = clean(optimize.run())
+    workspace.refuse = "node 3 has no operator named *Foo*"
+    page.file_uploader(key="upload.model").set_value(("bad_<b>.onnx", b"x", "application/octet"))
+    page = clean(page.run())
+    assert r"node 3 has no operator named \*Foo\*" in page_text(page)
+    assert page.selectbox(key="model").value == "a" * 64
+    workspace.refuse = ""
+    page.file_uploader(key="upload.model").set_value(("good.onnx", b"y", "application/octet"))
+    page = clean(page.run())
+    assert page.selectbox(key="model").value == "9" * 64
+    assert "refused" not in page_text(page)
+
+
+def test_a_hostile_file_name_stays_text(optimize, workspace):
+    page = clean(optimize.run())
+    name = "<img src=x onerror=alert(1)>.onnx"
+    page.file_uploader(key="upload.model").set_value((name, b"y", "application/octet"))
+    page = clean(page.run())
+    assert all("<img" not in element.body for element in page.get("html"))
+
+
+def test_open_dimensions_are_frozen_by_a_form(optimize, workspace):
+    page = clean(optimize.run())
+    page.file_uploader(key="upload.model").set_value(("d.onnx", b"dynamic", "application/octet"))
+    page = clean(page.run())
+    page.number_input(key="freeze.N").set_value(4)
+    next(b for b in page.button if b.label == "Freeze shapes").click()
+    page = clean(page.run())
+    assert page.selectbox(key="model").value == "8" * 64
+    assert "frozen {&#x27;N&#x27;: 4}" in page_text(page)
+
+
+def test_preprocessing_is_saved_with_the_model(optimize, workspace):
+    page = clean(optimize.run())
+    page.selectbox(key=f"preprocess.{'a' * 64}").set_value("raw 0 … 255, BGR")
+    page = clean(page.run())
+    page.button(key="preprocess.save").click()
+    page = clean(page.run())
+    saved = workspace.uploads["7" * 64].preprocess
+    assert (saved.color, saved.scale, saved.resize) == ("bgr", 1.0, (64, 64))
+    assert page.selectbox(key="model").value == "7" * 64
+
+
+def test_one_set_for_both_roles_is_said(optimize):
+    page = clean(optimize.run())
+    page.selectbox(key="data.calibration").set_value("e" * 64)
+    page = clean(page.run())
+    assert "it is split" in page_text(page)
+
+
+def test_without_images_accuracy_is_announced_as_unknown(optimize):
+    page = clean(optimize.run())
+    page.selectbox(key="data.evaluation").set_value("")
+    page = clean(page.run())
+    assert "accuracy is not" in page_text(page)
+
+
+def test_a_recipe_sent_from_another_screen_is_loaded(optimize):
+    optimize.session_state["pending_recipe"] = ("b" * 64, Recipe("original"))
+    page = clean(optimize.run())
+    assert page.selectbox(key="model").value == "b" * 64
+    assert not switch(page, "fold_batch_norm").value
+
+
+@pytest.mark.parametrize(("sent", "believed"), [("x" * 43, True), ("'; drop", False), ("", False)])
+def test_only_a_token_is_believed_from_the_cookie(optimize, monkeypatch, sent, believed):
+    monkeypatch.setattr(session, "cookie", lambda: sent)
+    page = clean(optimize.run())
+    assert (page.session_state["visitor"] == sent) == believed
+    assert len(page.session_state["visitor"]) >= 32
+
+
+@pytest.mark.parametrize("dims", [("N",), ("N", "H")])
+def test_a_model_with_open_dimensions_has_one_field_each(optimize, workspace, dims):
+    workspace.uploads["9" * 64] = model("open", "9" * 64, dynamic_dims=dims)
+    optimize.session_state["model"] = "9" * 64
+    page = clean(optimize.run())
+    assert [n.key for n in page.number_input if n.key.startswith("freeze.")] == [
+        f"freeze.{name}" for name in dims
+    ]
