@@ -1,0 +1,27 @@
+"""Image sets -> feeds: labelled or not, from arrays, folders and zips; also preprocessed tensors.
+
+Imports neither onnx nor a model runtime: a worker that times must start fast.
+"""
+
+from core.data.admission import admit, describe, shared_images, split
+from core.data.archive import Archive, Bounds
+from core.data.preprocess import PRESETS, default_preprocess, image_input, read_preprocess
+from core.data.sets import ImageSet, has_background_class, open_set
+from core.data.synthetic import synthetic_feeds
+
+__all__ = [
+    "PRESETS",
+    "Archive",
+    "Bounds",
+    "ImageSet",
+    "admit",
+    "default_preprocess",
+    "describe",
+    "has_background_class",
+    "image_input",
+    "open_set",
+    "read_preprocess",
+    "shared_images",
+    "split",
+    "synthetic_feeds",
+]

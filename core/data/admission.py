@@ -1,0 +1,193 @@
+"""Image sets from outside: read once in full, kept as one file, named by the digest of its bytes.
+
+Beside the file lies a list with one digest per image, so that two sets can be compared without
+being opened again.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from core.data.sets import ADMITTED, ImageSet, folder_files, open_set
+from core.errors import DataError
+from core.records import DataSummary
+
+MAX_BYTES = 4 << 30
+DIGEST_BYTES = 16
+IMAGES_FILE = "images.digests"
+CHUNK = 1 << 20
+EPOCH = (1980, 1, 1, 0, 0, 0)
+
+Progress = Callable[[int, int], None]
+
+
+def describe(path: Path, name: str) -> DataSummary:
+    """What the set at `path` is, from its directory, labels and first image.
+
+    Raises:
+        DataError: what is wrong with it.
+    """
+    images = open_set(path, name)
+    return _summary(images, path, _digest(path))
+
+
+def admit(source: Path, filename: str, data: Path, progress: Progress | None = None) -> DataSummary:
+    """Take the set at `source` in: every image is decoded once, then it lies under data/DIGEST.
+
+    Args:
+        source: a .npz, a .zip or a folder.
+        filename: what the user called it.
+        data: folder of the admitted sets.
+        progress: called with (images read, images in all).
+
+    Raises:
+        DataError: what is wrong with it, and with which image.
+    """
+    if not source.is_dir() and source.is_file() and source.stat().st_size > MAX_BYTES:
+        raise DataError(f"{filename} is larger than {MAX_BYTES >> 30} GiB.")
+    images = open_set(source, filename)
+    digests = _image_digests(images, progress)
+    data.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=data, prefix="."))
+    try:
+        target = _keep(source, filename, scratch)
+        digest = _digest(target)
+        (scratch / IMAGES_FILE).write_bytes(b"".join(digests))
+        final = data / digest
+        if not final.exists():
+            os.replace(scratch, final)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+    return _summary(images, final / target.name, digest)
+
+
+def _image_digests(images: ImageSet, progress: Progress | None) -> list[bytes]:
+    found = []
+    for index in range(images.count):
+        running = hashlib.blake2b(digest_size=DIGEST_BYTES)
+        if images.kind == "images":
+            pixels = images.pixels(index)
+            rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[:, :, :3]
+            running.update(str(rgb.shape).encode() + np.ascontiguousarray(rgb).tobytes())
+        else:
+            for name, values in sorted(images.sample(index).items()):
+                running.update(name.encode() + values.tobytes())
+        found.append(running.digest())
+        if progress and index % 50 == 0:
+            progress(index, images.count)
+    return found
+
+
+def _keep(source: Path, filename: str, scratch: Path) -> Path:
+    """Copy `source` into `scratch` as set.npz or set.zip; a folder becomes a zip."""
+    if source.is_dir():
+        admitted = [source / inner for inner in ADMITTED if (source / inner).is_file()]
+        if not admitted:
+            return _zip_folder(source, filename, scratch / "set.zip")
+        source = admitted[0]
+    if source.suffix == ".json":
+        raise DataError(f"{filename} is a half of a set that was taken in already.")
+    with zipfile.ZipFile(source) as archive:
+        is_arrays = all(name.endswith(".npy") for name in archive.namelist())
+    target = scratch / ("set.npz" if is_arrays else "set.zip")
+    shutil.copyfile(source, target)
+    return target
+
+
+def _zip_folder(source: Path, filename: str, target: Path) -> Path:
+    """The same bytes for the same files: sorted, undated, stored as they are."""
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
+        for file in sorted(folder_files(source, filename)):
+            info = zipfile.ZipInfo(file, EPOCH)
+            archive.writestr(info, (source / file).read_bytes())
+    return target
+
+
+def _summary(images: ImageSet, path: Path, digest: str) -> DataSummary:
+    if images.kind == "images":
+        shape = tuple(int(d) for d in images.pixels(0).shape)
+    else:
+        first = next(iter(images.sample(0).values()))
+        shape = tuple(first.shape)
+    classes = 0 if images.labels is None else len(np.unique(images.labels))
+    return DataSummary(
+        digest=digest,
+        name=images.name,
+        path=path,
+        kind=images.kind,
+        count=images.count,
+        labelled=images.labels is not None,
+        image_shape=shape,
+        classes=classes,
+        notes=images.notes,
+    )
+
+
+def _digest(path: Path) -> str:
+    running = hashlib.sha256()
+    files = [path]
+    if path.is_dir():
+        files = [path / name for name in sorted(folder_files(path, path.name))]
+    for file in files:
+        if path.is_dir():
+            running.update(file.relative_to(path).as_posix().encode() + b"\0")
+        with file.open("rb") as stream:
+            while chunk := stream.read(CHUNK):
+                running.update(chunk)
+    return running.hexdigest()
+
+
+def split(whole: DataSummary) -> tuple[DataSummary, DataSummary]:
+    """Two disjoint halves of an admitted set, for calibration and for evaluation.
+
+    They take turns, so both have the classes of the whole even where it is sorted by class.
+
+    Raises:
+        DataError: fewer than two images.
+    """
+    if whole.count < 2:
+        raise DataError(f"{whole.name} has too few images to be split.")
+    halves = []
+    for start, purpose in enumerate(("calibration half", "evaluation half")):
+        path = whole.path.with_name(f"half_{start}.json")
+        if not path.exists():
+            path.write_text(json.dumps({"of": whole.path.name, "start": start}), encoding="utf-8")
+        half = dataclasses.replace(
+            whole,
+            digest=hashlib.sha256(f"{whole.digest}:{start}".encode()).hexdigest(),
+            name=f"{whole.name} ({purpose})",
+            path=path,
+            count=(whole.count + 1 - start) // 2,
+        )
+        halves.append(half)
+    return halves[0], halves[1]
+
+
+def shared_images(a: Path, b: Path) -> int:
+    """How many images of set `a` are in set `b` too, pixel by pixel; both were admitted.
+
+    Raises:
+        DataError: a set that was not admitted.
+    """
+    return len(_listed(a) & _listed(b))
+
+
+def _listed(path: Path) -> set[bytes]:
+    try:
+        content = (path.parent / IMAGES_FILE).read_bytes()
+    except OSError as error:
+        raise DataError(f"{path.parent.name} was not admitted: its image list is gone.") from error
+    listed = [content[i : i + DIGEST_BYTES] for i in range(0, len(content), DIGEST_BYTES)]
+    if path.suffix == ".json":
+        listed = listed[int(json.loads(path.read_text(encoding="utf-8"))["start"]) :: 2]
+    return set(listed)
