@@ -21,7 +21,7 @@ from collections.abc import Iterator, Sequence
 import onnx_ir as ir
 
 from core.analysis.shapes import Facts, Shape, facts, subgraphs
-from core.analysis.values import constant_tensor
+from core.analysis.values import PASSES_ON, constant_tensor, sources
 from core.records import LayerCost
 
 _PLUMBING = frozenset(
@@ -42,10 +42,6 @@ _NOT_A_WEIGHT = {  # operator -> positions of the constant inputs that carry no 
 _WEIGHT_AT = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "QLinearConv": 3, "DeformConv": 1}
 _PRODUCT_AT = {"MatMul": (0, 1), "Gemm": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
 _RECURRENT = {"LSTM": 4, "GRU": 3, "RNN": 1}
-_PASSES_ON = frozenset(
-    {"Identity", "DequantizeLinear", "QuantizeLinear", "Cast", "Transpose", "Reshape"}
-    | {"Unsqueeze", "Squeeze"}
-)
 _NAMES = {
     "BatchNormalization": "batch norm",
     "InstanceNormalization": "instance norm",
@@ -76,18 +72,6 @@ def totals(graph: ir.Model, listed: Sequence[LayerCost] | None = None) -> tuple[
     return sum(c.parameters for c in listed), sum(c.macs for c in listed)
 
 
-def sources(value: ir.Value | None) -> ir.Value | None:
-    """The constant that reaches `value`, directly or through operators that only pass it on."""
-    while value is not None:
-        if constant_tensor(value) is not None:
-            return value
-        node = value.producer()
-        if node is None or node.op_type not in _PASSES_ON or not node.inputs:
-            return None
-        value = node.inputs[0]
-    return None
-
-
 def _nodes(graph: ir.Graph) -> Iterator[ir.Node]:
     for node in graph:
         yield node
@@ -109,7 +93,7 @@ def _is_plumbing(node: ir.Node, known: Facts) -> bool:
         return True
     if any(True for _ in subgraphs(node)):
         return False
-    return node.op_type == "Shape" or (node.op_type in _PASSES_ON and sources(out) is not None)
+    return node.op_type == "Shape" or (node.op_type in PASSES_ON and sources(out) is not None)
 
 
 def _layer(node: ir.Node, known: Facts, batch: int, seen: set[ir.Value]) -> LayerCost:
@@ -118,7 +102,7 @@ def _layer(node: ir.Node, known: Facts, batch: int, seen: set[ir.Value]) -> Laye
         if source not in seen:
             seen.add(source)
             tensor = constant_tensor(source)
-            if tensor is not None:
+            if tensor is not None and tensor.dtype != ir.DataType.STRING:
                 parameters += tensor.size
                 size_bytes += tensor.nbytes
     macs = _macs(node, known)

@@ -17,6 +17,10 @@ import onnx_ir as ir
 Dim = int | str
 Known = np.ndarray[Any, Any]  # numeric, or dtype object where some elements are symbols
 
+PASSES_ON = frozenset(
+    {"Identity", "DequantizeLinear", "QuantizeLinear", "Cast", "Transpose", "Reshape"}
+    | {"Unsqueeze", "Squeeze"}
+)
 LARGEST = 4096  # elements; what is larger is a weight, not a shape
 
 
@@ -32,6 +36,18 @@ def constant_tensor(value: ir.Value) -> ir.TensorProtocol | None:
         tensor: ir.TensorProtocol = attribute.value
         return tensor
     return ir.convenience.get_const_tensor(value)
+
+
+def sources(value: ir.Value | None) -> ir.Value | None:
+    """The constant that reaches `value`, directly or through operators that only pass it on."""
+    while value is not None:
+        if constant_tensor(value) is not None:
+            return value
+        node = value.producer()
+        if node is None or node.op_type not in PASSES_ON or not node.inputs:
+            return None
+        value = node.inputs[0]
+    return None
 
 
 def axes_of(node: ir.Node, values: Sequence[Known | None], position: int = 1) -> list[int] | None:
@@ -127,7 +143,8 @@ def _cast(node: ir.Node, values: list[Known]) -> Known | None:
 
 def _gather(node: ir.Node, values: list[Known]) -> Known:
     axis = node.attributes.get_int("axis", 0)
-    return np.asarray(np.take(values[0], values[1].astype(np.int64), axis=axis))
+    picked = np.take(values[0], values[1].astype(np.int64), axis=axis)
+    return np.asarray(picked, values[0].dtype)
 
 
 def _unsqueeze(node: ir.Node, values: list[Known]) -> Known | None:

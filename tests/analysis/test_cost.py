@@ -15,9 +15,9 @@ def graph(text: str, **weights: tuple[int, ...]) -> ir.Model:
     model = ir.from_onnx_text(HEADER + text)
     for name, shape in weights.items():
         tensor = ir.tensor(np.ones(shape, np.float32), name=name)
-        value = next(v for n in model.graph for v in n.inputs if v is not None and v.name == name)
+        value = next(v for v in model.graph.inputs if v.name == name)
         value.const_value, value.shape, value.dtype = tensor, tensor.shape, tensor.dtype
-        model.graph.inputs.remove(value) if value in model.graph.inputs else None
+        model.graph.inputs.remove(value)
         model.graph.register_initializer(value)
     return model
 

@@ -1,0 +1,384 @@
+"""How labels pass operators that move channels about: Concat, Split, Reshape, Transpose, ...
+
+Where an operator hard-codes a channel count (a Reshape target, Pad amounts, Split sizes), the rule
+also leaves an edit that rewrites it once channels are gone.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from core.analysis.arithmetic_rules import Rule
+from core.analysis.edits import override, set_input, set_ints
+from core.analysis.labels import Alive, Axes, Flow, Labels, NoRule
+from core.analysis.reshape_labels import carry
+from core.analysis.values import Known, as_slice, axes_of, slice_steps, whole
+
+
+def concat(node: ir.Node, flow: Flow) -> None:
+    """Labels one after the other on the axis of the concatenation, joined on the others."""
+    sides = [flow.of(node, i) for i in range(len(node.inputs))]
+    axis = node.attributes["axis"].as_int() % len(sides[0])
+    result: Axes = list(sides[0])
+    for side in sides[1:]:
+        for a, labels in enumerate(side):
+            if a != axis:
+                result[a] = flow.join(result[a], labels, "concatenated with what cannot be cut")
+    result[axis] = _in_a_row(node, flow, [s[axis] for s in sides], axis)
+    flow.put(node.outputs[0], result)
+
+
+def _in_a_row(node: ir.Node, flow: Flow, parts: list[Labels | None], axis: int) -> Labels | None:
+    if all(p is None for p in parts):
+        return None
+    sizes = [flow.shape(node, i)[axis] for i in range(len(parts))]
+    row: list[Labels] = []
+    for part, size in zip(parts, sizes, strict=True):
+        if part is None and not isinstance(size, int):
+            flow.freeze_all(parts, "concatenated with a dynamic number of channels")
+            return None
+        kept = "part of a Concat that cannot be cut"
+        row.append(part if part is not None else flow.fixed(int(size), kept))
+    return np.concatenate(row)
+
+
+def split(node: ir.Node, flow: Flow) -> None:
+    """Each output takes its stretch of the labels; the sizes are rewritten."""
+    x, shape = flow.of(node, 0), flow.shape(node)
+    axis = node.attributes.get_int("axis", 0) % len(x)
+    labels = x[axis]
+    if labels is None:
+        for value in node.outputs:
+            flow.put(value, list(x))
+        return
+    cuts = np.cumsum(_split_sizes(node, flow, len(labels)))[:-1]
+    pieces = np.split(labels, cuts)
+    if len(shape) != len(x) or len(pieces) != len(node.outputs):
+        raise NoRule("Split into another number of parts than it says")
+    for value, piece in zip(node.outputs, pieces, strict=True):
+        flow.put(value, [*x[:axis], piece, *x[axis + 1 :]])
+
+    def edit(alive: Alive) -> None:
+        if alive(labels).all():
+            return
+        counts = [int(alive(p).sum()) for p in pieces]
+        if "num_outputs" in node.attributes:
+            node.attributes.pop("num_outputs")
+        if flow.opset < 13:
+            set_ints(node, "split", counts)
+        else:
+            set_input(node, 1, np.array(counts, np.int64))
+
+    flow.edits.append(edit)
+    flow.retargeted.add((node, 1))
+
+
+def _split_sizes(node: ir.Node, flow: Flow, total: int) -> list[int]:
+    if "split" in node.attributes:
+        return [int(s) for s in node.attributes["split"].as_ints()]
+    if len(node.inputs) > 1 and node.inputs[1] is not None:
+        sizes = whole(flow.facts.content(node.inputs[1]))
+        if sizes is None:
+            raise NoRule("Split by sizes computed while the model runs")
+        return sizes
+    parts = len(node.outputs)
+    chunk = -(-total // parts)
+    return [chunk] * (parts - 1) + [total - chunk * (parts - 1)]
+
+
+def slice_(node: ir.Node, flow: Flow) -> None:
+    """A stretch of the labels; its ends are counted again. Strides over channels freeze."""
+    x = flow.of(node, 0)
+    result: Axes = list(x)
+    steps = slice_steps(node, flow.contents(node), len(x))
+    if steps is None:
+        raise NoRule("Slice with ends computed while the model runs")
+    moved: dict[int, tuple[int, int, Labels]] = {}
+    for axis, (start, end, step) in steps.items():
+        labels = x[axis]
+        if labels is None:
+            continue
+        stop = len(labels)
+        begin, finish, _ = as_slice(start, end, step).indices(stop)
+        if step != 1 or finish <= begin:
+            flow.freeze(labels, "cut by a Slice with a stride")
+            result[axis] = None
+            continue
+        result[axis] = labels[begin:finish]
+        moved[axis] = (begin, finish, labels)
+    flow.put(node.outputs[0], result)
+    if moved:
+        flow.edits.append(lambda alive: _recut(node, steps, moved, alive))
+        flow.retargeted.update((node, i) for i in range(1, 5))
+
+
+def _recut(
+    node: ir.Node,
+    steps: dict[int, tuple[int, int, int]],
+    moved: dict[int, tuple[int, int, Labels]],
+    alive: Alive,
+) -> None:
+    if all(alive(labels).all() for _, _, labels in moved.values()):
+        return
+    rows = []
+    for axis, (start, end, step) in steps.items():
+        if axis in moved:
+            begin, finish, labels = moved[axis]
+            before = int(alive(labels[:begin]).sum())
+            start, end = before, before + int(alive(labels[begin:finish]).sum())
+        rows.append((start, end, axis, step))
+    columns = [list(c) for c in zip(*rows, strict=True)]
+    if "starts" in node.attributes:
+        for name, numbers in zip(("starts", "ends", "axes"), columns, strict=False):
+            set_ints(node, name, numbers)
+        return
+    for position, numbers in enumerate(columns, start=1):
+        set_input(node, position, np.array(numbers, np.int64))
+
+
+def gather(node: ir.Node, flow: Flow) -> None:
+    """A constant vector of indices picks labels, and is renumbered."""
+    x = flow.of(node, 0)
+    axis = node.attributes.get_int("axis", 0) % max(len(x), 1)
+    picked = flow.facts.content(node.inputs[1])
+    rank = len(flow.shape(node, 1))
+    labels = x[axis] if x else None
+    if labels is None or picked is None or whole(picked) is None or rank != 1:
+        flow.freeze(labels, "picked by a Gather")
+        flow.put(node.outputs[0], [*x[:axis], *[None] * rank, *x[axis + 1 :]])
+        return
+    chosen = labels
+    indices = picked.astype(np.int64) % len(chosen)
+    flow.put(node.outputs[0], [*x[:axis], chosen[indices], *x[axis + 1 :]])
+
+    def edit(alive: Alive) -> None:
+        kept = alive(chosen)
+        if not kept.all():
+            number = np.cumsum(kept) - 1
+            set_input(node, 1, number[indices[kept[indices]]])
+
+    flow.edits.append(edit)
+    flow.retargeted.add((node, 1))
+
+
+def pad(node: ir.Node, flow: Flow) -> None:
+    """Channels added by padding are labels of their own; how many is counted again."""
+    x = flow.of(node, 0)
+    amounts = _pad_amounts(node, flow, len(x))
+    result: Axes = list(x)
+    zones: dict[int, tuple[Labels, Labels]] = {}
+    for axis, labels in enumerate(x):
+        before, after = amounts[axis], amounts[axis + len(x)]
+        if labels is None or (before == 0 and after == 0):
+            continue
+        if not isinstance(before, int) or not isinstance(after, int) or min(before, after) < 0:
+            flow.freeze(labels, "padded by an amount that is not known")
+            result[axis] = None
+        elif node.attributes.get_string("mode", "constant") != "constant":
+            flow.freeze(labels, "padded with other channels")
+            result[axis] = None
+        else:
+            zones[axis] = flow.fresh(before), flow.fresh(after)
+            result[axis] = np.concatenate([zones[axis][0], labels, zones[axis][1]])
+    flow.put(node.outputs[0], result)
+    if zones:
+        flow.edits.append(lambda alive: _repad(node, amounts, zones, alive))
+        flow.retargeted.add((node, 1))
+
+
+def _pad_amounts(node: ir.Node, flow: Flow, rank: int) -> list[int | str]:
+    if "pads" in node.attributes:
+        return [int(p) for p in node.attributes["pads"].as_ints()]
+    known = flow.facts.content(node.inputs[1])
+    if known is None:
+        raise NoRule("Pad by amounts computed while the model runs")
+    amounts: list[int | str] = known.tolist()
+    if len(node.inputs) < 4 or node.inputs[3] is None:
+        return amounts
+    axes = whole(flow.facts.content(node.inputs[3]))
+    if axes is None or whole(known) is None:
+        raise NoRule("Pad on axes computed while the model runs")
+    spread: list[int | str] = [0] * (2 * rank)
+    for i, axis in enumerate(axes):
+        spread[axis % rank] = amounts[i]
+        spread[axis % rank + rank] = amounts[i + len(axes)]
+    return spread
+
+
+def _repad(
+    node: ir.Node,
+    amounts: list[int | str],
+    zones: dict[int, tuple[Labels, Labels]],
+    alive: Alive,
+) -> None:
+    rank = len(amounts) // 2
+    numbers = list(amounts)
+    for axis, (before, after) in zones.items():
+        numbers[axis] = int(alive(before).sum())
+        numbers[axis + rank] = int(alive(after).sum())
+    if numbers == amounts:
+        return
+    if "pads" in node.attributes:
+        set_ints(node, "pads", [int(n) for n in numbers])
+        return
+    changes = {i: int(n) for i, n in enumerate(numbers) if n != amounts[i]}
+    known = np.array(amounts, object)
+    if len(node.inputs) > 3:
+        node.resize_inputs(3)
+    override(node, 1, known, changes)
+
+
+def transpose(node: ir.Node, flow: Flow) -> None:
+    """Labels follow their axis."""
+    x = flow.of(node, 0)
+    perm = node.attributes.get("perm")
+    order = list(perm.as_ints()) if perm is not None else list(range(len(x)))[::-1]
+    flow.put(node.outputs[0], [x[a] for a in order])
+
+
+def squeeze(node: ir.Node, flow: Flow) -> None:
+    """Axes of size 1 go."""
+    x, shape = flow.of(node, 0), flow.shape(node)
+    given = "axes" in node.attributes or len(node.inputs) > 1
+    axes = axes_of(node, flow.contents(node))
+    if given and axes is None:
+        raise NoRule("Squeeze of axes computed while the model runs")
+    if axes is None and any(isinstance(d, str) for d in shape):
+        raise NoRule("Squeeze of a dynamic shape")
+    gone = (
+        {a % len(x) for a in axes}
+        if axes is not None
+        else {a for a, d in enumerate(shape) if d == 1}
+    )
+    flow.freeze_all([x[a] for a in gone], "squeezed")
+    flow.put(node.outputs[0], [v for a, v in enumerate(x) if a not in gone])
+
+
+def unsqueeze(node: ir.Node, flow: Flow) -> None:
+    """Axes of size 1 come."""
+    x, axes = flow.of(node, 0), axes_of(node, flow.contents(node))
+    if axes is None:
+        raise NoRule("Unsqueeze of axes computed while the model runs")
+    rank = len(x) + len(axes)
+    added, rest = {a % rank for a in axes}, iter(x)
+    flow.put(node.outputs[0], [None if a in added else next(rest) for a in range(rank)])
+
+
+def flatten(node: ir.Node, flow: Flow) -> None:
+    """A reshape into two axes that needs no target."""
+    x, shape = flow.of(node, 0), flow.shape(node)
+    axis = node.attributes.get_int("axis", 1)
+    axis = axis + len(x) if axis < 0 else axis
+    out = flow.facts.shape(node.outputs[0])
+    if out is None:
+        raise NoRule("Flatten of an unknown shape")
+    first = carry(flow, shape[:axis], x[:axis], (out[0],))
+    flow.put(node.outputs[0], [*first, *carry(flow, shape[axis:], x[axis:], (out[1],))])
+
+
+def reshape(node: ir.Node, flow: Flow) -> None:
+    """Labels follow their elements; channel counts in the target are rewritten."""
+    x, shape = flow.of(node, 0), flow.shape(node)
+    out = flow.facts.shape(node.outputs[0])
+    target = flow.facts.content(node.inputs[1]) if len(node.inputs) > 1 else None
+    if out is None or target is None:
+        raise NoRule("Reshape to a shape computed while the model runs")
+    if all(labels is None for labels in x):
+        flow.put(node.outputs[0], [None] * len(out))
+        return
+    result = carry(flow, shape, x, out)
+    flow.put(node.outputs[0], result)
+    _resize_by(node, flow, 1, target, result)
+
+
+def resize(node: ir.Node, flow: Flow) -> None:
+    """Rows and columns change; a channel axis must keep its size."""
+    x, shape = flow.of(node, 0), flow.shape(node)
+    out = flow.facts.shape(node.outputs[0])
+    if out is None or len(out) != len(x) or "axes" in node.attributes:
+        raise NoRule("Resize to sizes computed while the model runs")
+    if any(labels is not None and out[a] != shape[a] for a, labels in enumerate(x)):
+        raise NoRule("Resize along a channel axis")
+    flow.put(node.outputs[0], list(x))
+    sizes = flow.facts.content(node.inputs[3]) if len(node.inputs) > 3 else None
+    if sizes is not None and sizes.size:
+        _resize_by(node, flow, 3, sizes, x)
+
+
+def expand(node: ir.Node, flow: Flow) -> None:
+    """Broadcast to a shape: a channel axis of that size may pass, and is counted again."""
+    x, shape = flow.of(node, 0), flow.shape(node)
+    target = flow.facts.content(node.inputs[1])
+    out = flow.facts.shape(node.outputs[0])
+    if target is None or out is None:
+        raise NoRule("Expand to a shape computed while the model runs")
+    lead = len(out) - len(x)
+    result: Axes = [*[None] * lead, *x]
+    for axis, labels in enumerate(x):
+        if labels is not None and shape[axis] != out[lead + axis]:
+            flow.freeze(labels, "broadcast by Expand")
+            result[lead + axis] = None
+    flow.put(node.outputs[0], result)
+    _resize_by(node, flow, 1, target, result[len(out) - target.size :])
+
+
+def _resize_by(node: ir.Node, flow: Flow, position: int, sizes: Known, axes: Axes) -> None:
+    tracked = {a: v for a, v in enumerate(axes) if v is not None}
+    if not tracked:
+        return
+    if sizes.dtype == object and flow.opset < 9:
+        raise NoRule(f"{node.op_type} to a shape that is partly computed while the model runs")
+    flow.retargeted.add((node, position))
+
+    def edit(alive: Alive) -> None:
+        changes = {
+            a: int(alive(v).sum())
+            for a, v in tracked.items()
+            if not alive(v).all() and sizes[a] != -1
+        }
+        if changes:
+            override(node, position, sizes, changes)
+
+    flow.edits.append(edit)
+
+
+def depth_to_space(node: ir.Node, flow: Flow) -> None:
+    """Blocks of channels become pixels: the channels of one output channel go together."""
+    x = flow.of(node, 0)
+    labels, block = x[1], node.attributes["blocksize"].as_int() ** 2
+    result: Labels | None = None
+    if labels is not None:
+        first = node.attributes.get_string("mode", "DCR") == "DCR"
+        rows = labels.reshape(block, -1) if first else labels.reshape(-1, block).T
+        for row in rows[1:]:
+            flow.unite(rows[0], row)
+        result = np.ascontiguousarray(rows[0])
+    flow.put(node.outputs[0], [x[0], result, *x[2:]])
+
+
+def space_to_depth(node: ir.Node, flow: Flow) -> None:
+    """Pixels become blocks of channels."""
+    x = flow.of(node, 0)
+    times = node.attributes["blocksize"].as_int() ** 2
+    labels = x[1]
+    flow.put(node.outputs[0], [x[0], None if labels is None else np.tile(labels, times), *x[2:]])
+
+
+LAYOUT: dict[str, Rule] = {
+    "Concat": concat,
+    "Split": split,
+    "Slice": slice_,
+    "Gather": gather,
+    "Pad": pad,
+    "Transpose": transpose,
+    "Squeeze": squeeze,
+    "Unsqueeze": unsqueeze,
+    "Flatten": flatten,
+    "Reshape": reshape,
+    "Resize": resize,
+    "Upsample": resize,
+    "Expand": expand,
+    "DepthToSpace": depth_to_space,
+    "SpaceToDepth": space_to_depth,
+}

@@ -1,0 +1,86 @@
+"""Which atoms of a group to remove: their scores, and how many to keep.
+
+Scores rank the atoms of one group and are never compared between groups. By magnitude, an atom is
+worth the norm of the weights that make it: the L1 or L2 norm of its filter in each layer that
+makes channels of the group, divided by the mean over the group's atoms so that no layer outweighs
+another, summed over those layers. A batch norm right behind the layer scales the filter by
+|scale| / sqrt(var + epsilon), so kept and folded graphs rank alike.
+
+Source: Li et al. 2017, Pruning Filters for Efficient ConvNets, arXiv:1608.08710, section 3.1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from core.analysis.channels import Group, Member, node_name
+from core.analysis.values import constant_tensor
+
+Scores = NDArray[np.float64]
+
+
+def magnitude(group: Group, order: int) -> Scores:
+    """One score per atom of `group`: the norm of `order` (1 or 2) of what makes it."""
+    total = np.zeros(len(group.atoms))
+    for node, member in group.makers:
+        per_index = _norms(member, order) * _batch_norm_scale(node, len(member.roots))
+        score = np.array([per_index[member.roots == atom].sum() for atom in group.atoms])
+        mean = score.mean()
+        total += score / mean if mean > 0 else score
+    return total
+
+
+def kept_count(group: Group, ratio: float, multiple: int) -> int:
+    """Atoms to keep: nearest to 1 - `ratio` such that channels are a multiple; never none.
+
+    A tie keeps more; a group that is not wider than `multiple` stays whole.
+    """
+    total = len(group.atoms)
+    unit = multiple // math.gcd(multiple, group.width)
+    if total <= unit:
+        return total if unit > 1 else max(1, round(total * (1 - ratio)))
+    return min(total, unit * max(1, math.floor(total * (1 - ratio) / unit + 0.5)))
+
+
+def uniform(
+    groups: Collection[Group], scores: Mapping[Group, Scores], ratio: float, multiple: int
+) -> dict[Group, tuple[int, ...]]:
+    """The lowest-scoring atoms of each group, the same share everywhere."""
+    chosen = {}
+    for group in groups:
+        ranked = np.argsort(scores[group], kind="stable")
+        count = len(group.atoms) - kept_count(group, ratio, multiple)
+        chosen[group] = tuple(group.atoms[i] for i in ranked[:count])
+    return chosen
+
+
+def touches(group: Group) -> set[str]:
+    """Names of the layers whose weights a removal from `group` would change."""
+    nodes = {u.node for member in group.members for u in member.value.uses()}
+    return {node_name(node) for node in nodes} | set(group.layers)
+
+
+def _norms(member: Member, order: int) -> Scores:
+    tensor = constant_tensor(member.value)
+    if tensor is None:
+        return np.ones(len(member.roots))
+    rows = np.moveaxis(tensor.numpy(), member.axis, 0).reshape(len(member.roots), -1)
+    return np.asarray(np.linalg.norm(rows.astype(np.float64), ord=order, axis=1))
+
+
+def _batch_norm_scale(node: ir.Node, width: int) -> Scores:
+    uses = node.outputs[0].uses()
+    follower = uses[0].node if len(uses) == 1 else None
+    if follower is None or follower.op_type != "BatchNormalization":
+        return np.ones(width)
+    scale, variance = (constant_tensor(follower.inputs[i]) for i in (1, 4))  # type: ignore[arg-type]
+    if scale is None or variance is None or scale.size != width:
+        return np.ones(width)
+    epsilon = follower.attributes.get_float("epsilon", 1e-5)
+    spread = np.maximum(variance.numpy().astype(np.float64), 0) + epsilon
+    return np.asarray(np.abs(scale.numpy()) / np.sqrt(spread))
