@@ -29,7 +29,7 @@ from core.analysis.values import sources
 RULES = ARITHMETIC | LAYOUT
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Member:
     """One axis of a constant on which atoms of a group live.
 
@@ -44,7 +44,7 @@ class Member:
     roots: Labels
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Group:
     """Channels among which one may choose.
 

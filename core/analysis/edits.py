@@ -86,13 +86,10 @@ def override(node: ir.Node, position: int, known: Array, changes: dict[int, int]
     mask = add_initializer(graph, f"{stem}_runtime", np.array(runtime))
     fixed = add_initializer(graph, f"{stem}_fixed", numbers)
     taken = names(graph)
-    name = next(
-        n for n in (stem, *(f"{stem}_{i}" for i in range(len(taken) + 1))) if n not in taken
-    )
-    where = ir.Node(
-        "", "Where", [mask, old, fixed], name=f"{node.name or name}_keep_runtime_sizes",
-        outputs=[ir.Value(name=name, shape=ir.Shape([len(elements)]), type=ir.TensorType(ir.DataType.INT64))],
-    )  # fmt: skip
+    name = next(n for i in range(len(taken) + 1) if (n := f"{stem}_{i}") not in taken)
+    kind = ir.TensorType(ir.DataType.INT64)
+    out = ir.Value(name=name, shape=ir.Shape([len(elements)]), type=kind)
+    where = ir.Node("", "Where", [mask, old, fixed], name=name, outputs=[out])
     graph.insert_before(node, where)
     node.replace_input_with(position, where.outputs[0])
 

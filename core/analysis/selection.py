@@ -42,8 +42,8 @@ def kept_count(group: Group, ratio: float, multiple: int) -> int:
     """
     total = len(group.atoms)
     unit = multiple // math.gcd(multiple, group.width)
-    if total <= unit:
-        return total if unit > 1 else max(1, round(total * (1 - ratio)))
+    if total <= unit or ratio == 0:
+        return total
     return min(total, unit * max(1, math.floor(total * (1 - ratio) / unit + 0.5)))
 
 
@@ -74,11 +74,11 @@ def _norms(member: Member, order: int) -> Scores:
 
 
 def _batch_norm_scale(node: ir.Node, width: int) -> Scores:
-    uses = node.outputs[0].uses()
+    uses = list(node.outputs[0].uses())
     follower = uses[0].node if len(uses) == 1 else None
     if follower is None or follower.op_type != "BatchNormalization":
         return np.ones(width)
-    scale, variance = (constant_tensor(follower.inputs[i]) for i in (1, 4))  # type: ignore[arg-type]
+    scale, variance = (constant_tensor(v) for v in (follower.inputs[1], follower.inputs[4]) if v)
     if scale is None or variance is None or scale.size != width:
         return np.ones(width)
     epsilon = follower.attributes.get_float("epsilon", 1e-5)

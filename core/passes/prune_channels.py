@@ -61,16 +61,20 @@ class PruneChannels(Pass):
     )
 
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
-        """Choose per group, guard against empty tensors, cut."""
+        """Choose per group, cut, say what went."""
         channels = channel_map(graph)
+        chosen = self.choose(channels, report)
+        report.changed = remove(channels, {a for picked in chosen.values() for a in picked})
+        self._say(chosen, report)
+
+    def choose(self, channels: ChannelMap, report: Report) -> dict[Group, tuple[int, ...]]:
+        """The atoms to remove from each group that may be cut; changes nothing."""
         groups = self._open(channels.groups, report)
         order = {"l1": 1, "l2": 2}[self.criterion]
         scores = {group: selection.magnitude(group, order) for group in groups}
         chosen = selection.uniform(groups, scores, self.ratio, self.multiple)
         self._guard(channels, chosen, report)
-        atoms = {atom for picked in chosen.values() for atom in picked}
-        report.changed = remove(channels, atoms)
-        self._say(chosen, report)
+        return chosen
 
     def _open(self, groups: Sequence[Group], report: Report) -> list[Group]:
         """Groups that may be cut; the others are reported with their reason."""
@@ -86,7 +90,7 @@ class PruneChannels(Pass):
             if not reason and group.stream and self.scope == "inner":
                 reason = "part of a residual stream; the scope is inner"
             if reason:
-                report.skip(", ".join(group.layers), reason)
+                report.skip(_title(group), reason)
             else:
                 free.append(group)
         return free
@@ -100,7 +104,7 @@ class PruneChannels(Pass):
         for group, picked in chosen.items():
             if emptied.intersection(picked):
                 chosen[group] = ()
-                report.skip(", ".join(group.layers), "would leave a tensor without channels")
+                report.skip(_title(group), "would leave a tensor without channels")
 
     def _say(self, chosen: dict[Group, tuple[int, ...]], report: Report) -> None:
         total = sum(len(group.atoms) * group.width for group in chosen)
@@ -122,15 +126,20 @@ class PruneChannels(Pass):
         for group, picked in chosen.items():
             before, after = len(group.atoms), len(group.atoms) - len(picked)
             if picked:
-                report.note(
-                    f"{', '.join(group.layers)}: {before * group.width} -> {after * group.width}"
-                )
+                report.note(f"{_title(group)}: {before * group.width} -> {after * group.width}")
             elif self.ratio:
                 report.skip(
-                    ", ".join(group.layers),
+                    _title(group),
                     f"keeps its {before * group.width} channels: rounded to a multiple of "
                     f"{self.multiple}",
                 )
+
+
+def _title(group: Group) -> str:
+    """The layers of a group, the first few by name."""
+    names = group.layers
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + rest
 
 
 PASS = PruneChannels
