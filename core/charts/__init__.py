@@ -2,6 +2,15 @@
 
 from core.charts.accuracy import accuracy_figure
 from core.charts.latency import latency_figure
+from core.charts.layers import layers_figure
 from core.charts.size import preview_figure, size_figure
+from core.charts.tradeoff import tradeoff_figure
 
-__all__ = ["accuracy_figure", "latency_figure", "preview_figure", "size_figure"]
+__all__ = [
+    "accuracy_figure",
+    "latency_figure",
+    "layers_figure",
+    "preview_figure",
+    "size_figure",
+    "tradeoff_figure",
+]

@@ -21,11 +21,17 @@ def accuracy_figure(run: Run, candidate: str | None = None) -> go.Figure:
         run: with or without numbers yet.
         candidate: digest; without one, the last recipe of the run.
     """
+    return lanes.draw(accuracy_panel(run, candidate))
+
+
+def accuracy_panel(run: Run, candidate: str | None = None) -> lanes.Panel:
+    """The data of `accuracy_figure`."""
     if not run.spec.evaluation:
-        return lanes.message(TITLE, "no data: without evaluation images accuracy is unknown")
+        words = "no data: without evaluation images accuracy is unknown"
+        return lanes.Panel(TITLE, message=words)
     outcome = outcome_of(run, candidate)
     if outcome is not None and outcome.candidate is None and run.progress.state not in LIVE:
-        return lanes.message(TITLE, f"This recipe made no model: {outcome.reason}")
+        return lanes.Panel(TITLE, message=f"This recipe made no model: {outcome.reason}")
     rows = Standing(run)
     metric = metric_of(rows)
     drawn = [_lane(run, rows, outcome, backend, metric) for backend in run.spec.backends]
@@ -36,16 +42,20 @@ def accuracy_figure(run: Run, candidate: str | None = None) -> go.Figure:
         if m.value is not None
     ]
     start = max(0.0, 5 * math.floor((min(lows, default=80.0) - 1) / 5))
-    words = "grey original, colour this recipe"
-    axis = "top-1 (%)"
-    if metric == "agreement":
-        words = "no labels: how often it answers like the original"
-        axis = "agreement with the original (%)"
-    # Room on the right for the number: the mark of a good model stands near 100 %.
-    span = (start, 100 + (100 - start) * 0.42)
-    figure = lanes.draw(drawn, title=TITLE, subtitle=words, axis=axis, span=span, kind="dots")
-    ticks = [t for t in range(int(start), 101) if t % _tick_step(100 - start) == 0]
-    return figure.update_xaxes(tickmode="array", tickvals=ticks)
+    unlabelled = metric == "agreement"
+    step = _tick_step(100 - start)
+    return lanes.Panel(
+        TITLE,
+        drawn,
+        subtitle="how often it answers like the original"
+        if unlabelled
+        else "grey original, colour this recipe",
+        axis="agreement with the original (%)" if unlabelled else "top-1 (%)",
+        # Room on the right for the number: the mark of a good model stands near 100 %.
+        span=(start, 100 + (100 - start) * 0.42),
+        kind="dots",
+        ticks=[tick for tick in range(int(start), 101) if tick % step == 0],
+    )
 
 
 def metric_of(rows: Standing) -> str:

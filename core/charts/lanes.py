@@ -18,7 +18,21 @@ from core.charts import palette, text
 
 HEIGHT = 340
 FEWEST_LANES = 3
-_MARK_AT = (0.46, 0.77)
+INTERVAL = "#5b6780"
+
+
+@dataclass(frozen=True, slots=True)
+class Spacing:
+    """Where in a lane of height 1 its label and its two marks stand, and how tall a bar is."""
+
+    label: float
+    marks: tuple[float, float]
+    bar: float
+
+
+_ROOMY = Spacing(0.17, (0.47, 0.78), 0.26)
+_TIGHT = Spacing(0.12, (0.50, 0.80), 0.20)
+_ROOMY_LANES = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,41 +65,57 @@ class Lane:
     note: str = ""
 
 
-def draw(
-    lanes: Sequence[Lane],
-    *,
-    title: str,
-    subtitle: str,
-    axis: str,
-    span: tuple[float, float],
-    kind: Literal["bars", "dots"] = "bars",
-) -> go.Figure:
-    """Draw lanes over one axis that runs from `span[0]` to `span[1]`."""
-    figure = frame(title, subtitle)
-    rows = max(len(lanes), FEWEST_LANES)
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A before/after chart as plain data: Plotly draws it here, a canvas draws it in the browser.
+
+    Attributes:
+        span: where the axis begins and ends.
+        message: why there is nothing to draw; then there are no lanes.
+    """
+
+    title: str
+    lanes: Sequence[Lane] = ()
+    subtitle: str = ""
+    axis: str = ""
+    span: tuple[float, float] = (0.0, 1.0)
+    kind: Literal["bars", "dots"] = "bars"
+    ticks: Sequence[float] = ()
+    message: str = ""
+
+
+def draw(panel: Panel) -> go.Figure:
+    """A panel as a figure of fixed height."""
+    if panel.message:
+        return message(panel.title, panel.message)
+    figure = frame(panel.title, panel.subtitle)
+    rows = max(len(panel.lanes), FEWEST_LANES)
+    spacing = _ROOMY if rows <= _ROOMY_LANES else _TIGHT
     placed = [
-        (index + _MARK_AT[place], mark)
-        for index, lane in enumerate(lanes)
+        (index + spacing.marks[place], mark)
+        for index, lane in enumerate(panel.lanes)
         for place, mark in enumerate(lane.marks)
     ]
     shown = [(y, mark) for y, mark in placed if mark.value is not None]
     missing = [(y, mark) for y, mark in placed if mark.value is None]
-    figure.add_trace(_bars(shown) if kind == "bars" else _dots(shown))
-    figure.add_trace(_signs(missing, span[0]))
-    figure.add_trace(_words(placed, span))
-    for index, lane in enumerate(lanes):
-        note = f"  <span>{text.escape(lane.note)}</span>" if lane.note else ""
+    figure.add_trace(_bars(shown, spacing.bar) if panel.kind == "bars" else _dots(shown))
+    figure.add_trace(_signs(missing, panel.span[0]))
+    figure.add_trace(_words(placed, panel.span))
+    for index, lane in enumerate(panel.lanes):
+        note = f"  {text.escape(lane.note)}" if lane.note else ""
         figure.add_annotation(
             text=f"<b>{text.escape(text.shorten(lane.label, 34))}</b>{note}",
             x=0, xref="paper", xanchor="left",
-            y=index + 0.17, yanchor="middle",
+            y=index + spacing.label, yanchor="middle",
             showarrow=False, font_size=12,
         )  # fmt: skip
     figure.update_yaxes(range=[rows, 0], visible=False, fixedrange=True)
     figure.update_xaxes(
-        range=list(span), title_text=axis, title_font_size=12, title_standoff=4,
+        range=list(panel.span), title_text=panel.axis, title_font_size=12, title_standoff=4,
         gridcolor=palette.GRID, zeroline=False, fixedrange=True, nticks=6, tickfont_size=11,
     )  # fmt: skip
+    if panel.ticks:
+        figure.update_xaxes(tickmode="array", tickvals=list(panel.ticks))
     return figure
 
 
@@ -134,13 +164,13 @@ def _errors(marks: Placed) -> dict[str, object]:
     below = [m.value - (m.low if m.low is not None else m.value) for _, m in marks]  # type: ignore[operator]
     return {
         "type": "data", "symmetric": False, "array": above, "arrayminus": below,
-        "thickness": 1.6, "width": 4, "color": "#7b869b", "visible": any(above) or any(below),
+        "thickness": 1.6, "width": 4, "color": INTERVAL, "visible": any(above) or any(below),
     }  # fmt: skip
 
 
-def _bars(marks: Placed) -> go.Bar:
+def _bars(marks: Placed, width: float) -> go.Bar:
     return go.Bar(
-        orientation="h", x=[m.value for _, m in marks], y=[y for y, _ in marks], width=0.27,
+        orientation="h", x=[m.value for _, m in marks], y=[y for y, _ in marks], width=width,
         marker={
             "color": [palette.NOTHING if m.hollow else m.color for _, m in marks],
             "line": {"color": [m.color for _, m in marks], "width": 1.6},

@@ -29,9 +29,16 @@ def latency_figure(run: Run, candidate: str | None = None, threads: int | None =
         candidate: digest; without one, the last recipe of the run.
         threads: one thread count; without one all, or the first where all would not fit.
     """
+    return lanes.draw(latency_panel(run, candidate, threads))
+
+
+def latency_panel(
+    run: Run, candidate: str | None = None, threads: int | None = None
+) -> lanes.Panel:
+    """The data of `latency_figure`."""
     outcome = outcome_of(run, candidate)
     if outcome is not None and outcome.candidate is None and run.progress.state not in LIVE:
-        return lanes.message(TITLE, f"This recipe made no model: {outcome.reason}")
+        return lanes.Panel(TITLE, message=f"This recipe made no model: {outcome.reason}")
     rows = Standing(run)
     counts = _thread_counts(run, threads)
     several = len(counts) > 1
@@ -41,11 +48,13 @@ def latency_figure(run: Run, candidate: str | None = None, threads: int | None =
         for count in counts
     ]
     tops = [max(m.value, m.high or 0) for lane in drawn for m in lane.marks if m.value is not None]
-    end = lanes.round_up(1.3 * max(tops, default=0.77))
     where = "" if several else f" · {threads_text(counts[0])}"
-    subtitle = f"grey original, colour this recipe{where}"
-    return lanes.draw(
-        drawn, title=TITLE, subtitle=subtitle, axis="median latency (ms)", span=(0.0, end)
+    return lanes.Panel(
+        TITLE,
+        drawn,
+        subtitle=f"grey original, colour this recipe{where}",
+        axis="median latency (ms)",
+        span=(0.0, lanes.round_up(1.3 * max(tops, default=0.77))),
     )
 
 
@@ -117,4 +126,4 @@ def ratio_text(row: Measurement | None) -> str:
         return ""
     verdict = str(row.detail.get("verdict", ""))
     words = {"same": "no difference shown", "not enough data": "not enough data yet"}
-    return f"×{text.number(row.value)} {words.get(verdict, verdict)}".strip()
+    return f"×{row.value:.2f} {words.get(verdict, verdict)}".strip()

@@ -16,6 +16,7 @@ CANDIDATE = "#3f7fe8"
 FAILED = "#e0483e"
 GRID = "rgba(128, 138, 158, 0.28)"
 NOTHING = "rgba(0, 0, 0, 0)"
+INK = "#d6336c"  # marks what is selected: no backend has it
 
 _KNOWN = {
     "onnxruntime": "#2a7de1",

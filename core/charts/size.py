@@ -12,8 +12,9 @@ from core.charts.standing import Standing, baseline, outcome_of
 from core.records import ModelSummary, Preview, Run
 
 TITLE = "Size"
-KINDS_SHOWN = 4
+KINDS_SHOWN = 3
 REST = "everything else"
+Pair = tuple[str, float | None, float | None]
 
 
 def size_figure(run: Run, candidate: str | None = None) -> go.Figure:
@@ -23,24 +24,28 @@ def size_figure(run: Run, candidate: str | None = None) -> go.Figure:
         run: with or without the candidate yet.
         candidate: digest; without one, the last recipe of the run.
     """
+    return lanes.draw(size_panel(run, candidate))
+
+
+def size_panel(run: Run, candidate: str | None = None) -> lanes.Panel:
+    """The data of `size_figure`."""
     outcome = outcome_of(run, candidate)
     if outcome is not None and outcome.candidate is None and run.progress.state not in LIVE:
-        return lanes.message(TITLE, f"This recipe made no model: {outcome.reason}")
+        return lanes.Panel(TITLE, message=f"This recipe made no model: {outcome.reason}")
     rows, base = Standing(run), baseline(run)
     made = outcome.candidate if outcome else None
     after = outcome.summary if outcome else None
-    compared = len(run.spec.recipes) > 1
-    pairs: list[tuple[str, float | None, float | None]] = [
+    file, zipped = (
         (
             name,
             rows.value(base.digest, metric) if base else None,
             rows.value(made.digest, metric) if made else None,
         )
         for name, metric in (("File", "size_bytes"), ("Zipped", "zipped_bytes"))
-    ]
-    file = (pairs[0][0], pairs[0][1] or run.model.size_bytes, pairs[0][2] or _bytes(after))
-    pairs = [file, pairs[1], *by_kind(run.model, after)]
-    return _draw(pairs, compared)
+    )
+    file = (file[0], file[1] or run.model.size_bytes, file[2] or _bytes(after))
+    pairs = [file, zipped, *by_kind(run.model, after)]
+    return _panel(pairs, compared=len(run.spec.recipes) > 1)
 
 
 def preview_figure(summary: ModelSummary, preview: Preview) -> go.Figure:
@@ -68,17 +73,17 @@ def preview_figure(summary: ModelSummary, preview: Preview) -> go.Figure:
                 "unchanged" if before == after else text.percent_change(before, after),
             )
         )  # fmt: skip
-    words = "counted without running" if preview.exact else "hollow: an estimate until measured"
+    words = "counted" if preview.exact else "hollow: estimate"
     top = max(m.value or 0 for lane in drawn for m in lane.marks)
     return lanes.draw(
-        drawn, title=TITLE, subtitle=f"grey original, blue this recipe · {words}",
-        axis="% of the original", span=(0.0, lanes.round_up(1.4 * top)),
+        lanes.Panel(
+            TITLE, drawn, subtitle=f"grey original, blue recipe ({words})",
+            axis="% of the original", span=(0.0, lanes.round_up(1.4 * top)),
+        )
     )  # fmt: skip
 
 
-def by_kind(
-    before: ModelSummary, after: ModelSummary | None
-) -> list[tuple[str, float | None, float | None]]:
+def by_kind(before: ModelSummary, after: ModelSummary | None) -> list[Pair]:
     """Bytes of the largest kinds of layer, before and after, and of all the rest together."""
     first = _kinds(before)
     second = _kinds(after) if after is not None else None
@@ -86,7 +91,7 @@ def by_kind(
     for kind, count in (second or {}).items():
         either[kind] = max(either[kind], count)
     largest = [kind for kind, count in either.most_common(KINDS_SHOWN) if count]
-    pairs: list[tuple[str, float | None, float | None]] = [
+    pairs: list[Pair] = [
         (kind, first[kind], None if second is None else second[kind]) for kind in largest
     ]
     rest = sum(n for kind, n in first.items() if kind not in largest)
@@ -107,7 +112,7 @@ def _bytes(summary: ModelSummary | None) -> float | None:
     return float(summary.size_bytes) if summary is not None else None
 
 
-def _draw(pairs: list[tuple[str, float | None, float | None]], compared: bool) -> go.Figure:
+def _panel(pairs: list[Pair], compared: bool) -> lanes.Panel:
     top = max((value or 0 for _, *values in pairs for value in values), default=0)
     divisor, unit = text.scale(top, text.BYTES)
     drawn = []
@@ -120,8 +125,8 @@ def _draw(pairs: list[tuple[str, float | None, float | None]], compared: bool) -
                 note = "unchanged" if before == after else text.percent_change(before, after)
         drawn.append(lanes.Lane(name, marks, note))
     end = lanes.round_up(1.35 * top / divisor)
-    return lanes.draw(
-        drawn, title=TITLE, subtitle="grey original, blue this recipe",
+    return lanes.Panel(
+        TITLE, drawn, subtitle="grey original, blue this recipe",
         axis=f"size ({unit})", span=(0.0, end),
     )  # fmt: skip
 

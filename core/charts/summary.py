@@ -1,0 +1,342 @@
+"""A run in words and numbers: the answer, the three deltas, and the table of every row.
+
+The answer is made from verdicts and intervals, never from a bare point estimate: what is not shown
+is not said.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.charts import palette, text
+from core.charts.standing import (
+    MEASURED,
+    Standing,
+    baseline,
+    first_threads,
+    measured,
+    outcome_of,
+    threads_text,
+)
+from core.measure import METRICS
+from core.records import Candidate, Measurement, Outcome, Run, State, Status, Verdict
+
+LIVE = (State.QUEUED, State.RUNNING)
+REFERENCE = "onnxruntime"
+NO_DELTA = "–"
+STATUS_WORDS = {
+    Status.OK: "ok",
+    Status.UNSTABLE: "unstable",
+    Status.UNAVAILABLE: "not available",
+    Status.FAILED: "failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What a recipe did to one quantity, ready to print.
+
+    Attributes:
+        label: the quantity and where it was measured.
+        before, after: with their unit; "–" where there is none.
+        change: "×0.53", "−0.4 points", "−71 %"; empty where nothing was compared.
+        interval: 95 %, in the terms of `change`; empty for what is exact.
+        verdict: in words: "faster", "no loss shown", "smaller", "not measured".
+        tone: "good", "bad" or "" where no difference is shown.
+    """
+
+    label: str
+    before: str
+    after: str
+    change: str = ""
+    interval: str = ""
+    verdict: str = ""
+    tone: str = ""
+
+
+def headline(run: Run, candidate: str | None = None) -> str:
+    """The answer sentence: speed by verdict, accuracy by interval, size by count.
+
+    Args:
+        run: with or without numbers.
+        candidate: digest; without one, the recipe that `best` names.
+    """
+    outcome = best(run) if candidate is None else outcome_of(run, candidate)
+    if outcome is None:
+        waiting = run.progress.state in LIVE
+        return "Nothing is measured yet." if waiting else "Only the original was measured."
+    if outcome.candidate is None:
+        return f"{outcome.recipe.name} made no model: {outcome.reason}"
+    rows = Standing(run)
+    parts = [
+        _speed(run, rows, outcome.candidate),
+        _accuracy(run, rows, outcome.candidate),
+        _smaller(run, rows, outcome),
+    ]
+    sentence = "; ".join(part for part in parts if part)
+    if len(run.spec.recipes) > 2 and candidate is None:
+        among = f"Best of {len(run.spec.recipes) - 1} recipes"
+        return f"{among}: {outcome.recipe.name}. {_upper(sentence)}."
+    return f"{_upper(sentence)}."
+
+
+def best(run: Run) -> Outcome | None:
+    """The recipe that answers the run: the fastest of those that show no loss of accuracy, if any.
+
+    A recipe counts with the smallest latency ratio over the backends whose verdict is "faster".
+    """
+    rows, base = Standing(run), baseline(run)
+    made = [o for o in run.outcomes[1:] if o.candidate is not None and o.candidate != base]
+    if not made:
+        return run.outcomes[-1] if len(run.outcomes) > 1 else None
+
+    def order(outcome: Outcome) -> tuple[bool, float]:
+        digest = outcome.candidate.digest if outcome.candidate else ""
+        ratios = [
+            row.value
+            for backend in run.spec.backends
+            if (row := rows.row(digest, "latency_ratio", backend, first_threads(run))) is not None
+            and row.value is not None
+            and row.detail.get("verdict") == Verdict.FASTER.value
+        ]
+        return _loses(run, rows, digest), min(ratios, default=1.0)
+
+    return min(made, key=order)
+
+
+def deltas(run: Run, candidate: str) -> tuple[Delta, Delta, Delta]:
+    """Accuracy, latency and size of a candidate against the original."""
+    return (
+        accuracy_delta(run, candidate),
+        latency_delta(run, candidate),
+        size_delta(run, candidate),
+    )
+
+
+def accuracy_delta(run: Run, candidate: str) -> Delta:
+    """Top-1 and its paired difference; agreement where nothing is labelled."""
+    if not run.spec.evaluation:
+        return Delta("Accuracy", NO_DELTA, NO_DELTA, verdict="no data")
+    rows, base = Standing(run), baseline(run)
+    row = _reference(run, rows, candidate, "top1")
+    if row is None:
+        agreement = _reference(run, rows, candidate, "agreement")
+        if agreement is None:
+            return Delta("Accuracy", NO_DELTA, NO_DELTA, verdict="not measured")
+        return Delta(
+            f"Agreement, {palette.label(agreement.backend)}",
+            "100 %",
+            f"{agreement.value:.1f} %",
+            interval=_percent_span(agreement),
+            verdict="same answer as the original",
+        )
+    before = rows.value(base.digest, "top1", row.backend) if base else None
+    delta = rows.row(candidate, "top1_delta", row.backend)
+    known = measured(delta)
+    if delta is None or known is None:
+        words = {"verdict": "baseline" if base and base.digest == candidate else "not compared"}
+    else:
+        low, high = _bounds(delta)
+        tone = "good" if low > 0 else "bad" if high < 0 else ""
+        words = {
+            "change": f"{text.signed(known)} points",
+            "interval": f"{text.signed(low)} … {text.signed(high)} points",
+            "verdict": {"good": "more accurate", "bad": "less accurate"}.get(tone, "no loss shown"),
+            "tone": tone,
+        }
+    return Delta(
+        f"Top-1, {palette.label(row.backend)}",
+        NO_DELTA if before is None else f"{before:.1f} %",
+        f"{row.value:.1f} %",
+        **words,
+    )
+
+
+def latency_delta(run: Run, candidate: str, backend: str | None = None) -> Delta:
+    """Median latency and ratio on one backend; without one, where the candidate runs fastest."""
+    rows, base, threads = Standing(run), baseline(run), first_threads(run)
+    found = {
+        name: value
+        for name in ([backend] if backend else run.spec.backends)
+        if (value := rows.value(candidate, "latency_ms", name, threads)) is not None
+    }
+    if not found:
+        return Delta("Latency", NO_DELTA, NO_DELTA, verdict="not measured")
+    where = min(found, key=lambda name: found[name])
+    before = rows.value(base.digest, "latency_ms", where, threads) if base else None
+    ratio = rows.row(candidate, "latency_ratio", where, threads)
+    label = f"Latency, {palette.label(where)}, {threads_text(threads)}"
+    first = NO_DELTA if before is None else f"{text.number(before)} ms"
+    after = f"{text.number(found[where])} ms"
+    value = measured(ratio)
+    if ratio is None or value is None:
+        return Delta(label, first, after, verdict="not compared")
+    low, high = _bounds(ratio)
+    verdict = str(ratio.detail.get("verdict", ""))
+    tone = {Verdict.FASTER.value: "good", Verdict.SLOWER.value: "bad"}.get(verdict, "")
+    said = "no difference shown" if verdict == Verdict.SAME.value else verdict
+    return Delta(label, first, after, f"×{value:.2f}", f"×{low:.2f} … ×{high:.2f}", said, tone)
+
+
+def size_delta(run: Run, candidate: str) -> Delta:
+    """File size before and after; exact."""
+    before, after = file_sizes(run, outcome_of(run, candidate))
+    if before is None or after is None:
+        return Delta("Size", NO_DELTA, NO_DELTA, verdict="not made")
+    tone = "good" if after < before else "bad" if after > before else ""
+    return Delta(
+        "File size",
+        text.quantity(before, text.BYTES),
+        text.quantity(after, text.BYTES),
+        text.percent_change(before, after),
+        verdict={"good": "smaller", "bad": "larger"}.get(tone, "same size"),
+        tone=tone,
+    )
+
+
+def file_sizes(run: Run, outcome: Outcome | None) -> tuple[float | None, float | None]:
+    """File bytes of the original and of what a recipe made."""
+    rows, base = Standing(run), baseline(run)
+    before = rows.value(base.digest, "size_bytes") if base else None
+    if outcome is None or outcome.candidate is None:
+        return before or float(run.model.size_bytes), None
+    after = rows.value(outcome.candidate.digest, "size_bytes")
+    if after is None and outcome.summary is not None:
+        after = float(outcome.summary.size_bytes)
+    return before or float(run.model.size_bytes), after
+
+
+def rows_table(run: Run) -> list[dict[str, Any]]:
+    """Every standing row and every recipe that made no model, one flat record each.
+
+    Each value stands beside its unit; a record without a value has its status and reason.
+    """
+    names = {o.candidate.digest: o.recipe.name for o in run.outcomes if o.candidate is not None}
+    base = baseline(run)
+    if base is not None:
+        names[base.digest] = "original"
+    records = [_record(row, names) for row in Standing(run)]
+    blank = dict.fromkeys(_COLUMNS, "")
+    records += [
+        blank
+        | {"value": None, "low": None, "high": None}
+        | {"recipe": o.recipe.name, "status": STATUS_WORDS[Status.FAILED], "reason": o.reason}
+        for o in run.outcomes
+        if o.candidate is None
+    ]
+    return records
+
+
+_COLUMNS = (
+    "recipe", "backend", "metric", "value", "unit", "low", "high", "threads", "images",
+    "verdict", "status", "reason", "clock", "candidate",
+)  # fmt: skip
+
+
+def _record(row: Measurement, names: dict[str, str]) -> dict[str, Any]:
+    metric = METRICS.get(row.metric)
+    threads = row.condition.get("threads", "")
+    return {
+        "recipe": names.get(row.candidate, row.candidate[:12]),
+        "backend": palette.label(row.backend) if row.backend else "",
+        "metric": row.metric,
+        "value": row.value,
+        "unit": metric.unit if metric else "",
+        "low": row.low,
+        "high": row.high,
+        "threads": "all" if threads == "0" else threads,
+        "images": row.condition.get("images", ""),
+        "verdict": str(row.detail.get("verdict", "")),
+        "status": STATUS_WORDS[row.status],
+        "reason": row.reason,
+        "clock": row.clock,
+        "candidate": row.candidate,
+    }
+
+
+def _upper(words: str) -> str:
+    return words[:1].upper() + words[1:] if words else "Nothing was measured"
+
+
+def _bounds(row: Measurement) -> tuple[float, float]:
+    value = row.value or 0.0
+    return (
+        row.low if row.low is not None else value,
+        row.high if row.high is not None else value,
+    )
+
+
+def _percent_span(row: Measurement) -> str:
+    low, high = _bounds(row)
+    return f"{low:.1f} … {high:.1f} %"
+
+
+def _reference(run: Run, rows: Standing, candidate: str, metric: str) -> Measurement | None:
+    """The row that stands for all backends: ONNX Runtime's, else the first that was measured."""
+    ordered = sorted(run.spec.backends, key=lambda name: name != REFERENCE)
+    found = (rows.row(candidate, metric, backend) for backend in ordered)
+    return next((row for row in found if row is not None and measured(row) is not None), None)
+
+
+def _loses(run: Run, rows: Standing, candidate: str) -> bool:
+    """Whether a loss of accuracy is shown, or nothing says that there is none."""
+    row = _reference(run, rows, candidate, "top1_delta")
+    if row is not None:
+        return _bounds(row)[1] < 0
+    return bool(run.spec.evaluation)
+
+
+def _speed(run: Run, rows: Standing, made: Candidate) -> str:
+    said: dict[str, list[str]] = {"faster": [], "slower": [], "same": [], "open": [], "none": []}
+    found = [
+        (backend, rows.row(made.digest, "latency_ratio", backend, first_threads(run)))
+        for backend in run.spec.backends
+    ]
+    for backend, row in sorted(found, key=lambda pair: (pair[1] and pair[1].value) or 9e9):
+        label = palette.label(backend)
+        verdict = row.detail.get("verdict") if row is not None else None
+        if row is None or row.status not in MEASURED or row.value is None:
+            said["none"].append(label)
+        elif verdict == Verdict.FASTER.value:
+            said["faster"].append(f"{1 / row.value:.2g}× faster on {label}")
+        elif verdict == Verdict.SLOWER.value:
+            said["slower"].append(f"{row.value:.2g}× slower on {label}")
+        else:
+            said["same" if verdict == Verdict.SAME.value else "open"].append(label)
+    if run.progress.state in LIVE and len(said["none"]) == len(found):
+        return "speed is still being measured"
+    words = said["faster"] + said["slower"]
+    for key, start in (
+        ("same", "no difference in speed shown on"),
+        ("open", "not enough data yet on"),
+        ("none", "not measured on"),
+    ):
+        if said[key]:
+            words.append(f"{start} {', '.join(said[key])}")
+    return ", ".join(words)
+
+
+def _accuracy(run: Run, rows: Standing, made: Candidate) -> str:
+    delta = accuracy_delta(run, made.digest)
+    if delta.verdict == "no data":
+        return "accuracy unknown (no images)"
+    if delta.verdict == "not measured":
+        live = run.progress.state in LIVE
+        return "accuracy is still being measured" if live else "accuracy was not measured"
+    if not delta.change:
+        return f"same answer as the original on {delta.after} of images"
+    if delta.tone:
+        points = delta.change.lstrip("+" + text.MINUS)
+        return f"{points} {delta.verdict} ({delta.interval})"
+    return f"no loss of accuracy shown ({delta.change}, {delta.interval})"
+
+
+def _smaller(run: Run, rows: Standing, outcome: Outcome) -> str:
+    before, after = file_sizes(run, outcome)
+    if not before or after is None:
+        return ""
+    if before == after:
+        return "same size"
+    change = text.percent_change(before, after).lstrip("+" + text.MINUS)
+    return f"{change} {'smaller' if after < before else 'larger'}"

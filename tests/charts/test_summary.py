@@ -1,0 +1,181 @@
+"""The answer says what is shown and nothing else; the table keeps every row."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from dataclasses import replace
+
+import pytest
+
+from core.charts import text
+from core.charts.card import card
+from core.charts.report import report_html
+from core.charts.standing import Standing
+from core.charts.summary import best, deltas, headline, rows_table
+from core.charts.table import to_csv
+from core.records import Recipe, RunProgress, State
+from tests.charts import builders as b
+
+
+def test_headline_is_made_from_verdicts():
+    said = headline(b.run(), b.PRUNED)
+    assert "1.6× faster on" in said
+    assert "no difference in speed shown on" in said
+    assert "3.6 points less accurate (−4.1 … −3.1 points)" in said
+    assert "30 % smaller" in said
+
+
+def test_headline_claims_no_loss_only_as_not_shown():
+    said = headline(b.run(), b.QUANTIZED)
+    assert "no loss of accuracy shown (−0.4 points, −0.9 … +0.1 points)" in said
+    assert "1.4× slower on" in said
+    assert "not measured on" in said
+
+
+def test_headline_of_many_recipes_names_the_best():
+    assert best(b.run()).recipe.name == "int8"  # prune is proved to lose accuracy
+    assert headline(b.run()).startswith("Best of 2 recipes: int8.")
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (b.live(), "Nothing is measured yet."),
+        (b.refused(), "needs calibration images"),
+        (b.without_data(), "accuracy unknown (no images)"),
+        (b.without_labels(), "same answer as the original on 97.2 % of images"),
+    ],
+)
+def test_headline_of_other_states(run, said):
+    assert said in headline(run)
+
+
+def test_headline_while_it_runs():
+    whole = b.run()
+    run = replace(whole, measurements=(), progress=RunProgress(State.RUNNING, 1, 9))
+    assert "still being measured" in headline(run, b.PRUNED)
+
+
+def test_deltas_carry_units_intervals_and_tone():
+    accuracy, latency, size = deltas(b.run(), b.QUANTIZED)
+    assert (accuracy.before, accuracy.after, accuracy.tone) == ("93.8 %", "93.4 %", "")
+    assert (latency.before, latency.after, latency.change) == ("1.80 ms", "0.700 ms", "×0.39")
+    assert latency.interval == "×0.38 … ×0.40"
+    assert (size.before, size.after, size.change, size.tone) == (
+        "1.40 MB",
+        "365 kB",
+        "−74 %",
+        "good",
+    )
+
+
+def test_without_data_accuracy_is_no_number():
+    accuracy = deltas(b.without_data(), b.PRUNED)[0]
+    assert (accuracy.after, accuracy.verdict) == ("–", "no data")
+
+
+def test_table_has_every_row_its_unit_and_its_reason():
+    rows = rows_table(b.run())
+    assert len(rows) == len(b.measurements())
+    assert all(row["unit"] for row in rows if row["metric"] in ("latency_ms", "size_bytes", "top1"))
+    failed = [row for row in rows if row["status"] == "failed"]
+    assert failed
+    assert all(row["reason"] and row["value"] is None for row in failed)
+
+
+def test_a_recipe_without_a_model_is_a_row():
+    assert rows_table(b.refused())[-1]["reason"] == "quantize_static needs calibration images"
+
+
+def test_a_later_row_supersedes_its_like():
+    whole = b.run()
+    again = replace(whole.measurements[0], value=1.0)
+    rows = Standing(replace(whole, measurements=(*whole.measurements, again)))
+    assert rows.value(b.BASE, "size_bytes") == 1.0
+    assert len(list(rows)) == len(whole.measurements)
+
+
+@pytest.mark.parametrize("attack", ["=1+1", "+1", "-1", "@x", "\t=1", " =1", "\r=1"])
+def test_csv_runs_no_formula(attack):
+    records = [{attack: attack, "n": -1.5}]
+    header, line = list(csv.reader(io.StringIO(to_csv(records), newline="")))
+    assert header[0].startswith("'")
+    assert line[0].startswith("'")
+    assert line[1] == "-1.5"
+
+
+def test_csv_keeps_quotes_commas_and_line_breaks():
+    value = 'a "b", c\nd'
+    assert list(csv.reader(io.StringIO(to_csv([{"x": value}]), newline="")))[1] == [value]
+
+
+def test_card_is_plain_json_without_hover_text():
+    made = card(b.run(), b.PRUNED)
+    assert "hover" not in json.dumps(made)
+    assert [panel["title"] for panel in made["panels"]] == [
+        "Latency per backend",
+        "Accuracy per backend",
+        "Size",
+    ]
+    assert made["digest"] == b.PRUNED
+    assert len(made["deltas"]) == 3
+
+
+def test_report_holds_everything():
+    page = report_html(b.run(), "http://localhost:8501/?run=run-1")
+    for part in (
+        b.PRUNED,
+        b.QUANTIZED,
+        "AMD EPYC",
+        "1.32.0",
+        "shared weights",
+        "prune_channels",
+        "?run=run-1",
+        "cannot load QuantizeLinear",
+    ):
+        assert part in page
+    assert page.count("<tr") > len(b.measurements())
+
+
+def test_report_of_every_state():
+    for run in (b.live(), b.refused(), b.without_data(), b.without_labels(), b.unstable()):
+        assert "</html>" in report_html(run)
+
+
+def test_report_escapes_and_asks_no_host():
+    run = b.hostile()
+    evil = "</script><script>alert(1)</script>"
+    recipes = (run.spec.recipes[0], *(Recipe(evil, r.steps) for r in run.spec.recipes[1:]))
+    outcomes = tuple(
+        replace(o, recipe=r, candidate=replace(o.candidate, recipe=r))
+        for o, r in zip(run.outcomes, recipes, strict=True)
+    )
+    page = report_html(replace(run, spec=replace(run.spec, recipes=recipes), outcomes=outcomes))
+    assert "alert(1)</script>" not in page
+    assert "<img src=x" not in page
+    assert "default-src 'none'" in page
+    assert ' src="http' not in page
+
+
+@pytest.mark.parametrize(
+    ("value", "printed"),
+    [
+        (0.612, "0.612"),
+        (41.23, "41.2"),
+        (1234.5, "1,230"),
+        (0, "0"),
+        (-2.5, "−2.50"),
+        (9.999, "10.0"),
+    ],
+)
+def test_numbers(value, printed):
+    assert text.number(value) == printed
+
+
+def test_quantities_and_changes():
+    assert text.quantity(2_100_000, text.BYTES) == "2.10 MB"
+    assert text.quantity(17, text.COUNT) == "17"
+    assert text.percent_change(100, 29) == "−71 %"
+    assert text.signed(-0.04) == "±0.0"
