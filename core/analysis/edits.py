@@ -49,6 +49,19 @@ def set_input(node: ir.Node, position: int, array: Array) -> ir.Value:
     return value
 
 
+def set_constant(value: ir.Value, array: Array) -> None:
+    """Change an initializer, or the Constant node behind `value`, for everything that uses it."""
+    tensor = ir.tensor(np.ascontiguousarray(array), name=value.name)
+    producer = value.producer()
+    if producer is not None:
+        producer.attributes.clear()
+        producer.attributes["value"] = ir.AttrTensor("value", tensor)
+    if value.const_value is not None:
+        value.const_value = tensor
+    value.type = ir.TensorType(tensor.dtype)
+    value.shape = ir.Shape(array.shape)
+
+
 def sweep(graph: ir.Graph, value: ir.Value) -> None:
     """Remove what computed `value` if nothing uses it any more, and what fed that, and so on."""
     if value.uses() or value.is_graph_output() or value.is_graph_input():

@@ -153,9 +153,25 @@ def _visit(node: ir.Node, result: Facts, opsets: Mapping[str, int]) -> None:
                 return
         if node.op_type == "Reshape" and _reshape(node, result):
             return
+        if node.op_type == "Resize" and _resize(node, result):
+            return
         if node.op_type in _ELEMENTWISE and first is not None and _same(node, result):
             return
     _infer(node, result, opsets)
+
+
+def _resize(node: ir.Node, result: Facts) -> bool:
+    """Sizes given outright, some of them perhaps symbols: ONNX takes only whole constants."""
+    sizes = result.content(node.inputs[3]) if len(node.inputs) > 3 else None
+    first = node.inputs[0]
+    plain = node.attributes.get_string("keep_aspect_ratio_policy", "stretch") == "stretch"
+    if sizes is None or not sizes.size or first not in result.types:
+        return False
+    if "axes" in node.attributes or not plain:
+        return False
+    result.shapes[node.outputs[0]] = tuple(sizes.tolist())
+    result.types[node.outputs[0]] = result.types[first]
+    return True
 
 
 def _same(node: ir.Node, result: Facts) -> bool:

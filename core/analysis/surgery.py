@@ -17,7 +17,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from core.analysis.channels import ChannelMap
-from core.analysis.edits import set_input
+from core.analysis.edits import set_constant, set_input
 from core.analysis.labels import Slot
 from core.analysis.values import constant_tensor
 
@@ -84,18 +84,10 @@ def _rewrite(
 
 def _replace(node: ir.Node, position: int, value: ir.Value, array: Array, alone: bool) -> None:
     """Feed the new array under the old name where nothing else uses it."""
-    tensor = ir.tensor(np.ascontiguousarray(array), name=value.name)
-    producer = value.producer()
-    if not alone or value.is_graph_output():
+    if alone and not value.is_graph_output():
+        set_constant(value, array)
+    else:
         set_input(node, position, array)
-        return
-    if producer is not None:
-        producer.attributes.clear()
-        producer.attributes["value"] = ir.AttrTensor("value", tensor)
-    if value.const_value is not None:
-        value.const_value = tensor
-    value.type = ir.TensorType(tensor.dtype)
-    value.shape = ir.Shape(array.shape)
 
 
 def _forget_shapes(channels: ChannelMap, atoms: Collection[int]) -> None:

@@ -1,0 +1,275 @@
+"""Channel pruning: the cut graph computes what the zero-masked one computes."""
+
+from __future__ import annotations
+
+import copy
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+import pytest
+
+from core.analysis.channels import channel_map
+from core.analysis.surgery import mask, remove
+from core.passes.base import Report
+from core.passes.prune_channels import PruneChannels
+from tests.analysis.nets import NETS, head, image, residual
+
+
+def run(model: ir.Model, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    content = ir.to_proto(model).SerializeToString()
+    return onnxruntime.InferenceSession(content, options).run(None, feeds)
+
+
+def feeds_of(model: ir.Model) -> dict[str, np.ndarray]:
+    random = np.random.default_rng(3)
+    sizes = {"N": 2, "H": 8, "W": 12}
+    return {
+        v.name: random.normal(
+            size=[d if isinstance(d, int) else sizes[d.value] for d in v.shape]
+        ).astype(np.float32)
+        for v in model.graph.inputs
+    }
+
+
+def twins(model: ir.Model, prune: PruneChannels) -> tuple[ir.Model, ir.Model, set[int]]:
+    """(pruned, masked, atoms): the same atoms cut in one copy and zeroed in another."""
+    proto = ir.to_proto(model)
+    cut, zeroed = ir.from_proto(proto), ir.from_proto(copy.deepcopy(proto))
+    channels = channel_map(zeroed)
+    chosen = prune.choose(channels, Report())
+    atoms = {a for picked in chosen.values() for a in picked}
+    mask(channels, atoms)
+    prune.apply(cut, Report(), None)
+    return cut, zeroed, atoms
+
+
+@pytest.mark.parametrize("name", NETS)
+@pytest.mark.parametrize("ratio", [0.25, 0.5])
+def test_pruned_equals_masked(name, ratio):
+    model = NETS[name][0]()
+    feeds = feeds_of(model)
+    pruned, masked, atoms = twins(model, PruneChannels(ratio=ratio, scope="all", multiple=1))
+    assert atoms
+    onnx.checker.check_model(ir.to_proto(pruned), full_check=True)
+    for expected, got in zip(run(masked, feeds), run(pruned, feeds), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_masking_changes_the_output_so_the_comparison_can_fail(name):
+    model = NETS[name][0]()
+    feeds = feeds_of(model)
+    _, masked, _ = twins(model, PruneChannels(ratio=0.5, scope="all", multiple=1))
+    original = run(model, feeds)
+    assert any(
+        np.abs(a - b).max() > 1e-3 for a, b in zip(original, run(masked, feeds), strict=True)
+    )
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_the_layers_that_can_be_pruned_are_found(name):
+    build, expected = NETS[name]
+    channels = channel_map(build())
+    free = {layer for g in channels.groups if not g.frozen for layer in g.layers}
+    assert free == expected
+    assert all(g.frozen for g in channels.groups if not set(g.layers) & expected)
+
+
+def prune(model: ir.Model, **options: object) -> Report:
+    report = Report()
+    PruneChannels(**options).apply(model, report, None)
+    return report
+
+
+def widths(model: ir.Model) -> dict[str, int]:
+    return {n.name: n.inputs[1].const_value.shape[0] for n in model.graph if n.op_type == "Conv"}
+
+
+def bytes_of(model: ir.Model) -> bytes:
+    return ir.to_proto(model).SerializeToString(deterministic=True)
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_ratio_zero_changes_nothing(name):
+    model = NETS[name][0]()
+    before = bytes_of(model)
+    report = prune(model, ratio=0.0, scope="all", multiple=8)
+    assert bytes_of(model) == before
+    assert report.changed == 0
+    assert "Nothing was removed" in report.notes[0]
+
+
+def test_inner_leaves_the_residual_stream_and_says_so():
+    model = residual()
+    report = prune(model, ratio=0.5, multiple=1)
+    assert widths(model) == {"stem": 16, "a": 6, "b": 16}
+    assert ("stem, b", "part of a residual stream; the scope is inner") in [
+        (s.node, s.reason) for s in report.skipped
+    ]
+    assert report.notes[0].startswith("6 of 12 channels removed (50%) from 1 of 1 groups")
+    assert report.notes[1] == "a: 12 -> 6"
+
+
+def test_all_cuts_the_stream_in_every_layer_at_once():
+    model = residual()
+    prune(model, ratio=0.5, scope="all", multiple=1)
+    assert widths(model) == {"stem": 8, "a": 6, "b": 8}
+
+
+def test_kept_channels_are_a_multiple_and_narrow_groups_stay_whole():
+    net = image()
+    x = net.conv("x", 3, 40, name="wide")
+    x = net.conv(x, 40, 8, name="narrow")
+    model = head(net, net.conv(x, 8, 16, name="last"), 16)
+    report = prune(model, ratio=0.3)
+    assert widths(model) == {"wide": 32, "narrow": 8, "last": 8}  # 28 -> 32, 11.2 -> 8
+    reasons = {s.node: s.reason for s in report.skipped}
+    assert reasons["narrow"] == "keeps its 8 channels: rounded to a multiple of 8"
+
+
+def test_excluded_layers_keep_their_weights():
+    model = residual()
+    before = {n.name: n.inputs[1].const_value.numpy() for n in model.graph if n.op_type == "Conv"}
+    report = prune(model, ratio=0.5, scope="all", multiple=1, exclude=("b", "nowhere"))
+    (b,) = (n for n in model.graph if n.name == "b")
+    np.testing.assert_array_equal(b.inputs[1].const_value.numpy(), before["b"])
+    reasons = {s.node: s.reason for s in report.skipped}
+    assert reasons["nowhere"] == "no prunable layer has this name"
+    assert reasons["a"] == "left alone as asked"
+
+
+@pytest.mark.parametrize("criterion", ["l1", "l2"])
+def test_the_weakest_filters_go(criterion):
+    net = image()
+    rows = {"l1": [[3, 0], [2, 2]], "l2": [[2, 2], [3, 0]]}[criterion]  # weakest first
+    kernel = np.zeros((2, 3, 1, 1), np.float32)
+    kernel[:, :2, 0, 0] = rows
+    x = net.add("Conv", "x", net.const(kernel), name="a")
+    model = head(net, net.conv(x, 2, 4, name="b"), 4)
+    prune(model, ratio=0.5, multiple=1, criterion=criterion, exclude=("fc",))
+    (a,) = (n for n in model.graph if n.name == "a")
+    np.testing.assert_array_equal(a.inputs[1].const_value.numpy()[0, :2, 0, 0], rows[1])
+
+
+def test_a_batch_norm_behind_the_layer_weighs_its_filters():
+    net = image()
+    x = net.add("Conv", "x", net.const(np.ones((2, 3, 1, 1))), name="a")
+    ones = net.const(np.ones(2))
+    x = net.add("BatchNormalization", x, net.const([0.1, 5.0]), ones, ones, ones)
+    model = head(net, net.conv(x, 2, 4, name="b"), 4)
+    prune(model, ratio=0.5, multiple=1, exclude=("fc",))
+    (norm,) = (n for n in model.graph if n.op_type == "BatchNormalization")
+    assert norm.inputs[1].const_value.numpy().tolist() == [5.0]
+
+
+def test_an_operator_without_a_rule_freezes_what_it_touches():
+    net = image()
+    x = net.conv("x", 3, 8, name="a")
+    x = net.add("LRN", x, size=3)
+    x = net.conv(x, 8, 6, name="b")
+    model = head(net, x, 6)
+    report = prune(model, ratio=0.5, multiple=1)
+    assert widths(model) == {"a": 8, "b": 3}
+    assert "no rule for LRN" in {s.node: s.reason for s in report.skipped}["a"]
+
+
+def test_what_a_branch_captures_is_frozen():
+    model = ir.from_onnx_text(
+        """<ir_version: 9, opset_import: ["" : 17]>
+        g (float[N,3] x, bool c) => (float[N,2] y)
+        <float[3,4] w = {1,2,3,4,5,6,7,8,9,10,11,12}, float[4,2] v = {1,2,3,4,5,6,7,8}> {
+            h = MatMul(x, w)
+            k = If(c) < then_branch = t () => (float[N,4] a) { a = Relu(h) },
+                        else_branch = e () => (float[N,4] b) { b = Identity(h) } >
+            y = MatMul(k, v)
+        }"""
+    )
+    before = bytes_of(model)
+    report = prune(model, ratio=0.5, multiple=1)
+    assert bytes_of(model) == before
+    assert "no rule for If" in report.skipped[0].reason
+    assert report.notes == ["No channel of this graph can be removed; nothing was changed."]
+
+
+def test_weights_in_constant_nodes_are_cut_where_they_stand():
+    model = ir.from_onnx_text(
+        """<ir_version: 9, opset_import: ["" : 17]>
+        g (float[N,2] x) => (float[N,1] y) {
+            w = Constant<value = float[2,2] {1,9,1,9}>()
+            v = Constant<value = float[2,1] {5,7}>()
+            h = MatMul(x, w)
+            y = MatMul(h, v)
+        }"""
+    )
+    prune(model, ratio=0.5, multiple=1)
+    kept = [
+        n.attributes["value"].as_tensor().numpy() for n in model.graph if n.op_type == "Constant"
+    ]
+    assert [k.tolist() for k in kept] == [[[9.0], [9.0]], [[7.0]]]
+    onnx.checker.check_model(ir.to_proto(model), full_check=True)
+
+
+def test_a_quantized_graph_is_left_alone():
+    model = ir.from_onnx_text(
+        """<ir_version: 9, opset_import: ["" : 17]>
+        g (float[N,2] x) => (float[N,1] y)
+        <int8[2,2] q = {1,2,3,4}, int8[2,1] r = {5,6}, float s = {0.5}, int8 z = {0}> {
+            w = DequantizeLinear(q, s, z)
+            h = MatMul(x, w)
+            v = DequantizeLinear(r, s, z)
+            y = MatMul(h, v)
+        }"""
+    )
+    before = bytes_of(model)
+    prune(model, ratio=0.5, multiple=1)
+    assert bytes_of(model) == before
+
+
+def test_a_tensor_is_never_left_without_channels():
+    """One half of a Split carries all the weak channels: cutting them would leave it empty."""
+    net = image()
+    kernel = net.random.normal(size=(8, 3, 3, 3)).astype(np.float32)
+    kernel[:4] *= 1e-3
+    x = net.add("Conv", "x", net.const(kernel), pads=[1, 1, 1, 1], name="a")
+    left, right = net.add("Split", x, net.ints(4, 4), outputs=2, axis=1)
+    y = net.add("Concat", net.add("Relu", left), net.add("Sigmoid", right), axis=1)
+    model = head(net, net.conv(y, 8, 4, name="b"), 4)
+    report = prune(model, ratio=0.5, multiple=1, exclude=("fc",))
+    assert widths(model)["a"] == 8
+    assert "without channels" in {s.node: s.reason for s in report.skipped}["a"]
+
+
+def test_declared_shapes_follow_the_cut():
+    model = residual()
+    prune(model, ratio=0.5, scope="all", multiple=1)
+    declared = {v.name: tuple(v.shape) for n in model.graph for v in n.outputs if v.shape}
+    assert declared["stem_out0"][1] == 8
+    assert declared["a_out0"][1] == 6
+
+
+def test_cutting_nothing_leaves_the_graph_as_it_is():
+    model = residual()
+    before = bytes_of(model)
+    assert remove(channel_map(model), ()) == 0
+    assert bytes_of(model) == before
+
+
+def test_map_only_reads():
+    for build, _ in NETS.values():
+        model = build()
+        before = bytes_of(model)
+        channel_map(model)
+        assert bytes_of(model) == before
+
+
+def test_two_cuts_in_a_row():
+    model = residual()
+    prune(model, ratio=0.25, scope="all", multiple=1)
+    prune(model, ratio=0.5, scope="all", multiple=1)
+    assert widths(model) == {"stem": 6, "a": 5, "b": 6}
+    assert run(model, feeds_of(model))[0].shape == (2, 5)
