@@ -5,7 +5,13 @@ Imports neither onnx nor a model runtime: a worker that times must start fast.
 
 from core.data.admission import admit, describe, shared_images, split
 from core.data.archive import Archive, Bounds
-from core.data.preprocess import PRESETS, default_preprocess, image_input, read_preprocess
+from core.data.preprocess import (
+    PRESETS,
+    check_channels,
+    default_preprocess,
+    image_input,
+    read_preprocess,
+)
 from core.data.sets import ImageSet, has_background_class, open_set
 from core.data.synthetic import synthetic_feeds
 
@@ -15,6 +21,7 @@ __all__ = [
     "Bounds",
     "ImageSet",
     "admit",
+    "check_channels",
     "default_preprocess",
     "describe",
     "has_background_class",

@@ -1,6 +1,6 @@
 """File <-> Graph, where Graph is `onnx_ir.Model`, unwrapped; only this package knows files."""
 
-from core.graph.files import Graph, check, digest, load, parse, save, serialize
+from core.graph.files import Graph, check, digest, load, parse, save, serialize, write
 from core.graph.metadata import (
     LABELS_KEY,
     PREPROCESS_KEY,
@@ -10,7 +10,14 @@ from core.graph.metadata import (
     set_preprocess,
 )
 from core.graph.normalise import normalise
-from core.graph.shapes import dynamic_dims, freeze, infer_shapes, input_specs, output_specs
+from core.graph.shapes import (
+    dynamic_dims,
+    freeze,
+    infer_shapes,
+    input_specs,
+    output_specs,
+    output_types,
+)
 from core.graph.values import all_graphs, constant
 
 __all__ = [
@@ -29,10 +36,12 @@ __all__ = [
     "load",
     "normalise",
     "output_specs",
+    "output_types",
     "parse",
     "preprocess",
     "save",
     "serialize",
     "set_labels",
     "set_preprocess",
+    "write",
 ]

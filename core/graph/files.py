@@ -17,7 +17,8 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from core.errors import InvalidModel
 from core.graph.normalise import normalise
-from core.graph.values import all_graphs
+from core.graph.shapes import infer_shapes
+from core.graph.values import STANDARD, all_graphs
 
 Graph = ir.Model
 
@@ -25,7 +26,7 @@ CHUNK_BYTES = 1 << 20
 
 
 def load(path: Path) -> Graph:
-    """The graph in `path`, its weights in memory as numpy arrays, its node names unique.
+    """The graph in `path`: weights in memory as numpy arrays, node names unique, shapes inferred.
 
     Raises:
         InvalidModel: not a readable, self-contained ONNX model.
@@ -34,11 +35,18 @@ def load(path: Path) -> Graph:
         content = Path(path).read_bytes()
     except OSError as error:
         raise InvalidModel(f"{path} cannot be read: {error.strerror}.") from error
-    return parse(content, Path(path).name)
+    graph = parse(content, Path(path).name)
+    infer_shapes(graph)
+    return graph
 
 
-def parse(content: bytes, name: str) -> Graph:
-    """The graph in the bytes of an ONNX file; `name` is what messages call it.
+def parse(content: bytes, name: str, notes: list[str] | None = None) -> Graph:
+    """The graph in the bytes of an ONNX file.
+
+    Args:
+        content: the bytes.
+        name: what messages call the file.
+        notes: takes what was set straight, as sentences for the user.
 
     Raises:
         InvalidModel: not a readable, self-contained ONNX model.
@@ -55,7 +63,9 @@ def parse(content: bytes, name: str) -> Graph:
     except (ValueError, TypeError, KeyError, ir.serde.SerdeError) as error:
         raise InvalidModel(f"{name} cannot be understood: {error}") from error
     _own_weights(graph, name)
-    normalise(graph)
+    done = normalise(graph)
+    if notes is not None:
+        notes.extend(done)
     return graph
 
 
@@ -78,14 +88,26 @@ def _own_weights(graph: Graph, name: str) -> None:
 def serialize(graph: Graph) -> bytes:
     """The bytes that `save` writes.
 
+    Shapes between the layers are left out: they weigh, can be inferred again, and mislead a
+    runtime where they are stale.
+
     Raises:
         InvalidModel: the graph cannot be written (larger than 2 GiB, or inconsistent).
     """
     try:
-        content: bytes = ir.to_proto(graph).SerializeToString(deterministic=True)
+        proto = ir.to_proto(graph)
+        _drop_inferable(proto.graph)
+        content: bytes = proto.SerializeToString(deterministic=True)
         return content
     except (ir.serde.SerdeError, ValueError) as error:
         raise InvalidModel(f"The model cannot be written: {error}") from error
+
+
+def _drop_inferable(graph: onnx.GraphProto) -> None:
+    unknown = {name for node in graph.node if node.domain not in STANDARD for name in node.output}
+    kept = [info for info in graph.value_info if info.name in unknown]
+    del graph.value_info[:]
+    graph.value_info.extend(kept)
 
 
 def save(graph: Graph, path: Path) -> str:

@@ -45,6 +45,23 @@ def infer_shapes(graph: ir.Model) -> None:
     _remember(before)
 
 
+def output_types(graph: ir.Model) -> dict[str, int]:
+    """Element type of each output as it is computed, whatever is declared; 0 where unknown.
+
+    Raises:
+        InvalidModel: inference fails.
+    """
+    with _without_weights(graph):
+        proto = ir.to_proto(graph)
+    for output in proto.graph.output:
+        output.ClearField("type")
+    try:
+        inferred = onnx.shape_inference.infer_shapes(proto)
+    except _INFERENCE_FAILURES as error:
+        raise InvalidModel(f"The types of the model cannot be inferred: {error}") from None
+    return {value.name: value.type.tensor_type.elem_type for value in inferred.graph.output}
+
+
 def _forget(graph: ir.Graph) -> list[tuple[ir.Value, ir.TypeProtocol | None, ir.Shape | None]]:
     before = []
     outputs = set(graph.outputs)

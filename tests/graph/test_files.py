@@ -127,7 +127,7 @@ def test_inference_goes_on_where_an_operator_is_unknown(tmp_path: Path) -> None:
     text = CONV.replace("Relu (a)", "Frobnicate (a)")
     graph = graphs.load(write(tmp_path, text))
     graphs.infer_shapes(graph)
-    conv, unknown = graph.graph
+    unknown = graph.graph[1]
     assert unknown.outputs[0].dtype == ir.DataType.FLOAT
     assert [v.name for v in graph.graph.initializers.values()] == ["w"]
 
@@ -144,7 +144,7 @@ def test_large_weights_stay_where_they_are(tmp_path: Path) -> None:
     graphs.infer_shapes(graph)
     assert [v.name for v in graph.graph.inputs] == ["x"]
     assert list(graph.graph[0].outputs[0].shape) == ["N", 100, 4, 4]
-    assert len(graphs.serialize(graph)) >= len(before)
+    assert graphs.serialize(graph) == before
 
 
 def test_freeze_by_name_and_by_position(tmp_path: Path) -> None:

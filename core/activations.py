@@ -1,0 +1,118 @@
+"""Calibration data for passes: feeds and activations, streamed through ONNX Runtime.
+
+A few images are in memory at a time, however many there are.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from core import graph as graphs
+from core.data import open_set
+from core.errors import InferenceFailed, PassPrecondition
+from core.graph import Graph
+from core.passes.base import Tensors
+from core.records import Preprocess, TensorSpec
+
+BATCH = 8
+ERRORS_ONLY = 3
+
+
+class Calibration:
+    """`Statistics` over an admitted image set."""
+
+    def __init__(
+        self,
+        images: Path,
+        specs: Sequence[TensorSpec],
+        preprocess: Preprocess | None,
+        batch: int = BATCH,
+    ) -> None:
+        """Open the set; `specs` are the inputs of the model that will be fed.
+
+        Raises:
+            DataError: what is wrong with the set.
+        """
+        self._set = open_set(images)
+        self._specs, self._preprocess, self._batch = tuple(specs), preprocess, batch
+
+    @property
+    def count(self) -> int:
+        """Images that `feeds` goes over; a fixed batch leaves out what does not fill one."""
+        batch = self._fixed_batch
+        return self._set.count // batch * batch if self._set.count >= batch else self._set.count
+
+    def feeds(self) -> Iterator[Tensors]:
+        """Preprocessed inputs, in the order of the set.
+
+        Raises:
+            DataError: the images do not fit the model.
+        """
+        return self._set.feeds(self._specs, self._preprocess, self._batch, range(self.count))
+
+    def activations(self, graph: Graph, names: Sequence[str]) -> Iterator[Tensors]:
+        """Values of the named tensors, batch by batch.
+
+        Raises:
+            PassPrecondition: `graph` has no tensor of that name.
+            InferenceFailed: ONNX Runtime refuses the graph or fails.
+        """
+        computed = {value.name for node in graph.graph for value in node.outputs}
+        fed = {spec.name for spec in self._specs}
+        if strange := [name for name in names if name not in computed | fed]:
+            raise PassPrecondition(f"The graph computes no tensor {strange[0]!r}.")
+        wanted = [name for name in dict.fromkeys(names) if name not in fed]
+        session = Probe(graph, wanted)
+        for feeds in self.feeds():
+            yield session.run(feeds) | {name: feeds[name] for name in names if name in fed}
+
+    @property
+    def _fixed_batch(self) -> int:
+        first = self._specs[0].shape[0] if self._specs and self._specs[0].shape else 1
+        return first if isinstance(first, int) else 1
+
+
+class Probe:
+    """ONNX Runtime over a copy of a graph whose outputs are the tensors asked for."""
+
+    def __init__(self, graph: Graph, names: Sequence[str]) -> None:
+        """Load the copy.
+
+        Raises:
+            InferenceFailed: ONNX Runtime refuses it.
+        """
+        self.names = list(names)
+        if not self.names:
+            return
+        import onnxruntime
+
+        copy = graph.clone()
+        values = {value.name: value for node in copy.graph for value in node.outputs}
+        copy.graph.outputs.clear()
+        copy.graph.outputs.extend(values[name] for name in self.names)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = ERRORS_ONLY
+        options.intra_op_num_threads = os.cpu_count() or 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                graphs.serialize(copy), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime's exceptions share no base but this
+            raise InferenceFailed(f"ONNX Runtime refuses the model: {error}") from None
+
+    def run(self, feeds: Tensors) -> Tensors:
+        """The values for one batch.
+
+        Raises:
+            InferenceFailed: ONNX Runtime failed.
+        """
+        if not self.names:
+            return {}
+        try:
+            values = self._session.run(self.names, feeds)
+        except Exception as error:  # as above
+            raise InferenceFailed(f"ONNX Runtime failed: {error}") from None
+        return dict(zip(self.names, values, strict=True))

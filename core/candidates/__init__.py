@@ -1,0 +1,1 @@
+"""Upload -> gate -> Graph + Recipe -> Candidate, in a limited child of its own: the workshop."""

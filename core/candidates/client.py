@@ -1,0 +1,242 @@
+"""The workshop as other processes see it: typed calls, one child behind them, kept warm.
+
+A file can end the child; it cannot end the caller. The child is then started anew, and the caller
+gets the reason as a `WorkerError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+
+from core.errors import CoreError, WorkerCrashed, WorkerError
+from core.process import Child, Limits, Progress
+from core.process.launch import ChildBug
+from core.process.limits import GIB
+from core.records import (
+    DataSummary,
+    Json,
+    ModelSummary,
+    Outcome,
+    Preprocess,
+    Preview,
+    Recipe,
+    from_json,
+    to_json,
+)
+
+MODULE = "core.candidates"
+FLOOR_BYTES = 3 * GIB
+BYTES_PER_MODEL_BYTE = 6
+STALE_RSS_BYTES = GIB
+CPU_S = {"preview": 30.0, "build": 1800.0, "admit_data": 1200.0}
+DEFAULT_CPU_S = 60.0
+
+
+class Workshop:
+    """Models and image sets through the gate; recipes applied to them. Thread-safe."""
+
+    def __init__(self, limits: Limits | None = None) -> None:
+        """Start the child, whose imports run while the caller goes on."""
+        self._limits = limits or Limits(memory_bytes=FLOOR_BYTES, cpu_s=DEFAULT_CPU_S)
+        self._lock = threading.Lock()
+        self._closed = False
+        self._child: Child | None = Child(MODULE, self._limits)
+
+    def admit(
+        self, source: Path, filename: str, models: Path, beside: Path | None = None
+    ) -> ModelSummary:
+        """Take a model in: models/DIGEST.onnx, self-contained and checked.
+
+        Args:
+            source: the raw upload: .onnx, or a .zip of one with its data files.
+            filename: what the user called it.
+            models: folder of the admitted models.
+            beside: folder in which a bare .onnx may find its external data. Only for a file that
+                the user opened by path; an upload has nothing beside it.
+
+        Raises:
+            InvalidModel, UnsupportedModel: refused, with the reason.
+            WorkerError: the file ended the child.
+        """
+        args = {
+            "source": str(source),
+            "filename": filename,
+            "models": str(models),
+            "beside": str(beside) if beside else "",
+        }
+        return from_json(ModelSummary, self._ask("admit", args, source)["summary"])
+
+    def freeze(
+        self, model: Path, dims: Mapping[str, int], models: Path, name: str = ""
+    ) -> ModelSummary:
+        """The model with sizes for its dynamic dimensions, as a new file.
+
+        Raises:
+            InvalidModel: no such dimension, or sizes that the model cannot have.
+            WorkerError: the child died.
+        """
+        args = {"model": str(model), "dims": dict(dims), "models": str(models), "name": name}
+        return from_json(ModelSummary, self._ask("freeze", args, model)["summary"])
+
+    def set_preprocess(
+        self, model: Path, preprocess: Preprocess, models: Path, name: str = ""
+    ) -> ModelSummary:
+        """The model with its preprocessing in the metadata, as a new file.
+
+        Raises:
+            DataError: preprocessing that does not fit the model.
+            WorkerError: the child died.
+        """
+        args = {
+            "model": str(model),
+            "preprocess": to_json(preprocess),
+            "models": str(models),
+            "name": name,
+        }
+        return from_json(ModelSummary, self._ask("set_preprocess", args, model)["summary"])
+
+    def summary(self, model: Path, name: str = "") -> ModelSummary:
+        """What the screen says of an admitted model.
+
+        Raises:
+            InvalidModel: not a readable model.
+            WorkerError: the child died.
+        """
+        args = {"model": str(model), "name": name}
+        return from_json(ModelSummary, self._ask("summary", args, model)["summary"])
+
+    def admit_data(
+        self, source: Path, filename: str, data: Path, progress: Progress | None = None
+    ) -> DataSummary:
+        """Take an image set in: data/DIGEST/, every image decoded once.
+
+        Raises:
+            DataError: refused, with the reason.
+            WorkerError: the set ended the child.
+        """
+        args = {"source": str(source), "filename": filename, "data": str(data)}
+        reply = self._ask("admit_data", args, progress=progress)
+        return from_json(DataSummary, reply["summary"])
+
+    def preview(self, model: Path, recipe: Recipe) -> Preview:
+        """What a recipe makes of a model, without verification and without data.
+
+        Raises:
+            InvalidModel: not a readable model.
+            WorkerError: the child died.
+        """
+        args = {"model": str(model), "recipe": to_json(recipe)}
+        return from_json(Preview, self._ask("preview", args, model)["preview"])
+
+    def build(
+        self,
+        model: Path,
+        recipe: Recipe,
+        calibration: Path | None,
+        models: Path,
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """Run a recipe; the candidate lies under models/, or the outcome says why there is none.
+
+        Raises:
+            WorkerError: the child died.
+        """
+        args = {
+            "model": str(model),
+            "recipe": to_json(recipe),
+            "calibration": str(calibration) if calibration else None,
+            "models": str(models),
+        }
+        return from_json(Outcome, self._ask("build", args, model, progress)["outcome"])
+
+    def close(self) -> None:
+        """End the child, also from another thread while a call waits for it."""
+        self._closed = True
+        child = self._child
+        if child is not None and child.alive:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(child.pid, signal.SIGKILL)
+        with self._lock:
+            self._end()
+
+    def __enter__(self) -> Workshop:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def _ask(
+        self, call: str, args: Json, file: Path | None = None, progress: Progress | None = None
+    ) -> Json:
+        with self._lock:
+            child = self._ready(_memory_for(file))
+            try:
+                reply = child.request(call, args, progress, CPU_S.get(call, DEFAULT_CPU_S))
+            except WorkerError:
+                self._end()
+                if not self._closed:
+                    self._start(FLOOR_BYTES)
+                raise
+            except (CoreError, ChildBug):
+                self._renew_if_stale(child)
+                raise
+            except BaseException:  # from `progress`: the rest of the reply is still in the pipe
+                self._end()
+                raise
+            self._renew_if_stale(child)
+            return reply
+
+    def _ready(self, memory_bytes: int) -> Child:
+        if self._closed:
+            raise WorkerCrashed("The workshop is closed.")
+        child = self._child
+        if child is None or not child.alive or child.limits.memory_bytes < memory_bytes:
+            self._end()
+            child = self._start(memory_bytes)
+        return child
+
+    def _start(self, memory_bytes: int) -> Child:
+        floor = self._limits
+        limits = Limits(
+            max(memory_bytes, floor.memory_bytes), floor.cpu_s, floor.file_bytes, floor.open_files
+        )
+        self._child = Child(MODULE, limits)
+        return self._child
+
+    def _end(self) -> None:
+        if self._child is not None:
+            self._child.close()
+            self._child = None
+
+    def _renew_if_stale(self, child: Child) -> None:
+        """Give a swollen child's memory back to the machine."""
+        if not child.alive or _rss(child.pid) > STALE_RSS_BYTES:
+            self._end()
+            self._start(FLOOR_BYTES)
+
+
+def _memory_for(file: Path | None) -> int:
+    try:
+        return max(FLOOR_BYTES, BYTES_PER_MODEL_BYTE * file.stat().st_size) if file else FLOOR_BYTES
+    except OSError:
+        return FLOOR_BYTES
+
+
+def _rss(pid: int) -> int:
+    """Resident bytes of a process; 0 where the system does not say."""
+    try:
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    except (OSError, IndexError, ValueError):
+        return 0
+    return pages * os.sysconf("SC_PAGE_SIZE")

@@ -1,0 +1,122 @@
+"""What a file that is no ONNX model is, told from its bytes, and what its owner can do about it.
+
+Nothing here loads anything: pickles and Lambda layers run code when they are loaded.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import PurePath
+
+from core.errors import InvalidModel, UnsupportedModel
+
+ZIP = b"PK\x03\x04"
+_TORCH = (
+    "a PyTorch file: a pickle, which can run any code when it is loaded",
+    "Export the model to ONNX: torch.onnx.export(model.eval(), example_input, 'model.onnx').",
+)
+_KERAS = (
+    "a Keras file, whose Lambda layers can run any code when it is loaded",
+    "Export the model to ONNX: model.export('model.onnx', format='onnx').",
+)
+_TFLITE = (
+    "a TensorFlow Lite model",
+    "Convert it to ONNX: python -m tf2onnx.convert --tflite model.tflite --output model.onnx.",
+)
+_TENSORFLOW = (
+    "a TensorFlow SavedModel",
+    "Convert it to ONNX: python -m tf2onnx.convert --saved-model DIR --output model.onnx.",
+)
+_OPENVINO = (
+    "an OpenVINO model description",
+    "Upload the ONNX model that it was converted from.",
+)
+_NCNN = ("an ncnn model description", "Upload the ONNX model that it was converted from.")
+_IMAGE = ("an image", "Upload images under Data, and an ONNX model here.")
+_ARRAYS = ("an archive of numpy arrays", "Upload it under Data, and an ONNX model here.")
+_PACKED = ("a compressed archive of another kind", "Upload the .onnx itself, or pack it as a zip.")
+_HTML = ("a web page, not a model", "Download the file itself: its page was saved instead.")
+_TENSORS = (
+    "a safetensors file: weights without a network",
+    "Export the whole model to ONNX.",
+)
+
+_PREFIXES = (
+    (b"\x89HDF\r\n\x1a\n", _KERAS),
+    (b"\x89PNG\r\n\x1a\n", _IMAGE),
+    (b"\xff\xd8\xff", _IMAGE),
+    (b"GIF8", _IMAGE),
+    (b"BM", _IMAGE),
+    (b"RIFF", _IMAGE),
+    (b"\x93NUMPY", _ARRAYS),
+    (b"7767517", _NCNN),
+    (b"\x1f\x8b", _PACKED),
+    (b"7z\xbc\xaf", _PACKED),
+    (b"Rar!", _PACKED),
+    (b"\xfd7zXZ", _PACKED),
+)
+_SUFFIXES = {
+    ".pt": _TORCH,
+    ".pth": _TORCH,
+    ".pkl": _TORCH,
+    ".pickle": _TORCH,
+    ".ckpt": _TORCH,
+    ".h5": _KERAS,
+    ".keras": _KERAS,
+    ".tflite": _TFLITE,
+    ".param": _NCNN,
+    ".xml": _OPENVINO,
+    ".safetensors": _TENSORS,
+}
+NEWEST_PICKLE = 5
+
+
+def refuse_foreign(content: bytes, filename: str) -> None:
+    """Let through what may be ONNX or a zip with ONNX in it.
+
+    Raises:
+        InvalidModel: an empty file.
+        UnsupportedModel: a file of another kind; the message says which and what to do.
+    """
+    if not content:
+        raise InvalidModel(f"{filename} is empty.")
+    known = _by_content(content) or _SUFFIXES.get(PurePath(filename).suffix.lower())
+    if known:
+        what, remedy = known
+        raise UnsupportedModel(f"{filename} is {what}; Lathe takes ONNX models.", remedy)
+
+
+def _by_content(content: bytes) -> tuple[str, str] | None:
+    if content.startswith(ZIP):
+        return _by_entries(content)
+    for prefix, known in _PREFIXES:
+        if content.startswith(prefix):
+            return known
+    if content[4:8] == b"TFL3":
+        return _TFLITE
+    if content[0] == 0x80 and len(content) > 1 and content[1] <= NEWEST_PICKLE:
+        return _TORCH
+    if content[8:9] == b"{" and int.from_bytes(content[:8], "little") < len(content):
+        return _TENSORS
+    start = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if start.startswith((b"<!doctype html", b"<html", b"<head", b"<script")):
+        return _HTML
+    return _OPENVINO if start.startswith((b"<?xml", b"<net")) else None
+
+
+def _by_entries(content: bytes) -> tuple[str, str] | None:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            names = [PurePath(name).name for name in archive.namelist()]
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
+        return None  # judged as a zip later, with a better message
+    if any(name.endswith(".onnx") for name in names):
+        return None
+    if any(name.endswith(".pkl") for name in names):
+        return _TORCH
+    if "config.json" in names and any(name.endswith(".h5") for name in names):
+        return _KERAS
+    if "saved_model.pb" in names:
+        return _TENSORFLOW
+    return _ARRAYS if names and all(name.endswith(".npy") for name in names) else None

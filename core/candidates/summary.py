@@ -1,0 +1,62 @@
+"""What the screen says of a model before anything runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import onnx_ir as ir
+
+from core import graph as graphs
+from core.analysis import cost
+from core.graph import Graph
+from core.records import Advice, LayerCost, ModelSummary
+
+_QUANTIZED = frozenset(
+    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"}
+    | {"QLinearMatMul", "ConvInteger", "MatMulInteger"}
+)
+
+
+def nodes(graph: Graph) -> list[ir.Node]:
+    """Every node, those of subgraphs included."""
+    return [node for inner in graphs.all_graphs(graph) for node in inner]
+
+
+def summarise(
+    graph: Graph, path: Path, digest: str, name: str, notes: tuple[str, ...] = ()
+) -> ModelSummary:
+    """The summary of a model whose file lies at `path`."""
+    every = nodes(graph)
+    layers = cost.layers(graph)
+    parameters, macs = cost.totals(graph, layers)
+    return ModelSummary(
+        digest=digest,
+        name=name,
+        path=path,
+        inputs=graphs.input_specs(graph),
+        outputs=graphs.output_specs(graph),
+        opset=graph.opset_imports.get("", 0),
+        ir_version=graph.ir_version or 0,
+        producer=" ".join(filter(None, (graph.producer_name, graph.producer_version))),
+        nodes=len(every),
+        parameters=parameters,
+        macs=macs,
+        size_bytes=path.stat().st_size,
+        batch_norms=sum(node.op_type == "BatchNormalization" for node in every),
+        dynamic_dims=graphs.dynamic_dims(graph),
+        quantized=any(node.op_type in _QUANTIZED for node in every),
+        preprocess=graphs.preprocess(graph),
+        labels=graphs.labels(graph),
+        layers=layers,
+        advice=_advice(graph, layers),
+        notes=notes,
+    )
+
+
+def _advice(graph: Graph, layers: tuple[LayerCost, ...]) -> tuple[Advice, ...]:
+    try:
+        from core.analysis import advice  # type: ignore[attr-defined,unused-ignore]
+    except ImportError:
+        return ()
+    found: tuple[Advice, ...] = advice.advise(graph, layers)
+    return found

@@ -1,0 +1,153 @@
+"""What the workshop does when it is asked; runs in the limited child only.
+
+The last few graphs stay parsed, so that a slider's move does not wait for a file.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from core import data
+from core import graph as graphs
+from core.activations import Calibration
+from core.candidates import gate
+from core.candidates.preview import NoData, preview
+from core.candidates.summary import summarise
+from core.errors import CoreError, DataError
+from core.graph import Graph
+from core.passes.base import Statistics
+from core.process import Progress
+from core.records import (
+    Candidate,
+    Json,
+    ModelSummary,
+    Outcome,
+    Preprocess,
+    Recipe,
+    from_json,
+    to_json,
+)
+
+KEPT_GRAPHS = 4
+KEPT_BYTES = 64 << 20
+Handler = Callable[[Json, Progress], Json]
+
+_graphs: OrderedDict[tuple[str, int, int], Graph] = OrderedDict()
+
+
+def _graph(path: Path) -> Graph:
+    """The graph at `path`, which nobody changes."""
+    status = path.stat()
+    key = (str(path), status.st_mtime_ns, status.st_size)
+    if key in _graphs:
+        _graphs.move_to_end(key)
+        return _graphs[key]
+    graph = graphs.load(path)
+    if status.st_size <= KEPT_BYTES:
+        _graphs[key] = graph
+        while len(_graphs) > KEPT_GRAPHS:
+            _graphs.popitem(last=False)
+    return graph
+
+
+def _admit(args: Json, _: Progress) -> Json:
+    beside = Path(args["beside"]) if args["beside"] else None
+    admitted = gate.admit(Path(args["source"]), args["filename"], Path(args["models"]), beside)
+    name = Path(args["filename"]).name
+    return _reply(summarise(admitted.graph, admitted.path, admitted.digest, name, admitted.notes))
+
+
+def _freeze(args: Json, _: Progress) -> Json:
+    graph = _graph(Path(args["model"])).clone()
+    graphs.freeze(graph, args["dims"])
+    graphs.check(graph)
+    return _kept(graph, args)
+
+
+def _set_preprocess(args: Json, _: Progress) -> Json:
+    graph = _graph(Path(args["model"])).clone()
+    preprocess = data.read_preprocess(args["preprocess"])
+    data.check_channels(data.image_input(graphs.input_specs(graph)), preprocess)
+    graphs.set_preprocess(graph, preprocess)
+    return _kept(graph, args)
+
+
+def _kept(graph: Graph, args: Json) -> Json:
+    digest, path = gate.keep(graph, Path(args["models"]))
+    return _reply(summarise(graph, path, digest, args["name"] or Path(args["model"]).name))
+
+
+def _summary(args: Json, _: Progress) -> Json:
+    path = Path(args["model"])
+    return _reply(summarise(_graph(path), path, graphs.digest(path), args["name"] or path.name))
+
+
+def _reply(summary: ModelSummary) -> Json:
+    return {"summary": to_json(summary)}
+
+
+def _admit_data(args: Json, progress: Progress) -> Json:
+    def told(done: int, total: int) -> None:
+        progress({"done": done, "total": total, "current": "reading images"})
+
+    summary = data.admit(Path(args["source"]), args["filename"], Path(args["data"]), told)
+    return {"summary": to_json(summary)}
+
+
+def _preview(args: Json, _: Progress) -> Json:
+    recipe = from_json(Recipe, args["recipe"])
+    return {"preview": to_json(preview(_graph(Path(args["model"])), recipe))}
+
+
+def _build(args: Json, _: Progress) -> Json:
+    model, recipe = Path(args["model"]), from_json(Recipe, args["recipe"])
+    try:
+        outcome = build(model, recipe, args["calibration"], Path(args["models"]))
+    except CoreError as error:
+        outcome = Outcome(recipe, None, None, f"{error.code}: {error.message}")
+    return {"outcome": to_json(outcome)}
+
+
+def build(model: Path, recipe: Recipe, calibration: str | None, models: Path) -> Outcome:
+    """Run a recipe over a model and keep the result.
+
+    Raises:
+        CoreError: the model, the recipe or the data cannot be used at all.
+    """
+    from core.candidates import runner  # type: ignore[attr-defined,unused-ignore]
+
+    graph = _graph(model)
+    if not recipe.steps:
+        digest = graphs.digest(model)
+        candidate = Candidate(digest, model, recipe)
+        return Outcome(recipe, candidate, summarise(graph, model, digest, model.name))
+    statistics = _statistics(graph, calibration)
+    result, report = runner.apply(graph, recipe, statistics)
+    graphs.infer_shapes(result)
+    digest, path = gate.keep(result, models)
+    summary = summarise(result, path, digest, recipe.name or model.name)
+    return Outcome(recipe, Candidate(digest, path, recipe, report), summary)
+
+
+def _statistics(graph: Graph, calibration: str | None) -> Statistics:
+    if not calibration:
+        return NoData()
+    specs = graphs.input_specs(graph)
+    preprocess: Preprocess | None = graphs.preprocess(graph)
+    statistics = Calibration(Path(calibration), specs, preprocess)
+    if statistics.count == 0:
+        raise DataError("The calibration set has no images.")
+    return statistics
+
+
+HANDLERS: Mapping[str, Handler] = {
+    "admit": _admit,
+    "freeze": _freeze,
+    "set_preprocess": _set_preprocess,
+    "summary": _summary,
+    "admit_data": _admit_data,
+    "preview": _preview,
+    "build": _build,
+}
