@@ -93,6 +93,7 @@ def _admit(content: bytes, filename: str, models: Path, upload: Upload) -> Admit
         notes.append(f"{moved} tensors of external data were taken into the file.")
     for tensor, where in all_tensors(model):
         check_tensor(tensor, where)
+    check_functions(model)
     check_model(model)
     model = _inlined(model, notes)
     _strip(model, notes)
@@ -119,7 +120,6 @@ def _parse(content: bytes, filename: str) -> onnx.ModelProto:
 
 
 def _inlined(model: onnx.ModelProto, notes: list[str]) -> onnx.ModelProto:
-    check_functions(model)
     if not model.functions:
         return model
     notes.append(f"{len(model.functions)} functions of the model were inlined.")

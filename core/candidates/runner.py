@@ -55,7 +55,9 @@ def preview(graph: Graph, recipe: Recipe) -> tuple[Graph, tuple[StepReport, ...]
     for step in recipe.steps:
         known = [True]
 
-        def work(trial: Graph, report: Report, step: Step = step, known: list[bool] = known) -> None:
+        def work(
+            trial: Graph, report: Report, step: Step = step, known: list[bool] = known
+        ) -> None:
             chosen = build(step)
             chosen.requires(trial)
             known[0] = chosen.preview(trial, report)

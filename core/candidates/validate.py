@@ -15,7 +15,7 @@ from typing import Any
 import onnx
 from onnx import AttributeProto
 
-from core.candidates.functions import Key, key_of
+from core.candidates.functions import Key, graphs_of, key_of
 from core.candidates.tensors import MAX_RANK, known_type
 from core.errors import InvalidModel, UnsupportedModel
 
@@ -29,6 +29,7 @@ LONGEST_NAME = 1024  # bytes
 MAX_INPUTS = 1024
 MAX_INPUT_ELEMENTS = 1 << 31
 MAX_METADATA = 4096
+MAX_DEPTH = 16
 _LAST_ATTRIBUTE_TYPE = AttributeProto.TYPE_PROTOS
 _TYPES = dict(AttributeProto.AttributeType.items())
 _VALUE_OF = {
@@ -96,8 +97,20 @@ class _Rules:
         opsets: dict[str, int],
         functions: dict[Key, onnx.FunctionProto],
         in_function: bool,
+        depth: int = 0,
     ) -> None:
         self.opsets, self.functions, self.in_function = opsets, functions, in_function
+        self.depth = depth
+
+    def nested(self) -> _Rules:
+        """The rules one subgraph deeper.
+
+        Raises:
+            UnsupportedModel: too deep; protobuf's own limit is near.
+        """
+        if self.depth == MAX_DEPTH:
+            raise UnsupportedModel(f"Subgraphs are nested more than {MAX_DEPTH} deep.")
+        return _Rules(self.opsets, self.functions, self.in_function, self.depth + 1)
 
 
 def _check_function(
@@ -173,7 +186,9 @@ def _check_nodes(
             if _name(name, where) and name not in known and name not in outer:
                 raise InvalidModel(_undefined(name, where, nodes))
         _check_operator(node, where, rules)
-        _check_attributes(node, where, rules, outer | known)
+        _check_attributes(node, where, rules)
+        for graph in graphs_of(node):
+            _check_graph(graph, outer | known, rules.nested())
         for name in node.output:
             if _name(name, where) and name in known:
                 raise InvalidModel(f"{name[:80]!r} is written twice, the second time by {where}.")
@@ -285,9 +300,7 @@ def _is_single(formal: onnx.defs.OpSchema.FormalParameter) -> bool:
     return bool(formal.option == onnx.defs.OpSchema.FormalParameterOption.Single)
 
 
-def _check_attributes(
-    node: onnx.NodeProto, where: str, rules: _Rules, visible: frozenset[str]
-) -> None:
+def _check_attributes(node: onnx.NodeProto, where: str, rules: _Rules) -> None:
     _distinct([attribute.name for attribute in node.attribute], f"attributes of the {where}")
     for attribute in node.attribute:
         if attribute.ref_attr_name:
@@ -299,6 +312,3 @@ def _check_attributes(
             raise InvalidModel(f"The attribute {attribute.name!r} of the {where} has no type.")
         if kind in _VALUE_OF and not attribute.HasField(_VALUE_OF[kind]):
             raise InvalidModel(f"The attribute {attribute.name!r} of the {where} has no value.")
-        graphs = [*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])]
-        for graph in graphs:
-            _check_graph(graph, visible, rules)

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 
 import onnx
 import onnx_ir as ir
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from core.errors import InvalidModel
 from core.graph.values import STANDARD
@@ -27,6 +28,7 @@ _INFERENCE_FAILURES = (
     ValueError,
     TypeError,
     ir.serde.SerdeError,
+    DecodeError,
 )
 
 
