@@ -69,7 +69,7 @@ def numbers(board: Board, first: Run) -> None:
         progress.show(run)
     recipe = recipe_form.current()
     board.paint_run(recipe, run)
-    results.show(run, board.outcome(run, recipe), board.labels)
+    results.show(run, board.outcome(run, recipe))
     if not progress.is_live(run):
         downloads.show(run, board.workspace)
         result_card.show(run)

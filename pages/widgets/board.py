@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,7 +26,6 @@ class Board:
     workspace: Workspace
     model: ModelSummary
     run: Run | None
-    labels: Mapping[str, str]
     top1: float | None
     measure: DeltaGenerator
     notice: DeltaGenerator
@@ -53,7 +51,6 @@ class Board:
             workspace=workspace,
             model=model,
             run=run,
-            labels={info.name: info.label for info in workspace.backends()},
             top1=known[0] if known else None,
             measure=measure,
             notice=notice,
@@ -89,8 +86,8 @@ class Board:
     def paint_answer(self, recipe: Recipe, run: Run) -> None:
         """Sentence, tiles and size of a measured recipe."""
         outcome = self.outcome(run, recipe)
-        text = answer.sentence(run, outcome, self.labels)
-        tiles = headline.run_tiles(run, outcome, self.labels)
+        text = answer.sentence(run, outcome)
+        tiles = headline.run_tiles(run, outcome)
         self.answer.html(headline.markup(text, tiles, answer.condition(run)))
         self.chart(self.size, size_figure(run), "size", "Size before and after")
 

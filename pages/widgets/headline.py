@@ -6,14 +6,14 @@ nothing moves when a number arrives. What was not measured is hollow and says so
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from core.records import Candidate, ModelSummary, Outcome, Preview, Run, Verdict
-from pages.widgets import answer, wording
+from core.charts import palette, text
+from core.charts.standing import Standing
+from core.charts.summary import LIVE, NO_DELTA, Delta, accuracy_delta, latency_delta
+from core.records import ModelSummary, Outcome, Preview, Run
+from pages.widgets import wording
 from pages.widgets.wording import BYTES, COUNT, escape
-
-PENDING = "\N{EN DASH}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +35,13 @@ class Tile:
 
 def draft_tiles(model: ModelSummary, preview: Preview | None, top1: float | None) -> list[Tile]:
     """The tiles of a recipe that was not measured."""
-    known = f"{top1:.1f} %" if top1 is not None else PENDING
+    known = f"{top1:.1f} %" if top1 is not None else NO_DELTA
     tiles = [
         Tile("Top-1", known, note="the original's; not measured here", hollow=True),
-        Tile("Latency", PENDING, note="not measured", hollow=True),
+        Tile("Latency", NO_DELTA, note="not measured", hollow=True),
     ]
     if preview is None:
-        return [*tiles, Tile("Size", PENDING, hollow=True), Tile("MACs", PENDING, hollow=True)]
+        return [*tiles, Tile("Size", NO_DELTA, hollow=True), Tile("MACs", NO_DELTA, hollow=True)]
     note = "exact, not measured" if preview.exact else "predicted"
     return [*tiles, *cost_tiles(model, preview, note, hollow=True)]
 
@@ -58,7 +58,7 @@ def cost_tiles(
         Tile(
             label,
             wording.change(first, second, units),
-            wording.percent_change(first, second),
+            "unchanged" if first == second else wording.percent_change(first, second),
             note,
             "good" if second < first else "bad" if second > first else "",
             hollow,
@@ -67,76 +67,50 @@ def cost_tiles(
     ]
 
 
-def run_tiles(run: Run, outcome: Outcome | None, labels: Mapping[str, str]) -> list[Tile]:
+def run_tiles(run: Run, outcome: Outcome | None) -> list[Tile]:
     """The tiles of a measured recipe."""
-    waiting = "measuring …" if run.progress.state in answer.LIVE else "not measured"
-    if outcome is None or outcome.candidate is None or not run.outcomes:
-        return [
-            Tile(label, PENDING, note=waiting) for label in ("Top-1", "Latency", "Size", "MACs")
-        ]
-    tiles = [accuracy_tile(run, outcome.candidate, waiting)]
-    tiles.append(latency_tile(run, outcome.candidate, labels, waiting))
+    waiting = "measuring …" if run.progress.state in LIVE else "not measured"
+    if outcome is None or outcome.candidate is None:
+        names = ("Top-1", "Latency", "Size", "MACs")
+        return [Tile(name, NO_DELTA, note=waiting) for name in names]
+    digest = outcome.candidate.digest
+    accuracy = delta_tile(accuracy_delta(run, digest), waiting)
+    tiles = [warn(accuracy, run, digest), delta_tile(latency_delta(run, digest), waiting)]
     if outcome.summary is None:
-        return [*tiles, Tile("Size", PENDING, note=waiting), Tile("MACs", PENDING, note=waiting)]
+        return [*tiles, Tile("Size", NO_DELTA, note=waiting), Tile("MACs", NO_DELTA, note=waiting)]
     return tiles + cost_tiles(run.model, outcome.summary, "counted in the file", hollow=False)
 
 
-def accuracy_tile(run: Run, candidate: Candidate, waiting: str) -> Tile:
-    """Top-1 with its paired difference; agreement where there are no labels."""
-    if not run.spec.evaluation:
-        return Tile("Top-1", PENDING, note="no data")
-    row = answer.reference_row(answer.find(run, candidate.digest, "top1"))
-    if row is None or row.value is None:
-        agreement = answer.reference_row(answer.find(run, candidate.digest, "agreement"))
-        if agreement is not None and agreement.value is not None:
-            note = "of images answered like the original"
-            return Tile("Agreement", f"{agreement.value:.1f} %", note=note)
-        return Tile("Top-1", PENDING, note=waiting)
-    base = run.outcomes[0].candidate
-    first = (
-        answer.reference_row(answer.find(run, base.digest, "top1", row.backend)) if base else None
-    )
-    value = f"{row.value:.1f} %"
-    if first is not None and first.value is not None and base is not candidate:
-        value = f"{first.value:.1f} → {row.value:.1f} %"
-    delta = answer.reference_row(answer.find(run, candidate.digest, "top1_delta", row.backend))
-    if delta is None or delta.value is None:
-        return Tile("Top-1", value, note=waiting if base != candidate else "the baseline")
-    tone = "good" if (delta.low or 0) > 0 else "bad" if (delta.high or 0) < 0 else ""
-    return Tile(
-        "Top-1",
-        value,
-        f"{wording.signed(delta.value)} points",
-        f"95 %: {answer.interval_text(delta)}",
-        tone,
-    )
+def delta_tile(delta: Delta, waiting: str) -> Tile:
+    """A measured difference, its interval and where it was measured."""
+    label, _, where = delta.label.partition(", ")
+    value = delta.after
+    if delta.before not in (NO_DELTA, delta.after):
+        value = f"{delta.before.removesuffix(' ms').removesuffix(' %')} → {delta.after}"
+    if delta.after == NO_DELTA:
+        note = delta.verdict if delta.verdict == "no data" else waiting
+        return Tile(label, NO_DELTA, note=note)
+    change = f"{delta.change} ({delta.interval.replace('×', '').removesuffix(' points')})"
+    return Tile(label, value, change if delta.interval else delta.change, where, delta.tone)
 
 
-def latency_tile(run: Run, candidate: Candidate, labels: Mapping[str, str], waiting: str) -> Tile:
-    """Median latency on the backend where the candidate is fastest."""
-    threads = run.spec.threads[0]
-    rows = [r for r in answer.find(run, candidate.digest, "latency_ms", threads=threads) if r.value]
-    if not rows:
-        return Tile("Latency", PENDING, note=waiting)
-    best = min(rows, key=lambda row: row.value or 0.0)
-    where = f"{answer.backend_label(best.backend, labels)}, {answer.threads_words(threads)}"
-    base = run.outcomes[0].candidate
-    first = answer.find(run, base.digest, "latency_ms", best.backend, threads) if base else []
-    value = f"{wording.number(best.value or 0.0)} ms"
-    if first and first[-1].value and base is not None and base.digest != candidate.digest:
-        value = f"{wording.number(first[-1].value)} → {value}"
-    ratios = answer.find(run, candidate.digest, "latency_ratio", best.backend, threads)
-    if not ratios or ratios[-1].value is None:
-        return Tile("Latency", value, note=where)
-    ratio, verdict = ratios[-1], ratios[-1].detail.get("verdict")
-    tone = {Verdict.FASTER.value: "good", Verdict.SLOWER.value: "bad"}.get(str(verdict), "")
-    delta = f"×{ratio.value:.2f} ({ratio.low or 0:.2f} … {ratio.high or 0:.2f})"
-    return Tile("Latency", value, delta, where, tone)
+def warn(tile: Tile, run: Run, digest: str) -> Tile:
+    """Name the backend whose accuracy falls out of the interval of the one that is shown."""
+    rows = [r for r in Standing(run) if (r.candidate, r.metric) == (digest, "top1_delta")]
+    shown = next((r for r in rows if palette.label(r.backend) == tile.note), None)
+    if shown is None or shown.low is None:
+        return tile
+    worse = [r for r in rows if r.value is not None and r.value < shown.low - 0.05]
+    if not worse:
+        return tile
+    worst = min(worse, key=lambda r: r.value or 0.0)
+    words = f"but {text.signed(worst.value or 0.0)} on {palette.label(worst.backend)}"
+    return replace(tile, note=f"{tile.note}; {words}", tone="bad")
 
 
-def markup(text: str, tiles: list[Tile], note: str = "") -> str:
+def markup(answer: str, tiles: list[Tile], note: str = "") -> str:
     """Sentence and tiles as one HTML element; every text in it is escaped."""
-    parts = [f'<p class="lathe-sentence">{escape(text)}</p>', '<dl class="lathe-tiles">']
+    parts = [f'<p class="lathe-sentence">{escape(answer)}</p>', '<dl class="lathe-tiles">']
     for tile in tiles:
         kind = "lathe-tile lathe-hollow" if tile.hollow else "lathe-tile"
         arrow = {"good": "✓ ", "bad": "✕ "}.get(tile.tone, "")

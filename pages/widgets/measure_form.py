@@ -64,9 +64,10 @@ def show(infos: tuple[BackendInfo, ...]) -> None:
     st.session_state.setdefault(THREADS, [1])
     st.session_state.setdefault(IMAGES, 0)
     st.session_state.setdefault(BUDGET, 12)
-    st.multiselect(
+    st.pills(
         "Backends",
         list(known),
+        selection_mode="multi",
         format_func=lambda name: known[name].label,
         key=BACKENDS,
         persist_state="session",

@@ -117,7 +117,7 @@ def freeze_form(workspace: Workspace, model: ModelSummary, owner: str) -> None:
             )
             for name in model.dynamic_dims
         }
-        if st.form_submit_button("Freeze shapes", type="primary"):
+        if st.form_submit_button("Freeze shapes"):
             try:
                 frozen = workspace.freeze(model.digest, sizes, owner)
             except CoreError as error:

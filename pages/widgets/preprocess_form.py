@@ -106,16 +106,17 @@ def _custom(start: Preprocess, key: str) -> Preprocess | None:
     kinds = ["float32", "uint8"]
     dtype = st.selectbox("Type", kinds, kinds.index(start.dtype), key=f"{key}.dtype")
     try:
-        pairs = {name: _pair(text) for name, text in sides.items()}
+        pairs = {name: pair(text) for name, text in sides.items()}
         return Preprocess(
-            color, scale, _numbers(mean), _numbers(std), layout=layout, dtype=dtype, **pairs
+            color, scale, numbers(mean), numbers(std), layout=layout, dtype=dtype, **pairs
         )
     except ValueError as error:
         st.error(wording.plain(str(error)))
         return None
 
 
-def _numbers(text: str) -> tuple[float, ...]:
+def numbers(text: str) -> tuple[float, ...]:
+    """One number, or one per channel; raises ValueError with what to type instead."""
     try:
         numbers = tuple(float(part) for part in text.replace(";", ",").split(",") if part.strip())
     except ValueError:
@@ -125,7 +126,8 @@ def _numbers(text: str) -> tuple[float, ...]:
     return numbers
 
 
-def _pair(text: str) -> tuple[int, int] | None:
+def pair(text: str) -> tuple[int, int] | None:
+    """Height and width, or nothing; raises ValueError with what to type instead."""
     if not text.strip():
         return None
     parts = [part.strip() for part in text.split(",")]

@@ -2,86 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import pandas as pd
 import streamlit as st
 
-from core.measure import METRICS
-from core.records import Measurement, Outcome, Run, Status, StepReport
-from pages.widgets import answer, wording
+from core.charts.summary import rows_table
+from core.records import Outcome, Run, StepReport
+from pages.widgets import wording
 
-STATUS_WORDS = {
-    Status.OK: "✓ ok",
-    Status.UNSTABLE: "~ unstable",
-    Status.UNAVAILABLE: "○ not available",
-    Status.FAILED: "✕ failed",
+SIGNS = {"ok": "✓", "unstable": "~", "not available": "○", "failed": "✕"}
+COLUMNS = {
+    "recipe": st.column_config.TextColumn("recipe", width="medium"),
+    "value": st.column_config.NumberColumn("value", format="%.4g"),
+    "low": st.column_config.NumberColumn("95 % from", format="%.4g"),
+    "high": st.column_config.NumberColumn("95 % to", format="%.4g"),
+    "reason": st.column_config.TextColumn("reason", width="large"),
 }
 
 
-def show(run: Run, outcome: Outcome | None, labels: Mapping[str, str]) -> None:
+def show(run: Run, outcome: Outcome | None) -> None:
     """The table and what the passes did."""
-    table(run, labels)
+    table(run)
     steps(outcome)
 
 
-def table(run: Run, labels: Mapping[str, str]) -> None:
+def table(run: Run) -> None:
     """Every row with its unit, interval, status and reason; sortable by a click on a column."""
-    frame = rows(run, labels)
+    frame = pd.DataFrame(rows_table(run))
     if frame.empty:
         st.caption("No number yet.")
         return
+    frame["status"] = [f"{SIGNS.get(word, '')} {word}" for word in frame["status"]]
     st.dataframe(
-        frame,
+        frame.drop(columns=["clock", "candidate"]),
         hide_index=True,
         height=min(35 * (len(frame) + 1) + 3, 420),
-        column_config={
-            "value": st.column_config.NumberColumn("value", format="%.4g"),
-            "95 % from": st.column_config.NumberColumn("95 % from", format="%.4g"),
-            "95 % to": st.column_config.NumberColumn("95 % to", format="%.4g"),
-        },
+        column_config=COLUMNS,
         alt="Every measured row",
     )
-
-
-def rows(run: Run, labels: Mapping[str, str]) -> pd.DataFrame:
-    """The standing rows of a run as a table; a later row supersedes its like."""
-    recipes = {o.candidate.digest: o.recipe.name or "original" for o in run.outcomes if o.candidate}
-    standing: dict[object, Measurement] = {}
-    for row in run.measurements:
-        condition = repr(sorted(row.condition.items()))
-        standing[row.candidate, row.backend, row.metric, condition] = row
-    lines = [_line(row, recipes, labels) for row in standing.values()]
-    for outcome in run.outcomes:
-        if outcome.candidate is None:
-            lines.append(
-                {
-                    "recipe": outcome.recipe.name,
-                    "status": STATUS_WORDS[Status.FAILED],
-                    "reason": outcome.reason,
-                }
-            )
-    return pd.DataFrame(lines)
-
-
-def _line(
-    row: Measurement, recipes: Mapping[str, str], labels: Mapping[str, str]
-) -> dict[str, object]:
-    metric = METRICS.get(row.metric)
-    threads = row.condition.get("threads", "")
-    return {
-        "recipe": recipes.get(row.candidate, row.candidate[:12]),
-        "backend": answer.backend_label(row.backend, labels) if row.backend else "",
-        "metric": row.metric,
-        "value": row.value,
-        "unit": metric.unit if metric else "",
-        "95 % from": row.low,
-        "95 % to": row.high,
-        "threads": "all" if threads == "0" else threads,
-        "verdict": str(row.detail.get("verdict", "")),
-        "status": STATUS_WORDS[row.status],
-        "reason": row.reason,
-    }
 
 
 def steps(outcome: Outcome | None) -> None:

@@ -230,3 +230,6 @@ class FakeWorkspace:
 
     def delete(self, run_id: str, owner: str) -> None:
         del self.known[run_id]
+
+    def candidate_file(self, run_id: str, digest: str) -> Path:
+        return Path(__file__)
