@@ -15,7 +15,7 @@ from core.activations import Calibration
 from core.candidates import gate
 from core.candidates.preview import NoData, preview
 from core.candidates.summary import summarise
-from core.errors import CoreError, DataError
+from core.errors import CoreError, DataError, InvalidModel
 from core.graph import Graph
 from core.passes.base import Statistics
 from core.process import Progress
@@ -39,23 +39,34 @@ _graphs: OrderedDict[tuple[str, int, int], Graph] = OrderedDict()
 
 def _graph(path: Path) -> Graph:
     """The graph at `path`, which nobody changes."""
-    status = path.stat()
-    key = (str(path), status.st_mtime_ns, status.st_size)
+    key = _key(path)
     if key in _graphs:
         _graphs.move_to_end(key)
         return _graphs[key]
-    graph = graphs.load(path)
-    if status.st_size <= KEPT_BYTES:
-        _graphs[key] = graph
+    return _remember(path, graphs.load(path))
+
+
+def _remember(path: Path, graph: Graph) -> Graph:
+    if path.stat().st_size <= KEPT_BYTES:
+        _graphs[_key(path)] = graph
         while len(_graphs) > KEPT_GRAPHS:
             _graphs.popitem(last=False)
     return graph
+
+
+def _key(path: Path) -> tuple[str, int, int]:
+    try:
+        status = path.stat()
+    except OSError as error:
+        raise InvalidModel(f"{path.name} cannot be read: {error.strerror}.") from None
+    return (str(path), status.st_mtime_ns, status.st_size)
 
 
 def _admit(args: Json, _: Progress) -> Json:
     beside = Path(args["beside"]) if args["beside"] else None
     admitted = gate.admit(Path(args["source"]), args["filename"], Path(args["models"]), beside)
     name = Path(args["filename"]).name
+    _remember(admitted.path, admitted.graph)
     return _reply(summarise(admitted.graph, admitted.path, admitted.digest, name, admitted.notes))
 
 
@@ -76,6 +87,7 @@ def _set_preprocess(args: Json, _: Progress) -> Json:
 
 def _kept(graph: Graph, args: Json) -> Json:
     digest, path = gate.keep(graph, Path(args["models"]))
+    _remember(path, graph)
     return _reply(summarise(graph, path, digest, args["name"] or Path(args["model"]).name))
 
 
