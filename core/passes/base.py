@@ -87,6 +87,23 @@ class Statistics(Protocol):
         ...
 
 
+class NoStatistics:
+    """No calibration data at all: what a pass gets where none is given or none is needed."""
+
+    @property
+    def count(self) -> int:
+        """Always 0."""
+        return 0
+
+    def feeds(self) -> Iterator[Tensors]:
+        """Nothing."""
+        return iter(())
+
+    def activations(self, graph: Graph, names: Sequence[str]) -> Iterator[Tensors]:
+        """Nothing."""
+        return iter(())
+
+
 @dataclass(frozen=True)
 class Pass(ABC):
     """One way to make a graph smaller or faster.
@@ -96,12 +113,14 @@ class Pass(ABC):
         help: one line: what it does and when it does not help.
         order: place in a recipe made by the form (fold before prune before quantize).
         needs_data: whether calibration images are required.
+        exact: whether the outputs stay the same but for rounding; the runner holds the pass to it.
     """
 
     label: ClassVar[str]
     help: ClassVar[str]
     order: ClassVar[int] = 50
     needs_data: ClassVar[bool] = False
+    exact: ClassVar[bool] = False
 
     def requires(self, graph: Graph) -> None:  # noqa: B027 - most passes need nothing
         """Raise PassPrecondition if the pass cannot work on `graph` at all."""
@@ -114,6 +133,23 @@ class Pass(ABC):
             PassPrecondition: found only half-way; the runner discards the graph.
         """
 
+    def preview(self, graph: Graph, report: Report) -> bool:
+        """Do without data what changes sizes and costs, for numbers that are exact at once.
+
+        The graph is only counted afterwards, never run. A pass that needs data overrides this if
+        the shape of its result does not depend on it.
+
+        Returns:
+            Whether the counts are those that `apply` would give.
+
+        Raises:
+            PassPrecondition: as `apply`.
+        """
+        if self.needs_data:
+            return False
+        self.apply(graph, report, NoStatistics())
+        return True
+
     def step(self) -> Step:
         """This pass as a line of a recipe."""
         known = parameters(type(self))
@@ -121,8 +157,16 @@ class Pass(ABC):
 
 
 def identifier(pass_type: type[Pass]) -> str:
-    """The file name that a pass lives in."""
-    return pass_type.__module__.rsplit(".", 1)[-1]
+    """The name of the file, or the folder, that a pass lives in."""
+    return pass_type.__module__.removeprefix(f"{__package__}.").partition(".")[0]
+
+
+def adopt(graph: Graph, other: Graph) -> None:
+    """Let `graph` become `other` in place, its own metadata kept; `other` is spent."""
+    graph.graph = other.graph
+    graph.functions.clear()
+    graph.functions.update(other.functions)
+    graph.ir_version = other.ir_version
 
 
 @functools.cache
