@@ -209,6 +209,7 @@ class LayerCost:
         parameters: elements of its constant inputs.
         macs: multiply-accumulates for one sample.
         size_bytes: bytes of its constant inputs.
+        possible: what passes could do to it, or why they cannot.
     """
 
     name: str
@@ -218,6 +219,7 @@ class LayerCost:
     parameters: int
     macs: int
     size_bytes: int
+    possible: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,10 +1,10 @@
 """Which channels must live or die together, over the whole graph.
 
 `channel_map` labels every channel (`labels`), lets the rules of the operators join them
-(`arithmetic_rules`, `layout_rules`) and collects the classes. A class is an *atom*: the smallest
-thing that can be removed. Atoms that live on the same axes of the same tensors form a *group*,
-from which one may choose. What an operator without a rule touches is frozen, with the reason;
-so are the model's inputs and outputs.
+(`arithmetic_rules`, `layout_rules`, `stretch_rules`) and collects the classes. A class is an
+*atom*: the smallest thing that can be removed. Atoms that live on the same axes of the same
+tensors form a *group*, from which one may choose. What an operator without a rule touches is
+frozen, with the reason; so are the model's inputs and outputs.
 
 Source: Fang et al. 2023, DepGraph, arXiv:2301.12900, section 3 (dependency between layers).
 """
@@ -24,9 +24,10 @@ from core.analysis.labels import Alive, Flow, Labels, NoRule, Slot
 from core.analysis.layout_rules import LAYOUT
 from core.analysis.run_time_sizes import settle_sizes
 from core.analysis.shapes import facts, subgraphs
-from core.analysis.values import sources
+from core.analysis.stretch_rules import STRETCH
+from core.analysis.values import node_name, sources
 
-RULES = ARITHMETIC | LAYOUT
+RULES = ARITHMETIC | LAYOUT | STRETCH
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,11 +97,6 @@ class ChannelMap:
             return stays[labels]
 
         return alive
-
-
-def node_name(node: ir.Node) -> str:
-    """What the node is called in reports, as in LayerCost."""
-    return node.name or (node.outputs[0].name if node.outputs else "") or node.op_type
 
 
 def channel_map(graph: ir.Model) -> ChannelMap:

@@ -18,8 +18,8 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from core.analysis.channels import Group, Member, node_name
-from core.analysis.values import constant_tensor
+from core.analysis.channels import Group, Member
+from core.analysis.values import constant_tensor, node_name
 
 Scores = NDArray[np.float64]
 

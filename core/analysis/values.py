@@ -24,6 +24,11 @@ PASSES_ON = frozenset(
 LARGEST = 4096  # elements; what is larger is a weight, not a shape
 
 
+def node_name(node: ir.Node) -> str:
+    """What the node is called in reports, as in LayerCost."""
+    return node.name or (node.outputs[0].name if node.outputs else "") or node.op_type
+
+
 def constant_tensor(value: ir.Value) -> ir.TensorProtocol | None:
     """The tensor of an initializer or of a Constant node's output; None if `value` is computed."""
     if value.const_value is not None:

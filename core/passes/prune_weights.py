@@ -16,9 +16,8 @@ from typing import Any, ClassVar
 import numpy as np
 import onnx_ir as ir
 
-from core.analysis.channels import node_name
 from core.analysis.edits import set_constant
-from core.analysis.values import constant_tensor, sources
+from core.analysis.values import constant_tensor, node_name, sources
 from core.passes.base import Graph, Pass, Report, Statistics, parameter
 
 Array = np.ndarray[Any, Any]

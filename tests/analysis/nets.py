@@ -301,6 +301,74 @@ def mixer() -> ir.Model:
     return net.model(x)
 
 
+def old_style() -> ir.Model:
+    """Opset 9: Slice, Split, Pad, Squeeze, Upsample and ReduceMean by attributes."""
+    net = Net({"x": [2, 3, SIZE, SIZE]}, opset=9)
+    x = net.add("Relu", net.conv("x", 3, 10, name="a"))
+    top = net.add("Slice", x, axes=[1], starts=[2], ends=[9])
+    left, right = net.add("Split", x, outputs=2, axis=1, split=[4, 6])
+    right = net.add("Pad", right, pads=[0, 1, 0, 0, 0, 2, 0, 0])
+    y = net.add("Concat", top, left, right, axis=1)
+    y = net.add("Upsample", y, net.const([1.0, 1.0, 2.0, 2.0]), mode="nearest")
+    y = net.conv(y, 20, 12, name="b")
+    y = net.add("Squeeze", net.add("ReduceMean", y, axes=[2, 3], keepdims=1), axes=[2, 3])
+    return net.model(net.linear(y, 12, 5, name="fc"))
+
+
+def late_style() -> ir.Model:
+    """Opset 18: Split by a number of outputs, ReduceMean by an input, Pad with axes."""
+    net = Net({"x": ["N", 3, SIZE, SIZE]}, opset=18)
+    x = net.add("Relu", net.conv("x", 3, 10, name="a"))
+    parts = net.add("Split", x, outputs=3, axis=1, num_outputs=3)
+    y = net.add("Concat", parts[2], parts[0], net.conv(parts[1], 4, 6, name="b"), axis=1)
+    y = net.add("Pad", y, net.ints(1, 2), "", net.ints(1))
+    y = net.add("ReduceMean", y, net.ints(2, 3), keepdims=0)
+    return net.model(net.linear(y, 15, 5, name="fc"))
+
+
+def dense() -> ir.Model:
+    """Every layer reads all that came before, normalised before the activation."""
+    net = image()
+    x, width = net.conv("x", 3, 8, name="stem"), 8
+    for i in range(3):
+        y = net.conv(net.add("Relu", net.norm(x, width)), width, 6, 1, name=f"squeeze{i}")
+        y = net.conv(net.add("Relu", net.norm(y, 6)), 6, 4, name=f"grow{i}")
+        x, width = net.add("Concat", x, y, axis=1), width + 4
+    return head(net, x, width)
+
+
+def modern_block() -> ir.Model:
+    """Depthwise 7x7, LayerNorm over channels by Transpose, a wide MLP, a layer scale."""
+    net = image()
+    x = net.conv("x", 3, 12, name="stem")
+    y = net.add("Transpose", net.conv(x, 12, 12, 7, group=12, name="wide"), perm=[0, 2, 3, 1])
+    y = net.add("LayerNormalization", y, net.weight(12), net.weight(12))
+    y = net.linear(net.add("Relu", net.linear(y, 12, 20, name="up")), 20, 12, name="down")
+    y = net.add("Transpose", net.add("Mul", y, net.weight(12)), perm=[0, 3, 1, 2])
+    return head(net, net.add("Add", x, y), 12)
+
+
+def group_norm() -> ir.Model:
+    """GroupNorm as exporters spell it: Reshape, InstanceNormalization, Reshape by Shape."""
+    net = image()
+    x = net.conv("x", 3, 12, name="a")
+    y = net.add("Reshape", x, net.ints(0, 3, -1))
+    y = net.add("InstanceNormalization", y, net.const(np.ones(3)), net.const(np.zeros(3)))
+    y = net.add("Reshape", y, net.add("Shape", x))
+    y = net.add("Add", net.add("Mul", y, net.weight(12, 1, 1)), net.weight(12, 1, 1))
+    return head(net, net.conv(y, 12, 8, name="b"), 8)
+
+
+def turned_weights() -> ir.Model:
+    """Weights that reach their layer through Transpose, Reshape and Identity."""
+    net = Net({"x": ["N", 6]})
+    y = net.add("MatMul", "x", net.add("Transpose", net.weight(8, 6)), name="a")
+    y = net.add("Gemm", y, net.add("Identity", net.weight(8, 10)), net.weight(10), name="b")
+    kernel = net.add("Reshape", net.weight(7, 10, 1), net.ints(7, 10, 1, 1))
+    y = net.add("Unsqueeze", y, net.ints(2, 3))
+    return head(net, net.add("Conv", y, kernel, name="c"), 7)
+
+
 NETS: dict[str, tuple[Callable[[], ir.Model], set[str]]] = {
     "residual": (residual, {"stem", "a", "b"}),
     "shuffle_v1": (shuffle_v1, {"stem", "group1", "depthwise", "group2"}),
@@ -317,5 +385,11 @@ NETS: dict[str, tuple[Callable[[], ir.Model], set[str]]] = {
     "sizes_in_arithmetic": (sizes_in_arithmetic, {"a", "b"}),
     "multiplier": (multiplier, {"stem", "double", "up", "grouped", "last"}),
     "shared_constants": (shared_constants, {"a", "b", "t1", "t2"}),
+    "old_style": (old_style, {"a", "b"}),
+    "late_style": (late_style, {"a", "b"}),
+    "dense": (dense, {"stem"} | {f"{n}{i}" for n in ("squeeze", "grow") for i in range(3)}),
+    "modern_block": (modern_block, {"up"}),
+    "group_norm": (group_norm, {"b"}),
+    "turned_weights": (turned_weights, {"a", "b", "c"}),
     "mixer": (mixer, {"tokens1", "mix1"}),
 }

@@ -1,0 +1,248 @@
+"""Advice about the architecture, each with the number behind it.
+
+Everything here is arithmetic on the graph, none of it a measurement: MACs and parameters say how
+much work there is, not how long it takes, and "would" means after training the changed network.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from core.analysis.cost import totals
+from core.analysis.shapes import Facts, facts
+from core.analysis.values import constant_tensor, node_name
+from core.records import Advice, LayerCost
+
+DEEP = 10  # convolutions in a row from which batch norm and shortcuts matter
+MULTIPLE = 8
+
+_CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "ConvInteger", "QLinearConv"})
+_HOSTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})  # what a batch norm folds into
+
+
+@dataclass(frozen=True)
+class Separable:
+    """A dense convolution and what depthwise + pointwise in its place would cost."""
+
+    name: str
+    macs: int
+    parameters: int
+    macs_after: int
+    parameters_after: int
+
+
+def advise(graph: ir.Model, layers: Sequence[LayerCost]) -> tuple[Advice, ...]:
+    """What an architect would remark on, most useful first; empty if there is nothing to say."""
+    known = facts(graph, batch=1)
+    found = (
+        _batch_norm(graph),
+        _shortcuts(graph),
+        _separable(graph, known, layers),
+        _odd_channels(graph, known),
+        _fully_connected(graph, layers),
+        _first_layer(graph, layers),
+    )
+    return tuple(a for a in found if a is not None)
+
+
+def separable(graph: ir.Model, known: Facts) -> dict[str, Separable]:
+    """Dense convolutions, larger than 1x1 and not reading the image, by layer name.
+
+    A k x k convolution from I to O channels costs I O k^2 per output pixel; depthwise k x k and
+    pointwise I -> O together cost I k^2 + I O.
+    """
+    found = {}
+    for node in graph.graph:
+        weight = known.shape(node.inputs[1]) if node.op_type == "Conv" else None
+        out = known.shape(node.outputs[0])
+        if weight is None or not all(isinstance(d, int) for d in weight):
+            continue
+        o, i, *kernel = (int(d) for d in weight)
+        taps = math.prod(kernel)
+        if taps == 1 or i <= 4 or node.attributes.get_int("group", 1) > 1:
+            continue
+        pixels = math.prod(int(d) for d in out[2:]) if out and _static(out[2:]) else 0
+        after = i * taps + i * o
+        if after < o * i * taps:
+            name = node_name(node)
+            found[name] = Separable(
+                name, o * i * taps * pixels, o * i * taps, after * pixels, after
+            )
+    return found
+
+
+def folding(graph: ir.Model) -> dict[str, str]:
+    """Batch norm -> the layer right before it that it folds into; empty if there is none."""
+    found = {}
+    for node in graph.graph:
+        if node.op_type == "BatchNormalization":
+            maker = node.inputs[0].producer() if node.inputs[0] is not None else None
+            alone = maker is not None and len(maker.outputs[0].uses()) == 1
+            host = maker if alone and maker is not None and maker.op_type in _HOSTS else None
+            found[node_name(node)] = node_name(host) if host is not None else ""
+    return found
+
+
+def _static(dims: Sequence[int | str]) -> bool:
+    return all(isinstance(d, int) for d in dims)
+
+
+def _batch_norm(graph: ir.Model) -> Advice | None:
+    folds = folding(graph)
+    count = sum(n.op_type in _CONVOLUTIONS for n in graph.graph)
+    if folds:
+        ready = sum(bool(host) for host in folds.values())
+        text = (
+            f"{ready} of {_many(len(folds), 'batch norm')} directly follow a layer and would fold "
+            "into its weights without changing any output."
+        )
+        if not ready:
+            text = (
+                f"{_many(len(folds), 'batch norm')} stand before an activation or behind a Concat, "
+                "not directly behind a layer: a scale and a shift per element that stay."
+            )
+        return Advice("Batch norms", text, ready, "to fold")
+    if count < DEEP or any("QuantizeLinear" in n.op_type for n in graph.graph):
+        return None
+    text = (
+        f"There is no batch norm in the file, with {count} convolutions. Either they were folded "
+        "before export, which is as it should be, or the network was trained without; the file "
+        "cannot tell. Trained with them it would train more easily, and folded they cost nothing."
+    )
+    return Advice("No batch norm in the file", text, count, "convolutions")
+
+
+def _shortcuts(graph: ir.Model) -> Advice | None:
+    run, merges = _longest_run(graph)
+    if run < DEEP:
+        return None
+    others = f" ({merges} elsewhere)" if merges else ""
+    text = (
+        f"{run} convolutions follow one another without a shortcut around any of them{others}. "
+        "Plain networks this deep are hard to train; an Add around every second or third layer "
+        "costs no parameters and no MACs."
+    )
+    return Advice("Shortcuts missing", text, run, "convolutions in a row")
+
+
+def _longest_run(graph: ir.Model) -> tuple[int, int]:
+    """(most convolutions in a row that no Add or Concat bypasses, number of such merges)."""
+    depth: dict[ir.Value, int] = {}
+    run: dict[ir.Value, int] = {}
+    longest = merges = 0
+    for node in graph.graph:
+        feeds = [v for v in node.inputs if v is not None and constant_tensor(v) is None]
+        depths = [depth.get(v, 0) for v in feeds]
+        step = int(node.op_type in _CONVOLUTIONS)
+        deepest = max(depths, default=0) + step
+        runs = [run.get(v, 0) for v in feeds]
+        gate = node.op_type == "Mul"  # squeeze-and-excite: the branch beside is no part of the path
+        length = (min if gate else max)(runs, default=0) + step
+        if node.op_type in {"Add", "Concat", "Sum"} and len(set(depths)) > 1:
+            merges, length = merges + 1, 0
+        longest = max(longest, length)
+        for value in node.outputs:
+            depth[value], run[value] = deepest, length
+    return longest, merges
+
+
+def _separable(graph: ir.Model, known: Facts, layers: Sequence[LayerCost]) -> Advice | None:
+    dense = list(separable(graph, known).values())
+    parameters, macs = totals(graph, layers)
+    saved = sum(d.macs - d.macs_after for d in dense)
+    shrunk = sum(d.parameters - d.parameters_after for d in dense)
+    if not dense or not parameters:
+        return None
+    dense.sort(key=lambda d: (d.macs - d.macs_after, d.parameters), reverse=True)
+    top = ", ".join(
+        f"{_short(d.name)} ({_count(d.macs)} -> {_count(d.macs_after)} MACs)" for d in dense[:3]
+    )
+    text = (
+        f"As depthwise + pointwise, {_many(len(dense), 'dense convolution')} would take the "
+        f"network from {_count(macs)} to {_count(macs - saved)} MACs and from {_count(parameters)} to "
+        f"{_count(parameters - shrunk)} parameters, after training anew. Most at: {top}."
+    )
+    share = 100 * saved / macs if macs else 100 * shrunk / parameters
+    title = "Depthwise + pointwise would shrink it"
+    return Advice(title, text, round(share, 1), "% fewer MACs")
+
+
+def _odd_channels(graph: ir.Model, known: Facts) -> Advice | None:
+    odd = []
+    for node in _read_by_convolutions(graph):
+        shape = known.shape(node.outputs[0]) or ()
+        if len(shape) < 2:
+            continue
+        channels = shape[1]
+        if isinstance(channels, int) and channels % MULTIPLE:
+            odd.append((_short(node_name(node)), channels))
+    if not odd:
+        return None
+    some = ", ".join(f"{name} ({channels})" for name, channels in odd[:5])
+    more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
+    text = (
+        f"{_many(len(odd), 'inner convolution')} with a number of channels that is not a multiple "
+        f"of {MULTIPLE}, so that vector kernels would work on padding: {some}{more}."
+    )
+    return Advice("Odd channel counts", text, len(odd), "convolutions")
+
+
+def _read_by_convolutions(graph: ir.Model) -> list[ir.Node]:
+    """Convolutions whose channels another reads: how many the last ones have, the task decides."""
+    read: set[ir.Value] = set()
+    found = []
+    for node in reversed(list(graph.graph)):
+        if any(v in read for v in node.outputs) or node.op_type in _CONVOLUTIONS:
+            if node.op_type in _CONVOLUTIONS and any(v in read for v in node.outputs):
+                found.append(node)
+            read.update(v for v in node.inputs if v is not None)
+    return found[::-1]
+
+
+def _fully_connected(graph: ir.Model, layers: Sequence[LayerCost]) -> Advice | None:
+    parameters, _ = totals(graph, layers)
+    large = [c for c in layers if c.kind.startswith("fully connected") and c.parameters > 50_000]
+    share = 100 * sum(c.parameters for c in large) / parameters if parameters else 0
+    if share < 40:
+        return None
+    names = ", ".join(f"{_short(c.name)} ({_count(c.parameters)})" for c in large[:3])
+    text = (
+        f"Fully connected layers hold {share:.0f} % of the parameters: {names}. Global average "
+        "pooling in front of the last one would remove most of them."
+    )
+    return Advice("Large fully connected layers", text, round(share, 1), "% of the parameters")
+
+
+def _first_layer(graph: ir.Model, layers: Sequence[LayerCost]) -> Advice | None:
+    _, macs = totals(graph, layers)
+    first = next((c for c in layers if c.op_type in _CONVOLUTIONS), None)
+    count = sum(c.op_type in _CONVOLUTIONS for c in layers)
+    if first is None or not macs or count < 4 or first.macs < 0.2 * macs:
+        return None
+    share = 100 * first.macs / macs
+    text = (
+        f"The first convolution, {_short(first.name)}, takes {share:.0f} % of all MACs. A stride "
+        "of 2 there would quarter it and everything up to the next stride."
+    )
+    return Advice("Heavy first layer", text, round(share, 1), "% of the MACs")
+
+
+def _count(number: int) -> str:
+    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= limit:
+            return f"{number / limit:.3g}{unit}"
+    return str(number)
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number} {thing}{'s' * (number != 1)}"
+
+
+def _short(name: str) -> str:
+    """Converters join the names of what they fused: the last one says most."""
+    last = name.rsplit(";", 1)[-1]
+    return last if len(last) <= 48 else f"...{last[-45:]}"

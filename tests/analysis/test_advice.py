@@ -1,0 +1,116 @@
+"""Advice: each remark appears where it is due, with the right number, and nowhere else."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+import pytest
+
+from core.analysis import cost
+from core.analysis.advice import advise
+from core.analysis.opportunities import annotate, opportunities
+from core.records import Advice
+from tests.analysis.nets import Net, head, image, residual
+
+
+def remarks(model: ir.Model) -> dict[str, Advice]:
+    return {a.title: a for a in advise(model, cost.layers(model))}
+
+
+def plain(depth: int, width: int = 16, shortcut: bool = False, norm: bool = False) -> ir.Model:
+    net = image(channels=width)
+    x = "x"
+    for i in range(depth):
+        y = net.conv(x, width, width, name=f"c{i}")
+        y = net.norm(y, width) if norm else y
+        x = net.add("Add", x, y) if shortcut and i % 2 else net.add("Relu", y)
+    return head(net, x, width)
+
+
+def test_batch_norms_that_follow_a_layer_are_counted():
+    advice = remarks(plain(3, norm=True))["Batch norms"]
+    assert (advice.value, advice.text.split(" directly")[0]) == (3, "3 of 3 batch norms")
+
+
+def test_a_deep_net_without_batch_norm_may_be_a_folded_one_and_that_is_said():
+    advice = remarks(plain(12))["No batch norm in the file"]
+    assert advice.value == 12
+    assert "the file cannot tell" in advice.text
+    assert "No batch norm in the file" not in remarks(plain(4))
+
+
+def test_batch_norms_before_an_activation_do_not_fold_backwards():
+    net = image(channels=8)
+    x = net.add("Relu", net.norm("x", 8))
+    advice = remarks(head(net, net.conv(x, 8, 8), 8))["Batch norms"]
+    assert advice.value == 0
+    assert "not directly behind a layer" in advice.text
+
+
+@pytest.mark.parametrize(
+    ("depth", "shortcut", "expected"), [(12, False, 12), (9, False, None), (12, True, None)]
+)
+def test_a_deep_plain_net_misses_shortcuts(depth, shortcut, expected):
+    advice = remarks(plain(depth, shortcut=shortcut)).get("Shortcuts missing")
+    assert (advice.value if advice else None) == expected
+
+
+def test_the_gain_of_depthwise_and_pointwise_is_counted():
+    model = plain(1, width=16)
+    advice = remarks(model)["Depthwise + pointwise would shrink it"]
+    before = cost.totals(model)[1]
+    saved = 64 * (16 * 16 * 9 - (16 * 9 + 16 * 16))
+    assert advice.value == round(100 * saved / before, 1)
+    assert "c0 (147 k -> 25.6 k MACs)" in advice.text
+
+
+def test_a_separable_net_needs_no_separation():
+    net = image(channels=16)
+    x = net.conv("x", 16, 16, group=16)
+    model = head(net, net.conv(x, 16, 32, 1), 32)
+    assert "Depthwise + pointwise would shrink it" not in remarks(model)
+
+
+def test_odd_channels_are_listed_but_not_those_that_the_task_asks_for():
+    net = image()
+    x = net.conv("x", 3, 12, name="odd")
+    x = net.conv(x, 12, 16, name="even")
+    model = net.model(net.conv(x, 16, 5, name="last"))
+    advice = remarks(model)["Odd channel counts"]
+    assert advice.value == 1
+    assert "odd (12)" in advice.text
+    assert "last" not in advice.text
+
+
+def test_a_large_fully_connected_layer_stands_out():
+    net = Net({"x": ["N", 400]})
+    model = net.model(net.add("Gemm", "x", net.weight(400, 200), name="big"))
+    advice = remarks(model)["Large fully connected layers"]
+    assert advice.value == 100.0
+    assert "big (80 k)" in advice.text
+
+
+def test_no_remark_claims_a_measurement():
+    for model in (plain(12), residual(), plain(12, norm=True)):
+        for advice in advise(model, cost.layers(model)):
+            assert " ms" not in advice.text
+            assert "faster" not in advice.text
+
+
+def test_what_is_possible_at_each_layer():
+    model = residual()
+    found = opportunities(model)
+    assert found["a"][:2] == ("batch norm folds in", "12 channels can be pruned")
+    assert found["stem"][1] == (
+        "16 channels can be pruned, together with 1 other layer (residual stream)"
+    )
+    assert found["fc"] == ("5 channels cannot be pruned: a model output",)
+    (norm,) = (n for n in model.graph if n.inputs[0] and n.inputs[0].name == "a_out0")
+    assert found[norm.name] == ("folds into a",)
+
+
+def test_layers_carry_what_is_possible():
+    model = residual()
+    listed = annotate(model, cost.layers(model))
+    assert [c.name for c in listed] == [c.name for c in cost.layers(model)]
+    assert next(c for c in listed if c.name == "b").possible
+    assert next(c for c in listed if c.op_type == "Relu").possible == ()
