@@ -33,6 +33,9 @@ def show() -> None:
         model = model_picker.show(workspace, owner, run)
         if model is None:
             return
+        if run is not None and run.spec.model != model.digest:
+            session.leave_run()
+            run = None
         data = data_picker.show(workspace, owner, model, run)
     board = Board.lay_out(workspace, model, run)
     with st.sidebar:
@@ -61,12 +64,13 @@ def recipe_panel(board: Board) -> None:
 
 
 def numbers(board: Board, first: Run) -> None:
-    """Numbers as they come in; when the run ends, the whole page is asked for once more."""
-    run = board.workspace.run(first.id) if progress.is_live(first) else first
-    if progress.is_live(first) and not progress.is_live(run):
+    """Numbers as they come in; when the run ends or goes on, the whole page is made anew."""
+    run = board.workspace.run(first.id)
+    if progress.is_live(first) != progress.is_live(run):
         st.rerun()
     with board.progress:
         progress.show(run)
+        opening.choose_recipe(run)
     recipe = recipe_form.current()
     board.paint_run(recipe, run)
     results.show(run, board.outcome(run, recipe))

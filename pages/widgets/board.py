@@ -9,6 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import accuracy_figure, latency_figure, preview_figure, size_figure
+from core.charts.summary import best
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.passes.base import build
@@ -80,8 +81,9 @@ class Board:
         """What a run has measured so far."""
         if progress.is_live(run) and self.is_about(run, recipe):
             self.paint_answer(recipe, run)
-        self.chart(self.latency, latency_figure(run), "latency", "Latency per backend")
-        self.chart(self.accuracy, accuracy_figure(run), "accuracy", "Accuracy per backend")
+        digest = shown(run, self.outcome(run, recipe))
+        self.chart(self.latency, latency_figure(run, digest), "latency", "Latency per backend")
+        self.chart(self.accuracy, accuracy_figure(run, digest), "accuracy", "Accuracy per backend")
 
     def paint_answer(self, recipe: Recipe, run: Run) -> None:
         """Sentence, tiles and size of a measured recipe."""
@@ -89,7 +91,9 @@ class Board:
         text = answer.sentence(run, outcome)
         tiles = headline.run_tiles(run, outcome)
         self.answer.html(headline.markup(text, tiles, answer.condition(run)))
-        self.chart(self.size, size_figure(run), "size", "Size before and after")
+        self.chart(
+            self.size, size_figure(run, shown(run, outcome)), "size", "Size before and after"
+        )
 
     def invite(self) -> None:
         """Say what will stand where nothing was measured yet."""
@@ -126,6 +130,12 @@ class Board:
         if run.spec.model != self.model.digest:
             return None
         return next((o for o in run.outcomes if same(o.recipe, recipe)), None)
+
+
+def shown(run: Run, outcome: Outcome | None) -> str | None:
+    """Whose charts are drawn: the recipe that the form stands at, else the run's best."""
+    outcome = outcome or best(run)
+    return outcome.candidate.digest if outcome is not None and outcome.candidate else None
 
 
 def facts(model: ModelSummary) -> str:

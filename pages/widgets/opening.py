@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from core.charts.summary import best
 from core.passes.base import catalogue
 from core.records import Recipe, Run, Step
 from pages.widgets import measure_form, model_picker, recipe_form
@@ -23,10 +24,39 @@ def fill_forms(run: Run | None) -> None:
     elif run is not None and state.get("forms_of") != run.id:
         state[model_picker.KEY] = run.spec.model
         state["data.model"] = run.spec.model
-        recipe_form.load(run.spec.recipes[-1])
+        recipe_form.load(opening_recipe(run))
         measure_form.load(run.spec)
         state["forms_of"] = run.id
     elif "forms_of" not in state:
         known = tuple(step for step in START.steps if step.pass_name in catalogue())
         recipe_form.load(Recipe(START.name, known))
         state["forms_of"] = "start"
+
+
+def opening_recipe(run: Run) -> Recipe:
+    """The recipe that a run opens with: its best, or its last where none is finished."""
+    found = best(run)
+    return found.recipe if found is not None else run.spec.recipes[-1]
+
+
+def choose_recipe(run: Run) -> None:
+    """Where a run has several recipes: which of them the screen shows."""
+    recipes = {recipe.name: recipe for recipe in run.spec.recipes}
+    if len(recipes) <= 2:
+        return
+    st.selectbox(
+        f"One of the {len(recipes)} recipes of this run",
+        list(recipes),
+        index=None,
+        placeholder="Show another recipe of this run",
+        key=f"recipe_of.{run.id}",
+        on_change=_load_chosen,
+        args=(run.id, recipes),
+        label_visibility="collapsed",
+    )
+
+
+def _load_chosen(run_id: str, recipes: dict[str, Recipe]) -> None:
+    name = st.session_state.get(f"recipe_of.{run_id}")
+    if name in recipes:
+        recipe_form.load(recipes[name])

@@ -87,8 +87,7 @@ def current_run() -> Run | None:
     try:
         run = workspace().run(run_id)
     except CoreError as error:
-        st.session_state.pop("run", None)
-        del_query("run")
+        leave_run()
         st.session_state["notice"] = error.message
         return None
     st.session_state["run"] = run.id
@@ -100,6 +99,12 @@ def show_run(run_id: str) -> None:
     """Put a run into the address of this screen; the next script run shows it."""
     st.session_state["run"] = run_id
     st.query_params["run"] = run_id
+
+
+def leave_run() -> None:
+    """Forget the run of this screen: the visitor turned to another model."""
+    st.session_state.pop("run", None)
+    del_query("run")
 
 
 def del_query(name: str) -> None:

@@ -1,0 +1,54 @@
+"""Every screen in light, in dark and on a phone: nothing serious for axe-core, nothing cut off."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.browser import server
+from tests.browser.conftest import AXE, visit
+
+SCREENS = ("/", "/explore", "/model", "/backends", "/runs")
+PROFILES = {
+    "light": {"color_scheme": "light"},
+    "dark": {"color_scheme": "dark"},
+    "phone": {"color_scheme": "light", "viewport": {"width": 390, "height": 844}},
+}
+RUN_AXE = """async () => (await axe.run(document, {resultTypes: ['violations']})).violations
+  .filter(v => ['serious', 'critical'].includes(v.impact))
+  .map(v => `${v.id}: ${v.nodes.map(n => n.html.slice(0, 160)).join(' | ')}`)"""
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("screen", SCREENS)
+def test_axe_finds_nothing_serious(browser, url, screen, profile):
+    if not AXE.exists():
+        pytest.skip("axe-core is not here: `npm pack axe-core`, unpack into build/axe (or AXE_JS)")
+    visitor = visit(browser, url, **PROFILES[profile])
+    page = visitor.open(screen)
+    page.wait_for_timeout(1500)
+    page.add_script_tag(path=str(AXE))
+    assert page.evaluate(RUN_AXE) == []
+    page.context.close()
+
+
+@pytest.mark.parametrize("screen", SCREENS)
+def test_nothing_is_cut_off_on_a_phone(browser, url, screen):
+    visitor = visit(browser, url, **PROFILES["phone"])
+    page = visitor.open(screen)
+    page.wait_for_timeout(1000)
+    assert page.evaluate("document.scrollingElement.scrollWidth") <= 390
+    main = page.locator("[data-testid=stMain]")
+    assert main.evaluate("e => e.scrollWidth - e.clientWidth") <= 0
+    assert visitor.complaints == []
+    page.context.close()
+
+
+def test_phone_reaches_the_recipe(browser, url):
+    visitor = visit(browser, url, **PROFILES["phone"])
+    page = visitor.open("/")
+    server.settled(page)
+    assert page.get_by_role("button", name="Measure", exact=True).is_visible()
+    page.locator("[data-testid=stExpandSidebarButton]").click()
+    page.get_by_text("Recipe", exact=True).wait_for()
+    page.get_by_role("link", name="Explore", exact=True).wait_for()
+    page.context.close()

@@ -1,0 +1,190 @@
+"""The main job in a real browser: upload, switch, measure, take away, share."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from core.backends.base import catalogue as backends
+from core.passes.base import catalogue
+from core.records import Verdict
+from tests.browser import server
+from tests.browser.conftest import visit
+
+SIDE, CLASSES = 32, 4
+SENTENCE = ".lathe-sentence"
+
+
+def small_net() -> bytes:
+    """Two convolutions with batch norms, 3x32x32 to four classes, with fixed random weights."""
+    random = np.random.default_rng(7)
+    model = onnx.parser.parse_model(f"""
+        <ir_version: 8, opset_import: ["" : 17]>
+        net (float[1,3,{SIDE},{SIDE}] x) => (float[1,{CLASSES}] y) {{
+            a = Conv <kernel_shape=[3,3], pads=[1,1,1,1]> (x, w1)
+            b = BatchNormalization (a, s1, z1, z1, s1)
+            c = Relu (b)
+            d = Conv <kernel_shape=[3,3], pads=[1,1,1,1], strides=[2,2]> (c, w2)
+            e = BatchNormalization (d, s2, z2, z2, s2)
+            f = Relu (e)
+            g = GlobalAveragePool (f)
+            h = Flatten (g)
+            y = Gemm <transB=1> (h, w3, z3)
+        }}""")
+    weights = {
+        "w1": random.normal(0, 0.3, (32, 3, 3, 3)),
+        "w2": random.normal(0, 0.1, (64, 32, 3, 3)),
+        "w3": random.normal(0, 1, (CLASSES, 64)),
+        "z3": np.zeros(CLASSES),
+    }
+    for name, width in (("1", 32), ("2", 64)):
+        weights |= {f"s{name}": np.ones(width), f"z{name}": random.normal(0, 0.1, width)}
+    for name, value in weights.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(value.astype("f4"), name))
+    return bytes(model.SerializeToString())
+
+
+def images(count: int = 80) -> bytes:
+    random = np.random.default_rng(8)
+    pixels = random.integers(0, 256, (count, SIDE, SIDE, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    np.savez_compressed(file, images=pixels, labels=random.integers(0, CLASSES, count))
+    return file.getvalue()
+
+
+def upload(page: Any, button: str, name: str, content: bytes) -> None:
+    page.locator("[data-testid=stSidebar]").get_by_role("button", name=button).click()
+    file = {"name": name, "mimeType": "application/octet-stream", "buffer": content}
+    page.locator(
+        "[data-testid=stFileUploader] input[type=file]:visible, "
+        "[data-testid=stPopoverBody] input[type=file]"
+    ).last.set_input_files(file)
+
+
+def flip(page: Any, name: str) -> None:
+    before = page.locator(SENTENCE).inner_text()
+    page.get_by_text(catalogue()[name].label, exact=True).click()
+    page.wait_for_function(
+        "before => document.querySelector('.lathe-sentence')?.innerText !== before", arg=before
+    )
+
+
+def three_switches() -> list[str]:
+    """Passes that need no data and are off when the page opens."""
+    names = [n for n, kind in catalogue().items() if not kind.needs_data]
+    return [n for n in names if n != "fold_batch_norm"][:3]
+
+
+@pytest.mark.slow
+def test_a_newcomer_goes_from_an_upload_to_a_smaller_model_that_runs(browser, tmp_path):
+    port = server.free_port()
+    with server.serve(tmp_path, port) as url:
+        visitor = visit(browser, url)
+        page = visitor.open()
+        server.settled(page)
+        upload(page, "Upload a model", "my <b>net.onnx", small_net())
+        page.get_by_role("heading", name="my <b>net").wait_for(timeout=60_000)
+        page.keyboard.press("Escape")
+        upload(page, "Images", "my images.npz", images())
+        page.get_by_text("80 to evaluate").wait_for(timeout=60_000)
+        page.keyboard.press("Escape")
+        for name in three_switches():
+            page.get_by_text(catalogue()[name].label, exact=True).click()
+            page.wait_for_timeout(700)
+        for other in ("openvino", "opencv"):
+            page.get_by_role("button", name=backends()[other].label, exact=True).click()
+            page.wait_for_timeout(300)
+        page.get_by_role("button", name="Measure", exact=True).click()
+        page.wait_for_url("**/?run=*")
+        page.get_by_text("Measured 2").wait_for(timeout=180_000)
+        said = page.locator(SENTENCE).inner_text()
+        assert any(
+            word in said for word in (Verdict.FASTER.value, Verdict.SLOWER.value, "no difference")
+        ), said
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name="Model (").click()
+        runs_in_onnxruntime(Path(waiting.value.path()).read_bytes())
+        permalink = page.url
+        page.reload()
+        page.get_by_text(said).wait_for(timeout=30_000)
+        assert visitor.strangers() == []
+        assert visitor.complaints == []
+    with server.serve(tmp_path, port) as url:
+        stranger = visit(browser, url)
+        stranger.open(permalink.removeprefix(url))
+        stranger.page.get_by_text(said).wait_for(timeout=30_000)
+        page = stranger.open()
+        server.settled(page)
+        page.locator("[data-testid=stSidebar]").get_by_label("Model").first.click()
+        assert page.get_by_text("my <b>net", exact=True).count() == 0
+        assert stranger.strangers() == []
+
+
+def runs_in_onnxruntime(content: bytes) -> None:
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(content, providers=["CPUExecutionProvider"])
+    feeds = {session.get_inputs()[0].name: np.ones((1, 3, SIDE, SIDE), np.float32)}
+    (out,) = session.run(None, feeds)
+    assert out.shape == (1, CLASSES)
+    assert np.isfinite(out).all()
+    assert len(content) < len(small_net())
+
+
+def test_a_bad_upload_is_refused_with_its_reason_and_the_next_one_works(visitor):
+    page = visitor.open()
+    server.settled(page)
+    upload(page, "Upload a model", "broken.onnx", b"\x08\x07not a model" * 50)
+    page.get_by_text("broken.onnx was refused").wait_for(timeout=60_000)
+    page.locator("[data-testid=stPopoverBody] input[type=file]").set_input_files(
+        {"name": "fine.onnx", "mimeType": "application/octet-stream", "buffer": small_net()}
+    )
+    page.get_by_role("heading", name="fine").wait_for(timeout=60_000)
+    assert page.get_by_text("was refused").count() == 0
+    assert visitor.complaints == []
+
+
+def test_a_switch_and_a_slider_work_by_keyboard_alone(visitor):
+    page = visitor.open()
+    server.settled(page)
+    label = catalogue()["prune_channels"].label
+    switch = page.get_by_role("switch", name=label)
+    if switch.count() == 0:
+        switch = page.get_by_role("checkbox", name=label)
+    switch.focus()
+    page.keyboard.press("Space")
+    slider = page.locator("[data-testid=stSidebar]").get_by_role("slider").first
+    slider.wait_for()
+    before = page.locator(".lathe-tiles").inner_text()
+    slider.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "before => document.querySelector('.lathe-tiles').innerText !== before", arg=before
+    )
+    assert "exact, not measured" in page.locator(".lathe-tiles").inner_text()
+
+
+def test_a_first_visit_by_a_deep_link_has_the_whole_frame(visitor):
+    page = visitor.open("/runs")
+    for title in ("Optimize", "Explore", "Model", "Backends", "Runs"):
+        page.get_by_role("link", name=title, exact=True).first.wait_for()
+    assert visitor.strangers() == []
+
+
+def test_the_visitor_keeps_a_cookie_for_a_year(visitor):
+    page = visitor.open()
+    server.settled(page)
+    page.wait_for_function("document.cookie.includes('lathe_visitor')")
+    (cookie,) = [c for c in page.context.cookies() if c["name"] == "lathe_visitor"]
+    assert cookie["sameSite"] == "Lax"
+    kept_days = (cookie["expires"] - page.evaluate("Date.now()") / 1000) / 86_400
+    assert 360 < kept_days < 370
+    page.reload()
+    server.settled(page)
+    (again,) = [c for c in page.context.cookies() if c["name"] == "lathe_visitor"]
+    assert again["value"] == cookie["value"]
