@@ -163,8 +163,9 @@ def _separable(graph: ir.Model, known: Facts, layers: Sequence[LayerCost]) -> Ad
     )
     text = (
         f"As depthwise + pointwise, {_many(len(dense), 'dense convolution')} would take the "
-        f"network from {_count(macs)} to {_count(macs - saved)} MACs and from {_count(parameters)} to "
-        f"{_count(parameters - shrunk)} parameters, after training anew. Most at: {top}."
+        f"network from {_count(macs)} to {_count(macs - saved)} MACs and from "
+        f"{_count(parameters)} to {_count(parameters - shrunk)} parameters, after training anew. "
+        f"Most at: {top}."
     )
     share = 100 * saved / macs if macs else 100 * shrunk / parameters
     title = "Depthwise + pointwise would shrink it"

@@ -117,12 +117,14 @@ class Flow:
         if a is b:
             return
         for x, y in zip(a.tolist(), b.tolist(), strict=True):
-            low, high = sorted((self.root(x), self.root(y)))
-            if low != high:
-                self._parent[high] = low
-                self._table = None
-                if high in self.frozen:
-                    self.frozen.setdefault(low, self.frozen.pop(high))
+            p, q = self.root(x), self.root(y)
+            if p == q:
+                continue
+            low, high = (p, q) if p < q else (q, p)
+            self._parent[high] = low
+            self._table = None
+            if high in self.frozen:
+                self.frozen.setdefault(low, self.frozen.pop(high))
 
     def join(self, a: Labels | None, b: Labels | None, reason: str) -> Labels | None:
         """One axis seen from two tensors; an untracked side freezes the other."""

@@ -29,7 +29,8 @@ def magnitude(group: Group, order: int) -> Scores:
     total = np.zeros(len(group.atoms))
     for node, member in group.makers:
         per_index = _norms(member, order) * _batch_norm_scale(node, len(member.roots))
-        score = np.array([per_index[member.roots == atom].sum() for atom in group.atoms])
+        found, index = np.unique(member.roots, return_inverse=True)
+        score = np.bincount(index, per_index)[np.searchsorted(found, group.atoms)]
         mean = score.mean()
         total += score / mean if mean > 0 else score
     return total

@@ -369,6 +369,33 @@ def turned_weights() -> ir.Model:
     return head(net, net.add("Conv", y, kernel, name="c"), 7)
 
 
+def batch_of_anchors() -> ir.Model:
+    """Constants tiled and expanded to a batch size that is read from a tensor with channels."""
+    net = image()
+    y = net.add("Relu", net.conv("x", 3, 12, name="a"))
+    y = net.conv(y, 12, 6, name="b")
+    batch = net.add("Slice", net.add("Shape", y), net.ints(0), net.ints(1))
+    tile = net.add("Tile", net.weight(1, 4, 5), net.add("Concat", batch, net.ints(1, 1), axis=0))
+    wide = net.add("Expand", net.weight(1, 4, 5), net.add("Concat", batch, net.ints(4, 5), axis=0))
+    y = net.add("Gemm", net.add("Flatten", net.add("GlobalAveragePool", y)), net.weight(6, 20))
+    y = net.add("Reshape", y, net.ints(0, 4, 5))
+    return net.model(net.add("Add", net.add("Add", y, tile), wide))
+
+
+def counts_that_escape() -> ir.Model:
+    """The number of channels, times a batch that is dynamic, decides a shape: nothing may go."""
+    net = image()
+    y = net.conv("x", 3, 8, name="a")
+    shape = net.add("Shape", y)
+    batch, channels = (net.add("Gather", shape, net.ints(i)) for i in (0, 1))
+    both = net.add("Mul", batch, channels)
+    flat = net.add("Reshape", y, net.add("Concat", both, net.ints(64), axis=0))
+    mean = net.add("ReduceMean", flat, axes=[0, 1], keepdims=1)
+    y = net.conv(y, 8, 6, name="b")
+    y = net.add("Add", y, net.add("Reshape", mean, net.ints(1, 1, 1, 1)))
+    return head(net, y, 6)
+
+
 NETS: dict[str, tuple[Callable[[], ir.Model], set[str]]] = {
     "residual": (residual, {"stem", "a", "b"}),
     "shuffle_v1": (shuffle_v1, {"stem", "group1", "depthwise", "group2"}),
@@ -391,5 +418,7 @@ NETS: dict[str, tuple[Callable[[], ir.Model], set[str]]] = {
     "modern_block": (modern_block, {"up"}),
     "group_norm": (group_norm, {"b"}),
     "turned_weights": (turned_weights, {"a", "b", "c"}),
+    "batch_of_anchors": (batch_of_anchors, {"a", "b"}),
+    "counts_that_escape": (counts_that_escape, {"b"}),
     "mixer": (mixer, {"tokens1", "mix1"}),
 }
