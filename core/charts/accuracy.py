@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
@@ -35,15 +36,8 @@ def accuracy_panel(run: Run, candidate: str | None = None) -> lanes.Panel:
     rows = Standing(run)
     metric = metric_of(rows)
     drawn = [_lane(run, rows, outcome, backend, metric) for backend in run.spec.backends]
-    lows = [
-        min(m.value, m.low if m.low is not None else m.value)
-        for lane in drawn
-        for m in lane.marks
-        if m.value is not None
-    ]
-    start = max(0.0, 5 * math.floor((min(lows, default=80.0) - 1) / 5))
     unlabelled = metric == "agreement"
-    step = _tick_step(100 - start)
+    span, ticks = percent_axis(drawn)
     return lanes.Panel(
         TITLE,
         drawn,
@@ -51,11 +45,27 @@ def accuracy_panel(run: Run, candidate: str | None = None) -> lanes.Panel:
         if unlabelled
         else "grey original, colour this recipe",
         axis="agreement with the original (%)" if unlabelled else "top-1 (%)",
-        # Room on the right for the number: the mark of a good model stands near 100 %.
-        span=(start, 100 + (100 - start) * 0.42),
+        span=span,
         kind="dots",
-        ticks=[tick for tick in range(int(start), 101) if tick % step == 0],
+        ticks=ticks,
     )
+
+
+def percent_axis(drawn: Sequence[lanes.Lane]) -> tuple[tuple[float, float], list[float]]:
+    """An axis that begins at a multiple of 5 % below every interval and ends past 100 %.
+
+    The room past 100 % is for the number beside the mark of a good model.
+    """
+    lows = [
+        min(m.value, m.low if m.low is not None else m.value)
+        for lane in drawn
+        for m in lane.marks
+        if m.value is not None
+    ]
+    start = max(0.0, 5 * math.floor((min(lows, default=80.0) - 1) / 5))
+    step = next((step for step in (1, 2, 5, 10, 20) if (100 - start) / step <= 6), 20)
+    ticks = [float(tick) for tick in range(int(start), 101) if tick % step == 0]
+    return (start, 100 + (100 - start) * 0.42), ticks
 
 
 def metric_of(rows: Standing) -> str:
@@ -75,10 +85,6 @@ def delta_text(row: Measurement | None) -> str:
     return f"{words} ({text.signed(row.low)} … {text.signed(row.high)})"
 
 
-def _tick_step(width: float) -> int:
-    return next((step for step in (1, 2, 5, 10, 20) if width / step <= 6), 20)
-
-
 def _lane(
     run: Run, rows: Standing, outcome: Outcome | None, backend: str, metric: str
 ) -> lanes.Lane:
@@ -86,19 +92,20 @@ def _lane(
     marks = []
     if metric == "top1":
         before = rows.row(base.digest, metric, backend) if base else None
-        marks.append(_mark(run, before, palette.BASELINE, "original", ""))
+        marks.append(mark(run, before, palette.BASELINE, "original"))
     if len(run.spec.recipes) > 1:
         after = rows.row(made.digest, metric, backend) if made else None
         name = outcome.recipe.name if outcome else "candidate"
         extra = _further(rows, made, backend) if made else ""
-        marks.append(_mark(run, after, palette.color(backend), name, extra))
+        marks.append(mark(run, after, palette.color(backend), name, extra))
     note = delta_text(rows.row(made.digest, "top1_delta", backend)) if made else ""
     if metric == "agreement" and made:
         note = _sqnr(rows, made, backend)
     return lanes.Lane(palette.label(backend), marks, note)
 
 
-def _mark(run: Run, row: Measurement | None, color: str, name: str, extra: str) -> lanes.Mark:
+def mark(run: Run, row: Measurement | None, color: str, name: str, extra: str = "") -> lanes.Mark:
+    """A share of images as a dot; the sign for a row that is missing or has no number."""
     if row is None:
         words = "not measured yet" if run.progress.state in LIVE else "not measured"
         return lanes.Mark(None, color, words, text.wrap(f"{name}: {words}"))

@@ -74,17 +74,18 @@ def _lane(
         label += f" · {threads_text(threads)}"
     base = baseline(run)
     before = rows.row(base.digest, "latency_ms", backend, threads) if base else None
-    marks = [_mark(run, before, palette.BASELINE, "original")]
+    marks = [mark(run, before, palette.BASELINE, "original")]
     made = outcome.candidate if outcome else None
     if run.spec.recipes and len(run.spec.recipes) > 1:
         after = rows.row(made.digest, "latency_ms", backend, threads) if made else None
         name = outcome.recipe.name if outcome else "candidate"
-        marks.append(_mark(run, after, palette.color(backend), name))
+        marks.append(mark(run, after, palette.color(backend), name))
     ratio = rows.row(made.digest, "latency_ratio", backend, threads) if made else None
     return lanes.Lane(label, marks, note=ratio_text(ratio))
 
 
-def _mark(run: Run, row: Measurement | None, color: str, name: str) -> lanes.Mark:
+def mark(run: Run, row: Measurement | None, color: str, name: str) -> lanes.Mark:
+    """A median latency as a bar; the sign for a row that is missing or has no number."""
     if row is None:
         words = "not measured yet" if run.progress.state in LIVE else "not measured"
         return lanes.Mark(None, color, words, text.wrap(f"{name}: {words}"))

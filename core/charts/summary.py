@@ -76,7 +76,8 @@ def headline(run: Run, candidate: str | None = None) -> str:
     ]
     sentence = "; ".join(part for part in parts if part)
     if len(run.spec.recipes) > 2 and candidate is None:
-        among = f"Best of {len(run.spec.recipes) - 1} recipes"
+        so_far = "So far best" if run.progress.state in LIVE else "Best"
+        among = f"{so_far} of {len(run.spec.recipes) - 1} recipes"
         return f"{among}: {outcome.recipe.name}. {_upper(sentence)}."
     return f"{_upper(sentence)}."
 
@@ -162,7 +163,10 @@ def latency_delta(run: Run, candidate: str, backend: str | None = None) -> Delta
         if (value := rows.value(candidate, "latency_ms", name, threads)) is not None
     }
     if not found:
-        return Delta("Latency", NO_DELTA, NO_DELTA, verdict="not measured")
+        row = rows.row(candidate, "latency_ms", backend, threads) if backend else None
+        label = f"Latency, {palette.label(backend)}" if backend else "Latency"
+        words = f"{STATUS_WORDS[row.status]}: {row.reason}" if row else "not measured"
+        return Delta(label, NO_DELTA, NO_DELTA, verdict=words)
     where = min(found, key=lambda name: found[name])
     before = rows.value(base.digest, "latency_ms", where, threads) if base else None
     ratio = rows.row(candidate, "latency_ratio", where, threads)

@@ -1,0 +1,81 @@
+"""A sweep as a table: one record per recipe and backend, with both sides of the trade-off."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.charts import palette
+from core.charts.accuracy import metric_of
+from core.charts.standing import Standing, baseline, first_threads, measured
+from core.charts.tradeoff import points
+from core.records import Measurement, Outcome, Run, State
+
+LIVE = (State.QUEUED, State.RUNNING)
+
+
+def sweep_rows(run: Run) -> list[dict[str, Any]]:
+    """Every recipe on every backend; what has no number has its reason."""
+    rows = Standing(run)
+    front = {(p.digest, p.backend) for p in points(run) if p.front}
+    records = []
+    for outcome in run.outcomes:
+        if outcome.candidate is None:
+            records.append(_blank(run, outcome))
+            continue
+        for backend in run.spec.backends:
+            on_front = (outcome.candidate.digest, backend) in front
+            records.append(_record(run, rows, outcome, backend, on_front))
+    return records
+
+
+def _record(
+    run: Run, rows: Standing, outcome: Outcome, backend: str, on_front: bool
+) -> dict[str, Any]:
+    digest = outcome.candidate.digest if outcome.candidate else ""
+    base, threads = baseline(run), first_threads(run)
+    gained = rows.row(digest, metric_of(rows), backend)
+    lost = rows.row(digest, "top1_delta", backend)
+    spent = rows.row(digest, "latency_ms", backend, threads)
+    ratio = rows.row(digest, "latency_ratio", backend, threads)
+    size = rows.value(digest, "size_bytes")
+    zipped = rows.value(digest, "zipped_bytes")
+    macs = outcome.summary.macs if outcome.summary else None
+    return {
+        "recipe": "original" if base and base.digest == digest else outcome.recipe.name,
+        "backend": palette.label(backend),
+        "on the front": on_front,
+        f"{'agreement' if metric_of(rows) == 'agreement' else 'top-1'} (%)": measured(gained),
+        "change (points)": measured(lost),
+        "latency (ms)": measured(spent),
+        "ratio (×)": measured(ratio),
+        "verdict": str(ratio.detail.get("verdict", "")) if ratio else "",
+        "file (MB)": None if size is None else size / 1e6,
+        "zipped (MB)": None if zipped is None else zipped / 1e6,
+        "MACs (M)": None if macs is None else macs / 1e6,
+        "status": _status(run, gained, spent),
+        "candidate": digest,
+    }
+
+
+def _status(run: Run, *rows: Measurement | None) -> str:
+    if any(row is None for row in rows) and run.progress.state in LIVE:
+        return "not measured yet"
+    reasons = [f"{row.status.value}: {row.reason}" for row in rows if row and row.reason]
+    return reasons[0] if reasons else "ok" if any(rows) else "not measured"
+
+
+def _blank(run: Run, outcome: Outcome) -> dict[str, Any]:
+    gain = "agreement" if metric_of(Standing(run)) == "agreement" else "top-1"
+    numbers = (
+        f"{gain} (%)", "change (points)", "latency (ms)", "ratio (×)", "file (MB)", "zipped (MB)",
+        "MACs (M)",
+    )  # fmt: skip
+    return {
+        "recipe": outcome.recipe.name,
+        "backend": "",
+        "on the front": False,
+        **dict.fromkeys(numbers),
+        "verdict": "",
+        "status": f"made no model: {outcome.reason}",
+        "candidate": "",
+    }
