@@ -100,9 +100,9 @@ def _admit(content: bytes, filename: str, models: Path, upload: Upload) -> Admit
     declared = _output_types(model)
     graph = graphs.parse(model.SerializeToString(), filename, notes)
     del model
+    _check_output_types(declared, graphs.output_types(graph))
     graphs.infer_shapes(graph)
     graphs.check(graph)
-    _check_output_types(declared, graphs.output_types(graph))
     digest, path = keep(graph, models)
     return Admitted(graph, path, digest, tuple(notes))
 

@@ -7,9 +7,9 @@ from pathlib import Path
 import onnx_ir as ir
 
 from core import graph as graphs
-from core.analysis import cost
+from core.analysis import advice, cost
 from core.graph import Graph
-from core.records import Advice, LayerCost, ModelSummary
+from core.records import ModelSummary
 
 _QUANTIZED = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"}
@@ -48,15 +48,6 @@ def summarise(
         preprocess=graphs.preprocess(graph),
         labels=graphs.labels(graph),
         layers=layers,
-        advice=_advice(graph, layers),
+        advice=advice.advise(graph, layers),
         notes=notes,
     )
-
-
-def _advice(graph: Graph, layers: tuple[LayerCost, ...]) -> tuple[Advice, ...]:
-    try:
-        from core.analysis import advice  # type: ignore[attr-defined,unused-ignore]
-    except ImportError:
-        return ()
-    found: tuple[Advice, ...] = advice.advise(graph, layers)
-    return found

@@ -12,12 +12,12 @@ from pathlib import Path
 from core import data
 from core import graph as graphs
 from core.activations import Calibration
-from core.candidates import gate
-from core.candidates.preview import NoData, preview
+from core.candidates import gate, runner
+from core.candidates.preview import preview
 from core.candidates.summary import summarise
 from core.errors import CoreError, DataError, InvalidModel
 from core.graph import Graph
-from core.passes.base import Statistics
+from core.passes.base import NoStatistics, Statistics
 from core.process import Progress
 from core.records import (
     Candidate,
@@ -26,6 +26,7 @@ from core.records import (
     Outcome,
     Preprocess,
     Recipe,
+    Step,
     from_json,
     to_json,
 )
@@ -113,30 +114,38 @@ def _preview(args: Json, _: Progress) -> Json:
     return {"preview": to_json(preview(_graph(Path(args["model"])), recipe))}
 
 
-def _build(args: Json, _: Progress) -> Json:
+def _build(args: Json, progress: Progress) -> Json:
     model, recipe = Path(args["model"]), from_json(Recipe, args["recipe"])
+
+    def told(step: Step) -> None:
+        progress({"current": step.pass_name})
+
     try:
-        outcome = build(model, recipe, args["calibration"], Path(args["models"]))
+        outcome = build(model, recipe, args["calibration"], Path(args["models"]), told)
     except CoreError as error:
         outcome = Outcome(recipe, None, None, f"{error.code}: {error.message}")
     return {"outcome": to_json(outcome)}
 
 
-def build(model: Path, recipe: Recipe, calibration: str | None, models: Path) -> Outcome:
+def build(
+    model: Path,
+    recipe: Recipe,
+    calibration: str | None,
+    models: Path,
+    progress: Callable[[Step], None] | None = None,
+) -> Outcome:
     """Run a recipe over a model and keep the result.
 
     Raises:
         CoreError: the model, the recipe or the data cannot be used at all.
     """
-    from core.candidates import runner  # type: ignore[attr-defined,unused-ignore]
-
     graph = _graph(model)
     if not recipe.steps:
         digest = graphs.digest(model)
         candidate = Candidate(digest, model, recipe)
         return Outcome(recipe, candidate, summarise(graph, model, digest, model.name))
     statistics = _statistics(graph, calibration)
-    result, report = runner.apply(graph, recipe, statistics)
+    result, report = runner.apply(graph, recipe, statistics, progress)
     graphs.infer_shapes(result)
     digest, path = gate.keep(result, models)
     summary = summarise(result, path, digest, recipe.name or model.name)
@@ -145,7 +154,7 @@ def build(model: Path, recipe: Recipe, calibration: str | None, models: Path) ->
 
 def _statistics(graph: Graph, calibration: str | None) -> Statistics:
     if not calibration:
-        return NoData()
+        return NoStatistics()
     specs = graphs.input_specs(graph)
     preprocess: Preprocess | None = graphs.preprocess(graph)
     statistics = Calibration(Path(calibration), specs, preprocess)
