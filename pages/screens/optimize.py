@@ -73,9 +73,10 @@ def numbers(board: Board, first: Run) -> None:
         opening.choose_recipe(run)
     recipe = recipe_form.current()
     board.paint_run(recipe, run)
-    results.show(run, board.outcome(run, recipe))
     if not progress.is_live(run):
         downloads.show(run, board.workspace)
+    results.show(run, board.outcome(run, recipe))
+    if not progress.is_live(run):
         result_card.show(run)
 
 

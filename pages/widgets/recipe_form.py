@@ -153,7 +153,15 @@ def _widget(key: str, default: Any, about: Parameter, model: ModelSummary) -> No
             label, step=step, format="percent" if _is_share(about) else None, **spread, **common
         )
     elif isinstance(default, int | float):
-        st.number_input(label, min_value=about.low, max_value=about.high, step=about.step, **common)
+        bounds = {
+            name: None if bound is None else type(default)(bound)
+            for name, bound in (
+                ("min_value", about.low),
+                ("max_value", about.high),
+                ("step", about.step),
+            )
+        }
+        st.number_input(label, **bounds, **common)
     elif isinstance(default, tuple):
         names = [layer.name for layer in model.layers]
         options = list(dict.fromkeys([*names, *st.session_state[key]]))
