@@ -16,6 +16,7 @@ from core.passes.base import Parameter, Pass, catalogue, parameters
 from core.records import ModelSummary, Recipe, Step
 
 STOPS = 21
+SHORT = 24  # letters of all choices together that fit in one row
 
 
 def key_of(pass_name: str, parameter: str = "") -> str:
@@ -137,7 +138,9 @@ def _widget(key: str, default: Any, about: Parameter, model: ModelSummary) -> No
     _ensure(key, _to_widget(default, default))
     label = f"{about.label} ({about.unit})" if about.unit and not _is_share(about) else about.label
     common: Mapping[str, Any] = {"key": key, "help": about.help, "persist_state": "session"}
-    if about.choices:
+    if about.choices and sum(map(len, about.choices)) <= SHORT:
+        st.segmented_control(label, about.choices, required=True, **common)
+    elif about.choices:
         st.selectbox(label, about.choices, **common)
     elif isinstance(default, bool):
         st.checkbox(label, **common)
