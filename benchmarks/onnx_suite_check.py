@@ -35,13 +35,10 @@ def transform(names: str) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
 
     def run(model: onnx.ModelProto) -> onnx.ModelProto:
         graph = graphs.parse(model.SerializeToString(), "model")
-        changed = False
         for step in steps:
-            report = Report()
             step.requires(graph)
-            step.apply(graph, report, NoStatistics())
-            changed = changed or report.changed > 0
-        return ir.to_proto(graph) if changed else model
+            step.apply(graph, Report(), NoStatistics())
+        return ir.to_proto(graph)
 
     return run
 

@@ -169,11 +169,13 @@ def _node_names(graph: Graph) -> None:
 
 
 def _empty_tensors(graph: Graph) -> set[str]:
-    """Names of weights and values with an axis of no length."""
+    """Names of weights (rank 2 or more) and values with an axis of no length."""
     found = set()
     for inner in all_graphs(graph):
-        outputs = chain.from_iterable(node.outputs for node in inner)
-        for value in chain(inner.initializers.values(), outputs):
+        weights = (
+            v for v in inner.initializers.values() if v.shape is not None and len(v.shape) > 1
+        )
+        for value in chain(weights, *(node.outputs for node in inner)):
             shape = value.shape
             if shape is not None and any(isinstance(d, int) and d == 0 for d in shape):
                 found.add(value.name or "?")

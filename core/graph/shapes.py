@@ -109,7 +109,8 @@ def _without_weights(graph: ir.Model) -> Iterator[None]:
             main.inputs.append(value)
         yield
     finally:
-        del main.inputs[count:]
+        while len(main.inputs) > count:
+            main.inputs.pop()  # unlike del, this also makes the value no input again
         main.initializers.clear()
         for value in kept:
             main.initializers.add(value)

@@ -23,6 +23,7 @@ from core.records import Skip, Step
 
 Graph = ir.Model
 Tensors = dict[str, np.ndarray[Any, Any]]
+STANDARD = ("", "ai.onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +160,16 @@ class Pass(ABC):
 def identifier(pass_type: type[Pass]) -> str:
     """The name of the file, or the folder, that a pass lives in."""
     return pass_type.__module__.removeprefix(f"{__package__}.").partition(".")[0]
+
+
+def origin(value: ir.Value | None) -> ir.Value | None:
+    """The value behind any Identity nodes, which exporters put around shared weights."""
+    while value is not None:
+        node = value.producer()
+        if node is None or node.op_type != "Identity" or node.domain not in STANDARD:
+            return value
+        value = node.inputs[0]
+    return None
 
 
 def adopt(graph: Graph, other: Graph) -> None:

@@ -16,10 +16,10 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from core.graph import all_graphs, infer_shapes
-from core.passes.base import Graph, Pass, Report, Statistics
+from core.passes.base import STANDARD, Graph, Pass, Report, Statistics
 from core.passes.fold_batch_norm.affine import Affine, read
 from core.passes.fold_batch_norm.layers import after, before, called
-from core.passes.fold_batch_norm.rewrite import STANDARD, Plan, add_shift, bypass, carry_out
+from core.passes.fold_batch_norm.rewrite import Plan, add_shift, bypass, carry_out
 
 MERGED_BY_RUNTIMES = (
     "ONNX Runtime, OpenVINO and OpenCV do the same while they load a model: expect fewer nodes, "

@@ -11,8 +11,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from core.passes.base import STANDARD
 from core.passes.fold_batch_norm.affine import Affine
-from core.passes.fold_batch_norm.rewrite import STANDARD, Plan, cast, fixed
+from core.passes.fold_batch_norm.rewrite import Plan, cast, fixed
 
 Array = np.ndarray[Any, Any]
 NO_WEIGHTS = "has no weights that could take it over"

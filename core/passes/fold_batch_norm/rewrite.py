@@ -10,9 +10,9 @@ import onnx_ir as ir
 
 from core.analysis.edits import add_initializer
 from core.graph import constant
+from core.passes.base import origin
 
 Array = np.ndarray[Any, Any]
-STANDARD = ("", "ai.onnx")
 
 
 @dataclass
@@ -28,16 +28,6 @@ class Plan:
     constants: dict[tuple[ir.Node, int], Array] = field(default_factory=dict)
     unit_beta: list[ir.Node] = field(default_factory=list)
     shift: Array | None = None
-
-
-def origin(value: ir.Value | None) -> ir.Value | None:
-    """The value behind any Identity nodes."""
-    while value is not None:
-        node = value.producer()
-        if node is None or node.op_type != "Identity" or node.domain not in STANDARD:
-            return value
-        value = node.inputs[0]
-    return None
 
 
 def fixed(value: ir.Value | None) -> Array | str:
