@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
+from core.data import shared_images
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.records import DataSummary, ModelSummary, Run
@@ -40,6 +42,7 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
         )
     model_picker.refusal("data")
     _say_what_follows(data, sets)
+    _warn_of_overlap(data, sets)
     return data
 
 
@@ -109,19 +112,24 @@ def _say_what_follows(data: Data, sets: dict[str, DataSummary]) -> None:
             st.caption(wording.plain(note))
 
 
-def overlap_warning(workspace: Workspace, data: Data) -> None:
-    """Warn where the two sets share images."""
-    if not (data.calibration and data.evaluation) or data.calibration == data.evaluation:
+def _warn_of_overlap(data: Data, sets: dict[str, DataSummary]) -> None:
+    first, second = sets.get(data.calibration), sets.get(data.evaluation)
+    if first is None or second is None or first is second:
         return
     try:
-        shared = workspace.shared_images(data.calibration, data.evaluation)
+        shared = _shared(first.digest, second.digest, first.path, second.path)
     except CoreError as error:
         st.warning(wording.plain(error.message))
         return
     if shared:
-        st.warning(
-            f"{shared:,} images are in both sets: the accuracy measured on them is too good."
-        )
+        images = "1 image is" if shared == 1 else f"{shared:,} images are"
+        st.warning(f"{images} in both sets: the accuracy measured on them looks too good.")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _shared(first: str, second: str, _first_path: Path, _second_path: Path) -> int:
+    """Kept by digest: the page asks on every run of its script."""
+    return shared_images(_first_path, _second_path)
 
 
 _HELP = {

@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.passes.base import catalogue, parameters
 from core.records import ExperimentSpec, Recipe, State, Step
-from pages.widgets import measure_form, recipe_form, session
+from pages.widgets import data_picker, measure_form, recipe_form, session
 from tests.pages.fake_workspace import model
 
 
@@ -222,6 +222,14 @@ def test_one_set_for_both_roles_is_said(optimize):
     page.selectbox(key="data.calibration").set_value("e" * 64)
     page = clean(page.run())
     assert "it is split" in page_text(page)
+
+
+def test_sets_that_share_images_are_warned_of(optimize, monkeypatch):
+    data_picker._shared.clear()
+    monkeypatch.setattr(data_picker, "shared_images", lambda first, second: 7)
+    page = clean(optimize.run())
+    assert "7 images are in both sets" in page_text(page)
+    data_picker._shared.clear()
 
 
 def test_without_images_accuracy_is_announced_as_unknown(optimize):
