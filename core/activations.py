@@ -90,6 +90,7 @@ class Probe:
 
         copy = graph.clone()
         values = {value.name: value for node in copy.graph for value in node.outputs}
+        values |= {value.name: value for value in copy.graph.outputs}
         copy.graph.outputs.clear()
         copy.graph.outputs.extend(values[name] for name in self.names)
         options = onnxruntime.SessionOptions()

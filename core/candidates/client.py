@@ -34,7 +34,7 @@ MODULE = "core.candidates"
 FLOOR_BYTES = 3 * GIB
 BYTES_PER_MODEL_BYTE = 6
 STALE_RSS_BYTES = GIB
-CPU_S = {"preview": 30.0, "build": 1800.0, "admit_data": 1200.0}
+CPU_S = {"preview": 30.0, "trial": 30.0, "build": 1800.0, "admit_data": 1200.0}
 DEFAULT_CPU_S = 60.0
 
 
@@ -46,6 +46,7 @@ class Workshop:
         self._limits = limits or Limits(memory_bytes=FLOOR_BYTES, cpu_s=DEFAULT_CPU_S)
         self._lock = threading.Lock()
         self._closed = False
+        self._tried: set[Path] = set()
         self._child: Child | None = Child(MODULE, self._limits)
 
     def admit(
@@ -144,9 +145,13 @@ class Workshop:
     ) -> Outcome:
         """Run a recipe; the candidate lies under models/, or the outcome says why there is none.
 
+        The first time, the model runs once on made-up inputs under a short limit: one that never
+        ends, or ends its process, is found out before the passes get the time that they may need.
+
         Raises:
             WorkerError: the child died.
         """
+        self._try(model)
         args = {
             "model": str(model),
             "recipe": to_json(recipe),
@@ -154,6 +159,18 @@ class Workshop:
             "models": str(models),
         }
         return from_json(Outcome, self._ask("build", args, model, progress)["outcome"])
+
+    def _try(self, model: Path) -> None:
+        if model in self._tried:
+            return
+        try:
+            self._ask("trial", {"model": str(model)}, model)
+        except WorkerError as error:
+            reason = f"Running the model once on ONNX Runtime ended the process: {error.message}"
+            raise type(error)(reason) from None
+        except CoreError:
+            pass  # it may still run on real data, or on other backends; the build will say
+        self._tried.add(model)
 
     def close(self) -> None:
         """End the child, also from another thread while a call waits for it."""

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from core import data
 from core import graph as graphs
-from core.activations import Calibration
+from core.activations import Calibration, Probe
 from core.candidates import gate, runner
 from core.candidates.preview import preview
 from core.candidates.summary import summarise
@@ -114,6 +114,13 @@ def _preview(args: Json, _: Progress) -> Json:
     return {"preview": to_json(preview(_graph(Path(args["model"])), recipe))}
 
 
+def _trial(args: Json, _: Progress) -> Json:
+    graph = _graph(Path(args["model"]))
+    feeds = next(data.synthetic_feeds(graphs.input_specs(graph), 1))
+    Probe(graph, [value.name or "" for value in graph.graph.outputs]).run(feeds)
+    return {}
+
+
 def _build(args: Json, progress: Progress) -> Json:
     model, recipe = Path(args["model"]), from_json(Recipe, args["recipe"])
 
@@ -170,5 +177,6 @@ HANDLERS: Mapping[str, Handler] = {
     "summary": _summary,
     "admit_data": _admit_data,
     "preview": _preview,
+    "trial": _trial,
     "build": _build,
 }

@@ -53,7 +53,9 @@ def admit(source: Path, filename: str, data: Path, progress: Progress | None = N
     Raises:
         DataError: what is wrong with it, and with which image.
     """
-    if not source.is_dir() and source.is_file() and source.stat().st_size > MAX_BYTES:
+    if source.suffix == ".json":
+        raise DataError(f"{filename} is no image set; a half of one is in place already.")
+    if source.is_file() and source.stat().st_size > MAX_BYTES:
         raise DataError(f"{filename} is larger than {MAX_BYTES >> 30} GiB.")
     images = open_set(source, filename)
     digests = _image_digests(images, progress)
@@ -95,8 +97,10 @@ def _keep(source: Path, filename: str, scratch: Path) -> Path:
         if not admitted:
             return _zip_folder(source, filename, scratch / "set.zip")
         source = admitted[0]
-    if source.suffix == ".json":
-        raise DataError(f"{filename} is a half of a set that was taken in already.")
+    if not zipfile.is_zipfile(source):
+        with zipfile.ZipFile(scratch / "set.zip", "w", zipfile.ZIP_STORED) as archive:
+            archive.writestr(zipfile.ZipInfo(Path(filename).name, EPOCH), source.read_bytes())
+        return scratch / "set.zip"
     with zipfile.ZipFile(source) as archive:
         is_arrays = all(name.endswith(".npy") for name in archive.namelist())
     target = scratch / ("set.npz" if is_arrays else "set.zip")
@@ -104,12 +108,11 @@ def _keep(source: Path, filename: str, scratch: Path) -> Path:
     return target
 
 
-def _zip_folder(source: Path, filename: str, target: Path) -> Path:
+def _zip_folder(folder: Path, name: str, target: Path) -> Path:
     """The same bytes for the same files: sorted, undated, stored as they are."""
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for file in sorted(folder_files(source, filename)):
-            info = zipfile.ZipInfo(file, EPOCH)
-            archive.writestr(info, (source / file).read_bytes())
+        for file in sorted(folder_files(folder, name)):
+            archive.writestr(zipfile.ZipInfo(file, EPOCH), (folder / file).read_bytes())
     return target
 
 

@@ -189,7 +189,7 @@ def _matched(name: str, arrays: Mapping[str, Rows], specs: Sequence[TensorSpec])
 
 
 def open_set(path: Path, name: str = "") -> ImageSet:
-    """The image set at `path`: a .npz, a .zip, a folder, or a half made by `split`.
+    """The image set at `path`: a .npz, a .zip, a folder, a single image, a half made by `split`.
 
     Raises:
         DataError: what is wrong with it and where.
@@ -204,6 +204,8 @@ def open_set(path: Path, name: str = "") -> ImageSet:
         return _open_half(path, name)
     with path.open("rb") as file:
         start = file.read(4)
+    if start[:2] != b"PK" and _is_image(name):
+        return _from_files([Path(name).name], lambda _: path.read_bytes(), name)
     if start[:2] != b"PK":
         raise DataError(
             f"{name} is not an image set: it is neither a zip, nor a .npz, nor a folder.",

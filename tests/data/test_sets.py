@@ -237,6 +237,22 @@ def test_a_folder_is_admitted_as_one_file(tmp_path: Path) -> None:
     assert data.describe(folder, "in").count == 1
 
 
+def test_a_single_image_is_a_set_of_one(tmp_path: Path) -> None:
+    source = tmp_path / "upload"
+    source.write_bytes(sets.png(sets.solid((5, 6, 7))))
+    summary = data.admit(source, "photo.png", tmp_path / "data")
+    assert (summary.count, summary.labelled, summary.image_shape) == (1, False, (4, 6, 3))
+    images = data.open_set(summary.path, "photo.png")
+    np.testing.assert_array_equal(images.pixels(0), sets.solid((5, 6, 7)))
+
+
+def test_an_upload_cannot_name_another_set(numbered: Path, tmp_path: Path) -> None:
+    upload = tmp_path / "half_0.json"
+    upload.write_text('{"of": "numbered.zip", "start": 0}')
+    with pytest.raises(DataError, match="no image set"):
+        data.admit(upload, "half_0.json", tmp_path / "data")
+
+
 @pytest.mark.parametrize("name", data.PRESETS)
 def test_presets_read_back_from_json(name: str) -> None:
     from core.records import to_json
