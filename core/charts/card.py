@@ -9,7 +9,7 @@ from core.charts.accuracy import accuracy_panel
 from core.charts.lanes import Panel, round_up
 from core.charts.latency import latency_panel
 from core.charts.size import size_panel
-from core.charts.standing import first_threads
+from core.charts.standing import first_threads, outcome_of
 from core.charts.summary import deltas, headline
 from core.records import Run
 
@@ -26,7 +26,7 @@ def card(run: Run, candidate: str) -> dict[str, Any]:
         size_panel(run, candidate),
     )
     return {
-        "title": run.spec.title or run.model.name,
+        "title": _title(run, candidate),
         "answer": headline(run, candidate),
         "deltas": [dataclasses.asdict(delta) for delta in deltas(run, candidate)],
         "panels": [_panel(panel) for panel in panels],
@@ -35,6 +35,14 @@ def card(run: Run, candidate: str) -> dict[str, Any]:
         "digest": candidate,
         "date": run.created[:10],
     }
+
+
+def _title(run: Run, candidate: str) -> str:
+    """The run's, unless it holds several recipes: then the one on the card is named."""
+    outcome = outcome_of(run, candidate)
+    if len(run.spec.recipes) > 2 and outcome is not None:
+        return f"{run.model.name}: {outcome.recipe.name}"
+    return run.spec.title or run.model.name
 
 
 def _panel(panel: Panel) -> dict[str, Any]:

@@ -55,7 +55,7 @@ def layers_figure(summary: ModelSummary, share: Share = "macs") -> go.Figure:
         gridcolor=palette.NOTHING, fixedrange=True, zeroline=False,
     )  # fmt: skip
     figure.update_yaxes(
-        title_text=f"{title} ({unit})" if unit else title, rangemode="tozero",
+        title_text=f"{title} ({unit})" if unit else title, rangemode="tozero", automargin=True,
         gridcolor=palette.GRID, fixedrange=True, zeroline=False,
     )  # fmt: skip
     return figure.update_layout(

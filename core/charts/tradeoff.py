@@ -89,7 +89,7 @@ def tradeoff_figure(
         run: with or without numbers yet.
         cost: what the horizontal axis shows.
         threads: of the latency; without one, the run's first.
-        selected: (digest, backend) of the point to ring.
+        selected: (digest, backend) of the point to ring; no backend rings the recipe on all.
     """
     title = f"Accuracy against {'size' if cost in ('size', 'zipped') else 'latency'}"
     found = points(run, cost, threads)
@@ -102,7 +102,8 @@ def tradeoff_figure(
             figure.add_trace(_front([p for p in here if p.front], backend))
             # The legend shows the first point's sign, which shall not be the original's diamond.
             figure.add_trace(_cloud(sorted(here, key=lambda p: p.is_baseline), backend, cost))
-    ring = [p for p in found if (p.digest, p.backend) == selected]
+    digest, backend = selected or ("", "")
+    ring = [p for p in found if p.digest == digest and backend in ("", p.backend)]
     if ring:
         figure.add_trace(_ring(ring))
     _axes(figure, found, run, cost)
@@ -227,7 +228,7 @@ def _axes(figure: go.Figure, found: tuple[Point, ...], run: Run, cost: Cost) -> 
     common = {"gridcolor": palette.GRID, "zeroline": False, "title_standoff": 6}
     figure.update_xaxes(range=[0, end], title_text=_COSTS[cost][1], **common)
     figure.update_yaxes(
-        range=[max(0.0, lowest - room), min(101.0, highest + room)],
+        automargin=True, range=[max(0.0, lowest - room), min(101.0, highest + room)],
         title_text=_GAINS[metric_of(Standing(run))], **common,
     )  # fmt: skip
     figure.update_layout(

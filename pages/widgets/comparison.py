@@ -1,0 +1,101 @@
+"""Two results side by side: any recipe of any run against any other."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.charts.compare import Side, compare_figures, compare_rows, obstacles
+from core.charts.summary import best, headline
+from core.records import Run
+from pages.widgets import wording
+
+HEIGHT = 340
+CONFIG = {"displaylogo": False, "displayModeBar": False}
+
+
+def show(runs: tuple[Run, ...], chosen: Run) -> None:
+    """Pick A and B, then see them in one table and two charts."""
+    st.header("Compare two results")
+    others = [run for run in runs if run.id != chosen.id]
+    if not others and len(chosen.outcomes) < 2:
+        st.caption("There is only one result so far.")
+        return
+    left, right = st.columns(2)
+    with left:
+        first = pick("A", runs, (others or [chosen])[0])
+    with right:
+        second = pick("B", runs, chosen)
+    if first is None or second is None:
+        st.caption("One of them has made no model yet.")
+        return
+    for obstacle in obstacles(first, second):
+        st.warning(obstacle)
+    for column, figure, name in zip(
+        st.columns(2), compare_figures(first, second), ("Latency", "Accuracy"), strict=True
+    ):
+        alt = f"{name} of A and B per backend"
+        key = f"compare.{name}"
+        column.plotly_chart(figure, key=key, height=HEIGHT, config=CONFIG, alt=alt)
+    table(first, second)
+
+
+def pick(name: str, runs: tuple[Run, ...], default: Run) -> Side | None:
+    """A run, and where it has several recipes, one of them."""
+    known = {run.id: run for run in runs}
+    key = f"compare.{name}.run"
+    if st.session_state.get(key) not in known:
+        st.session_state[key] = default.id
+    st.selectbox(
+        f"Result {name}",
+        list(known),
+        format_func=lambda key: (
+            f"{known[key].spec.title} · {known[key].created[:16].replace('T', ' ')}"
+        ),
+        key=key,
+    )
+    run = known[st.session_state[key]]
+    made = {o.candidate.digest: o for o in run.outcomes if o.candidate is not None}
+    if not made:
+        return None
+    answer = best(run)
+    start = answer.candidate.digest if answer and answer.candidate else next(iter(made))
+    recipe = f"compare.{name}.recipe.{run.id}"
+    if st.session_state.get(recipe) not in made:
+        st.session_state[recipe] = start
+    st.selectbox(
+        f"Recipe of {name}",
+        list(made),
+        format_func=lambda digest: (
+            made[digest].recipe.name if made[digest].recipe.steps else "original"
+        ),
+        key=recipe,
+    )
+    side = Side(run, made[st.session_state[recipe]])
+    st.caption(
+        wording.plain(headline(run, side.digest))
+        if side.outcome.recipe.steps
+        else "The original model."
+    )
+    return side
+
+
+def table(first: Side, second: Side) -> None:
+    """Every number that both could have."""
+    frame = pd.DataFrame(compare_rows(first, second))
+    if frame.empty:
+        st.caption("Neither has a number yet.")
+        return
+    number = {name: st.column_config.NumberColumn(name, format="%.5g") for name in ("A", "B")}
+    st.dataframe(
+        frame,
+        hide_index=True,
+        column_config=number,
+        height=min(35 * (len(frame) + 1) + 3, 460),
+        placeholder="–",
+        alt="Both results, quantity by quantity",
+    )
+    st.caption(
+        "A change between two runs is not paired: it has no interval and is no verdict. "
+        "Measure both recipes in one run to learn which is faster."
+    )

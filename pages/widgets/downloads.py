@@ -1,0 +1,166 @@
+"""Take the result along: the model, its recipe, a report that opens offline, every row, a link."""
+
+from __future__ import annotations
+
+import json
+import re
+
+import streamlit as st
+
+from core.charts.report import report_html
+from core.charts.standing import baseline
+from core.charts.summary import best, rows_table
+from core.charts.table import to_csv
+from core.errors import CoreError
+from core.experiment import Workspace
+from core.records import Outcome, Recipe, Run, to_json
+from pages.widgets import session, wording
+
+EAGER_BYTES = 64 << 20
+EXPLORE = "pages/screens/explore.py"
+
+
+def show(run: Run, workspace: Workspace, of: Outcome | None = None) -> None:
+    """One row of buttons; with several recipes and none given, a choice of whose model it is."""
+    outcome = of or _choose(run, [o for o in run.outcomes if o.candidate is not None])
+    with st.container(horizontal=True, key="downloads"):
+        if outcome is not None:
+            model(run, outcome, workspace)
+            recipe(run, outcome)
+        report(run)
+        rows(run)
+        link(run)
+
+
+def chosen(run: Run) -> Outcome | None:
+    """The recipe whose model is offered: the one picked, else the run's best."""
+    made = {o.candidate.digest: o for o in run.outcomes if o.candidate is not None}
+    picked = made.get(st.session_state.get(key_of(run), ""))
+    return picked or best(run) or next(iter(made.values()), None)
+
+
+def model(run: Run, outcome: Outcome, workspace: Workspace) -> None:
+    """The candidate's file. Large ones are read only when asked for: each lies in memory twice."""
+    digest = outcome.candidate.digest if outcome.candidate else ""
+    try:
+        path = workspace.candidate_file(run.id, digest)
+        size = path.stat().st_size
+    except (CoreError, OSError) as error:
+        st.caption(wording.plain(f"The model file is gone: {error}"))
+        return
+    wanted = f"wanted.{digest}"
+    if size > EAGER_BYTES and not st.session_state.get(wanted):
+        words = f"Prepare the model ({wording.size(size)})"
+        st.button(words, key=f"prepare.{digest}", on_click=_want, args=(wanted,))
+        return
+    _save(
+        f"Model ({wording.size(size)})",
+        path.read_bytes(),
+        f"{stem(run, outcome.recipe)}.onnx",
+        "application/octet-stream",
+        f"The ONNX file. SHA-256 {digest}",
+    )
+
+
+def recipe(run: Run, outcome: Outcome) -> None:
+    """The passes and their parameters, as the command line takes them."""
+    text = json.dumps(to_json(outcome.recipe), indent=2, ensure_ascii=False)
+    about = "JSON; run it again with: python -m core optimize MODEL --recipe FILE -o OUT.onnx"
+    name = f"{stem(run, outcome.recipe)}.json"
+    _save("Recipe", text.encode(), name, "application/json", about)
+
+
+def report(run: Run) -> None:
+    """Charts, every row, machine, versions and digests as one HTML file."""
+    page = _report(run.id, len(run.measurements), run.progress.state.value, address(run), run)
+    about = "One HTML file that opens without a network: charts, every row, machine, versions."
+    _save("Report", page, f"{stem(run)}_report.html", "text/html", about)
+
+
+def rows(run: Run) -> None:
+    """Every row as CSV."""
+    about = "Every row with its unit, interval, status and reason."
+    data = to_csv(rows_table(run)).encode("utf-8-sig")
+    _save("Rows (CSV)", data, f"{stem(run)}_rows.csv", "text/csv", about)
+
+
+def link(run: Run) -> None:
+    """The permalink, ready to copy."""
+    with st.popover("Link"):
+        st.caption("Whoever has this address sees this result, also after a restart.")
+        st.code(address(run), language=None, wrap_lines=True)
+
+
+def address(run: Run) -> str:
+    """The full address under which a run can be reopened."""
+    base = str(st.context.url or "").split("?")[0].split("#")[0].rstrip("/")
+    for page in ("/explore", "/model", "/backends", "/runs", "/optimize"):
+        base = base.removesuffix(page)
+    return f"{base}/{'explore' if is_sweep(run) else ''}?run={run.id}"
+
+
+def is_sweep(run: Run) -> bool:
+    """Whether a run weighs several recipes: then Explore shows it, else Optimize."""
+    return len(run.spec.recipes) > 2
+
+
+def reopen(run: Run) -> None:
+    """Go to the screen that shows a run."""
+    screen = EXPLORE if is_sweep(run) else session.OPTIMIZE
+    st.switch_page(screen, query_params={"run": run.id})
+
+
+def stem(run: Run, of: Recipe | None = None) -> str:
+    """A file name without its ending, that says what is inside: resnet_prune_channels_30."""
+    words = [run.model.name.removesuffix(".onnx")]
+    if of is not None:
+        words.append(of.name if of.steps else "original")
+    return slug(" ".join(words))
+
+
+def slug(text: str) -> str:
+    """Any text as a file name: lower case, digits and underscores."""
+    flat = re.sub(r"[^a-z0-9]+", "_", text.removesuffix(".onnx").lower()).strip("_")
+    return flat[:80].rstrip("_") or "model"
+
+
+def key_of(run: Run) -> str:
+    """Where the digest of the chosen candidate of a run is kept."""
+    return f"download.{run.id}"
+
+
+def _choose(run: Run, made: list[Outcome]) -> Outcome | None:
+    """The one recipe, or a picker that opens at the best of several."""
+    first = chosen(run)
+    if len(made) <= 2 or first is None or first.candidate is None:
+        return first
+    base = baseline(run)
+    names = {o.candidate.digest: o.recipe.name for o in made if o.candidate is not None}
+    if base is not None:
+        names[base.digest] = "original"
+    st.session_state.setdefault(key_of(run), first.candidate.digest)
+    st.selectbox("Recipe to download", list(names), format_func=names.__getitem__, key=key_of(run))
+    return chosen(run)
+
+
+def _want(key: str) -> None:
+    st.session_state[key] = True
+
+
+def _save(label: str, data: bytes, name: str, mime: str, about: str) -> None:
+    """A button that never reruns the page; deferred data would be lost to a rerun."""
+    st.download_button(
+        label,
+        data,
+        file_name=name,
+        mime=mime,
+        help=about,
+        on_click="ignore",
+        key=f"save.{name}",
+    )
+
+
+@st.cache_data(max_entries=8, show_spinner=False)
+def _report(run_id: str, rows: int, state: str, link: str, _run: Run) -> bytes:
+    """A report is some 5 MB: made once for each state of a run that somebody looks at."""
+    return report_html(_run, link).encode()

@@ -1,0 +1,197 @@
+"""Which recipes a sweep tries: every combination of a grid, or a list of one's own.
+
+The grid is made from the passes themselves. A pass with a share (prune ratio) is varied over it;
+one with choices over them; any other is off or on. Passes that set the arithmetic (verbs "convert"
+and "quantize") exclude each other and are one axis.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.passes.base import Pass, catalogue, parameters
+from core.records import ModelSummary, Recipe, Step
+from pages.widgets import opening, recipe_form, wording
+
+MODE, LIST = "explore.mode", "explore.list"
+GRID_MODE, LIST_MODE = "Grid", "List"
+PRECISION = "precision"
+MOST_RECIPES = 200
+START_SHARES = ("30 %", "50 %")
+_ARITHMETIC_VERBS = ("convert", "quantize")
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """One value of an axis: the step that it adds, if any."""
+
+    name: str
+    label: str
+    step: Step | None
+    needs_data: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Axis:
+    """What a grid varies: one pass, or the arithmetic."""
+
+    name: str
+    label: str
+    help: str
+    variants: tuple[Variant, ...]
+    start: tuple[str, ...]
+
+
+def show(model: ModelSummary, has_calibration: bool) -> tuple[Recipe, ...]:
+    """Draw the grid or the list; the recipes that they stand for, without the original."""
+    opening.fill_forms(None)
+    mode = st.segmented_control(
+        "Recipes",
+        [GRID_MODE, LIST_MODE],
+        default=GRID_MODE,
+        required=True,
+        key=MODE,
+        persist_state="session",
+    )
+    return grid(has_calibration) if mode == GRID_MODE else chosen_list(model)
+
+
+def grid(has_calibration: bool) -> tuple[Recipe, ...]:
+    """One row of pills per axis; every combination is a recipe."""
+    axes = axes_of(catalogue())
+    picked: list[Sequence[Variant]] = []
+    dropped: list[str] = []
+    for axis in axes:
+        usable = [v for v in axis.variants if has_calibration or not v.needs_data]
+        dropped += [v.label for v in axis.variants if v not in usable]
+        picked.append(_pills(axis, usable))
+    if dropped:
+        st.caption(f"Needs calibration images: {wording.plain(', '.join(dropped))}.")
+    return combine(picked)
+
+
+def chosen_list(model: ModelSummary) -> tuple[Recipe, ...]:
+    """Recipes added one by one from the switches that Optimize has too."""
+    known: dict[str, Recipe] = st.session_state.setdefault(LIST, {})
+    recipe_form.show(model)
+    if st.button("Add this recipe", key="explore.add", width="stretch"):
+        recipe = recipe_form.current()
+        if recipe.steps:
+            known[recipe.name] = recipe
+            st.session_state["explore.kept"] = list(known)
+    if not known:
+        st.caption("Set the switches, add the recipe, and so on; then start.")
+        return ()
+    st.session_state.setdefault("explore.kept", list(known))
+    kept = st.multiselect(
+        "Recipes of the sweep", list(known), key="explore.kept", persist_state="session"
+    )
+    return tuple(known[name] for name in kept)
+
+
+def axes_of(passes: Mapping[str, type[Pass]]) -> list[Axis]:
+    """The axes of a grid over these passes."""
+    started = {step.pass_name for step in opening.START.steps}
+    swept = False
+    axes: list[Axis] = []
+    arithmetic = [Variant("none", "as it is", None)]
+    for name, kind in passes.items():
+        variants = _variants(name, kind)
+        if name.split("_")[0] in _ARITHMETIC_VERBS:
+            arithmetic += variants
+            continue
+        start = (variants[0].name,) if name in started else ("off",)
+        if len(variants) > 1 and not swept:
+            start, swept = ("off", *(v.name for v in variants if v.label in START_SHARES)), True
+        axes.append(
+            Axis(name, kind.label, kind.help, (Variant("off", "off", None), *variants), start)
+        )
+    if len(arithmetic) > 1:
+        about = "The arithmetic of the model; each is tried on every combination above."
+        axes.append(Axis(PRECISION, "Precision", about, tuple(arithmetic), _start(arithmetic)))
+    return axes
+
+
+def combine(picked: Iterable[Sequence[Variant]]) -> tuple[Recipe, ...]:
+    """Every combination as a recipe in the order of the passes; the original is left out."""
+    order = list(catalogue())
+    recipes: dict[str, Recipe] = {}
+    for choice in itertools.product(*(variants or (_NOTHING,) for variants in picked)):
+        steps = [variant.step for variant in choice if variant.step is not None]
+        steps.sort(key=lambda step: order.index(step.pass_name))
+        if steps:
+            recipe = Recipe(recipe_form.title(tuple(steps)), tuple(steps))
+            recipes.setdefault(repr(recipe.steps), recipe)
+    return tuple(_named_apart(list(recipes.values())))
+
+
+_NOTHING = Variant("off", "off", None)
+
+
+def _named_apart(recipes: list[Recipe]) -> list[Recipe]:
+    """No two recipes with one name: the second gets a number."""
+    seen: dict[str, int] = {}
+    apart = []
+    for recipe in recipes:
+        seen[recipe.name] = seen.get(recipe.name, 0) + 1
+        count = seen[recipe.name]
+        apart.append(Recipe(f"{recipe.name} ({count})", recipe.steps) if count > 1 else recipe)
+    return apart
+
+
+def _start(arithmetic: list[Variant]) -> tuple[str, ...]:
+    first = next((v.name for v in arithmetic if v.needs_data), None)
+    return ("none", first) if first else ("none",)
+
+
+def _variants(name: str, kind: type[Pass]) -> list[Variant]:
+    visible = {p: v for p, v in parameters(kind).items() if not v[1].expert}
+    base = kind().step().params
+    for parameter, (default, about) in visible.items():
+        if recipe_form.is_slider(default, about) and isinstance(default, float):
+            return [
+                _variant(name, kind, {**base, parameter: stop}, f"{100 * stop:.0f} %")
+                for stop in _shares(about.low or 0.0, about.high or 1.0)
+            ]
+    for parameter, (_, about) in visible.items():
+        if about.choices:
+            return [
+                _variant(name, kind, {**base, parameter: choice}, _choice(name, kind, choice))
+                for choice in about.choices
+            ]
+    label = kind.label if name.split("_")[0] in _ARITHMETIC_VERBS else "on"
+    return [_variant(name, kind, dict(base), label)]
+
+
+def _choice(name: str, kind: type[Pass], choice: str) -> str:
+    return f"{kind.label}: {choice}" if name.split("_")[0] in _ARITHMETIC_VERBS else choice
+
+
+def _variant(name: str, kind: type[Pass], params: Mapping[str, object], label: str) -> Variant:
+    return Variant(f"{name}.{label}", label, Step(name, params), kind.needs_data)
+
+
+def _shares(low: float, high: float) -> list[float]:
+    return [share for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8) if low <= share <= high]
+
+
+def _pills(axis: Axis, usable: Sequence[Variant]) -> Sequence[Variant]:
+    by_name = {variant.name: variant for variant in usable}
+    key = f"explore.axis.{axis.name}"
+    if key not in st.session_state:
+        st.session_state[key] = [name for name in axis.start if name in by_name]
+    st.session_state[key] = [name for name in st.session_state[key] if name in by_name]
+    names = st.pills(
+        axis.label,
+        list(by_name),
+        selection_mode="multi",
+        format_func=lambda name: by_name[name].label if name in by_name else name,
+        key=key,
+        help=axis.help,
+        persist_state="session",
+    )
+    return [by_name[name] for name in names if name in by_name]

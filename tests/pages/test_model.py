@@ -1,0 +1,64 @@
+"""The Model screen: layers, advice, inputs and outputs."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from tests.charts import builders
+from tests.pages.screen import clean, files, markup, page, stock, words
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    return stock(monkeypatch, tmp_path)
+
+
+def metrics(test):
+    return {metric.label: metric.value for metric in test.metric}
+
+
+def test_facts_have_units(fake):
+    test = clean(page("model").run())
+    assert metrics(test)["File"] == "1.40 MB"
+    assert metrics(test)["MACs per sample"] == "118 M"
+
+
+def test_layers_have_type_shape_cost_and_share(fake):
+    frame = clean(page("model").run()).dataframe[0].value
+    assert list(frame["type"])[:3] == ["conv 3x3", "conv 3x3", "depthwise 3x3"]
+    assert frame["MACs (%)"].sum() == pytest.approx(100)
+    assert frame["output shape"][0] == "1 × 16 × 64 × 64"
+
+
+def test_advice_has_its_number(fake):
+    assert "7.80 ×" in words(clean(page("model").run()))
+
+
+def test_bytes_and_parameters_have_a_chart_too(fake):
+    test = clean(page("model").run())
+    for share in ("size_bytes", "parameters", "macs"):
+        test.session_state["model.share"] = share
+        assert len(clean(test.run()).get("plotly_chart")) == 1
+
+
+def test_inputs_outputs_and_origin(fake):
+    test = clean(page("model").run())
+    assert list(test.dataframe[-1].value["name"]) == ["input", "logits"]
+    assert "opset 17" in words(test)
+    assert files(test) == ["Layers (CSV)"]
+
+
+def test_a_model_without_layers_or_advice(fake, monkeypatch):
+    bare = replace(builders.summary(), layers=(), advice=())
+    monkeypatch.setattr(fake, "sample", lambda name: bare)
+    said = words(clean(page("model").run()))
+    assert "No layer of this model computes" in said
+    assert "Nothing in this architecture stands out" in said
+
+
+def test_hostile_names_stay_text(fake, monkeypatch):
+    evil = replace(builders.summary(name=builders.HOSTILE), producer=builders.HOSTILE)
+    monkeypatch.setattr(fake, "sample", lambda name: evil)
+    assert not markup(clean(page("model").run()))

@@ -1,0 +1,108 @@
+"""The Runs screen: reopen, compare, delete, share."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from core.errors import StoreError
+from pages.widgets import downloads
+from tests.charts import builders
+from tests.pages.screen import clean, files, markup, page, stock, words
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    return stock(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def runs(fake):
+    return clean(page("runs").run())
+
+
+def test_every_run_is_a_line_with_its_answer(runs):
+    frame = runs.dataframe[0].value
+    assert frame["title"][0] == "resnet: prune and int8"
+    assert len(frame) == 4
+    assert "faster on" in frame["answer"][0]
+    assert "running" in frame["state"][3]
+
+
+def test_nothing_measured_says_where_to_begin(fake):
+    fake.known.clear()
+    assert "Nothing is measured yet" in words(clean(page("runs").run()))
+
+
+def test_choosing_a_run_offers_its_files(runs):
+    assert files(runs) == ["Model (7 B)", "Recipe", "Report", "Rows (CSV)"]
+    chosen = clean(runs.selectbox(key="runs.chosen").select("unlabelled").run())
+    assert "same answer as the original" in words(chosen)
+
+
+def test_open_leads_to_the_screen_that_shows_it(runs, monkeypatch):
+    went = []
+    monkeypatch.setattr(downloads, "reopen", lambda run: went.append(run.id))
+    clean(runs.button(key="runs.open").click().run())
+    assert went == ["sweep"]
+
+
+def test_delete_asks_first(fake, runs):
+    asked = clean(runs.button(key="runs.delete").click().run())
+    assert "sweep" in fake.known
+    clean(asked.button(key="runs.delete.yes").click().run())
+    assert "sweep" not in fake.known
+
+
+def test_a_failed_delete_is_said(fake, runs, monkeypatch):
+    def refuse(run_id, owner):
+        raise StoreError("The store is read-only.")
+
+    monkeypatch.setattr(fake, "delete", refuse)
+    asked = runs.button(key="runs.delete").click().run()
+    after = clean(asked.button(key="runs.delete.yes").click().run())
+    assert "read\\-only" in words(after)
+
+
+def test_two_results_stand_side_by_side(runs):
+    test = clean(runs.selectbox(key="compare.A.run").select("sweep").run())
+    test = clean(test.selectbox(key="compare.A.recipe.sweep").select(builders.PRUNED).run())
+    table = test.dataframe[1].value.set_index(["quantity", "backend"])
+    line = table.loc[("median latency", "OpenVINO")]
+    assert (line["A"], line["B"], line["better"]) == (1.1, 0.7, "B")
+    assert line["B against A"] == "−36 %"
+
+
+def test_different_machines_are_never_weighed(fake):
+    other = replace(builders.HOST, cpu="another")
+    fake.known["sweep"] = replace(fake.known["sweep"], host=other)
+    test = clean(page("runs").run())
+    assert "different machines" in words(test)
+    table = test.dataframe[1].value.set_index("quantity")
+    assert set(table.loc["median latency"]["B against A"]) == {"other machine"}
+    assert "equal" in set(table.loc["file size"].values)
+
+
+def test_hostile_names_stay_text(runs):
+    chosen = clean(runs.selectbox(key="runs.chosen").select("hostile").run())
+    assert not markup(chosen)
+
+
+def test_the_link_names_the_screen_and_the_run(runs):
+    assert any(code.value.endswith("explore?run=sweep") for code in runs.code)
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [("ResNet-50.onnx", "resnet_50"), ("../../etc/passwd", "etc_passwd"), ("<>", "model")],
+)
+def test_file_names_are_tame(text, name):
+    assert downloads.slug(text) == name
+
+
+def test_file_names_say_what_is_inside():
+    run = builders.run()
+    assert downloads.stem(run, builders.RECIPES[1]) == "resnet_prune_30"
+    assert downloads.stem(run, builders.RECIPES[0]) == "resnet_original"
+    assert len(downloads.stem(run, replace(builders.RECIPES[1], name="x" * 500))) <= 80
