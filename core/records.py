@@ -416,6 +416,11 @@ def from_json(cls: type[R], data: Any) -> R:
     return typing.cast(R, _read(cls, data))
 
 
+def optional(cls: type[R], data: Any) -> R | None:
+    """The record that `to_json` turned into `data`, or None where it turned None into None."""
+    return None if data is None else from_json(cls, data)
+
+
 def _read(hint: Any, data: Any) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:

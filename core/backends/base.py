@@ -8,6 +8,8 @@ functions: the catalogue stays light, and a worker pays for the one runtime that
 from __future__ import annotations
 
 import functools
+import importlib.metadata
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -15,6 +17,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from core.catalogue import discover
+from core.errors import BackendUnavailable
 from core.records import RunOptions
 
 Tensors = dict[str, np.ndarray[Any, Any]]
@@ -48,6 +51,7 @@ class Backend(Protocol):
     precisions: tuple[str, ...]  # what RunOptions.precision may be; the first is the default
     remedy: str  # the command that installs it
     about: str  # one line: where it runs, what it is good for
+    # Backends that exist to check the harness itself carry `internal = True`.
 
     def version(self) -> str:
         """The installed version, without importing the runtime where that is possible.
@@ -102,3 +106,28 @@ def parse(spec: str) -> tuple[str, str]:
     """
     name, _, precision = spec.partition(":")
     return name, precision or catalogue()[name].precisions[0]
+
+
+def is_internal(backend: Backend) -> bool:
+    """Whether a backend exists to check the harness and is not offered to users."""
+    return bool(getattr(backend, "internal", False))
+
+
+def installed(distribution: str, remedy: str) -> str:
+    """The version of an installed distribution, without importing it.
+
+    Raises:
+        BackendUnavailable: it is not installed.
+    """
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        raise BackendUnavailable(f"{distribution} is not installed.", remedy) from None
+
+
+def cores(threads: int) -> int:
+    """A thread count, with 0 standing for every core that this process may use."""
+    if threads:
+        return threads
+    available = getattr(os, "sched_getaffinity", None)
+    return len(available(0)) if available else os.cpu_count() or 1

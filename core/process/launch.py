@@ -22,6 +22,9 @@ from core.records import Json, to_json
 ROOT = Path(__file__).resolve().parents[2]
 GRACE_S = 2.0
 READ_SIZE = 1 << 16
+STDERR = "stderr.log"
+LAST_WORDS = 400
+OUT_OF_MEMORY = ("bad_alloc", "MemoryError", "Insufficient memory", "out of memory")
 
 
 class ChildBug(RuntimeError):
@@ -38,6 +41,8 @@ class Child:
         """Start the child; it answers its first request as soon as its imports are done."""
         self.module, self.limits = module, limits
         self._directory = tempfile.TemporaryDirectory(prefix="lathe-")
+        # Vendors explain themselves on stderr; a pipe that no one reads would block them.
+        self._stderr = (Path(self._directory.name) / STDERR).open("wb")
         child_in, self._requests = os.pipe()
         self._replies, child_out = os.pipe()
         command = [sys.executable, "-P", "-m", module, str(child_in), str(child_out)]
@@ -46,7 +51,7 @@ class Child:
             pass_fds=(child_in, child_out),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
+            stderr=self._stderr,
             cwd=self._directory.name,
             env=_clean_environment() | (environment or {}),
             start_new_session=True,
@@ -101,6 +106,7 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
+        self._stderr.close()
         for descriptor in (self._requests, self._replies):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
@@ -142,14 +148,31 @@ class Child:
             code = self._process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
             code = 0
+        words = last_words(Path(self._directory.name))
         self.close()
         if code == -signal.SIGXCPU:
             return WorkerTimeout(f"{self.module} used up its CPU time.")
         if code == -signal.SIGKILL:
             return WorkerOutOfMemory(f"{self.module} was killed, most likely for its memory.")
+        if any(sign in words for sign in OUT_OF_MEMORY):
+            return WorkerOutOfMemory(f"{self.module} reached its memory limit: {words}")
+        said = f" Its last words: {words}" if words else ""
         if code < 0:
-            return WorkerCrashed(f"{self.module} died by {signal.Signals(-code).name}.")
-        return WorkerCrashed(f"{self.module} ended (exit status {code}) without a reply.")
+            return WorkerCrashed(f"{self.module} died by {signal.Signals(-code).name}.{said}")
+        return WorkerCrashed(f"{self.module} ended (exit {code}) without a reply.{said}")
+
+
+def last_words(directory: Path) -> str:
+    """The end of what a child with this working directory wrote on stderr, as one line."""
+    try:
+        with (directory / STDERR).open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - READ_SIZE))
+            text = log.read().decode("utf-8", "replace")
+    except OSError:
+        return ""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line[-LAST_WORDS:]
 
 
 def _result(reply: Json) -> Json:

@@ -1,0 +1,54 @@
+"""No runtime at all: what the harness itself costs when it measures."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from core.backends.base import Tensors
+from core.records import RunOptions
+
+
+class NullSession:
+    """Answers at once, with nothing."""
+
+    precision = "f32"
+
+    def run(self, feeds: Tensors) -> Tensors:
+        """Nothing."""
+        del feeds
+        return {}
+
+    def close(self) -> None:
+        """Nothing to free."""
+
+
+class Null:
+    """Loads anything, computes nothing."""
+
+    label = "Nothing (overhead of the harness)"
+    precisions = ("f32",)
+    remedy = ""
+    about = "Shows what measuring itself costs."
+    internal = True
+
+    def version(self) -> str:
+        """The clock that is read."""
+        return time.get_clock_info("perf_counter").implementation
+
+    def device(self) -> str:
+        """What it computes on."""
+        return "none"
+
+    def compile(self, model: Path, out_dir: Path, options: RunOptions) -> Path:
+        """Nothing to convert."""
+        del out_dir, options
+        return model
+
+    def load(self, artifact: Path, options: RunOptions) -> NullSession:
+        """A session that computes nothing."""
+        del artifact, options
+        return NullSession()
+
+
+BACKEND = Null()

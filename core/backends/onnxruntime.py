@@ -1,0 +1,93 @@
+"""ONNX Runtime on the CPU: the reference that every other backend's output is compared with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from core.backends.base import Tensors, cores, installed
+from core.errors import InferenceFailed
+from core.records import RunOptions
+
+REMEDY = "pip install -r requirements.txt"
+
+
+class OnnxRuntimeSession:
+    """One InferenceSession with all graph optimisations on, and no spinning threads."""
+
+    precision = "f32"
+
+    def __init__(self, model: Path, options: RunOptions) -> None:
+        """Load `model`.
+
+        Raises:
+            InferenceFailed: ONNX Runtime does not take the model.
+        """
+        import onnxruntime as ort
+
+        settings = ort.SessionOptions()
+        settings.intra_op_num_threads = cores(options.threads)
+        settings.inter_op_num_threads = 1
+        settings.log_severity_level = 3
+        # Spinning threads burn the core that the next measurement needs.
+        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session: Any = ort.InferenceSession(
+                str(model), settings, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the vendor's exceptions share no base of their own
+            raise InferenceFailed(f"ONNX Runtime could not load it: {error}") from error
+        self._names = [output.name for output in self._session.get_outputs()]
+
+    def run(self, feeds: Tensors) -> Tensors:
+        """Outputs by name.
+
+        Raises:
+            InferenceFailed: ONNX Runtime's words.
+        """
+        try:
+            values = self._session.run(None, feeds)
+        except Exception as error:
+            raise InferenceFailed(f"ONNX Runtime could not run it: {error}") from error
+        return dict(zip(self._names, values, strict=True))
+
+    def close(self) -> None:
+        """Free the session."""
+        self._session = None
+
+
+class OnnxRuntime:
+    """CPU execution provider."""
+
+    label = "ONNX Runtime"
+    precisions = ("f32",)
+    remedy = REMEDY
+    about = "The reference runtime for ONNX; runs int8 QDQ as real int8 on CPUs with VNNI."
+
+    def version(self) -> str:
+        """The installed version.
+
+        Raises:
+            BackendUnavailable: not installed.
+        """
+        return installed("onnxruntime", self.remedy)
+
+    def device(self) -> str:
+        """What it computes on."""
+        return "CPU"
+
+    def compile(self, model: Path, out_dir: Path, options: RunOptions) -> Path:
+        """ONNX is its own format."""
+        del out_dir, options
+        return model
+
+    def load(self, artifact: Path, options: RunOptions) -> OnnxRuntimeSession:
+        """A session on the CPU provider.
+
+        Raises:
+            InferenceFailed: ONNX Runtime does not take the model.
+        """
+        return OnnxRuntimeSession(artifact, options)
+
+
+BACKEND = OnnxRuntime()

@@ -1,0 +1,11 @@
+"""OpenCV DNN with the engine that OpenCV 5 brought."""
+
+from __future__ import annotations
+
+from core.backends.base_opencv import OpenCv
+
+BACKEND = OpenCv(
+    label="OpenCV DNN",
+    engine="ENGINE_NEW",
+    about="What ships inside many vision applications; float only: int8 QDQ files are refused.",
+)

@@ -1,0 +1,11 @@
+"""OpenCV DNN with the engine of OpenCV 4, which OpenCV 5 keeps."""
+
+from __future__ import annotations
+
+from core.backends.base_opencv import OpenCv
+
+BACKEND = OpenCv(
+    label="OpenCV DNN, classic engine",
+    engine="ENGINE_CLASSIC",
+    about="The engine of OpenCV 4; int8 QDQ files run, but no faster than float.",
+)

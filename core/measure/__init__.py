@@ -1,0 +1,34 @@
+"""How numbers are measured; the only place that turns a CoreError into rows."""
+
+from core.measure.accuracy import Outputs, accuracy, evaluate
+from core.measure.accuracy import failed as accuracy_failed
+from core.measure.asking import Cancelled
+from core.measure.footprint import sizes, startup, zipped_bytes
+from core.measure.host import digest as host_digest
+from core.measure.host import host, int8_outlook
+from core.measure.latency import LatencyJob, latency
+from core.measure.metrics import METRICS
+from core.measure.rows import no_data
+from core.measure.subject import Setting, Source
+from core.measure.verify import Verifier
+
+__all__ = [
+    "METRICS",
+    "Cancelled",
+    "LatencyJob",
+    "Outputs",
+    "Setting",
+    "Source",
+    "Verifier",
+    "accuracy",
+    "accuracy_failed",
+    "evaluate",
+    "host",
+    "host_digest",
+    "int8_outlook",
+    "latency",
+    "no_data",
+    "sizes",
+    "startup",
+    "zipped_bytes",
+]

@@ -1,0 +1,199 @@
+"""What a candidate gets right on the same images as its baseline, on one backend.
+
+Outputs of a whole set are computed once per (file, backend, set) and cached; scores come from them.
+SQNR = 10 log10(sum of squares of the baseline's outputs / sum of squares of the difference), in dB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.backends.base import catalogue
+from core.data import has_background_class
+from core.errors import CoreError, DataError
+from core.measure import lock, rows, statistics
+from core.measure.asking import Cancelled, Worker
+from core.measure.statistics import Interval
+from core.measure.subject import Setting, Source
+from core.measure.verify import FEEDS, Verifier
+from core.process import Progress
+from core.records import Measurement, ModelSummary, to_json
+
+Labels = np.ndarray[Any, Any]
+Rows = list[Measurement]
+FLIPS_KEPT = 200
+CHUNK = 64
+SQNR_CAP_DB = 200.0  # of equal outputs, whose SQNR is infinite
+
+
+@dataclass(frozen=True, slots=True)
+class Outputs:
+    """Outputs of one file on one backend over a set: `folder`/I.npy, one row per image."""
+
+    model: ModelSummary
+    backend: str
+    folder: Path
+    images: int
+
+    def array(self, index: int) -> np.ndarray[Any, Any]:
+        """Output `index`, (images, ...) float32, memory-mapped."""
+        mapped: np.ndarray[Any, Any] = np.load(self.folder / f"{index}.npy", mmap_mode="r")
+        return mapped
+
+    def scores(self) -> np.ndarray[Any, Any] | None:
+        """(images, classes) if the net is a classifier: one output with one axis of scores."""
+        if len(self.model.outputs) != 1:
+            return None
+        array = self.array(0)
+        flat = array.reshape(array.shape[0], -1) if array.ndim > 1 else array[:, None]
+        wide = [size for size in array.shape[1:] if size != 1]
+        return flat if len(wide) == 1 else None
+
+
+def evaluate(
+    model: ModelSummary,
+    setting: Setting,
+    source: Source,
+    verifier: Verifier,
+    caches: Path,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> Outputs:
+    """Outputs of `model` on every image of `source`, from the cache if they were computed before.
+
+    Raises:
+        CoreError: the backend failed, or its output is wrong.
+        Cancelled: the user asked to stop.
+    """
+    if source.data is None:
+        raise DataError("There are no images to evaluate on.")
+    folder = caches / "outputs" / _key(model, setting, source)
+    if not (folder / "done.json").exists():
+        _compute(model, setting, source, verifier, folder, progress, cancelled)
+    done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
+    return Outputs(model, setting.spec, folder, int(done["images"]))
+
+
+def _compute(
+    model: ModelSummary,
+    setting: Setting,
+    source: Source,
+    verifier: Verifier,
+    folder: Path,
+    progress: Progress,
+    cancelled: Callable[[], bool],
+) -> None:
+    def check() -> None:
+        if cancelled():
+            raise Cancelled
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=folder.parent))
+    try:
+        with lock.shared(check), Worker(model, cancelled) as worker:
+            worker.prepare(model, source, FEEDS)
+            worker.load("model", model, setting)
+            verifier.check(worker, "model", model, setting)
+            done = worker.evaluate("model", model, source, scratch, progress)
+        (scratch / "done.json").write_text(json.dumps(done), encoding="utf-8")
+        os.replace(scratch, folder)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _key(model: ModelSummary, setting: Setting, source: Source) -> str:
+    facts = [
+        model.digest,
+        setting.spec,
+        setting.options.precision,
+        catalogue()[setting.name].version(),
+        source.digest or str(source.data),
+        to_json(source.preprocess),
+        source.images,
+    ]
+    return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+
+
+def accuracy(baseline: Outputs, candidate: Outputs, labels: Labels | None, data: str) -> Rows:
+    """Top-1, top-5, agreement, SQNR and the paired difference of `candidate`.
+
+    Args:
+        baseline: of the original on the same backend.
+        candidate: of the candidate; may be the baseline itself.
+        labels: (images,) or None.
+        data: digest of the image set.
+    """
+    count = min(baseline.images, candidate.images)
+    condition = {"data": data, "images": str(count), "baseline": baseline.model.digest}
+    made: Callable[..., Measurement] = lambda metric, interval, **detail: rows.measured(  # noqa: E731
+        candidate.model.digest, candidate.backend, metric, interval, "exact", condition, detail
+    )
+    before, after = baseline.scores(), candidate.scores()
+    found: Rows = []
+    if before is not None and after is not None:
+        found += _classified(np.array(before[:count]), np.array(after[:count]), labels, made)
+    if baseline.model.digest != candidate.model.digest:
+        value = sqnr_db(baseline, candidate, count)
+        found.append(made("sqnr_db", Interval(value, value, value)))
+    return found
+
+
+def _classified(
+    before: np.ndarray[Any, Any],
+    after: np.ndarray[Any, Any],
+    labels: Labels | None,
+    made: Callable[..., Measurement],
+) -> Rows:
+    count = len(after)
+    first, second = before.argmax(1), after.argmax(1)
+    flipped = np.flatnonzero(first != second)
+    flips = {"flips": len(flipped), "flipped": flipped[:FLIPS_KEPT].tolist()}
+    found = [made("agreement", statistics.wilson(count - len(flipped), count), **flips)]
+    if labels is None:
+        return found
+    truth, shift = labels[:count].astype(np.int64), {}
+    if has_background_class(after.shape[1], labels):
+        truth = truth + 1
+        shift = {"background": "the net's class 0 is a background class: labels shifted by one"}
+    was, now = first == truth, second == truth
+    found.insert(0, made("top1", statistics.wilson(int(now.sum()), count), **shift))
+    if after.shape[1] > 5:
+        among = np.argpartition(-after, 5, axis=1)[:, :5] == truth[:, None]
+        found.insert(1, made("top5", statistics.wilson(int(among.any(1).sum()), count), **shift))
+    change = statistics.paired_difference(int((now & ~was).sum()), int((was & ~now).sum()), count)
+    found.append(made("top1_delta", change, **flips))
+    return found
+
+
+def sqnr_db(baseline: Outputs, candidate: Outputs, count: int) -> float:
+    """SQNR over all outputs and images, read in chunks so that memory stays flat."""
+    signal = noise = 0.0
+    for index in range(len(baseline.model.outputs)):
+        before, after = baseline.array(index), candidate.array(index)
+        for start in range(0, count, CHUNK):
+            a = np.asarray(before[start : min(count, start + CHUNK)], np.float64)
+            b = np.asarray(after[start : min(count, start + CHUNK)], np.float64)
+            usable = np.isfinite(a) & np.isfinite(b)
+            signal += float((a[usable] ** 2).sum())
+            noise += float(((a - b)[usable] ** 2).sum())
+    if noise == 0 or signal == 0:
+        return SQNR_CAP_DB if noise == 0 else -SQNR_CAP_DB
+    return min(SQNR_CAP_DB, 10 * float(np.log10(signal / noise)))
+
+
+def failed(
+    model: ModelSummary, setting: Setting, error: CoreError, data: str, baseline: str
+) -> Rows:
+    """The row that stands where accuracy should."""
+    condition = {"data": data, "baseline": baseline}
+    return [rows.failed(model.digest, setting.spec, "top1", error, condition)]

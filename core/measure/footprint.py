@@ -1,0 +1,72 @@
+"""Size of a file, and what it costs to start: load time, first inference, peak memory."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Callable
+from pathlib import Path
+
+from core.errors import CoreError
+from core.measure import lock, rows
+from core.measure.asking import Cancelled, Worker
+from core.measure.statistics import Interval
+from core.measure.subject import Setting, Source
+from core.records import Measurement, ModelSummary
+
+CHUNK = 1 << 20
+STARTUP_METRICS = ("load_ms", "first_ms", "peak_memory_bytes")
+
+
+def sizes(model: ModelSummary) -> list[Measurement]:
+    """Bytes of the file, bytes when zipped, and what was counted in the graph."""
+    counted = {
+        "size_bytes": model.path.stat().st_size,
+        "zipped_bytes": zipped_bytes(model.path),
+        "parameters": model.parameters,
+        "macs": model.macs,
+        "nodes": model.nodes,
+    }
+    return [rows.exact(model.digest, metric, value) for metric, value in counted.items()]
+
+
+def zipped_bytes(path: Path) -> int:
+    """Bytes after deflate, as in a zip or an app package; zeros and repeats shrink."""
+    deflate, total = zlib.compressobj(6), 0
+    with path.open("rb") as file:
+        while chunk := file.read(CHUNK):
+            total += len(deflate.compress(chunk))
+    return total + len(deflate.flush())
+
+
+def startup(
+    model: ModelSummary, setting: Setting, source: Source, cancelled: Callable[[], bool]
+) -> list[Measurement]:
+    """Load time, first inference and peak memory in a fresh process.
+
+    Raises:
+        Cancelled: the user asked to stop.
+    """
+
+    def check() -> None:
+        if cancelled():
+            raise Cancelled
+
+    condition = {"threads": str(setting.options.threads)}
+    try:
+        with lock.alone(check), Worker(model, cancelled) as worker:
+            worker.prepare(model, source, 1)
+            reply = worker.startup("model", model, setting)
+    except CoreError as error:
+        return [
+            rows.failed(model.digest, setting.spec, metric, error, condition)
+            for metric in STARTUP_METRICS
+        ]
+    values = (reply["load_ns"] / 1e6, reply["first_ns"] / 1e6, float(reply["peak_bytes"]))
+    clocks = ("perf_counter", "perf_counter", "ru_maxrss")
+    return [
+        rows.measured(
+            model.digest, setting.spec, metric, Interval(value, value, value), clock, condition,
+            {"samples": 1},
+        )
+        for metric, value, clock in zip(STARTUP_METRICS, values, clocks, strict=True)
+    ]  # fmt: skip

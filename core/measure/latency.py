@@ -1,0 +1,236 @@
+"""How fast is the candidate beside the baseline, on one backend with one thread count?
+
+Both models live in one worker and are timed interleaved; every pair of fresh sessions is another
+draw of memory layout. After three pairs the hierarchical bootstrap speaks; pairs are added until
+its interval is at most 3 % wide or the time is used up. Rows go out after every pair, so that a
+first answer is there early and tightens while the user looks.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from core.errors import CoreError
+from core.measure import lock, rows, statistics
+from core.measure.asking import Cancelled, Worker
+from core.measure.subject import Setting, Source
+from core.measure.verify import FEEDS, Verifier
+from core.records import Json, Measurement, ModelSummary, Verdict
+from core.worker.timing import Plan
+
+CLOCK = "perf_counter"
+PAIRS_NEEDED, PAIRS_MOST = 3, 12
+FIRST_LOOK = Plan(warmup=3, blocks=2, quads=1)
+FULL = Plan()
+SMALLEST = Plan(warmup=2, blocks=3, quads=1)
+CALLS_PER_QUAD = 4
+BUSY_SHARE = 0.9  # CPU time below this share of wall time means that others had the core
+Rows = list[Measurement]
+
+
+@dataclass(frozen=True, slots=True)
+class LatencyJob:
+    """One comparison.
+
+    Attributes:
+        baseline, candidate: the two models; the same one twice is an A/A test.
+        setting: backend, precision and threads.
+        source: where the input comes from.
+        budget_s: wall time after the first answer, at most.
+        slow_down: makes the candidate slower by this share, to test the protocol itself.
+    """
+
+    baseline: ModelSummary
+    candidate: ModelSummary
+    setting: Setting
+    source: Source
+    budget_s: float = 12.0
+    slow_down: float = 0.0
+
+    @property
+    def condition(self) -> dict[str, str]:
+        """What must be equal for two rows to be comparable."""
+        return {"threads": str(self.setting.options.threads), "baseline": self.baseline.digest}
+
+
+@dataclass
+class Samples:
+    """What the pairs of sessions have given so far."""
+
+    minima: list[tuple[list[float], list[float]]] = field(default_factory=list)
+    raw: dict[str, list[list[float]]] = field(default_factory=lambda: {"a": [], "b": []})
+    cpu: dict[str, list[float]] = field(default_factory=lambda: {"a": [], "b": []})
+
+    def add(self, reply: Json) -> None:
+        """Take one pair in."""
+        self.minima.append((reply["a_min"], reply["b_min"]))
+        for side in "ab":
+            self.raw[side].append(reply[side])
+            self.cpu[side] += reply[f"cpu_{side}"]
+
+
+def latency(
+    job: LatencyJob,
+    verifier: Verifier,
+    on_rows: Callable[[Rows], None],
+    cancelled: Callable[[], bool],
+) -> Rows:
+    """Measure, emitting rows on the way; the last rows are also returned.
+
+    Raises:
+        Cancelled: the user asked to stop.
+    """
+
+    def check() -> None:
+        if cancelled():
+            raise Cancelled
+
+    try:
+        with lock.alone(check), Worker(_larger(job), cancelled) as worker:
+            return _pairs(job, worker, verifier, on_rows)
+    except CoreError as error:
+        found = [
+            rows.failed(job.candidate.digest, job.setting.spec, metric, error, job.condition)
+            for metric in ("latency_ms", "latency_ratio")
+        ]
+        on_rows(found)
+        return found
+
+
+def _pairs(
+    job: LatencyJob, worker: Worker, verifier: Verifier, on_rows: Callable[[Rows], None]
+) -> Rows:
+    worker.prepare(job.baseline, job.source, FEEDS)
+    call_s = _first_look(job, worker, verifier, on_rows)
+    plan = plan_for(call_s, job)
+    samples, start = Samples(), time.monotonic()
+    found: Rows = []
+    while len(samples.minima) < PAIRS_MOST:
+        _load_both(job, worker, len(samples.minima))
+        samples.add(worker.time("a", "b", plan, _cpu_s(job, call_s)))
+        spent = time.monotonic() - start
+        plan = shrunk(plan, spent / len(samples.minima), job.budget_s / PAIRS_NEEDED)
+        enough = len(samples.minima) >= PAIRS_NEEDED
+        out_of_time = spent + spent / len(samples.minima) > job.budget_s
+        found = _rows(job, samples, final=enough and out_of_time)
+        on_rows(found)
+        if enough and (out_of_time or _ratio(samples).width <= statistics.WIDEST):
+            break
+    return found
+
+
+def _first_look(
+    job: LatencyJob, worker: Worker, verifier: Verifier, on_rows: Callable[[Rows], None]
+) -> float:
+    """Verify both models and show a first, rough answer; seconds of one call."""
+    _load_both(job, worker, 0)
+    verifier.check(worker, "b", job.candidate, job.setting)
+    verifier.check(worker, "a", job.baseline, job.setting)
+    look = Samples()
+    look.add(worker.time("a", "b", FIRST_LOOK, 600.0))
+    on_rows(_rows(job, look, final=False))
+    return min(min(side) for side in look.minima[0]) / 1e9
+
+
+def plan_for(call_s: float, job: LatencyJob) -> Plan:
+    """The full plan where the budget allows; fewer blocks and quads for slow models."""
+    sample_s = max(call_s, FULL.sample_s)
+    affordable = job.budget_s / PAIRS_NEEDED / (CALLS_PER_QUAD * sample_s) * 0.8
+    quads = FULL.quads if affordable >= FULL.blocks * FULL.quads else 2
+    quads = quads if affordable >= 5 * quads else 1
+    blocks = int(min(FULL.blocks, max(SMALLEST.blocks, affordable // quads)))
+    warmup = FULL.warmup if call_s * FULL.warmup * 2 < job.budget_s / 6 else SMALLEST.warmup
+    return Plan(warmup, blocks, quads, FULL.sample_s, job.slow_down)
+
+
+def shrunk(plan: Plan, pair_s: float, affordable_s: float) -> Plan:
+    """Fewer blocks where pairs turn out to take longer than the budget allows."""
+    if pair_s <= affordable_s:
+        return plan
+    blocks = max(SMALLEST.blocks, int(plan.blocks * affordable_s / pair_s))
+    return replace(plan, blocks=min(plan.blocks, blocks))
+
+
+def _load_both(job: LatencyJob, worker: Worker, turn: int) -> None:
+    """Fresh sessions; who is loaded first alternates."""
+    sides = [("a", job.baseline), ("b", job.candidate)]
+    for slot, model in sides if turn % 2 == 0 else reversed(sides):
+        worker.load(slot, model, job.setting)
+
+
+def _cpu_s(job: LatencyJob, call_s: float) -> float:
+    """CPU time for one pair: generous, because the wall clock has its own bound."""
+    threads = max(1, job.setting.options.threads or 8)
+    return 60.0 + threads * max(job.budget_s, 200 * call_s)
+
+
+def _ratio(samples: Samples) -> statistics.Interval:
+    return statistics.ratio(samples.minima)
+
+
+def _rows(job: LatencyJob, samples: Samples, final: bool) -> Rows:
+    """Both medians, and the ratio with its verdict."""
+    enough = len(samples.minima) >= PAIRS_NEEDED
+    ratio = _ratio(samples)
+    verdict = statistics.verdict(ratio, enough)
+    noisy = ""
+    if final and ratio.width > statistics.WIDEST:
+        noisy = f"machine too noisy: the interval is still {ratio.width:.1%} wide"
+    elif not enough:
+        noisy = "first look: more session pairs to come"
+    detail = {
+        "verdict": verdict.value,
+        "pairs": len(samples.minima),
+        "text": sentence(verdict, ratio),
+    }
+    spec, condition = job.setting.spec, job.condition
+    found = [_side(job, samples, "a", noisy), _side(job, samples, "b", noisy)]
+    if job.baseline.digest == job.candidate.digest:
+        found = found[1:]
+    found.append(
+        rows.measured(
+            job.candidate.digest, spec, "latency_ratio", ratio, CLOCK, condition, detail, noisy
+        )
+    )
+    return found
+
+
+def _side(job: LatencyJob, samples: Samples, side: str, noisy: str) -> Measurement:
+    """Median with interval, percentiles, CPU time of one model, in ms per call."""
+    raw = np.concatenate(samples.raw[side]) / 1e6
+    # The kernel counts CPU time in ticks as long as several calls: only a mean is meaningful.
+    cpu_ms = float(np.mean(samples.cpu[side])) / 1e6
+    middle = statistics.median([[ns / 1e6 for ns in one] for one in samples.raw[side]])
+    busy = job.setting.options.threads == 1 and cpu_ms < BUSY_SHARE * float(raw.mean())
+    detail = {
+        "p90": float(np.quantile(raw, 0.9)),
+        "p99": float(np.quantile(raw, 0.99)),
+        "minimum": float(raw.min()),
+        "cpu_ms": cpu_ms,
+        "samples": len(raw),
+        "busy": busy,
+    }
+    model = job.baseline if side == "a" else job.candidate
+    return rows.measured(
+        model.digest, job.setting.spec, "latency_ms", middle, CLOCK, job.condition, detail, noisy
+    )
+
+
+def sentence(verdict: Verdict, ratio: statistics.Interval) -> str:
+    """The verdict with its size, for a person."""
+    if verdict is Verdict.FASTER:
+        return f"{1 / ratio.value:.2f}x faster"
+    if verdict is Verdict.SLOWER:
+        return f"{ratio.value:.2f}x slower"
+    half = max(ratio.high - ratio.value, ratio.value - ratio.low)
+    if verdict is Verdict.SAME:
+        return f"no difference shown, ±{half:.1%}"
+    return f"not enough data, ±{half:.1%}"
+
+
+def _larger(job: LatencyJob) -> ModelSummary:
+    return max(job.baseline, job.candidate, key=lambda model: model.size_bytes)

@@ -1,0 +1,59 @@
+"""One measurement at a time on a host: a file lock that every process of Lathe respects.
+
+Latency takes it alone; work that only loads the machine (evaluating, building) shares it. The
+kernel drops the lock with the process that holds it, however that ends.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+POLL_S = 0.1
+
+
+def path() -> Path:
+    """Where the lock lies: the same file for every user of the host."""
+    return Path(tempfile.gettempdir()) / "lathe-measure.lock"
+
+
+@contextlib.contextmanager
+def alone(check: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock exclusively; `check` is called while waiting and may raise."""
+    with _held(fcntl.LOCK_EX, check):
+        yield
+
+
+@contextlib.contextmanager
+def shared(check: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock together with others that share it."""
+    with _held(fcntl.LOCK_SH, check):
+        yield
+
+
+@contextlib.contextmanager
+def _held(kind: int, check: Callable[[], None]) -> Iterator[None]:
+    descriptor = _opened()
+    try:
+        while True:
+            try:
+                fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                check()
+                time.sleep(POLL_S)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _opened() -> int:
+    try:  # without O_CREAT: Linux refuses to "create" another user's file in a sticky folder
+        return os.open(path(), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return os.open(path(), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)

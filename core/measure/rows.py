@@ -1,0 +1,56 @@
+"""Rows of results: from numbers, and from the errors that stand where a number should be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from core.errors import BackendUnavailable, CoreError
+from core.measure.host import digest, host
+from core.measure.statistics import Interval
+from core.records import Measurement, Status
+
+
+def measured(
+    candidate: str,
+    backend: str,
+    metric: str,
+    interval: Interval,
+    clock: str = "exact",
+    condition: Mapping[str, str] | None = None,
+    detail: Mapping[str, Any] | None = None,
+    unstable: str = "",
+) -> Measurement:
+    """A number with its interval; `unstable` says why it is worth less than it should."""
+    status = Status.UNSTABLE if unstable else Status.OK
+    return Measurement(
+        candidate, backend, metric, *interval, status, unstable, clock, digest(host()),
+        dict(condition or {}), dict(detail or {}),
+    )  # fmt: skip
+
+
+def exact(candidate: str, metric: str, value: float) -> Measurement:
+    """A number that is counted, not sampled."""
+    return measured(candidate, "", metric, Interval(value, value, value))
+
+
+def failed(
+    candidate: str,
+    backend: str,
+    metric: str,
+    error: CoreError,
+    condition: Mapping[str, str] | None = None,
+) -> Measurement:
+    """The reason why there is no number."""
+    missing = isinstance(error, BackendUnavailable)
+    status = Status.UNAVAILABLE if missing else Status.FAILED
+    reason = f"{error.code}: {error.message}" + (f" {error.remedy}" if error.remedy else "")
+    return Measurement(
+        candidate, backend, metric, None, None, None, status, reason, "", digest(host()),
+        dict(condition or {}),
+    )  # fmt: skip
+
+
+def no_data(candidate: str, backend: str, metric: str) -> Measurement:
+    """No images were given: never a number."""
+    return Measurement(candidate, backend, metric, None, None, None, Status.UNAVAILABLE, "no data")

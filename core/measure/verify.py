@@ -1,0 +1,115 @@
+"""Is a backend's output right? Compared with ONNX Runtime's on the very same file and feeds.
+
+A fast wrong answer must never become a number. Runtimes round int8 differently, so quantized files
+are held to a loose bound here and are judged by accuracy.
+"""
+
+from __future__ import annotations
+
+import functools
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import InferenceFailed
+from core.measure.asking import Worker
+from core.measure.subject import Setting, Source
+from core.records import ModelSummary
+
+REFERENCE = "onnxruntime"
+FEEDS = 4
+# Largest relative RMS difference: of float files, of half precision, of int8 files.
+BOUNDS = {"f32": 0.01, "half": 0.15, "int8": 0.6}
+Outputs = dict[str, np.ndarray[Any, Any]]
+
+
+class Verifier:
+    """Checks each (file, backend) once; remembers the reference outputs and the answers."""
+
+    def __init__(self, source: Source, cancelled: Callable[[], bool]) -> None:
+        """Check on the first images of `source`, or on made-up inputs without one."""
+        self._source, self._cancelled = source, cancelled
+        self._reference = functools.cache(self._run_reference)
+        self._models: dict[str, ModelSummary] = {}
+        self._passed: set[tuple[str, str]] = set()
+
+    def check(self, worker: Worker, slot: str, model: ModelSummary, setting: Setting) -> None:
+        """Compare the loaded model's outputs; `worker` holds it in `slot` with feeds prepared.
+
+        Raises:
+            InferenceFailed: the output is wrong, or there is none.
+            WorkerError: the backend died on it.
+        """
+        key = (model.digest, setting.spec)
+        if key in self._passed:
+            return
+        with tempfile.TemporaryDirectory(prefix="lathe-") as folder:
+            out = Path(folder) / "outputs.npz"
+            worker.run(slot, out)
+            given = _read(out)
+        if setting.name != REFERENCE:
+            self._models[model.digest] = model
+            compare(self._reference(model.digest), given, bound(model, setting))
+        self._passed.add(key)
+
+    def _run_reference(self, digest: str) -> Outputs:
+        model = self._models[digest]
+        with (
+            tempfile.TemporaryDirectory(prefix="lathe-") as folder,
+            Worker(model, self._cancelled) as worker,
+        ):
+            worker.prepare(model, self._source, FEEDS)
+            worker.load("reference", model, Setting.of(REFERENCE))
+            out = Path(folder) / "outputs.npz"
+            worker.run("reference", out)
+            return _read(out)
+
+
+def bound(model: ModelSummary, setting: Setting) -> float:
+    """How far an output may lie from the reference, as relative RMS."""
+    if model.quantized:
+        return BOUNDS["int8"]
+    half = setting.options.precision != "f32" or "fp16" in model.notes
+    return BOUNDS["half" if half else "f32"]
+
+
+def compare(reference: Outputs, given: Outputs, allowed: float) -> None:
+    """Hold every output to the bound.
+
+    Raises:
+        InferenceFailed: naming how far it is off.
+    """
+    for name, wanted in reference.items():
+        got = given.get(name)
+        if got is None or got.size != wanted.size:
+            shape = None if got is None else got.shape
+            raise InferenceFailed(f"Its output has the shape {shape}, not {wanted.shape}.")
+        off = relative_rms(wanted, got)
+        if off > allowed:
+            raise InferenceFailed(
+                f"Its output is wrong: {off:.1%} away from ONNX Runtime's on the same file "
+                f"(relative RMS; {allowed:.0%} is allowed)."
+            )
+
+
+def relative_rms(wanted: np.ndarray[Any, Any], got: np.ndarray[Any, Any]) -> float:
+    """RMS of the difference over RMS of the reference; infinite where finiteness differs."""
+    if wanted.dtype.kind not in "fiub":
+        return 0.0 if wanted.astype(str).tolist() == got.astype(str).tolist() else np.inf
+    a = wanted.astype(np.float64).ravel()
+    b = got.astype(np.float64).ravel()
+    finite = np.isfinite(a)
+    if not np.array_equal(finite, np.isfinite(b)):
+        return float("inf")
+    a, b = a[finite], b[finite]
+    scale = float(np.sqrt(np.mean(a**2))) if a.size else 0.0
+    error = float(np.sqrt(np.mean((a - b) ** 2))) if a.size else 0.0
+    return error / max(scale, 1e-6)
+
+
+def _read(path: Path) -> Outputs:
+    with np.load(path, allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files}

@@ -1,0 +1,7 @@
+"""Serve the requests of `core.measure`."""
+
+from core.process import serve
+from core.worker.desk import Desk
+
+if __name__ == "__main__":
+    serve(Desk().handlers())

@@ -1,0 +1,137 @@
+"""What the worker is asked: load models, run them, evaluate image sets, time two of them."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.backends.base import Session, Tensors, catalogue
+from core.data import open_set, synthetic_feeds
+from core.errors import InferenceFailed
+from core.process import Progress
+from core.process.wire import Handler
+from core.records import Json, Preprocess, RunOptions, TensorSpec, from_json, optional
+from core.worker import evaluate, timing
+from core.worker.outputs import in_order
+
+MEMORY_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
+
+
+@dataclass
+class Slot:
+    """A loaded model and the signature that it was admitted with."""
+
+    session: Session
+    outputs: tuple[TensorSpec, ...]
+
+    def run(self, feeds: Tensors) -> list[np.ndarray[Any, Any]]:
+        """Outputs in the order of the model's signature."""
+        return in_order(self.session.run(feeds), self.outputs)
+
+
+@dataclass
+class Desk:
+    """The loaded models by slot, and the feeds that runs and timings use."""
+
+    slots: dict[str, Slot] = field(default_factory=dict)
+    feeds: list[Tensors] = field(default_factory=list)
+
+    def handlers(self) -> dict[str, Handler]:
+        """Request name -> method."""
+        return {
+            "load": self.load,
+            "unload": self.unload,
+            "prepare": self.prepare,
+            "run": self.run,
+            "evaluate": self.evaluate,
+            "time": self.time,
+            "startup": self.startup,
+        }
+
+    def load(self, args: Json, progress: Progress) -> Json:
+        """Load a model into a slot; what was there is closed first."""
+        del progress
+        self._close(args["slot"])
+        start = time.perf_counter_ns()
+        session = _session(args)
+        load_ns = time.perf_counter_ns() - start
+        outputs = from_json(tuple[TensorSpec, ...], args["outputs"])
+        self.slots[args["slot"]] = Slot(session, outputs)
+        return {"precision": session.precision, "load_ns": load_ns}
+
+    def unload(self, args: Json, progress: Progress) -> Json:
+        """Close a slot."""
+        del progress
+        self._close(args["slot"])
+        return {}
+
+    def prepare(self, args: Json, progress: Progress) -> Json:
+        """Make the feeds that `run`, `time` and `startup` use: of an image set, or made up."""
+        del progress
+        specs = from_json(tuple[TensorSpec, ...], args["inputs"])
+        if args["data"]:
+            images = open_set(Path(args["data"]))
+            indices = range(min(args["count"], images.count))
+            preprocess = optional(Preprocess, args["preprocess"])
+            self.feeds = list(images.feeds(specs, preprocess, 1, indices))
+        else:
+            self.feeds = list(synthetic_feeds(specs, args["count"], seed=0))
+        return {"count": len(self.feeds)}
+
+    def run(self, args: Json, progress: Progress) -> Json:
+        """Run every prepared feed and save the outputs, `FEED_OUTPUT` -> array."""
+        del progress
+        slot = self.slots[args["slot"]]
+        kept = {
+            f"{i}_{j}": array
+            for i, feeds in enumerate(self.feeds)
+            for j, array in enumerate(slot.run(feeds))
+        }
+        np.savez(args["out"], **kept)  # type: ignore[arg-type]
+        return {"outputs": len(slot.outputs)}
+
+    def evaluate(self, args: Json, progress: Progress) -> Json:
+        """Run a whole image set and save each output as one array."""
+        return evaluate.run(self.slots[args["slot"]].run, args, progress)
+
+    def time(self, args: Json, progress: Progress) -> Json:
+        """Time two slots against each other, see `timing`."""
+        a, b = (self.slots[name].session for name in (args["a"], args["b"]))
+        plan = from_json(timing.Plan, args["plan"])
+        return timing.compare(a, b, self.feeds, plan, progress)
+
+    def startup(self, args: Json, progress: Progress) -> Json:
+        """Load a model in this fresh process, run it once, and say what that took."""
+        loaded = self.load(args, progress)
+        start = time.perf_counter_ns()
+        self.slots[args["slot"]].run(self.feeds[0])
+        first_ns = time.perf_counter_ns() - start
+        return {"load_ns": loaded["load_ns"], "first_ns": first_ns, "peak_bytes": _peak_bytes()}
+
+    def _close(self, slot: str) -> None:
+        if slot in self.slots:
+            self.slots.pop(slot).session.close()
+
+
+def _session(args: Json) -> Session:
+    backend = catalogue()[args["backend"]]
+    options = RunOptions(args["threads"], args["precision"])
+    artifact = backend.compile(Path(args["model"]), Path.cwd(), options)
+    session = backend.load(artifact, options)
+    if session.precision != options.precision:
+        session.close()
+        raise InferenceFailed(
+            f"{backend.label} computes in {session.precision}, not in {options.precision}."
+        )
+    return session
+
+
+def _peak_bytes() -> int:
+    """Peak resident memory of this process (ru_maxrss: kilobytes on Linux, bytes on macOS)."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MEMORY_UNIT_BYTES
