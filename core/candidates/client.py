@@ -34,7 +34,7 @@ MODULE = "core.candidates"
 FLOOR_BYTES = 3 * GIB
 BYTES_PER_MODEL_BYTE = 6
 STALE_RSS_BYTES = GIB
-CPU_S = {"preview": 30.0, "trial": 30.0, "build": 1800.0, "admit_data": 1200.0}
+CPU_S = {"preview": 30.0, "trial": 15.0, "build": 1800.0, "admit_data": 1200.0}
 DEFAULT_CPU_S = 60.0
 
 
