@@ -8,7 +8,6 @@ in the graph, in every subgraph and in every function.
 from __future__ import annotations
 
 import functools
-import math
 from collections.abc import Iterable, Sequence
 from typing import Any
 
@@ -16,7 +15,7 @@ import onnx
 from onnx import AttributeProto
 
 from core.candidates.functions import Key, graphs_of, key_of
-from core.candidates.tensors import MAX_RANK, known_type
+from core.candidates.signature import check_interface, checked_name, distinct
 from core.errors import InvalidModel, UnsupportedModel
 
 IR_VERSIONS = range(3, 14)
@@ -25,9 +24,6 @@ ML_OPSETS = range(1, 6)
 STANDARD = ("", "ai.onnx.ml")
 VENDOR = ("com.microsoft",)
 FORBIDDEN = {"EPContext": "loads a compiled file by its path"}
-LONGEST_NAME = 1024  # bytes
-MAX_INPUTS = 1024
-MAX_INPUT_ELEMENTS = 1 << 31
 MAX_METADATA = 4096
 MAX_DEPTH = 16
 _LAST_ATTRIBUTE_TYPE = AttributeProto.TYPE_PROTOS
@@ -67,14 +63,14 @@ def check_model(model: onnx.ModelProto) -> None:
         raise InvalidModel("The graph has no nodes: there is nothing to run.")
     if not graph.output:
         raise InvalidModel("The graph has no outputs.")
-    _check_interface(graph)
+    check_interface(graph)
     _check_graph(graph, frozenset(), _Rules(opsets, functions, in_function=False))
 
 
 def _opsets(imports: Iterable[onnx.OperatorSetIdProto]) -> dict[str, int]:
     found: dict[str, int] = {}
     for item in imports:
-        domain = "" if item.domain == "ai.onnx" else _name(item.domain, "a domain")
+        domain = "" if item.domain == "ai.onnx" else checked_name(item.domain, "a domain")
         if found.setdefault(domain, item.version) != item.version:
             raise InvalidModel(f"Opset of domain {domain or 'ai.onnx'!r} is imported twice.")
     if not found:
@@ -118,55 +114,17 @@ def _check_function(
     opsets: dict[str, int],
     functions: dict[Key, onnx.FunctionProto],
 ) -> None:
-    where = f"function {_name(function.name, 'a function')[:80]!r}"
-    inputs = _distinct(function.input, f"inputs of {where}")
+    where = f"function {checked_name(function.name, 'a function')[:80]!r}"
+    inputs = distinct(function.input, f"inputs of {where}")
     rules = _Rules(opsets | _opsets(function.opset_import), functions, in_function=True)
     known = _check_nodes(function.node, inputs, rules)
     _require(function.output, known, where)
 
 
-def _check_interface(graph: onnx.GraphProto) -> None:
-    if len(graph.input) > MAX_INPUTS + len(graph.initializer):
-        raise UnsupportedModel(f"The graph has {len(graph.input):,} inputs.")
-    for value in graph.input:
-        _check_type(value.type, f"input {_name(value.name, 'an input')[:80]!r}", required=True)
-    for value in graph.output:
-        _check_type(value.type, f"output {_name(value.name, 'an output')[:80]!r}", required=False)
-
-
-def _check_type(kind: onnx.TypeProto, where: str, required: bool) -> None:
-    which = kind.WhichOneof("value")
-    if which is None:
-        if required:
-            raise InvalidModel(f"The {where} has no type.")
-    elif which == "tensor_type":
-        _check_tensor_type(kind.tensor_type, where)
-    elif which in ("sequence_type", "optional_type"):
-        _check_type(getattr(kind, which).elem_type, where, required=True)
-    elif which == "map_type":
-        _check_type(kind.map_type.value_type, where, required=True)
-    else:
-        raise UnsupportedModel(f"The {where} is of type {which}, which Lathe does not take.")
-
-
-def _check_tensor_type(kind: onnx.TypeProto.Tensor, where: str) -> None:
-    if not known_type(kind.elem_type):
-        raise InvalidModel(f"The {where} has the element type {kind.elem_type}: no such type.")
-    dims = [dim.dim_value for dim in kind.shape.dim if dim.HasField("dim_value")]
-    if len(kind.shape.dim) > MAX_RANK:
-        raise InvalidModel(f"The {where} has {len(kind.shape.dim)} dimensions.")
-    if any(dim < 1 and dim != -1 for dim in dims):
-        raise InvalidModel(f"The {where} has a dimension of {min(dims)}.")
-    if math.prod(abs(dim) for dim in dims) > MAX_INPUT_ELEMENTS:
-        raise UnsupportedModel(f"The {where} has more than 2^31 elements.")
-    for dim in kind.shape.dim:
-        _name(dim.dim_param, f"a dimension of the {where}")
-
-
 def _check_graph(graph: onnx.GraphProto, outer: frozenset[str], rules: _Rules) -> None:
-    inputs = _distinct([value.name for value in graph.input], "inputs of the graph")
-    weights = _distinct([tensor.name for tensor in graph.initializer], "initializers")
-    _distinct([value.name for value in graph.output], "outputs of the graph")
+    inputs = distinct([value.name for value in graph.input], "inputs of the graph")
+    weights = distinct([tensor.name for tensor in graph.initializer], "initializers")
+    distinct([value.name for value in graph.output], "outputs of the graph")
     known = _check_nodes(graph.node, inputs | weights, rules, outer)
     _require([value.name for value in graph.output], known | outer, "the graph")
 
@@ -180,17 +138,17 @@ def _check_nodes(
     """The names that are known after the last node."""
     known = set(given)
     for node in nodes:
-        where = f"node {(_name(node.name, 'a node') or str(node.op_type))[:80]!r}"
-        _name(node.op_type, "an operator")
+        where = f"node {(checked_name(node.name, 'a node') or str(node.op_type))[:80]!r}"
+        checked_name(node.op_type, "an operator")
         for name in node.input:
-            if _name(name, where) and name not in known and name not in outer:
+            if checked_name(name, where) and name not in known and name not in outer:
                 raise InvalidModel(_undefined(name, where, nodes))
         _check_operator(node, where, rules)
         _check_attributes(node, where, rules)
         for graph in graphs_of(node):
             _check_graph(graph, outer | known, rules.nested())
         for name in node.output:
-            if _name(name, where) and name in known:
+            if checked_name(name, where) and name in known:
                 raise InvalidModel(f"{name[:80]!r} is written twice, the second time by {where}.")
             if name:
                 known.add(name)
@@ -208,27 +166,8 @@ def _undefined(name: str, where: str, nodes: Sequence[onnx.NodeProto]) -> str:
 
 def _require(names: Iterable[str], known: set[str] | frozenset[str], where: str) -> None:
     for name in names:
-        if _name(name, where) not in known:
+        if checked_name(name, where) not in known:
             raise InvalidModel(f"The output {name[:80]!r} of {where} is computed by no node.")
-
-
-def _distinct(names: Iterable[str], what: str) -> set[str]:
-    found: set[str] = set()
-    for name in names:
-        if _name(name, what) in found:
-            raise InvalidModel(f"Two {what} are named {name[:80]!r}.")
-        if not name:
-            raise InvalidModel(f"One of the {what} has no name.")
-        found.add(name)
-    return found
-
-
-def _name(name: Any, where: str) -> str:
-    if isinstance(name, bytes):
-        raise InvalidModel(f"A name ({where}) is not UTF-8 text.")
-    if len(name) > LONGEST_NAME or "\0" in name:
-        raise InvalidModel(f"A name ({where}) is longer than {LONGEST_NAME} or holds a NUL.")
-    return str(name)
 
 
 def _check_operator(node: onnx.NodeProto, where: str, rules: _Rules) -> None:
@@ -301,7 +240,7 @@ def _is_single(formal: onnx.defs.OpSchema.FormalParameter) -> bool:
 
 
 def _check_attributes(node: onnx.NodeProto, where: str, rules: _Rules) -> None:
-    _distinct([attribute.name for attribute in node.attribute], f"attributes of the {where}")
+    distinct([attribute.name for attribute in node.attribute], f"attributes of the {where}")
     for attribute in node.attribute:
         if attribute.ref_attr_name:
             if not rules.in_function:

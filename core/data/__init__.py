@@ -5,6 +5,7 @@ Imports neither onnx nor a model runtime: a worker that times must start fast.
 
 from core.data.admission import admit, describe, shared_images, split
 from core.data.archive import Archive, Bounds
+from core.data.opening import open_set
 from core.data.preprocess import (
     PRESETS,
     check_channels,
@@ -12,7 +13,7 @@ from core.data.preprocess import (
     image_input,
     read_preprocess,
 )
-from core.data.sets import ImageSet, has_background_class, open_set
+from core.data.sets import ImageSet, has_background_class
 from core.data.synthetic import synthetic_feeds
 
 __all__ = [

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data.sets import ADMITTED, ImageSet, folder_files, open_set
+from core.data.opening import ADMITTED, folder_files, open_set
+from core.data.sets import ImageSet
 from core.errors import DataError
 from core.records import DataSummary
 

@@ -1,4 +1,4 @@
-"""Image sets: where images lie, which class they are, and how they become feeds.
+"""Image sets: samples, the class of each, and how they become feeds.
 
 Nothing is held but names and labels; an image is read when its batch is asked for, so memory does
 not grow with the number of images.
@@ -6,18 +6,13 @@ not grow with the number of images.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.data import labels as labelling
-from core.data import pictures
-from core.data.archive import Archive, Bounds
-from core.data.arrays import Rows, open_arrays
+from core.data.arrays import Rows
 from core.data.preprocess import (
     Pixels,
     check_channels,
@@ -33,10 +28,6 @@ from core.records import Preprocess, TensorSpec
 
 Tensors = dict[str, np.ndarray[Any, Any]]
 Labels = np.ndarray[Any, np.dtype[np.int64]]
-
-BOUNDS = Bounds(entries=50_000, total_bytes=8 << 30, ratio=100)
-ADMITTED = ("set.npz", "set.zip")
-RANK = 4
 
 
 @dataclass(frozen=True)
@@ -186,170 +177,6 @@ def _matched(name: str, arrays: Mapping[str, Rows], specs: Sequence[TensorSpec])
                 f"{spec.name!r} takes {list(spec.shape)}."
             )
     return found
-
-
-def open_set(path: Path, name: str = "") -> ImageSet:
-    """The image set at `path`: a .npz, a .zip, a folder, a single image, a half made by `split`.
-
-    Raises:
-        DataError: what is wrong with it and where.
-    """
-    name = name or path.name
-    if path.is_dir():
-        admitted = [path / inner for inner in ADMITTED if (path / inner).is_file()]
-        return open_set(admitted[0], name) if admitted else _open_folder(path, name)
-    if not path.is_file():
-        raise DataError(f"{name}: there is no such file or folder.")
-    if path.suffix == ".json":
-        return _open_half(path, name)
-    with path.open("rb") as file:
-        start = file.read(4)
-    if start[:2] != b"PK" and _is_image(name):
-        return _from_files([Path(name).name], lambda _: path.read_bytes(), name)
-    if start[:2] != b"PK":
-        raise DataError(
-            f"{name} is not an image set: it is neither a zip, nor a .npz, nor a folder.",
-            "Zip the images, with a labels.csv or one folder per class if they are labelled.",
-        )
-    with Archive(path, name, BOUNDS) as archive:
-        arrays = [entry for entry in archive.names if entry.endswith(".npy")]
-        has_images = any(_is_image(entry) for entry in archive.names)
-    return _open_arrays(path, name) if arrays and not has_images else _open_zip(path, name)
-
-
-def _open_arrays(path: Path, name: str) -> ImageSet:
-    _archive, arrays = open_arrays(path, name)
-    inputs = {key: rows for key, rows in arrays.items() if key != "labels"}
-    if not inputs:
-        raise DataError(f"{name} holds labels but no images.")
-    counts = {rows.shape[0] if rows.shape else 0 for rows in arrays.values()}
-    if len(counts) != 1 or 0 in counts:
-        shapes = ", ".join(f"{key} {list(rows.shape)}" for key, rows in arrays.items())
-        raise DataError(f"{name}: the arrays do not hold equally many samples: {shapes}.")
-    images = inputs.get("images")
-    is_images = (
-        images is not None
-        and len(inputs) == 1
-        and images.dtype == np.uint8
-        and len(images.shape) == RANK
-        and images.shape[3] in (1, 3, 4)
-    )
-    count = counts.pop()
-    return ImageSet(
-        name=name,
-        kind="images" if is_images else "tensors",
-        count=count,
-        labels=_array_labels(arrays.get("labels"), name),
-        notes=(),
-        _pixels=images.row if images is not None and is_images else _no_pixels(name),
-        _rows={} if is_images else inputs,
-        _order=range(count),
-    )
-
-
-def _array_labels(rows: Rows | None, name: str) -> Labels | None:
-    if rows is None:
-        return None
-    if len(rows.shape) != 1 or rows.dtype.kind not in "iu":
-        raise DataError(f"{name}: labels must be whole numbers, one per image.")
-    labels = rows.all().astype(np.int64)
-    if labels.min() < 0 or labels.max() > labelling.HIGHEST:
-        raise DataError(f"{name}: labels must lie between 0 and {labelling.HIGHEST:,}.")
-    return labels
-
-
-def _no_pixels(name: str) -> Callable[[int], Pixels]:
-    def refuse(_: int) -> Pixels:
-        raise DataError(f"{name} holds preprocessed tensors, not images.")
-
-    return refuse
-
-
-def _open_zip(path: Path, name: str) -> ImageSet:
-    archive = Archive(path, name, BOUNDS)
-    try:
-        return _from_files(archive.names, archive.read, name)
-    except DataError:
-        archive.close()
-        raise
-
-
-def _open_folder(path: Path, name: str) -> ImageSet:
-    files = sorted(folder_files(path, name))
-
-    def read(file: str) -> bytes:
-        if (path / file).stat().st_size > pictures.MAX_BYTES:
-            raise DataError(f"{name}: {file!r} is larger than {pictures.MAX_BYTES >> 20} MiB.")
-        return (path / file).read_bytes()
-
-    return _from_files(files, read, name)
-
-
-def folder_files(path: Path, name: str) -> list[str]:
-    """Ordinary, visible files below a folder, as relative POSIX paths; links are not followed.
-
-    Raises:
-        DataError: more than are taken.
-    """
-    found = []
-    for file in path.rglob("*"):
-        relative = file.relative_to(path)
-        hidden = any(part.startswith(".") for part in relative.parts)
-        if not hidden and not file.is_symlink() and file.is_file():
-            found.append(relative.as_posix())
-            if len(found) > BOUNDS.entries:
-                raise DataError(f"{name} holds more than {BOUNDS.entries:,} files.")
-    return found
-
-
-def _from_files(entries: Sequence[str], read: Callable[[str], bytes], name: str) -> ImageSet:
-    prefix = labelling.without_wrapper(entries) if entries else ""
-    files = [entry.removeprefix(prefix) for entry in entries if _is_image(entry)]
-    if not files:
-        raise DataError(
-            f"{name} holds no images.",
-            f"Known are {', '.join(sorted(pictures.SUFFIXES))} files, and .npz arrays.",
-        )
-    notes = []
-    others = [e for e in entries if not _is_image(e) and e != prefix + labelling.LABELS_FILE]
-    if others:
-        notes.append(f"{len(others)} files are not images and were left out ({others[0]!r}).")
-    if prefix + labelling.LABELS_FILE in entries:
-        text = read(prefix + labelling.LABELS_FILE)
-        labels: list[int] | None = labelling.from_csv(_text(text, name), files, name)
-    else:
-        labels = labelling.from_folders(files, name)
-    return ImageSet(
-        name=name,
-        kind="images",
-        count=len(files),
-        labels=None if labels is None else np.array(labels, np.int64),
-        notes=tuple(notes),
-        _pixels=lambda i: pictures.decode(read(prefix + files[i]), f"{name}: {files[i]!r}"),
-        _rows={},
-        _order=range(len(files)),
-    )
-
-
-def _text(content: bytes, name: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{name}: {labelling.LABELS_FILE} is not UTF-8 text.") from None
-
-
-def _is_image(entry: str) -> bool:
-    return Path(entry).suffix.lower() in pictures.SUFFIXES
-
-
-def _open_half(path: Path, name: str) -> ImageSet:
-    try:
-        half = json.loads(path.read_text(encoding="utf-8"))
-        whole, start = path.parent / Path(str(half["of"])).name, int(half["start"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{name} is not an image set.") from error
-    full = open_set(whole, name)
-    return full.part(range(start, full.count, 2), name)
 
 
 def has_background_class(outputs: int, labels: Labels | None) -> bool:
