@@ -3,8 +3,8 @@
     .venv/bin/python -m benchmarks.slider_latency [--releases 30]
 
 The clock is the browser's own: from the event that ends the movement (pointerup, keydown) to the
-second animation frame after the tiles' text changed, when the new numbers have been painted. Half
-of the releases are by mouse, half by key; every release goes to another stop.
+second animation frame after the tiles changed (they name their recipe), when the new numbers have
+been painted. Half of the releases are by mouse, half by key; every release goes to another stop.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ CLOCK = """
 () => {
   window.__paints = [];
   let began = 0, before = '';
-  const text = () => document.querySelector('.lathe-tiles')?.textContent ?? '';
+  const text = () => document.querySelector('.lathe-tiles')?.outerHTML ?? '';
   const start = () => { began = performance.now(); before = text(); };
   document.addEventListener('pointerup', start, true);
   document.addEventListener('keydown', start, true);
@@ -33,7 +33,8 @@ CLOCK = """
     began = 0;
     requestAnimationFrame(() => requestAnimationFrame(
       () => window.__paints.push(performance.now() - from)));
-  }).observe(document.body, {subtree: true, childList: true, characterData: true});
+  }).observe(document.body, 
+    {subtree: true, childList: true, characterData: true, attributes: true});
 }
 """
 

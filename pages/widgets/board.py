@@ -72,7 +72,7 @@ class Board:
         note = (
             "Latency and accuracy below belong to the recipe that was measured." if self.run else ""
         )
-        self.answer.html(headline.markup(text, tiles, note))
+        self.answer.html(headline.markup(text, tiles, note, recipe.name))
         if preview is not None:
             figure = preview_figure(self.model, preview)
             self.chart(self.size, figure, "size", "Size before and after, not measured")
@@ -90,7 +90,7 @@ class Board:
         outcome = self.outcome(run, recipe)
         text = answer.sentence(run, outcome)
         tiles = headline.run_tiles(run, outcome)
-        self.answer.html(headline.markup(text, tiles, answer.condition(run)))
+        self.answer.html(headline.markup(text, tiles, answer.condition(run), recipe.name))
         self.chart(
             self.size, size_figure(run, shown(run, outcome)), "size", "Size before and after"
         )

@@ -108,9 +108,12 @@ def warn(tile: Tile, run: Run, digest: str) -> Tile:
     return replace(tile, note=f"{tile.note}; {words}", tone="bad")
 
 
-def markup(answer: str, tiles: list[Tile], note: str = "") -> str:
-    """Sentence and tiles as one HTML element; every text in it is escaped."""
-    parts = [f'<p class="lathe-sentence">{escape(answer)}</p>', '<dl class="lathe-tiles">']
+def markup(answer: str, tiles: list[Tile], note: str = "", recipe: str = "") -> str:
+    """Sentence and tiles of a recipe as one HTML element; every text in it is escaped."""
+    parts = [
+        f'<p class="lathe-sentence">{escape(answer)}</p>',
+        f'<dl class="lathe-tiles" data-recipe="{escape(recipe)}">',
+    ]
     for tile in tiles:
         kind = "lathe-tile lathe-hollow" if tile.hollow else "lathe-tile"
         arrow = {"good": "✓ ", "bad": "✕ "}.get(tile.tone, "")

@@ -66,14 +66,6 @@ def upload(page: Any, button: str, name: str, content: bytes) -> None:
     ).last.set_input_files(file)
 
 
-def flip(page: Any, name: str) -> None:
-    before = page.locator(SENTENCE).inner_text()
-    page.get_by_text(catalogue()[name].label, exact=True).click()
-    page.wait_for_function(
-        "before => document.querySelector('.lathe-sentence')?.innerText !== before", arg=before
-    )
-
-
 def three_switches() -> list[str]:
     """Passes that need no data and are off when the page opens."""
     names = [n for n, kind in catalogue().items() if not kind.needs_data]
@@ -160,11 +152,11 @@ def test_a_switch_and_a_slider_work_by_keyboard_alone(visitor):
     page.keyboard.press("Space")
     slider = page.locator("[data-testid=stSidebar]").get_by_role("slider").first
     slider.wait_for()
-    before = page.locator(".lathe-tiles").inner_text()
+    before = page.locator(".lathe-tiles").get_attribute("data-recipe")
     slider.focus()
     page.keyboard.press("ArrowRight")
     page.wait_for_function(
-        "before => document.querySelector('.lathe-tiles').innerText !== before", arg=before
+        "before => document.querySelector('.lathe-tiles')?.dataset.recipe !== before", arg=before
     )
     assert "exact, not measured" in page.locator(".lathe-tiles").inner_text()
 
