@@ -111,7 +111,7 @@ def draw(panel: Panel) -> go.Figure:
         )  # fmt: skip
     figure.update_yaxes(range=[rows, 0], visible=False, fixedrange=True)
     figure.update_xaxes(
-        range=list(panel.span), title_text=panel.axis, title_font_size=12, title_standoff=4,
+        range=list(panel.span), title_text=panel.axis, title_font_size=12, title_standoff=12,
         gridcolor=palette.GRID, zeroline=False, fixedrange=True, nticks=6, tickfont_size=11,
     )  # fmt: skip
     if panel.ticks:
@@ -128,7 +128,7 @@ def frame(title: str, subtitle: str, height: int = HEIGHT) -> go.Figure:
             "font": {"size": 15},
             "subtitle": {"text": subtitle, "font": {"size": 12}},
         },
-        height=height, margin={"l": 6, "r": 10, "t": 56, "b": 44},
+        height=height, margin={"l": 6, "r": 10, "t": 56, "b": 50},
         showlegend=False, bargap=0, hoverlabel={"align": "left", "namelength": -1},
         paper_bgcolor=palette.NOTHING, plot_bgcolor=palette.NOTHING, dragmode=False,
     )  # fmt: skip

@@ -12,7 +12,9 @@ from core.records import to_json
 
 def add(commands: Any) -> None:
     """Register the command."""
-    command = commands.add_parser("backends", help="what is installed, what is missing and how to get it")
+    command = commands.add_parser(
+        "backends", help="what is installed, what is missing and how to get it"
+    )
     command.set_defaults(run=run)
 
 
@@ -22,7 +24,13 @@ def run(options: argparse.Namespace) -> Result:
     workspace = Workspace.open()
     backends, host = workspace.backends(), workspace.host()
     rows = (
-        (b.name, b.version or "-", b.device or "-", ", ".join(b.precisions), _state(b.reason, b.remedy))
+        (
+            b.name,
+            b.version or "-",
+            b.device or "-",
+            ", ".join(b.precisions),
+            _state(b.reason, b.remedy),
+        )
         for b in backends
     )
     text = table(("backend", "version", "device", "precisions", "state"), rows)

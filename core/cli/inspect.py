@@ -13,7 +13,9 @@ from core.records import ModelSummary, TensorSpec, to_json
 
 def add(commands: Any) -> None:
     """Register the command."""
-    command = commands.add_parser("inspect", help="parameters, MACs, bytes, inputs, layers and advice")
+    command = commands.add_parser(
+        "inspect", help="parameters, MACs, bytes, inputs, layers and advice"
+    )
     command.add_argument("model", type=Path, metavar="MODEL")
     add_model_options(command)
     command.set_defaults(run=run)

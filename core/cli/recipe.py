@@ -19,8 +19,12 @@ def add_recipe_options(command: argparse.ArgumentParser) -> None:
     """`--recipe`, the short forms, and one option for each pass."""
     command.add_argument("--recipe", type=Path, metavar="R.json", help="a recipe as JSON")
     command.add_argument("--fold-bn", action="store_true", help="short for --fold-batch-norm")
-    command.add_argument("--prune", type=float, metavar="RATIO", help="--prune-channels ratio=RATIO")
-    command.add_argument("--quantize", choices=sorted(QUANTIZE), help="8-bit: static QDQ or dynamic")
+    command.add_argument(
+        "--prune", type=float, metavar="RATIO", help="--prune-channels ratio=RATIO"
+    )
+    command.add_argument(
+        "--quantize", choices=sorted(QUANTIZE), help="8-bit: static QDQ or dynamic"
+    )
     command.add_argument("--fp16", action="store_true", help="--convert-precision to fp16")
     group = command.add_argument_group("passes (each takes its parameters as name=value)")
     for name, kind in catalogue().items():

@@ -7,6 +7,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from core.backends.base import catalogue
 from core.errors import WorkerError
 from core.measure.subject import Setting, Source, memory_bytes
 from core.process import Child, Limits, Progress
@@ -34,8 +35,10 @@ class Worker:
         """Load a model; {"precision", "load_ns"}.
 
         Raises:
+            BackendUnavailable: the runtime is not installed.
             BackendError, WorkerError
         """
+        catalogue()[setting.name].version()
         return self._ask("loading", "load", _loading(slot, model, setting), LOAD_CPU_S)
 
     def startup(self, slot: str, model: ModelSummary, setting: Setting) -> Json:
@@ -44,6 +47,7 @@ class Worker:
         Raises:
             BackendError, WorkerError
         """
+        catalogue()[setting.name].version()
         args = _loading(slot, model, setting)
         return self._ask("loading", "startup", args, LOAD_CPU_S + RUN_CPU_S)
 

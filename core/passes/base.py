@@ -7,8 +7,12 @@ format and no runtime; what it needs to know of the activations comes through `S
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import functools
+import io
+import logging
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -170,6 +174,21 @@ def origin(value: ir.Value | None) -> ir.Value | None:
             return value
         value = node.inputs[0]
     return None
+
+
+@contextlib.contextmanager
+def quiet() -> Iterator[None]:
+    """Keep what libraries log, warn and print out of the log and off the terminal."""
+    root, level = logging.getLogger(), logging.root.manager.disable
+    handlers = list(root.handlers)
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)
+        root.handlers[:] = handlers  # logging.warning() installs one where there is none
 
 
 def adopt(graph: Graph, other: Graph) -> None:

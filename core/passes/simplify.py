@@ -7,18 +7,14 @@ the quantization), constants that would grow the file, and Flatten, which says m
 
 from __future__ import annotations
 
-import contextlib
-import logging
 import math
-import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import onnx_ir as ir
 
 from core.graph import all_graphs, constant, infer_shapes
-from core.passes.base import STANDARD, Graph, Pass, Report, Statistics
+from core.passes.base import STANDARD, Graph, Pass, Report, Statistics, quiet
 
 ROUNDS = 3
 LARGEST_GROWTH = 1 << 10  # elements that a folded constant may have beyond what it replaces
@@ -55,7 +51,7 @@ class Simplify(Pass):
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
         """Repeat folding and rewriting until nothing changes, then tidy up."""
         before = _count(graph)
-        with _quiet():
+        with quiet():
             infer_shapes(graph)  # stale shapes in the file would be folded as facts
             for _ in range(ROUNDS):
                 if not _round(graph):
@@ -163,22 +159,6 @@ def _forget_origins(graph: Graph) -> None:
             node.metadata_props.pop(FOLDED_FROM, None)
             for value in node.outputs:
                 value.metadata_props.pop(FOLDED_FROM, None)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the libraries' chatter out of the log and off the screen."""
-    loggers = [logging.getLogger(name) for name in ("onnxscript", "onnx_ir")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.CRITICAL)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 PASS = Simplify

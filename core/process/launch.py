@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -22,9 +23,20 @@ from core.records import Json, to_json
 ROOT = Path(__file__).resolve().parents[2]
 GRACE_S = 2.0
 READ_SIZE = 1 << 16
+POLL_S = 0.2
 STDERR = "stderr.log"
+STDERR_BYTES = 1 << 20
+MESSAGE_BYTES = 256 << 20
 LAST_WORDS = 400
-OUT_OF_MEMORY = ("bad_alloc", "MemoryError", "Insufficient memory", "out of memory")
+OUT_OF_MEMORY = (
+    "bad_alloc",
+    "MemoryError",
+    "Insufficient memory",
+    "out of memory",
+    "Cannot allocate memory",
+)
+
+Check = Callable[[], None]
 
 
 class ChildBug(RuntimeError):
@@ -42,7 +54,7 @@ class Child:
         self.module, self.limits = module, limits
         self._directory = tempfile.TemporaryDirectory(prefix="lathe-")
         # Vendors explain themselves on stderr; a pipe that no one reads would block them.
-        self._stderr = (Path(self._directory.name) / STDERR).open("wb")
+        self._stderr = (Path(self._directory.name) / STDERR).open("ab")
         child_in, self._requests = os.pipe()
         self._replies, child_out = os.pipe()
         command = [sys.executable, "-P", "-m", module, str(child_in), str(child_out)]
@@ -59,6 +71,7 @@ class Child:
         os.close(child_in)
         os.close(child_out)
         self._buffer = b""
+        self._closed = False
 
     @property
     def alive(self) -> bool:
@@ -71,7 +84,12 @@ class Child:
         return self._process.pid
 
     def request(
-        self, call: str, args: Json, progress: wire.Progress | None = None, cpu_s: float = 0.0
+        self,
+        call: str,
+        args: Json,
+        progress: wire.Progress | None = None,
+        cpu_s: float = 0.0,
+        check: Check | None = None,
     ) -> Json:
         """Ask the child and wait for its result; after any WorkerError the child is gone.
 
@@ -80,6 +98,7 @@ class Child:
             args: plain JSON.
             progress: called with each progress message on the way.
             cpu_s: CPU seconds for this request; 0 means the child's limit.
+            check: called several times a second; what it (or `progress`) raises ends the child.
 
         Raises:
             WorkerCrashed, WorkerTimeout, WorkerOutOfMemory: the child ended.
@@ -88,21 +107,23 @@ class Child:
         """
         budget = cpu_s or self.limits.cpu_s
         deadline = time.monotonic() + budget * (self.limits.wall_s / self.limits.cpu_s)
-        message = {"call": call, "args": args, "cpu_s": budget}
+        self._send({"call": call, "args": args, "cpu_s": budget})
         try:
-            os.write(self._requests, json.dumps(message).encode() + b"\n")
-        except BrokenPipeError:
-            raise self._obituary() from None
-        while True:
-            reply = self._read_message(deadline)
-            if "progress" in reply:
+            reply = self._read_message(deadline, check)
+            while "progress" in reply:
                 if progress:
                     progress(reply["progress"])
-                continue
-            return _result(reply)
+                reply = self._read_message(deadline, check)
+        except BaseException:
+            self.close()  # it is in the middle of something that nobody waits for any more
+            raise
+        return self._result(reply)
 
     def close(self) -> None:
         """End the child and everything it started."""
+        if self._closed:  # its process id and descriptors may belong to others by now
+            return
+        self._closed = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait()
@@ -123,24 +144,55 @@ class Child:
     ) -> None:
         self.close()
 
-    def _read_message(self, deadline: float) -> Json:
+    def _send(self, message: Json) -> None:
+        if self._closed:
+            raise WorkerCrashed(f"{self.module} has already ended.")
+        data = memoryview(json.dumps(message).encode() + b"\n")
+        try:
+            while data:
+                data = data[os.write(self._requests, data) :]
+        except BrokenPipeError:
+            raise self._obituary() from None
+
+    def _read_message(self, deadline: float, check: Check | None) -> Json:
         while b"\n" not in self._buffer:
-            ready, _, _ = select.select(
-                [self._replies], [], [], max(0.0, deadline - time.monotonic())
-            )
-            if not ready:
-                self.close()
-                raise WorkerTimeout(f"{self.module} gave no reply in the time it had.")
+            self._wait(deadline, check)
             chunk = os.read(self._replies, READ_SIZE)
             if not chunk:
                 raise self._obituary()
             self._buffer += chunk
+            if len(self._buffer) > MESSAGE_BYTES:
+                raise WorkerCrashed(f"{self.module} sent more than a reply can hold.")
         line, self._buffer = self._buffer.split(b"\n", 1)
         try:
             return wire.decode(line)
         except ValueError:
+            raise WorkerCrashed(f"{self.module} sent something that is not a reply.") from None
+
+    def _wait(self, deadline: float, check: Check | None) -> None:
+        """Until there is something to read."""
+        while True:
+            if time.monotonic() > deadline:
+                raise WorkerTimeout(f"{self.module} gave no reply in the time it had.")
+            if check:
+                check()
+            if os.fstat(self._stderr.fileno()).st_size > STDERR_BYTES:
+                os.ftruncate(self._stderr.fileno(), 0)
+            if select.select([self._replies], [], [], POLL_S)[0]:
+                return
+
+    def _result(self, reply: Json) -> Json:
+        if "bug" in reply:
+            raise ChildBug(reply["bug"])
+        try:
+            error = from_code(**reply["error"]) if "error" in reply else None
+            result = dict(reply["result"]) if error is None else {}
+        except (TypeError, KeyError, ValueError):
             self.close()
             raise WorkerCrashed(f"{self.module} sent something that is not a reply.") from None
+        if error:
+            raise error
+        return result
 
     def _obituary(self) -> WorkerCrashed | WorkerTimeout | WorkerOutOfMemory:
         """Why the child is gone, as an error to raise."""
@@ -173,15 +225,6 @@ def last_words(directory: Path) -> str:
         return ""
     line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
     return line[-LAST_WORDS:]
-
-
-def _result(reply: Json) -> Json:
-    if "error" in reply:
-        raise from_code(**reply["error"])
-    if "bug" in reply:
-        raise ChildBug(reply["bug"])
-    result: Json = reply["result"]
-    return result
 
 
 def _clean_environment() -> Json:

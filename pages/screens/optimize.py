@@ -24,6 +24,7 @@ from pages.widgets.board import Board
 POLL_S = 0.8
 
 
+@session.spoken()
 def show() -> None:
     """Left: model, data and recipe. Right: the answer, the charts, every row."""
     workspace, owner = session.workspace(), session.owner()
@@ -53,6 +54,7 @@ def show() -> None:
 
 
 @st.fragment
+@session.spoken()
 def recipe_panel(board: Board) -> None:
     """The switches; wherever they are moved to is answered at once with what is exact."""
     st.header("Recipe")
@@ -63,10 +65,11 @@ def recipe_panel(board: Board) -> None:
     board.warm(recipe)
 
 
+@session.spoken()
 def numbers(board: Board, first: Run) -> None:
     """Numbers as they come in; when the run ends or goes on, the whole page is made anew."""
     run = board.workspace.run(first.id)
-    if progress.is_live(first) != progress.is_live(run):
+    if progress.is_live(first) != progress.is_live(run) or opening.was_loaded():
         st.rerun()
     with board.progress:
         progress.show(run)

@@ -56,7 +56,13 @@ def choose_recipe(run: Run) -> None:
     )
 
 
+def was_loaded() -> bool:
+    """Whether a recipe was just loaded from outside the form, which must be drawn anew."""
+    return bool(st.session_state.pop("recipe_loaded", False))
+
+
 def _load_chosen(run_id: str, recipes: dict[str, Recipe]) -> None:
     name = st.session_state.get(f"recipe_of.{run_id}")
     if name in recipes:
         recipe_form.load(recipes[name])
+        st.session_state["recipe_loaded"] = True

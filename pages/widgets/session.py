@@ -6,15 +6,19 @@ or shared lets somebody else pose as the owner.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import re
 import secrets
+from collections.abc import Iterator
+from typing import Any
 
 import streamlit as st
 
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.records import Recipe, Run
+from pages.widgets import wording
 
 COOKIE = "lathe_visitor"
 OPTIMIZE = "pages/screens/optimize.py"
@@ -49,7 +53,7 @@ def _token() -> str:
 
 
 @st.cache_resource
-def _cookie_component() -> st.components.v2.component:
+def _cookie_component() -> Any:
     return st.components.v2.component("lathe_cookie", html="<i hidden></i>", js=_KEEP_COOKIE_JS)
 
 
@@ -62,6 +66,15 @@ def owner() -> str:
 def workspace() -> Workspace:
     """The one handle on the core that all sessions of this server share."""
     return Workspace.open()
+
+
+@contextlib.contextmanager
+def spoken() -> Iterator[None]:
+    """Turn an error that a person should read into a line on the screen; the page lives on."""
+    try:
+        yield
+    except CoreError as error:
+        st.error(wording.plain(f"{error.message} {error.remedy}".strip()))
 
 
 def open_recipe(model: str, recipe: Recipe) -> None:

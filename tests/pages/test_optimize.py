@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.errors import StoreError
 from core.passes.base import catalogue, parameters
 from core.records import ExperimentSpec, Recipe, State, Step
 from pages.widgets import data_picker, measure_form, recipe_form, session
@@ -162,6 +163,37 @@ def test_an_interrupted_run_can_go_on(optimize, workspace):
     page.button(key="resume").click()
     clean(page.run())
     assert ("resume", "r") in workspace.verbs
+
+
+def test_another_recipe_of_a_run_can_be_shown(optimize, workspace):
+    recipes = (Recipe("original"), Recipe("fold", (Step("fold_batch_norm"),)))
+    recipes += (Recipe("clean", (Step("simplify"),)),)
+    workspace.known["r"] = workspace.make_run(spec(recipes=recipes), "me", "r")
+    optimize.query_params["run"] = "r"
+    page = clean(optimize.run())
+    page.selectbox(key="recipe_of.r").set_value("clean")
+    page = clean(page.run())
+    assert switch(page, "simplify").value
+    assert not switch(page, "fold_batch_norm").value
+
+
+def test_another_model_leaves_the_run(optimize, workspace):
+    workspace.known["r"] = workspace.make_run(spec(), "me", "r")
+    optimize.query_params["run"] = "r"
+    page = clean(optimize.run())
+    page.selectbox(key="model").set_value("b" * 64)
+    page = clean(page.run())
+    assert "run" not in page.query_params
+    assert "known without running" in page_text(page)
+
+
+def test_a_store_that_cannot_be_read_is_a_line_and_not_a_crash(optimize, workspace, monkeypatch):
+    def locked(owner: str) -> None:
+        raise StoreError("The results are locked by another program.", "Close it and reload.")
+
+    monkeypatch.setattr(workspace, "models", locked)
+    page = clean(optimize.run())
+    assert "locked by another program" in page_text(page)
 
 
 def test_a_failed_row_stands_in_the_table_with_its_reason(optimize, workspace):

@@ -1,0 +1,273 @@
+"""One run from start to end: build the candidates, measure them, keep every row as it comes.
+
+Runs in a process of its own (`python -m core.experiment RUN_ID`), which outlives the web server. It
+holds a file lock while it lives; a run whose lock is free is not being worked on.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.candidates.client import Workshop
+from core.data import open_set
+from core.errors import CoreError, ModelError
+from core.experiment.home import Home
+from core.experiment.units import Comparison, Unit
+from core.measure import Cancelled, Source, host
+from core.process.launch import ChildBug
+from core.records import (
+    ExperimentSpec,
+    Json,
+    ModelSummary,
+    Outcome,
+    Recipe,
+    Run,
+    RunProgress,
+    State,
+)
+from core.store import Store
+
+BUILD_GUESS_S = 3.0
+TOLD_EVERY_S = 0.5
+Watch = Callable[[RunProgress], None]
+
+
+@contextmanager
+def held(home: Home, run_id: str) -> Iterator[bool]:
+    """Hold a run's lock; False if another process works on it."""
+    path = home.job(run_id) / "lock"
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def is_alive(home: Home, run_id: str) -> bool:
+    """Whether a process works on the run."""
+    if not (home.job(run_id) / "lock").exists():
+        return False
+    with held(home, run_id) as free:
+        return not free
+
+
+class Job:
+    """The work on one run."""
+
+    def __init__(self, home: Home, store: Store, run: Run, watch: Watch | None = None) -> None:
+        """Prepare the work; `watch` hears of every progress as well."""
+        self._home, self._store, self._run = home, store, run
+        self._watch = watch or (lambda progress: None)
+        self._checked_s, self._stop = 0.0, False
+        self._progress = Progress(run.spec)
+
+    def execute(self) -> State:
+        """Work until done, cancelled or failed; the state is in the store as well."""
+        self._store.set_host(self._run.id, host())
+        try:
+            with Workshop() as workshop:
+                outcomes = self._build(workshop)
+            self._measure(outcomes)
+        except Cancelled:
+            return self._end(State.CANCELLED, "stopped; what was measured is kept")
+        except CoreError as error:
+            return self._end(State.FAILED, f"{error.code}: {error.message} {error.remedy}".strip())
+        return self._end(State.DONE, "")
+
+    def _build(self, workshop: Workshop) -> list[Outcome]:
+        """Make every candidate that is not there yet."""
+        known = {o.recipe: o for o in map(_frozen, self._run.outcomes)}
+        calibration = self._home.data_path(self._run.spec.calibration)
+        outcomes: list[Outcome] = []
+        for position, recipe in enumerate(recipes(self._run.spec)):
+            found = known.get(_frozen_recipe(recipe))
+            if found is None or (found.candidate and not found.candidate.path.exists()):
+                self._tell(f"building {recipe.name}")
+                found = self._built(workshop, recipe, calibration)
+                self._store.add_outcome(self._run.id, position, found)
+            self._progress.built += 1
+            outcomes.append(found)
+        return outcomes
+
+    def _built(self, workshop: Workshop, recipe: Recipe, calibration: Path | None) -> Outcome:
+        def progress(message: Json) -> None:
+            self._check()
+            self._tell(f"building {recipe.name}: {message.get('current', '')}")
+
+        model = self._run.model.path
+        try:
+            return workshop.build(model, recipe, calibration, self._home.models, progress)
+        except CoreError as error:
+            return Outcome(recipe, None, None, f"{error.code}: {error.message}")
+
+    def _measure(self, outcomes: list[Outcome]) -> None:
+        models = distinct_models(self._run.model, outcomes)
+        finished = self._store.finished(self._run.id)
+        units = list(self._comparison(models).units())
+        self._progress.measuring(units, finished)
+        for unit in units:
+            if unit.name in finished:
+                continue
+            self._check()
+            start = time.monotonic()
+            self._tell(unit.label, always=True)
+            unit.run(
+                lambda rows: self._store.add_measurements(self._run.id, rows),
+                lambda message, label=unit.label: self._tell(_with_share(label, message)),
+            )
+            self._store.finish(self._run.id, unit.name)
+            self._progress.finished(unit, time.monotonic() - start)
+
+    def _comparison(self, models: tuple[tuple[str, ModelSummary], ...]) -> Comparison:
+        spec = self._run.spec
+        path = self._home.data_path(spec.evaluation)
+        return Comparison(
+            models=models,
+            backends=spec.backends,
+            threads=spec.threads,
+            source=Source(path, spec.evaluation, self._run.model.preprocess, spec.images),
+            labels=open_set(path).labels if path else None,
+            caches=self._home.caches,
+            budget_s=spec.latency_budget_s,
+            cancelled=self._cancelled,
+        )
+
+    def _cancelled(self) -> bool:
+        if not self._stop and time.monotonic() - self._checked_s > TOLD_EVERY_S:
+            self._checked_s = time.monotonic()
+            self._stop = self._store.cancelled(self._run.id)
+        return self._stop
+
+    def _check(self) -> None:
+        if self._cancelled():
+            raise Cancelled
+
+    def _tell(self, current: str, always: bool = False) -> None:
+        if always or self._progress.is_due():
+            progress = self._progress.now(current)
+            self._store.set_progress(self._run.id, progress)
+            self._watch(progress)
+
+    def _end(self, state: State, message: str) -> State:
+        progress = self._progress.end(state, message)
+        self._store.set_progress(self._run.id, progress)
+        self._watch(progress)
+        return state
+
+
+class Progress:
+    """How far a run is, and how long the rest will take by what its like has taken."""
+
+    def __init__(self, spec: ExperimentSpec) -> None:
+        """Nothing is done yet; the units are guessed from the spec."""
+        builds = len(recipes(spec))
+        self.built = 0
+        self._builds = builds
+        self._left: list[Unit] = []
+        self._total = builds * (1 + len(spec.backends) * (2 + len(spec.threads)))
+        self._done = 0
+        self._seconds: dict[str, list[float]] = {}
+        self._told_s = 0.0
+
+    def measuring(self, units: list[Unit], finished: frozenset[str]) -> None:
+        """The candidates are built: now the work is known."""
+        self._left = [unit for unit in units if unit.name not in finished]
+        self._total = self._builds + len(units)
+        self._done = len(units) - len(self._left)
+
+    def finished(self, unit: Unit, seconds: float) -> None:
+        """One unit is done."""
+        self._left.remove(unit)
+        self._done += 1
+        self._seconds.setdefault(unit.kind, []).append(seconds)
+
+    def is_due(self) -> bool:
+        """Whether it is time to say something again."""
+        return time.monotonic() - self._told_s > TOLD_EVERY_S
+
+    def now(self, current: str) -> RunProgress:
+        """Where the run is."""
+        self._told_s = time.monotonic()
+        eta_s = sum(self._expected(unit) for unit in self._left)
+        eta_s += BUILD_GUESS_S * (self._builds - self.built)
+        done = self.built + self._done
+        known = eta_s if self._left else None
+        return RunProgress(State.RUNNING, done, self._total, current, known)
+
+    def end(self, state: State, message: str) -> RunProgress:
+        """The last word."""
+        done = self.built + self._done
+        total = done if state is State.DONE else self._total
+        return RunProgress(state, done, total, "", None, message)
+
+    def _expected(self, unit: Unit) -> float:
+        seen = self._seconds.get(unit.kind)
+        return sum(seen) / len(seen) if seen else unit.guess_s
+
+
+def recipes(spec: ExperimentSpec) -> tuple[Recipe, ...]:
+    """The recipes of a run, the baseline first."""
+    rest = tuple(recipe for recipe in spec.recipes if recipe.steps)
+    return (Recipe("baseline"), *rest)
+
+
+def distinct_models(
+    model: ModelSummary, outcomes: list[Outcome]
+) -> tuple[tuple[str, ModelSummary], ...]:
+    """The models to measure, the baseline first; recipes that made the same file are one.
+
+    Raises:
+        ModelError: the baseline itself could not be read.
+    """
+    if not outcomes or outcomes[0].summary is None:
+        raise ModelError(outcomes[0].reason if outcomes else "There is no model.")
+    found = {model.digest: ("baseline", outcomes[0].summary)}
+    for outcome in outcomes[1:]:
+        if outcome.summary is not None:
+            found.setdefault(outcome.summary.digest, (outcome.recipe.name, outcome.summary))
+    return tuple(found.values())
+
+
+def main(run_id: str) -> None:
+    """The body of the job process."""
+    home = Home.default()
+    store = Store(home.database)
+    with held(home, run_id) as free:
+        run = store.run(run_id)
+        if not free or run is None:
+            return
+        store.set_pid(run_id, os.getpid())
+        job = Job(home, store, run)
+        try:
+            job.execute()
+        except ChildBug as bug:
+            store.set_progress(run_id, RunProgress(State.FAILED, message=_last_line(bug)))
+            raise
+
+
+def _with_share(label: str, message: Json) -> str:
+    if "total" not in message:
+        return label
+    return f"{label}: {message['done']} of {message['total']} images"
+
+
+def _last_line(bug: ChildBug) -> str:
+    lines = str(bug).strip().splitlines()
+    return f"A bug in Lathe: {lines[-1] if lines else 'unknown'}"
+
+
+def _frozen(outcome: Outcome) -> Outcome:
+    return Outcome(
+        _frozen_recipe(outcome.recipe), outcome.candidate, outcome.summary, outcome.reason
+    )
+
+
+def _frozen_recipe(recipe: Recipe) -> Recipe:
+    return recipe

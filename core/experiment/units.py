@@ -1,0 +1,156 @@
+"""The units of work of one run: what is measured, on what, in which order.
+
+First the sizes, then for each backend the accuracy and the latency of every candidate, and last the
+costs of starting up. Each unit is done once; a run that was stopped goes on with the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.errors import CoreError
+from core.measure import (
+    LatencyJob,
+    Outputs,
+    Setting,
+    Source,
+    Verifier,
+    accuracy,
+    accuracy_failed,
+    evaluate,
+    latency,
+    no_data,
+    sizes,
+    startup,
+)
+from core.records import Json, Measurement, ModelSummary
+
+Emit = Callable[[Sequence[Measurement]], None]
+ALL_CORES = 0
+
+
+@dataclass(frozen=True)
+class Unit:
+    """One piece of work.
+
+    Attributes:
+        name: unique in the run; under it the unit is marked as done.
+        kind: units of a kind take about the same time.
+        label: what the progress line says.
+        guess_s: how long one takes before any of its kind was done.
+        run: does it; emits rows, takes a callback for progress messages.
+    """
+
+    name: str
+    kind: str
+    label: str
+    guess_s: float
+    run: Callable[[Emit, Callable[[Json], None]], None]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Models, the first being the baseline, to be measured against each other.
+
+    Attributes:
+        models: with the name that a person reads.
+        backends: `name` or `name:precision`.
+        threads: latency once for each; 0 for all cores.
+        source: evaluation images, or none.
+        labels: (images,) or None.
+        caches: where outputs of whole sets are kept.
+        budget_s: of one latency comparison.
+        cancelled: polled while measuring.
+    """
+
+    models: tuple[tuple[str, ModelSummary], ...]
+    backends: tuple[str, ...]
+    threads: tuple[int, ...]
+    source: Source
+    labels: np.ndarray[Any, Any] | None
+    caches: Path
+    budget_s: float
+    cancelled: Callable[[], bool]
+
+    @property
+    def baseline(self) -> ModelSummary:
+        """What everything is compared with."""
+        return self.models[0][1]
+
+    def units(self) -> Iterator[Unit]:
+        """All the work, in order."""
+        verifier = Verifier(self.source, self.cancelled)
+        for name, model in self.models:
+            yield self._sizes(name, model)
+        for spec in self.backends:
+            for name, model in self.models:
+                yield self._accuracy(spec, name, model, verifier)
+            for threads in self.threads:
+                for name, model in self.models[1:] or self.models:
+                    yield self._latency(spec, threads, name, model, verifier)
+        for spec in self.backends:
+            for name, model in self.models:
+                yield self._startup(spec, name, model)
+
+    def _sizes(self, name: str, model: ModelSummary) -> Unit:
+        def run(emit: Emit, _: Callable[[Json], None]) -> None:
+            emit(sizes(model))
+
+        return Unit(f"sizes {model.digest}", "sizes", f"size of {name}", 0.1, run)
+
+    def _accuracy(self, spec: str, name: str, model: ModelSummary, verifier: Verifier) -> Unit:
+        def run(emit: Emit, progress: Callable[[Json], None]) -> None:
+            if self.source.data is None:
+                emit([no_data(model.digest, spec, "top1")])
+                return
+            emit(self._scores(spec, model, verifier, progress))
+
+        guess = 4.0 if self.source.data else 0.1
+        label = f"accuracy of {name} on {spec}"
+        return Unit(f"accuracy {spec} {model.digest}", "accuracy", label, guess, run)
+
+    def _scores(
+        self,
+        spec: str,
+        model: ModelSummary,
+        verifier: Verifier,
+        progress: Callable[[Json], None],
+    ) -> list[Measurement]:
+        setting = Setting.of(spec, ALL_CORES)
+
+        def outputs(which: ModelSummary) -> Outputs:
+            return evaluate(
+                which, setting, self.source, verifier, self.caches, progress, self.cancelled
+            )
+
+        try:
+            after = outputs(model)
+            before = after if model.digest == self.baseline.digest else outputs(self.baseline)
+        except CoreError as error:
+            return accuracy_failed(model, setting, error, self.source.digest, self.baseline.digest)
+        return accuracy(before, after, self.labels, self.source.digest)
+
+    def _latency(
+        self, spec: str, threads: int, name: str, model: ModelSummary, verifier: Verifier
+    ) -> Unit:
+        def run(emit: Emit, _: Callable[[Json], None]) -> None:
+            setting = Setting.of(spec, threads)
+            job = LatencyJob(self.baseline, model, setting, self.source, self.budget_s)
+            latency(job, verifier, emit, self.cancelled)
+
+        many = "all threads" if threads == 0 else f"{threads} thread{'s' * (threads > 1)}"
+        label = f"latency of {name} on {spec}, {many}"
+        unit = f"latency {spec} {threads} {model.digest}"
+        return Unit(unit, f"latency {spec}", label, 0.7 * self.budget_s, run)
+
+    def _startup(self, spec: str, name: str, model: ModelSummary) -> Unit:
+        def run(emit: Emit, _: Callable[[Json], None]) -> None:
+            emit(startup(model, Setting.of(spec), self.source, self.cancelled))
+
+        label = f"start-up of {name} on {spec}"
+        return Unit(f"startup {spec} {model.digest}", "startup", label, 1.0, run)

@@ -1,0 +1,201 @@
+"""Compute with 8-bit integers: weights and activations quantized by ranges found beforehand.
+
+x is stored as round(x / scale) + zero_point; weights have one symmetric scale per output channel,
+activations one scale per tensor from their range on calibration images. QuantizeLinear and
+DequantizeLinear nodes mark it (QDQ), and runtimes fuse them into integer kernels. What comes after
+the last layer with weights (Softmax, box decoding) stays float: one scale cannot hold boxes and
+probabilities at once. The rewriting is done by onnxruntime.quantization.
+
+Source: Jacob et al. 2018, arXiv:1712.05877; Wu et al. 2020, arXiv:2004.09602.
+"""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from core import graph as graphs
+from core.errors import PassPrecondition, UnsupportedModel
+from core.graph.opset import raised
+from core.passes.base import STANDARD, Graph, Pass, Report, Statistics, adopt, parameter
+from core.passes.quantize_static.ranges import Range, measure
+from core.passes.quantize_static.writer import (
+    WEIGHTED,
+    activations,
+    is_weighted,
+    lift_constants,
+    quantizable,
+    write,
+)
+
+OPSET = 13  # the first whose DequantizeLinear knows scales per channel
+LARGEST_ERROR = 1e-3
+QUANTIZED = frozenset(
+    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"}
+    | {"QLinearMatMul", "MatMulInteger"}
+)
+UNIT_RANGE: Range = (-1.0, 1.0)
+
+
+@dataclass(frozen=True)
+class QuantizeStatic(Pass):
+    """Int8 weights and activations, calibrated on images."""
+
+    label: ClassVar[str] = "Quantize to int8"
+    help: ClassVar[str] = (
+        "Computes in 8-bit integers: a quarter of the bytes, and faster where the processor has "
+        "int8 instructions. Needs calibration images; OpenCV does not gain from it."
+    )
+    order: ClassVar[int] = 80
+    needs_data: ClassVar[bool] = True
+
+    calibration: str = parameter(
+        "minmax",
+        "Calibration",
+        "How the range of an activation is found. minmax keeps every value; percentile and "
+        "entropy clip rare extremes.",
+        choices=("minmax", "percentile", "entropy"),
+    )
+    activations: str = parameter(
+        "auto",
+        "Activations",
+        "u8 is fast on x86, s8 on ARM; auto takes what suits this machine.",
+        choices=("auto", "u8", "s8"),
+        expert=True,
+    )
+    per_channel: bool = parameter(
+        True,
+        "Scale per channel",
+        "One scale per output channel of a weight instead of one for all: more accurate.",
+        expert=True,
+    )
+    percentile: float = parameter(
+        99.99,
+        "Percentile",
+        "Share of the values that the range holds, for calibration by percentile.",
+        unit="%",
+        low=90.0,
+        high=100.0,
+        step=0.001,
+        expert=True,
+    )
+    reduce_range: bool = parameter(
+        False,
+        "7-bit weights",
+        "Avoids overflow on x86 processors without VNNI.",
+        expert=True,
+    )
+    exclude: tuple[str, ...] = parameter(
+        (), "Leave alone", "Names of layers that stay float.", expert=True
+    )
+
+    def requires(self, graph: Graph) -> None:
+        """Refuse what is quantized already or holds no float32 weights."""
+        nodes = [node for inner in graphs.all_graphs(graph) for node in inner]
+        if any(node.op_type in QUANTIZED for node in nodes):
+            raise PassPrecondition("The model is already quantized.")
+        if not any(is_weighted(node) for node in graph.graph):
+            raise PassPrecondition(
+                "The model has no convolution or fully connected layer with float32 weights to "
+                "quantize (convert the precision after quantizing, not before)."
+            )
+
+    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+        """Calibrate, rewrite, say what stayed float."""
+        if not statistics.count:
+            raise PassPrecondition(
+                "Static quantization needs calibration images, and there are none; add a set of "
+                "images, or quantize dynamically."
+            )
+        source = _prepared(graph)
+        if source.opset_imports[""] != graph.opset_imports[""]:
+            _same_outputs(graph, source, statistics)
+        chosen = quantizable(source, frozenset(self.exclude))
+        names = activations(source, chosen)
+        found = measure(source, names, statistics, self.calibration, self.percentile)
+        self._write(graph, source, chosen, found, report)
+        report.note(f"Calibrated on {statistics.count} images ({self.calibration}).")
+
+    def preview(self, graph: Graph, report: Report) -> bool:
+        """The same rewriting with made-up ranges: all sizes and counts are those of the result."""
+        source = _prepared(graph)
+        chosen = quantizable(source, frozenset(self.exclude))
+        found = dict.fromkeys(activations(source, chosen), UNIT_RANGE)
+        self._write(graph, source, chosen, found, report)
+        return True
+
+    def _write(
+        self,
+        graph: Graph,
+        source: Graph,
+        chosen: list[ir.Node],
+        found: dict[str, Range],
+        report: Report,
+    ) -> None:
+        weighted = sum(is_weighted(node) for node in chosen)
+        norms = sum(n.op_type == "BatchNormalization" for n in source.graph)
+        self._say_skipped(source, chosen, report)
+        if not weighted:
+            report.note("No layer is left to quantize.")
+            return
+        signed = self._signed()
+        adopt(graph, write(source, chosen, found, signed, self.per_channel, self.reduce_range))
+        report.changed = weighted
+        kind = "s8" if signed else "u8"
+        report.note(f"{weighted} layers with weights now compute in int8 (activations {kind}).")
+        if norms:
+            report.note(
+                f"{norms} batch norms stay float and cost time between integer layers; fold them "
+                "first where they can be folded."
+            )
+
+    def _say_skipped(self, source: Graph, chosen: list[ir.Node], report: Report) -> None:
+        taken, excluded = set(chosen), frozenset(self.exclude)
+        known = {node.name for node in source.graph}
+        for name in self.exclude:
+            if name not in known:
+                report.skip(name, "there is no layer of this name")
+        for node in source.graph:
+            if node.name in excluded:
+                report.skip(node.name, "left alone as asked")
+            elif node.op_type in WEIGHTED and node.domain in STANDARD and node not in taken:
+                report.skip(node.name, "stays float: its weight is not a float32 constant")
+
+    def _signed(self) -> bool:
+        if self.activations == "auto":
+            return platform.machine().lower() in ("arm64", "aarch64")
+        return self.activations == "s8"
+
+
+def _prepared(graph: Graph) -> Graph:
+    """A copy of the opset that QDQ needs, its constants where the quantizer looks for them."""
+    try:
+        source = raised(graph, OPSET)
+    except UnsupportedModel as error:
+        raise PassPrecondition(error.message) from None
+    lift_constants(source)
+    return source
+
+
+def _same_outputs(old: Graph, new: Graph, statistics: Statistics) -> None:
+    """Raise PassPrecondition if the converted graph computes something else."""
+    names = [value.name or "" for value in old.graph.outputs]
+    before = next(iter(statistics.activations(old, names)), {})
+    after = next(iter(statistics.activations(new, names)), {})
+    for name, array in before.items():
+        other = after.get(name)
+        if other is None or array.shape != other.shape or array.dtype.kind != "f":
+            continue
+        scale = max(float(np.abs(array).max(initial=0)), 1e-6)
+        if not np.allclose(array, other, rtol=0, atol=LARGEST_ERROR * scale, equal_nan=True):
+            raise PassPrecondition(
+                f"Quantizing needs opset {OPSET}; converted to it, the model computes something "
+                f"else in {name!r}. Export it again with a newer opset."
+            )
+
+
+PASS = QuantizeStatic

@@ -1,0 +1,179 @@
+"""However a child ends, the parent lives, knows why, and leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from core.errors import InferenceFailed, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
+from core.process import Child, Limits
+from core.process.launch import STDERR_BYTES, ChildBug, last_words
+from core.process.limits import GIB
+
+LIMITS = Limits(memory_bytes=GIB, cpu_s=20.0)
+
+
+@pytest.fixture
+def child() -> Iterator[Child]:
+    with Child("tests.process.naughty", LIMITS) as running:
+        yield running
+
+
+def test_a_reply_comes_back_with_the_progress_before_it(child: Child):
+    told: list[object] = []
+    assert child.request("echo", {"a": [1, None]}, told.append) == {"a": [1, None]}
+    assert told == [{"half": True}]
+
+
+def test_a_large_request_and_reply_pass(child: Child):
+    text = "x" * (1 << 20)
+    assert child.request("echo", {"text": text})["text"] == text
+
+
+@pytest.mark.parametrize(("call", "name"), [("segv", "SIGSEGV"), ("abort", "SIGABRT")])
+def test_a_signal_is_named(child: Child, call: str, name: str):
+    with pytest.raises(WorkerCrashed, match=name):
+        child.request(call, {})
+    assert not child.alive
+
+
+def test_the_last_words_are_passed_on(child: Child):
+    with pytest.raises(WorkerCrashed, match=r"std::out_of_range"):
+        child.request("abort", {})
+
+
+def test_an_exit_is_a_crash(child: Child):
+    with pytest.raises(WorkerCrashed, match="exit 3"):
+        child.request("leave", {})
+
+
+def test_endless_work_ends_by_its_cpu_time(child: Child, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("core.process.limits.WALL_PER_CPU", 1000.0)
+    with pytest.raises(WorkerTimeout, match="CPU"):
+        child.request("spin", {}, cpu_s=1.0)
+
+
+def test_sleep_ends_by_the_wall_clock():
+    with Child("tests.process.naughty", Limits(GIB, cpu_s=0.2)) as child:
+        child.request("echo", {}, cpu_s=20.0)
+        with pytest.raises(WorkerTimeout, match="no reply"):
+            child.request("sleep", {"s": 60})
+        assert not child.alive
+
+
+def test_a_child_that_ignores_the_cpu_signal_ends_by_the_wall_clock():
+    with Child("tests.process.naughty", Limits(GIB, cpu_s=0.2)) as child:
+        child.request("echo", {}, cpu_s=20.0)
+        with pytest.raises(WorkerTimeout):
+            child.request("ignore_cpu_signal", {})
+
+
+def test_endless_progress_ends_too():
+    with Child("tests.process.naughty", Limits(GIB, cpu_s=0.1)) as child:
+        child.request("echo", {}, cpu_s=20.0)
+        with pytest.raises(WorkerTimeout):
+            child.request("flood", {})
+
+
+@pytest.mark.parametrize("call", ["hog", "throw_bad_alloc"])
+def test_too_much_memory_is_named(child: Child, call: str):
+    with pytest.raises(WorkerOutOfMemory):
+        child.request(call, {})
+
+
+def test_chatter_neither_forges_a_reply_nor_fills_the_disk(child: Child):
+    assert child.request("chatter", {"mib": 8}) == {"quiet": False}
+    log = Path(child.request("place", {})["cwd"]) / "stderr.log"
+    assert log.stat().st_size < 8 * STDERR_BYTES
+
+
+@pytest.mark.parametrize(
+    "text", ["nonsense", "[]", '{"other": 1}', '{"error": 1}', '{"result": 3}']
+)
+def test_garbage_on_the_private_pipe_is_a_crash(child: Child, text: str):
+    with pytest.raises(WorkerCrashed, match="not a reply"):
+        child.request("garbage", {"text": text})
+    assert not child.alive
+
+
+def test_a_core_error_crosses_as_itself_and_the_child_lives(child: Child):
+    with pytest.raises(InferenceFailed, match="does not fit") as raised:
+        child.request("refuse", {})
+    assert raised.value.remedy == "Use another."
+    assert child.request("echo", {}) == {}
+
+
+def test_a_bug_surfaces_with_its_traceback(child: Child):
+    with pytest.raises(ChildBug, match="ZeroDivisionError: mine"):
+        child.request("bug", {})
+
+
+def test_what_the_child_started_ends_with_it(child: Child):
+    grandchild = child.request("spawn", {})["pid"]
+    child.close()
+    deadline = time.monotonic() + 10
+    while _runs(grandchild) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not _runs(grandchild)
+
+
+def test_a_check_that_raises_ends_the_child_at_once(child: Child):
+    class StopError(Exception):
+        pass
+
+    calls: list[int] = []
+
+    def check() -> None:
+        calls.append(1)
+        if len(calls) > 3:
+            raise StopError
+
+    child.request("echo", {})
+    with pytest.raises(StopError):
+        child.request("sleep", {"s": 60}, check=check)
+    assert not child.alive
+
+
+def test_closing_twice_touches_no_descriptor_of_others(child: Child):
+    child.close()
+    ends = os.pipe()  # most likely with the numbers that the child's pipes had
+    child.close()
+    os.write(ends[1], b"x")
+    assert os.read(ends[0], 1) == b"x"
+    for end in ends:
+        os.close(end)
+
+
+def test_a_closed_child_says_so(child: Child):
+    child.close()
+    with pytest.raises(WorkerCrashed, match="already ended"):
+        child.request("echo", {})
+
+
+def test_it_runs_alone_in_an_empty_folder_with_a_clean_environment(
+    child: Child, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("SECRET_TOKEN", "s")
+    with Child("tests.process.naughty", LIMITS) as fresh:
+        place = fresh.request("place", {})
+        assert os.listdir(place["cwd"]) == ["stderr.log"]
+        assert "SECRET_TOKEN" not in place["environment"]
+        assert place["group"] == fresh.pid
+    assert not Path(place["cwd"]).exists()
+
+
+def test_last_words_are_one_printable_line(tmp_path: Path):
+    (tmp_path / "stderr.log").write_bytes(b"first\n\x1b[31mred\x00\n\xff last\n")
+    assert last_words(tmp_path) == "first [31mred � last"
+
+
+def _runs(pid: int) -> bool:
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except FileNotFoundError:
+        return False
+    return state != "Z"
