@@ -66,10 +66,10 @@ class Workshop:
             WorkerError: the file ended the child.
         """
         args = {
-            "source": str(source),
+            "source": str(source.absolute()),
             "filename": filename,
             "models": str(models),
-            "beside": str(beside) if beside else "",
+            "beside": str(beside.absolute()) if beside else "",
         }
         return from_json(ModelSummary, self._ask("admit", args, source)["summary"])
 
@@ -121,7 +121,7 @@ class Workshop:
             DataError: refused, with the reason.
             WorkerError: the set ended the child.
         """
-        args = {"source": str(source), "filename": filename, "data": str(data)}
+        args = {"source": str(source.absolute()), "filename": filename, "data": str(data)}
         reply = self._ask("admit_data", args, progress=progress)
         return from_json(DataSummary, reply["summary"])
 

@@ -132,7 +132,9 @@ class Workspace:
             StoreError: the disk is full.
         """
         with self._raw(filename, content) as source:
-            summary = self._gate.get().admit(source, filename, self._home.models)
+            # Only who opened a file by its path may mean what lies beside it.
+            beside = source.parent if isinstance(content, Path) else None
+            summary = self._gate.get().admit(source, filename, self._home.models, beside)
         self._store.add_model(owner, summary)
         return summary
 
@@ -311,6 +313,10 @@ class Workspace:
         if run.progress.state is State.INTERRUPTED:
             stopped = replace(run.progress, state=State.CANCELLED, message="")
             self._store.set_progress(run_id, stopped)
+
+    def allow(self, run_id: str) -> None:
+        """Take a request to stop back, so that `work_on` can go on."""
+        self._store.set_cancelled(run_id, False)
 
     def resume(self, run_id: str) -> None:
         """Go on with a run that was stopped or interrupted; what is done is not done again.
