@@ -29,7 +29,8 @@ SHORTER = {
     "a cast to what it is": (f"{ROW} {{ a = Cast <to=1> (x) y = Relu (a) }}", {}, ["Relu"]),
     "there and back": (f"{ROW} {{ a = Transpose <perm=[1,0]> (x) b = Transpose <perm=[1,0]> (a) "
                        "y = Relu (b) }", {}, ["Relu"]),
-    "reshape of a reshape": (f"{ROW} {{ a = Reshape (x, flat) b = Reshape (a, rows) y = Relu (b) }}",
+    "reshape of a reshape": (f"{ROW} {{ a = Reshape (x, flat) b = Reshape (a, rows) "
+                             "y = Relu (b) }",
                              {"flat": np.array([-1]), "rows": np.array([-1, 6])},
                              ["Reshape", "Relu"]),
     "padding before a conv": (
