@@ -1,8 +1,8 @@
 """Every run, what became of its recipes, and every number measured: one SQLite file.
 
-Written by several processes at once (the server, jobs, the command line): WAL, and synchronous=FULL,
-so that what was acknowledged survives a kill. A row for a question that was answered before (same
-run, candidate, backend, metric, condition) supersedes the older answer.
+Written by several processes at once (the server, jobs, the command line): WAL, and
+synchronous=FULL, so that what was acknowledged survives a kill. A row for a question that was
+answered before (same run, candidate, backend, metric, condition) supersedes the older answer.
 """
 
 from __future__ import annotations
