@@ -23,6 +23,7 @@ import onnx_ir as ir
 
 from core.catalogue import discover
 from core.errors import PassPrecondition
+from core.graph import constant
 from core.records import Skip, Step
 
 Graph = ir.Model
@@ -174,6 +175,19 @@ def origin(value: ir.Value | None) -> ir.Value | None:
             return value
         value = node.inputs[0]
     return None
+
+
+def lift_constants(graph: Graph) -> None:
+    """Turn Constant nodes into initializers, also where Identity nodes stand in between."""
+    from onnx_ir.passes import common
+
+    for node in graph.graph:
+        for position, value in enumerate(node.inputs):
+            source = origin(value)
+            if source is not value and constant(source) is not None:
+                node.replace_input_with(position, source)
+    common.LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=0)(graph)
+    common.RemoveUnusedNodesPass()(graph)
 
 
 @contextlib.contextmanager

@@ -34,10 +34,8 @@ def test_only_fully_connected_layers_are_int8():
     made, _ = rewrite(net(), QuantizeDynamic())
     kept = {name: array.dtype.name for name, array in weights_of(made).items()}
     assert kept["w"] == "float32"
-    assert sorted(n for n in kept if kept[n] == "int8" and weights_of(made)[n].ndim == 2) == [
-        "k_quantized",
-        "u_quantized",
-    ]
+    int8 = [array for array in weights_of(made).values() if array.dtype == np.int8]
+    assert sorted(array.shape for array in int8 if array.ndim) == [(8, 16), (16, 5)]
 
 
 def test_excluded_layers_stay_float():
@@ -45,7 +43,45 @@ def test_excluded_layers_stay_float():
     assert report.changed == 1
     assert skips(report) == {"head": "left alone as asked"}
     assert kinds(made).count("MatMulInteger") == 1
-    assert "Gemm" in kinds(made)
+    assert "MatMul" in kinds(made)
+    assert np.float32 in {a.dtype.type for a in weights_of(made).values() if a.shape[:1] == (16,)}
+
+
+@pytest.mark.parametrize("factors", ["alpha=0.5", "beta=3.0", "alpha=2.0, beta=0.5, transB=1"])
+def test_a_gemm_with_factors(factors: str):
+    text = f"(float[N,6] x) => (float[N,5] y) {{ [fc] y = Gemm <{factors}> (x, w, b) }}"
+    before = graph(text, w=(5, 6) if "transB" in factors else (6, 5), b=(5,))
+    made, report = rewrite(before, QuantizeDynamic())
+    assert report.changed == kinds(made).count("MatMulInteger") == 1
+    assert sqnr_db(run(before), run(made)) > INT8_SQNR_DB
+
+
+SKIPPED = {
+    "takes its input transposed": "[it] y = Gemm <transA=1> (h, w)",
+    "its bias is computed while the model runs": "k = Relu (b) [it] y = Gemm <beta=2.0> (h, w, k)",
+    "its weight is not a float32 constant": "k = Relu (w) [it] y = MatMul (h, k)",
+}
+
+
+@pytest.mark.parametrize("reason", SKIPPED)
+def test_what_stays_float_says_why(reason: str):
+    text = f"(float[6,6] x) => (float[6,6] y) {{ h = MatMul (x, w) {SKIPPED[reason]} }}"
+    shared = graph(text, w=(6, 6), **({"b": (6,)} if "Relu (b)" in text else {}))
+    made, report = rewrite(shared, QuantizeDynamic())
+    assert skips(report) == {"it": f"stays float: {reason}"}
+    assert report.changed == kinds(made).count("MatMulInteger") == 1
+    assert sqnr_db(run(shared), run(made)) > INT8_SQNR_DB
+
+
+def test_a_gemm_whose_bias_is_computed():
+    before = graph(
+        "(float[N,6] x) => (float[N,5] y) { k = Relu (b) [fc] y = Gemm (x, w, k) }",
+        w=(6, 5),
+        b=(5,),
+    )
+    made, report = rewrite(before, QuantizeDynamic())
+    assert report.changed == 1
+    assert sqnr_db(run(before), run(made)) > INT8_SQNR_DB
 
 
 def test_a_name_that_no_layer_has_is_pointed_out():
