@@ -137,6 +137,11 @@ class Store:
         found = (self.run(run_id) for (run_id,) in ids)
         return tuple(run for run in found if run is not None)
 
+    def run_ids(self) -> frozenset[str]:
+        """The ids of all runs."""
+        with self._open() as db:
+            return frozenset(run_id for (run_id,) in db.execute("select id from runs"))
+
     def set_progress(self, run_id: str, progress: RunProgress) -> None:
         """Say where a run is."""
         self._update(run_id, "progress", _text(progress))
