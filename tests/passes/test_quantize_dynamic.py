@@ -57,7 +57,7 @@ def test_a_gemm_with_factors(factors: str):
 
 
 SKIPPED = {
-    "takes its input transposed": "[it] y = Gemm <transA=1> (h, w)",
+    "it takes its input transposed": "[it] y = Gemm <transA=1> (h, w)",
     "its bias is computed while the model runs": "k = Relu (b) [it] y = Gemm <beta=2.0> (h, w, k)",
     "its weight is not a float32 constant": "k = Relu (w) [it] y = MatMul (h, k)",
 }
