@@ -102,10 +102,18 @@ def parse(spec: str) -> tuple[str, str]:
     """Split "openvino:bf16" into identifier and precision; without one, the backend's default.
 
     Raises:
-        KeyError: no backend of that name.
+        BackendUnavailable: no backend of that name, or it has no such precision.
     """
     name, _, precision = spec.partition(":")
-    return name, precision or catalogue()[name].precisions[0]
+    backend = catalogue().get(name)
+    if backend is None:
+        raise BackendUnavailable(
+            f"There is no backend named {name!r}; known: {', '.join(catalogue())}."
+        )
+    if precision and precision not in backend.precisions:
+        known = ", ".join(backend.precisions)
+        raise BackendUnavailable(f"{name} has no precision {precision!r}; it has: {known}.")
+    return name, precision or backend.precisions[0]
 
 
 def is_internal(backend: Backend) -> bool:

@@ -80,7 +80,7 @@ def _short_forms(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     if options.prune is not None:
         chosen["prune_channels"] = {"ratio": options.prune}
     if options.fp16:
-        chosen["convert_precision"] = {"to": "fp16"}
+        chosen["convert_precision"] = {"precision": "fp16"}
     if options.quantize:
         chosen[QUANTIZE[options.quantize]] = {}
     return chosen

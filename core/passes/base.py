@@ -12,6 +12,7 @@ import dataclasses
 import functools
 import io
 import logging
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,6 +24,7 @@ import onnx_ir as ir
 
 from core.catalogue import discover
 from core.errors import PassPrecondition
+from core.graph import constant
 from core.records import Skip, Step
 
 Graph = ir.Model
@@ -176,6 +178,19 @@ def origin(value: ir.Value | None) -> ir.Value | None:
     return None
 
 
+def lift_constants(graph: Graph) -> None:
+    """Turn Constant nodes into initializers, also where Identity nodes stand in between."""
+    from onnx_ir.passes import common
+
+    for node in graph.graph:
+        for position, value in enumerate(node.inputs):
+            source = origin(value)
+            if source is not value and constant(source) is not None:
+                node.replace_input_with(position, source)
+    common.LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=0)(graph)
+    common.RemoveUnusedNodesPass()(graph)
+
+
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
     """Keep what libraries log, warn and print out of the log and off the terminal."""
@@ -228,20 +243,30 @@ def build(step: Step) -> Pass:
 
 
 def _check(pass_name: str, name: str, value: Any, default: Any, about: Parameter) -> None:
-    where = f"{pass_name}.{name}"
+    where = f"{pass_name}.{name} is {value!r}"
     if about.choices and value not in about.choices:
-        raise PassPrecondition(f"{where} is {value!r}; it takes one of: {', '.join(about.choices)}")
+        raise PassPrecondition(f"{where}; it takes one of: {', '.join(about.choices)}")
     if isinstance(default, bool) != isinstance(value, bool):
-        raise PassPrecondition(f"{where} is {value!r}; it takes {type(default).__name__}")
+        raise PassPrecondition(f"{where}; it takes {type(default).__name__}")
+    if isinstance(default, tuple) and not _names(value):
+        raise PassPrecondition(f"{where}; it takes a list of names")
     if isinstance(default, int | float) and not isinstance(default, bool):
-        if not isinstance(value, int | float):
-            raise PassPrecondition(f"{where} is {value!r}; it takes a number")
-        low = about.low if about.low is not None else -float("inf")
-        high = about.high if about.high is not None else float("inf")
-        if not low <= value <= high:
-            raise PassPrecondition(
-                f"{where} is {value!r}; it lies between {about.low} and {about.high}"
-            )
+        _check_number(where, value, default, about)
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+
+
+def _check_number(where: str, value: Any, default: float, about: Parameter) -> None:
+    if not isinstance(value, int | float):
+        raise PassPrecondition(f"{where}; it takes a number")
+    if isinstance(default, int) and isinstance(value, float) and not value.is_integer():
+        raise PassPrecondition(f"{where}; it takes a whole number")
+    low = about.low if about.low is not None else -math.inf
+    high = about.high if about.high is not None else math.inf
+    if not low <= value <= high:
+        raise PassPrecondition(f"{where}; it lies between {about.low} and {about.high}")
 
 
 def _like(default: Any, value: Any) -> Any:

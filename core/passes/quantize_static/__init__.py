@@ -21,13 +21,21 @@ import onnx_ir as ir
 from core import graph as graphs
 from core.errors import PassPrecondition, UnsupportedModel
 from core.graph.opset import raised
-from core.passes.base import STANDARD, Graph, Pass, Report, Statistics, adopt, parameter
+from core.passes.base import (
+    STANDARD,
+    Graph,
+    Pass,
+    Report,
+    Statistics,
+    adopt,
+    lift_constants,
+    parameter,
+)
 from core.passes.quantize_static.ranges import Range, measure
 from core.passes.quantize_static.writer import (
     WEIGHTED,
     activations,
     is_weighted,
-    lift_constants,
     quantizable,
     write,
 )
