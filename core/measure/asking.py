@@ -141,16 +141,13 @@ class Worker:
     def _ask(
         self, phase: str, call: str, args: Json, cpu_s: float, progress: Progress | None = None
     ) -> Json:
-        def watch(message: Json) -> None:
+        def check() -> None:
             if self._cancelled():
                 raise Cancelled
-            if progress:
-                progress(message)
 
-        if self._cancelled():
-            raise Cancelled
+        check()
         try:
-            return self._child.request(call, args, watch, cpu_s)
+            return self._child.request(call, args, progress, cpu_s, check)
         except WorkerError as error:
             # The phase is what the user needs first: a file that dies loading never ran.
             raise type(error)(f"While {phase}: {error.message}", error.remedy) from error
