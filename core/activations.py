@@ -6,7 +6,7 @@ A few images are in memory at a time, however many there are.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from core import graph as graphs
@@ -75,6 +75,14 @@ class Calibration:
         session = Probe(graph, wanted)
         for feeds in self.feeds():
             yield session.run(feeds) | {name: feeds[name] for name in names if name in fed}
+
+    def runner(self, graph: Graph, names: Sequence[str]) -> Callable[[Tensors], Tensors]:
+        """A function from the inputs of `graph` to the named tensors.
+
+        Raises:
+            InferenceFailed: ONNX Runtime refuses the graph.
+        """
+        return Probe(graph, names).run
 
     @property
     def _fixed_batch(self) -> int:

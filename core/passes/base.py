@@ -14,7 +14,7 @@ import io
 import logging
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -97,6 +97,10 @@ class Statistics(Protocol):
         """Values of the named tensors of `graph`, batch by batch over `feeds()`."""
         ...
 
+    def runner(self, graph: Graph, names: Sequence[str]) -> Callable[[Tensors], Tensors]:
+        """A function from the inputs of any `graph`, a piece of the model too, to named tensors."""
+        ...
+
 
 class NoStatistics:
     """No calibration data at all: what a pass gets where none is given or none is needed."""
@@ -122,6 +126,14 @@ class NoStatistics:
     def activations(self, graph: Graph, names: Sequence[str]) -> Iterator[Tensors]:
         """Nothing."""
         return iter(())
+
+    def runner(self, graph: Graph, names: Sequence[str]) -> Callable[[Tensors], Tensors]:
+        """Nothing to run on.
+
+        Raises:
+            PassPrecondition: always; ask `count` first.
+        """
+        raise PassPrecondition("Without calibration images nothing can be run.")
 
 
 @dataclass(frozen=True)
