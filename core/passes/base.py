@@ -184,6 +184,13 @@ class Pass(ABC):
         self.apply(graph, report, NoStatistics())
         return True
 
+    def timed_on(self) -> str:
+        """The backend whose measured layer times (`statistics.timings`) the pass asks for, if any.
+
+        `name` or `name:precision`; empty, as here, for a pass that needs no times.
+        """
+        return ""
+
     def step(self) -> Step:
         """This pass as a line of a recipe."""
         known = parameters(type(self))
