@@ -2,9 +2,10 @@
 
     .venv/bin/python -m benchmarks.hostile --shared SHARED [--commands 3] [--family NAME ...]
 
-SHARED/checks/make_bad.py writes the corpus with a manifest that says of each file whether it must be
-refused. What a file itself shows must be refused at the gate; what shows only when it runs may also
-be a failed row, within the limits. After every file a good one is uploaded: the next upload works.
+SHARED/checks/make_bad.py writes the corpus with a manifest that says of each file whether it must
+be refused. What a file itself shows must be refused at the gate; what shows only when it runs may
+also be a failed row, within the limits. After every file a good one is uploaded: the next upload
+works.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ def upload(workspace: Workspace, file: Path, about: Mapping[str, Any]) -> tuple[
     Raises:
         Exception: nothing may, so whatever does is a find.
     """
-    content = file.read_bytes()
+    # A good file's external data lies beside it: it is opened by its path, as on the command line.
+    content = file if about["family"] == "valid" else file.read_bytes()
     try:
         if about["family"] in DATA_FAMILIES:
             workspace.add_data(file.name, content, OWNER)
@@ -175,9 +177,7 @@ def commands(corpus: Path, asked: argparse.Namespace) -> Iterator[str]:
             yield wrong_command(corpus / about["file"], name, about, command)
 
 
-def wrong_command(
-    file: Path, name: str, about: Mapping[str, Any], command: tuple[str, ...]
-) -> str:
+def wrong_command(file: Path, name: str, about: Mapping[str, Any], command: tuple[str, ...]) -> str:
     """Run one command on one file; what is wrong with how it ended, or nothing."""
     with tempfile.TemporaryDirectory(prefix="lathe-") as folder:
         out = Path(folder) / "out.onnx"
@@ -197,7 +197,9 @@ def wrong_command(
         if done.returncode == 2 and (out.exists() or "Traceback" in done.stderr):
             return f"{title}: exit 2 but {'a file' if out.exists() else 'a traceback'}"
         if done.returncode == 0 and about["expect"] == "reject" and about["family"] in AT_THE_GATE:
-            beside = about["family"] == "extdata"  # what is beside a file opened by path may be read
+            beside = (
+                about["family"] == "extdata"
+            )  # what is beside a file opened by path may be read
             return "" if beside else f"{title}: exit 0 on a file that must be refused {said[:1]}"
         return ""
 

@@ -4,8 +4,9 @@
 
 DATA holds models/NAME.onnx, each with models/NAME.preprocess.json where it takes images, and the
 image sets that SETS names by the beginning of a model's name. Everything goes through
-Workspace.measure, as from the screen; dynamic batches are frozen to 1, dynamic heights and widths to
-what the preprocessing makes, others to what --freeze says. Prints a markdown table, then the reasons.
+Workspace.measure, as from the screen; dynamic batches are frozen to 1, dynamic heights and widths
+to what the preprocessing makes, others to what --freeze says. Prints a markdown table, then the
+reasons.
 """
 
 from __future__ import annotations
@@ -244,7 +245,11 @@ def why(name: str, run: Run) -> Iterator[str]:
     for one in run.measurements:
         if one.status is Status.FAILED and one.metric in ("top1", "latency_ratio"):
             recipe = next(
-                (o.recipe.name for o in run.outcomes if o.candidate and o.candidate.digest == one.candidate),
+                (
+                    o.recipe.name
+                    for o in run.outcomes
+                    if o.candidate and o.candidate.digest == one.candidate
+                ),
                 "?",
             )
             yield f"- {name}, {recipe} on {one.backend}, {one.metric}: {one.reason}"

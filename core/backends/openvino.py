@@ -85,7 +85,10 @@ class OpenVinoSession:
         return tuple(times)
 
     def _infer(self, feeds: Tensors) -> Any:
-        """The request's outputs by index; what is bound already is not bound again, which costs as much as a small layer."""
+        """The request's outputs by index.
+
+        Arrays that are bound already are not bound again: that costs as much as a small layer.
+        """
         try:
             if feeds.keys() == self._bound.keys() and all(
                 value is self._bound[name] for name, value in feeds.items()
