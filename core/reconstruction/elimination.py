@@ -91,6 +91,7 @@ def eliminate(
     grams: Mapping[str, Gram],
     importance: Mapping[str, Matrix],
     snapshots: Collection[int] = (),
+    order: Sequence[int] | None = None,
 ) -> Ranking:
     """Rank the atoms of a group.
 
@@ -101,26 +102,34 @@ def eliminate(
         importance: how much an error of a layer's outputs matters, (outputs, outputs), by output;
             a layer that is not named is judged relative to the variance of its outputs.
         snapshots: counts of atoms gone at which the refitted weights are kept.
+        order: in which the atoms go, if that was decided otherwise.
     """
     systems = {r.layer.output: _systems(r, grams[r.layer.output], importance) for r in reading}
     every = [system for mine in systems.values() for system in mine]
-    left, order, rises = list(group.atoms), [], []
+    left, went = list(order or group.atoms), list[int]()
+    rises: list[float] = []
     kept: dict[int, dict[str, Matrix]] = {}
     total = 0.0
     while left:
-        costs = sum(system.costs(left) for system in every) + np.zeros(len(left))
-        count = min(max(1, len(left) // AT_ONCE), len(left))
-        for atom in [left[i] for i in np.argsort(costs, kind="stable")[:count]]:
+        going = left[: max(1, len(left) // AT_ONCE)] if order else _cheapest(every, left)
+        for atom in going:
             total += sum(system.remove(atom) for system in every)
-            order.append(atom)
+            went.append(atom)
             rises.append(total)
-            if len(order) in snapshots:
-                kept[len(order)] = {n: np.stack([s.full for s in m]) for n, m in systems.items()}
-        gone = set(order)
+            if len(went) in snapshots:
+                kept[len(went)] = {n: np.stack([s.full for s in m]) for n, m in systems.items()}
+        gone = set(went)
         left = [atom for atom in left if atom not in gone]
         for system in every:
             system.compact(left)
-    return Ranking(tuple(order), np.maximum.accumulate(np.array(rises)), kept)
+    return Ranking(tuple(went), np.maximum.accumulate(np.array(rises)), kept)
+
+
+def _cheapest(systems: Sequence[_System], left: Sequence[int]) -> list[int]:
+    """The atoms to go next: one, or a few of many."""
+    costs = sum(system.costs(left) for system in systems) + np.zeros(len(left))
+    count = max(1, len(left) // AT_ONCE)
+    return [left[i] for i in np.argsort(costs, kind="stable")[:count]]
 
 
 def _systems(reader: Reader, gram: Gram, importance: Mapping[str, Matrix]) -> list[_System]:

@@ -2,8 +2,8 @@
 
 For a random vector v of signs, the gradient g of v . outputs by a tensor has E[g g'] = E[J'J], J
 being the Jacobian of the outputs: to first order, an error e on that tensor moves the outputs by
-E (g'e)^2. One pass backwards costs about two forwards and needs no labels; nothing is trained by it.
-Every output counts relative to its own root mean square, so that none outshouts the others.
+E (g'e)^2. One pass backwards costs about two forwards and needs no labels; nothing is trained by
+it. Every output counts relative to its own root mean square, so that none outshouts the others.
 
 The rules cover what vision networks are made of. Where an operator has none, the way back ends: the
 tensors before it that reach no output otherwise get no gradient, and are weighed alike.
@@ -25,7 +25,6 @@ from onnx import helper, numpy_helper
 
 from core.analysis.shapes import Facts, facts
 from core.analysis.values import as_slice, axes_of, constant_tensor, slice_steps, whole
-
 from core.reconstruction.patches import window
 
 Array = np.ndarray[Any, Any]
@@ -160,6 +159,12 @@ def _step(node: ir.Node, parts: dict[str, list[str]], back: Backward) -> None:
             parts.setdefault(value.name or "", []).append(gradient)
 
 
+def _name(value: ir.Value | None) -> str:
+    if value is None or not value.name:
+        raise NoGradient("an input that is left out")
+    return value.name
+
+
 def _same(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     return {0: g}
 
@@ -169,7 +174,7 @@ def _relu(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
 
 
 def _clip(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
-    moved = back.op("Sub", node.inputs[0].name, node.outputs[0].name)  # type: ignore[union-attr]
+    moved = back.op("Sub", _name(node.inputs[0]), _name(node.outputs[0]))
     inside = back.op("Sub", back.const(1), back.op("Abs", back.op("Sign", moved)))
     return {0: back.op("Mul", g, inside)}
 
@@ -202,12 +207,12 @@ def _hard_slope(node: ir.Node, x: str, back: Backward) -> str:
 
 
 def _hard_sigmoid(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
-    x = node.inputs[0].name or ""  # type: ignore[union-attr]
+    x = _name(node.inputs[0])
     return {0: back.op("Mul", g, _hard_slope(node, x, back))}
 
 
 def _hard_swish(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
-    x = node.inputs[0].name or ""  # type: ignore[union-attr]
+    x = _name(node.inputs[0])
     gate = back.op("HardSigmoid", x, alpha=1 / 6, beta=0.5)
     slope = back.op("Add", gate, back.op("Mul", x, _hard_slope(node, x, back)))
     return {0: back.op("Mul", g, slope)}
@@ -330,7 +335,7 @@ def _spread(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
 
 
 def _reshape(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
-    return {0: back.op("Reshape", g, back.op("Shape", node.inputs[0].name))}  # type: ignore[union-attr]
+    return {0: back.op("Reshape", g, back.op("Shape", _name(node.inputs[0])))}
 
 
 def _transpose(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
@@ -344,7 +349,7 @@ def _gemm(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     weight = node.inputs[1]
     if weight is None or constant_tensor(weight) is None or node.attributes.get_int("transA", 0):
         raise NoGradient("Gemm of two activations")
-    turned = node.attributes.get_int("transB", 0)
+    turned = bool(node.attributes.get_int("transB", 0))
     alpha = node.attributes.get_float("alpha", 1.0)
     other = weight.name or ""
     factor = other if turned else back.op("Transpose", other, perm=[1, 0])

@@ -87,7 +87,7 @@ class Gram:
 
     def shift(self, rows: Array, targets: Array) -> None:
         """Take the means of these rows off all rows to come, before they are multiplied."""
-        self._shift = np.float32(rows.mean(0)), np.float32(targets.mean(0))
+        self._shift = rows.mean(0).astype(np.float32), targets.mean(0).astype(np.float32)
         self._inputs = rows.shape[1] // self.groups
 
     def merged(self, other: Gram) -> Gram:

@@ -8,7 +8,8 @@ layer keeps its new weights only if the error on the other fifth falls, and is t
 on all of them. Layers behind the last change are refitted too.
 
 What is approximate: layers are fitted one at a time, to activations and not to the output; places
-are sampled, and count by how much they matter to the outputs; where a Relu follows, a few rounds of `aims.Aim.bend` replace the exact minimum.
+are sampled, and count by how much they matter to the outputs (`gradient`); where a Relu follows, a
+few rounds of `aims.Aim.bend` replace the exact minimum.
 
 Source: He, Zhang, Sun 2017, arXiv:1707.06168; Zhang et al. 2015, arXiv:1505.06798.
 """

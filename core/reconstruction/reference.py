@@ -141,11 +141,11 @@ class Reference:
         return self._importance.get(name)
 
     def _summarise(self, name: str, axis: int) -> None:
-        total, rows = 0.0, 0
+        total, rows = np.zeros(()), 0
         for batch in range(len(self.feeds)):
             gradient = self._matter.get(name, batch).astype(np.float64)
             total, rows = total + gradient.T @ gradient, rows + len(gradient)
-        mean = np.asarray(total) / max(rows, 1)
+        mean = total / max(rows, 1)
         if np.isfinite(mean).all() and mean.any():
             self._importance[name] = mean
 

@@ -137,9 +137,10 @@ class Walk:
             proto.graph.input.add(name=name).type.tensor_type.elem_type = kind
         proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
         for value in self._constants(nodes, set(read)):
-            tensor = ir.to_proto(value.const_value)
-            tensor.name = value.name or ""
-            proto.graph.initializer.append(tensor)
+            if value.const_value is not None:
+                tensor = ir.to_proto(value.const_value)
+                tensor.name = value.name or ""
+                proto.graph.initializer.append(tensor)
         piece: Graph = ir.from_proto(proto)
         return piece
 
