@@ -17,6 +17,7 @@ from core.errors import InferenceFailed, PassPrecondition
 from core.graph import Graph
 from core.passes.base import Tensors
 from core.records import Preprocess, TensorSpec
+from core.timings import LayerTimes
 
 BATCH = 8
 ERRORS_ONLY = 3
@@ -36,6 +37,7 @@ class Calibration:
         specs: Sequence[TensorSpec],
         preprocess: Preprocess | None,
         batch: int = BATCH,
+        timings: LayerTimes | None = None,
     ) -> None:
         """Open the set; `specs` are the inputs of the model that will be fed.
 
@@ -44,12 +46,18 @@ class Calibration:
         """
         self._set, self._images = open_set(images), images
         self._specs, self._preprocess, self._batch = tuple(specs), preprocess, batch
+        self._timings = timings
 
     @property
     def count(self) -> int:
         """Images that `feeds` goes over; a fixed batch leaves out what does not fill one."""
         batch = self._fixed_batch
         return self._set.count // batch * batch if self._set.count >= batch else self._set.count
+
+    @property
+    def timings(self) -> LayerTimes | None:
+        """Measured layer times, if they were given."""
+        return self._timings
 
     def feeds(self) -> Iterator[Tensors]:
         """Preprocessed inputs, in the order of the set.

@@ -1,5 +1,6 @@
 """How numbers are measured; the only place that turns a CoreError into rows."""
 
+from core.measure import lock
 from core.measure.accuracy import Outputs, accuracy, evaluate
 from core.measure.accuracy import failed as accuracy_failed
 from core.measure.asking import Cancelled
@@ -27,6 +28,7 @@ __all__ = [
     "host_digest",
     "int8_outlook",
     "latency",
+    "lock",
     "no_data",
     "sizes",
     "startup",

@@ -24,6 +24,7 @@ import onnx_ir as ir
 from core.catalogue import discover
 from core.errors import PassPrecondition
 from core.records import Skip, Step
+from core.timings import LayerTimes
 
 T = TypeVar("T")
 Graph = ir.Model
@@ -84,6 +85,11 @@ class Statistics(Protocol):
         """Calibration images; 0 if there are none."""
         ...
 
+    @property
+    def timings(self) -> LayerTimes | None:
+        """Measured layer times on the backend that the recipe is for; None if there are none."""
+        ...
+
     def feeds(self) -> Iterator[Tensors]:
         """Preprocessed model inputs, a few images at a time, in a fixed order."""
         ...
@@ -104,10 +110,19 @@ class Statistics(Protocol):
 class NoStatistics:
     """No calibration data at all: what a pass gets where none is given or none is needed."""
 
+    def __init__(self, timings: LayerTimes | None = None) -> None:
+        """Layer times may be there without images."""
+        self._timings = timings
+
     @property
     def count(self) -> int:
         """Always 0."""
         return 0
+
+    @property
+    def timings(self) -> LayerTimes | None:
+        """The layer times that it was made with."""
+        return self._timings
 
     def feeds(self) -> Iterator[Tensors]:
         """Nothing."""
