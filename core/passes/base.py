@@ -16,7 +16,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -26,6 +26,7 @@ from core.errors import PassPrecondition
 from core.records import Skip, Step
 from core.timings import LayerTimes
 
+T = TypeVar("T")
 Graph = ir.Model
 Tensors = dict[str, np.ndarray[Any, Any]]
 STANDARD = ("", "ai.onnx")
@@ -101,6 +102,10 @@ class Statistics(Protocol):
         """A function from the inputs of any `graph`, a piece of the model too, to named tensors."""
         ...
 
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` gives, kept with these images so that the next run need not make it again."""
+        ...
+
 
 class NoStatistics:
     """No calibration data at all: what a pass gets where none is given or none is needed."""
@@ -134,6 +139,10 @@ class NoStatistics:
             PassPrecondition: always; ask `count` first.
         """
         raise PassPrecondition("Without calibration images nothing can be run.")
+
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """Made each time."""
+        return make()
 
 
 @dataclass(frozen=True)
