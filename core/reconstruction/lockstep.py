@@ -16,7 +16,7 @@ Source: He, Zhang, Sun 2017, arXiv:1707.06168; Zhang et al. 2015, arXiv:1505.067
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,6 +35,7 @@ from core.reconstruction.walk import Walk
 FEW = 256  # images below which the ridge is strong
 STRONG, WEAK = 0.1, 1e-3
 ROWS_BYTES = 384 << 20  # of one layer's rows kept for the rounds behind a Relu
+Constrain = Callable[[Matrix, Moments], Matrix]
 BENT_WIDTH = 1536  # inputs of a layer beyond which one round must do
 
 
@@ -92,6 +93,7 @@ def refit(
     stands: Mapping[str, Stand],
     reference: Reference,
     options: Options | None = None,
+    constraints: Mapping[str, Constrain] | None = None,
 ) -> tuple[Refit, ...]:
     """Refit the layers of `rewritten` in place.
 
@@ -101,8 +103,10 @@ def refit(
             like the first half of a factorised one, keeps its weights.
         reference: the original on the calibration images.
         options: how.
+        constraints: output of a layer -> what brings free weights back to the form that they must
+            have, such as a product of factors, in the metric of the moments.
     """
-    options = options or Options()
+    options, constraints = options or Options(), constraints or {}
     cases = _cases(rewritten, stands, reference.original)
     reference.sample({case.source: case.layer.channel_axis for case in cases})
     strength = options.strength or (STRONG if reference.images < FEW else WEAK)
@@ -110,7 +114,8 @@ def refit(
     done = []
     for case in cases:
         walk.reach([case.layer.input, *([case.aim.other] if case.aim.other else [])])
-        done.append(_Fit(case, walk, reference, strength, options.bends).run())
+        constrain = constraints.get(case.layer.output)
+        done.append(_Fit(case, walk, reference, strength, options.bends, constrain).run())
     return tuple(done)
 
 
@@ -152,6 +157,7 @@ class _Fit:
     reference: Reference
     strength: float
     bends: int
+    constrain: Constrain | None = None
     _kept: dict[int, _Rows] = field(default_factory=dict)
 
     def run(self) -> Refit:
@@ -209,13 +215,21 @@ class _Fit:
 
     def _bent(self, moments: Moments, start: Matrix, held_too: bool) -> tuple[Matrix, Matrix]:
         """The fit, with targets that a Relu zeroes moved to the prediction a few times."""
-        weights, bias = ridge(moments, start, self.strength)
+        weights, bias = self._solve(moments, start)
         if not self.case.aim.rectified or len(self._kept) < self.walk.count:
             return weights, bias
         for _ in range(self.bends if moments.second.shape[1] <= BENT_WIDTH else 1):
             moments = self._targets_anew(moments, weights, bias, held_too)
-            weights, bias = ridge(moments, start, self.strength)
+            weights, bias = self._solve(moments, start)
         return weights, bias
+
+    def _solve(self, moments: Moments, start: Matrix) -> tuple[Matrix, Matrix]:
+        """The weights of least error among those that the layer may have."""
+        weights, bias = ridge(moments, start, self.strength)
+        if self.constrain is None:
+            return weights, bias
+        weights = self.constrain(weights, moments)
+        return weights, free_bias(moments, weights)
 
     def _targets_anew(
         self, moments: Moments, weights: Matrix, bias: Matrix, held_too: bool

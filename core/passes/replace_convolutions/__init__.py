@@ -18,12 +18,13 @@ Source: see `forms`; He, Zhang, Sun 2017, arXiv:1707.06168 (refitting in lockste
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
 from core.analysis import cost
+from core.analysis.layer_signatures import signatures
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, parameter
 from core.passes.replace_convolutions.allocation import allocate
@@ -37,13 +38,12 @@ from core.passes.replace_convolutions.menus import (
     kernel_of,
     menu,
     rank_text,
-    weigh,
 )
 from core.passes.replace_convolutions.rewriting import replace_node
 from core.reconstruction.gram import Moments, input_grams
 from core.reconstruction.layers import Layer, find
 from core.reconstruction.lockstep import Stand, refit
-from core.reconstruction.reference import Reference, Sampling
+from core.reconstruction.reference import Reference
 
 TURNS = 5  # of the fit of a replacement that was taken
 TURNS_AGAIN = 1  # of each round in lockstep, from where the last one ended
@@ -176,11 +176,7 @@ class ReplaceConvolutions(Pass):
         for one in menus:
             if not one.choices:
                 report.skip(one.target.name, one.reason)
-        menus = [one for one in menus if one.choices]
-        if not statistics.count:
-            return menus
-        weights = weigh(graph, menus, statistics)
-        return [replace(one, weight=w) for one, w in zip(menus, weights, strict=True)]
+        return [one for one in menus if one.choices]
 
     def _choose(
         self, menus: Sequence[Menu], total: float, report: Report
@@ -227,19 +223,18 @@ class ReplaceConvolutions(Pass):
                 f"{one.target.name}: {before.inputs} -> {before.outputs}, "
                 f"{' x '.join(map(str, before.kernel))} became {choice.form.about}, rank "
                 f"{rank_text(choice.rank)}; {_amount(one.cost, unit)} -> "
-                f"{_amount(choice.cost, unit)}, its output off by {choice.error:.1%} before refitting"
+                f"{_amount(choice.cost, unit)}, its output off by {choice.error:.1%} "
+                "before refitting"
             )
 
 
 def _amount(cost: float, unit: str) -> str:
     if unit == "seconds":
         return f"{cost * 1e6:,.0f} us"
-    return f"{cost / 1e6:,.2f} M{unit if unit == 'MACs' else 'B'}".replace("MMACs", "M MACs")
+    return f"{cost / 1e6:,.2f} M{' MACs' if unit == 'MACs' else 'B'}"
 
 
-def _covariances(
-    graph: Graph, found: Sequence[Target], statistics: Statistics
-) -> list[Matrix]:
+def _covariances(graph: Graph, found: Sequence[Target], statistics: Statistics) -> list[Matrix]:
     """Of the patches of each layer; the identity without images."""
     if not statistics.count:
         return [np.eye(target.layer.matrix().shape[2]) for target in found]
@@ -249,8 +244,6 @@ def _covariances(
 
 def _total(graph: Graph, price: Price) -> float:
     """What the whole model costs, as far as it is counted."""
-    from core.analysis.layer_signatures import signatures
-
     if price.budget == "macs":
         return float(cost.totals(graph)[1])
     if price.budget == "bytes":
@@ -282,7 +275,7 @@ def _in_lockstep(
         if (name := one.target.layer.output)
     }
     stands = {layer.output: Stand(layer.output) for layer in find(original)}
-    reference = Reference(original, statistics, Sampling())
+    reference = Reference(original, statistics)
     refit(graph, stands, reference, constraints=bound)
     return {name: one.factors() for name, one in bound.items()}
 

@@ -48,9 +48,7 @@ def allocate(menus: Sequence[Sequence[Offer]], budget: float) -> list[int]:
 
 def _highest_price(menus: Sequence[Sequence[Offer]]) -> float:
     """A price at which every layer takes its cheapest offer."""
-    gaps = [
-        abs(a.cost - b.cost) for menu in menus for a in menu for b in menu if a.cost != b.cost
-    ]
+    gaps = [abs(a.cost - b.cost) for menu in menus for a in menu for b in menu if a.cost != b.cost]
     errors = [offer.error for menu in menus for offer in menu]
     return 2 * (max(errors, default=0.0) + 1.0) / min(gaps, default=1.0)
 

@@ -10,15 +10,15 @@ carried back by L^-T. That ignores how the kernel's columns are correlated with 
 `fitting` then takes into account. Without activations C = I, and the truncation is the plain one.
 
 Source: Jaderberg, Vedaldi, Zisserman 2014, arXiv:1405.3866, section 2.1, scheme 2 (spatial SVD);
-Kim et al. 2016, arXiv:1511.06530, section 3 (Tucker-2); Guo et al. 2018, arXiv:1808.05517, section 3
-(network decoupling); Zhang et al. 2015, arXiv:1505.06798, section 3.1 (metric of the activations).
+Kim et al. 2016, arXiv:1511.06530, section 3 (Tucker-2); Guo et al. 2018, arXiv:1808.05517,
+section 3 (network decoupling); Zhang et al. 2015, arXiv:1505.06798, section 3.1 (the metric).
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -111,7 +111,7 @@ class SpatialSvd(Form):
         return factors[0][:, : rank[0]], factors[1][: rank[0]]
 
     def kernels(self, factors: Factors) -> list[Matrix]:
-        """k x 1 and 1 x k."""
+        """K x 1 and 1 x k."""
         rows, columns = factors
         return [columns[:, :, :, None], rows[:, :, None, :]]
 
@@ -126,7 +126,7 @@ class Tucker2(Form):
     def ranks(self, layer: LayerSignature, multiple: int) -> list[Rank]:
         """(inputs kept, outputs kept), in proportion to the layer's channels."""
         most = min(layer.inputs, layer.outputs)
-        found = []
+        found: list[Rank] = []
         for kept in range(multiple, most + 1, multiple):
             share = kept / most
             found.append(
@@ -215,7 +215,7 @@ FORMS: Mapping[str, Form] = {
 
 
 def _split(matrix: Matrix, metric: Matrix, rank: int) -> tuple[Matrix, Matrix]:
-    """matrix (m, n) ~ left (m, rank) @ right (rank, n), best where x' metric x weighs the rows."""
+    """Matrix (m, n) ~ left (m, rank) @ right (rank, n), best where x' metric x weighs the rows."""
     root = _root(metric)
     u, s, v = np.linalg.svd(root.T @ matrix, full_matrices=False)
     scale = np.sqrt(np.maximum(s[:rank], 1e-30))
@@ -232,12 +232,3 @@ def _root(metric: Matrix) -> Matrix:
 
 def _aligned(channels: float, multiple: int, most: int) -> int:
     return int(min(most, max(multiple, round(channels / multiple) * multiple)))
-
-
-def layer_of(kernel: np.ndarray[Any, Any]) -> LayerSignature:
-    """A signature of a plain convolution with this kernel, for asking a form about it."""
-    outputs, inputs, *sides = kernel.shape
-    pads = tuple(side // 2 for side in sides)
-    return LayerSignature(
-        "Conv", inputs, outputs, tuple(sides), (1, 1), (1, 1), pads + pads, size=(16, 16)
-    )

@@ -1,21 +1,19 @@
-"""What each convolution could become: forms and ranks, with what they cost and the error they bring.
+"""What each convolution could become: forms and ranks, their costs and the error they bring.
 
-The error of a choice is measured on the layer's output: relative, in the metric of the calibration
-images. What it does to the outputs of the model is measured once per layer, by running the model
-with the layer at a middle choice, and scaled: a layer's error times (model error / layer error at
-that choice). That is exact for small errors of one layer; that errors of several layers add up is
-an approximation, good enough to choose by.
+The error of a choice is that of the layer's output before anything is refitted, relative to its
+variance, in the metric of the calibration images; layers count alike. Weighting a layer by what its
+error does to the outputs of the model, measured one layer at a time, was tried: the refitted
+network came out worse, because the layers behind make good most of what they are told of.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from core.analysis.layer_signatures import macs, parameters
-from core.passes.base import Graph, Statistics, Tensors
 from core.passes.replace_convolutions.allocation import Offer
 from core.passes.replace_convolutions.eligible import Target
 from core.passes.replace_convolutions.fitting import error
@@ -23,8 +21,6 @@ from core.passes.replace_convolutions.forms import FORMS, Factors, Form, Matrix,
 from core.timings import Chain, LayerTimes
 
 FEWER = 0.97  # a replacement must cost less than this share of the layer: noise is no gain
-JUDGED = 64  # images that a layer's weight on the model's output is measured on
-SMALLEST = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +44,6 @@ class Menu:
         second: covariance of its patches, (d, d).
         cost: of the layer itself.
         choices: replacements that cost less, cheapest first; empty for the `reason`.
-        weight: what a relative error of this layer's output does to the outputs of the model.
     """
 
     target: Target
@@ -56,12 +51,11 @@ class Menu:
     cost: float
     choices: tuple[Choice, ...]
     reason: str = ""
-    weight: float = 1.0
 
     @property
     def offers(self) -> list[Offer]:
         """The layer as it is, then its choices."""
-        changed = [Offer(c.cost, self.weight * c.error) for c in self.choices]
+        changed = [Offer(c.cost, c.error) for c in self.choices]
         return [Offer(self.cost, 0.0), *changed]
 
 
@@ -163,65 +157,6 @@ def _front(choices: Sequence[Choice]) -> list[Choice]:
     return kept
 
 
-def weigh(graph: Graph, menus: Sequence[Menu], statistics: Statistics) -> list[float]:
-    """What a relative error of each layer's output does to the outputs of the model.
-
-    `graph` is changed meanwhile and left as it was.
-    """
-    feeds = _some(statistics)
-    names = [value.name or "" for value in graph.graph.outputs]
-    wanted = _outputs(graph, names, statistics, feeds)
-    return [_weight(graph, one, names, statistics, feeds, wanted) for one in menus]
-
-
-def _some(statistics: Statistics) -> list[Tensors]:
-    feeds, images = [], 0
-    for one in statistics.feeds():
-        feeds.append(one)
-        images += len(next(iter(one.values())))
-        if images >= JUDGED:
-            break
-    return feeds
-
-
-def _outputs(
-    graph: Graph, names: Sequence[str], statistics: Statistics, feeds: Sequence[Tensors]
-) -> list[Tensors]:
-    run = statistics.runner(graph, names)
-    return [run(one) for one in feeds]
-
-
-def _weight(
-    graph: Graph,
-    one: Menu,
-    names: Sequence[str],
-    statistics: Statistics,
-    feeds: Sequence[Tensors],
-    wanted: Sequence[Tensors],
-) -> float:
-    if not one.choices:
-        return 1.0
-    layer, middle = one.target.layer, one.choices[len(one.choices) // 2]
-    matrix, bias = layer.matrix(), layer.bias()
-    layer.write(middle.form.dense(middle.factors).reshape(matrix.shape), bias)
-    got = _outputs(graph, names, statistics, feeds)
-    layer.write(matrix, bias)
-    return max(_distance(names, wanted, got), SMALLEST) / max(middle.error, SMALLEST)
-
-
-def _distance(names: Sequence[str], wanted: Sequence[Tensors], got: Sequence[Tensors]) -> float:
-    """Relative squared error, the mean over the outputs of the model."""
-    shares = []
-    for name in names:
-        pairs = [(a[name].astype(np.float64), b[name]) for a, b in zip(wanted, got, strict=True)]
-        off = sum(float(((a - b) ** 2).sum()) for a, b in pairs)
-        shares.append(off / max(sum(float((a**2).sum()) for a, _ in pairs), 1e-30))
-    return float(np.mean(shares))
-
-
 def rank_text(rank: Rank) -> str:
     """A rank for a person."""
     return " x ".join(str(r) for r in rank)
-
-
-Menus = Mapping[str, Menu]

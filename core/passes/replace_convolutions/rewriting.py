@@ -41,7 +41,7 @@ class _Writer:
         self.graph, self.node = graph, node
         self.nodes: list[ir.Node] = []
         self._taken = names(graph)
-        self._titles = {n.name for n in graph.all_nodes()}
+        self._titles = {n.name or "" for n in graph.all_nodes()}
         weight = node.inputs[1]
         tensor = weight.const_value if weight is not None else None
         self._type = np.float32 if tensor is None else tensor.dtype.numpy()
@@ -51,7 +51,7 @@ class _Writer:
         stem = f"{self.node.outputs[0].name}_factor"
         return add_initializer(self.graph, stem, kernel.astype(self._type))
 
-    def add(self, op_type: str, inputs: list[ir.Value | None], **attributes: object) -> ir.Value:
+    def add(self, op_type: str, inputs: list[ir.Value | None], **attributes: int | tuple[int, ...]) -> ir.Value:
         """A node in front of the old one; its output."""
         made = [
             ir.AttrInt64s(k, [int(i) for i in v]) if isinstance(v, tuple) else ir.AttrInt64(k, v)
@@ -80,10 +80,10 @@ class _Writer:
         for value in feeds:
             sweep(self.graph, value)
 
-    def _free(self, stem: str, taken: set[str | None] | set[str]) -> str:
+    def _free(self, stem: str, taken: set[str]) -> str:
         name, count = stem, 0
         while name in taken:
             count += 1
             name = f"{stem}_{count}"
-        taken.add(name)  # type: ignore[arg-type]
+        taken.add(name)
         return name
