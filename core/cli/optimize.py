@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.cli.inputs import add_model_options, admit, admit_data, bench
+from core.cli.layer_times import add_timing_options, timings_for
 from core.cli.recipe import add_recipe_options, read_recipe
 from core.cli.result import Result, count
 from core.errors import CoreError, PassPrecondition
@@ -22,6 +23,7 @@ def add(commands: Any) -> None:
     command.add_argument(
         "--calibration", type=Path, metavar="DATA", help="images for the passes, never scored"
     )
+    add_timing_options(command)
     add_model_options(command)
     add_recipe_options(command)
     command.set_defaults(run=run)
@@ -42,7 +44,8 @@ def run(options: argparse.Namespace) -> Result:
         before = admit(at, options.model, options)
         data = admit_data(at, options.calibration)
         calibration = data.path if data else None
-        outcome = at.workshop.build(before.path, recipe, calibration, at.models)
+        timings = timings_for(at, before, recipe, options)
+        outcome = at.workshop.build(before.path, recipe, calibration, at.models, timings=timings)
         candidate, after = _built(outcome)
         shutil.copyfile(candidate.path, options.output)
     return Result(_data(options.output, before, after, candidate), _text(before, after, candidate))

@@ -51,7 +51,9 @@ class _Writer:
         stem = f"{self.node.outputs[0].name}_factor"
         return add_initializer(self.graph, stem, kernel.astype(self._type))
 
-    def add(self, op_type: str, inputs: list[ir.Value | None], **attributes: int | tuple[int, ...]) -> ir.Value:
+    def add(
+        self, op_type: str, inputs: list[ir.Value | None], **attributes: int | tuple[int, ...]
+    ) -> ir.Value:
         """A node in front of the old one; its output."""
         made = [
             ir.AttrInt64s(k, [int(i) for i in v]) if isinstance(v, tuple) else ir.AttrInt64(k, v)
