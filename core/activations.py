@@ -6,7 +6,7 @@ A few images are in memory at a time, however many there are.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from core import graph as graphs
@@ -15,6 +15,7 @@ from core.errors import InferenceFailed, PassPrecondition
 from core.graph import Graph
 from core.passes.base import Tensors
 from core.records import Preprocess, TensorSpec
+from core.timings import LayerTimes
 
 BATCH = 8
 ERRORS_ONLY = 3
@@ -29,6 +30,7 @@ class Calibration:
         specs: Sequence[TensorSpec],
         preprocess: Preprocess | None,
         batch: int = BATCH,
+        timings: LayerTimes | None = None,
     ) -> None:
         """Open the set; `specs` are the inputs of the model that will be fed.
 
@@ -37,12 +39,18 @@ class Calibration:
         """
         self._set = open_set(images)
         self._specs, self._preprocess, self._batch = tuple(specs), preprocess, batch
+        self._timings = timings
 
     @property
     def count(self) -> int:
         """Images that `feeds` goes over; a fixed batch leaves out what does not fill one."""
         batch = self._fixed_batch
         return self._set.count // batch * batch if self._set.count >= batch else self._set.count
+
+    @property
+    def timings(self) -> LayerTimes | None:
+        """Measured layer times, if they were given."""
+        return self._timings
 
     def feeds(self) -> Iterator[Tensors]:
         """Preprocessed inputs, in the order of the set.
@@ -67,6 +75,14 @@ class Calibration:
         session = Probe(graph, wanted)
         for feeds in self.feeds():
             yield session.run(feeds) | {name: feeds[name] for name in names if name in fed}
+
+    def runner(self, graph: Graph, names: Sequence[str]) -> Callable[[Tensors], Tensors]:
+        """A function from the inputs of `graph` to the named tensors.
+
+        Raises:
+            InferenceFailed: ONNX Runtime refuses the graph.
+        """
+        return Probe(graph, names).run
 
     @property
     def _fixed_batch(self) -> int:

@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -29,6 +29,7 @@ from core.records import (
     from_json,
     to_json,
 )
+from core.timings import Chain, MicroModel
 
 MODULE = "core.candidates"
 FLOOR_BYTES = 3 * GIB
@@ -135,6 +136,32 @@ class Workshop:
         args = {"model": str(model), "recipe": to_json(recipe)}
         return from_json(Preview, self._ask("preview", args, model)["preview"])
 
+    def layer_chains(self, model: Path, multiple: int) -> tuple[Chain, ...]:
+        """The layers of a model, and what passes could make of them, as chains to be timed.
+
+        Args:
+            model: an admitted model.
+            multiple: channel counts are tried in steps of this.
+
+        Raises:
+            InvalidModel: not a readable model.
+            WorkerError: the child died.
+        """
+        args = {"model": str(model), "multiple": multiple}
+        reply = self._ask("layer_chains", args, model)
+        return from_json(tuple[Chain, ...], reply["chains"])
+
+    def micro_models(self, chains: Sequence[Chain], folder: Path) -> tuple[MicroModel, ...]:
+        """Files that time each chain, written to `folder`.
+
+        Raises:
+            UnsupportedModel: a layer of a kind that no micro-model is known for.
+            WorkerError: the child died.
+        """
+        args = {"chains": to_json(chains), "folder": str(folder)}
+        reply = self._ask("micro_models", args)
+        return from_json(tuple[MicroModel, ...], reply["models"])
+
     def build(
         self,
         model: Path,
@@ -143,6 +170,7 @@ class Workshop:
         models: Path,
         progress: Progress | None = None,
         check: Check | None = None,
+        timings: Path | None = None,
     ) -> Outcome:
         """Run a recipe; the candidate lies under models/, or the outcome says why there is none.
 
@@ -156,6 +184,7 @@ class Workshop:
             models: folder of the admitted models.
             progress: hears of every step.
             check: called several times a second; what it raises ends the build.
+            timings: a table of layer times, for passes whose budget is latency.
 
         Raises:
             WorkerError: the child died.
@@ -165,6 +194,7 @@ class Workshop:
             "model": str(model),
             "recipe": to_json(recipe),
             "calibration": str(calibration) if calibration else None,
+            "timings": str(timings) if timings else None,
             "models": str(models),
         }
         return from_json(Outcome, self._ask("build", args, model, progress, check)["outcome"])

@@ -11,8 +11,10 @@ from pathlib import Path
 
 from core import data
 from core import graph as graphs
+from core import timings as layer_times
 from core.activations import Calibration, Probe
-from core.candidates import gate, runner
+from core.analysis import layer_signatures
+from core.candidates import gate, micro_models, runner
 from core.candidates.preview import preview
 from core.candidates.summary import summarise
 from core.errors import CoreError, DataError, InvalidModel
@@ -30,6 +32,7 @@ from core.records import (
     from_json,
     to_json,
 )
+from core.timings import Chain
 
 KEPT_GRAPHS = 4
 KEPT_BYTES = 64 << 20
@@ -121,6 +124,17 @@ def _trial(args: Json, _: Progress) -> Json:
     return {}
 
 
+def _micro_models(args: Json, _: Progress) -> Json:
+    chains = from_json(tuple[Chain, ...], args["chains"])
+    written = (micro_models.write(chain, Path(args["folder"])) for chain in chains)
+    return {"models": [to_json(model) for model in written]}
+
+
+def _layer_chains(args: Json, _: Progress) -> Json:
+    graph = _graph(Path(args["model"]))
+    return {"chains": to_json(layer_signatures.worth_timing(graph, args["multiple"]))}
+
+
 def _build(args: Json, progress: Progress) -> Json:
     model, recipe = Path(args["model"]), from_json(Recipe, args["recipe"])
 
@@ -128,7 +142,10 @@ def _build(args: Json, progress: Progress) -> Json:
         progress({"current": step.pass_name})
 
     try:
-        outcome = build(model, recipe, args["calibration"], Path(args["models"]), told)
+        statistics: Statistics = NoStatistics()
+        if recipe.steps:
+            statistics = _statistics(_graph(model), args["calibration"], args["timings"])
+        outcome = build(model, recipe, statistics, Path(args["models"]), told)
     except CoreError as error:
         outcome = Outcome(recipe, None, None, f"{error.code}: {error.message}")
     return {"outcome": to_json(outcome)}
@@ -137,7 +154,7 @@ def _build(args: Json, progress: Progress) -> Json:
 def build(
     model: Path,
     recipe: Recipe,
-    calibration: str | None,
+    statistics: Statistics,
     models: Path,
     progress: Callable[[Step], None] | None = None,
 ) -> Outcome:
@@ -151,7 +168,6 @@ def build(
         digest = graphs.digest(model)
         candidate = Candidate(digest, model, recipe)
         return Outcome(recipe, candidate, summarise(graph, model, digest, model.name))
-    statistics = _statistics(graph, calibration)
     result, report = runner.apply(graph, recipe, statistics, progress)
     graphs.infer_shapes(result)
     digest, path = gate.keep(result, models)
@@ -159,12 +175,13 @@ def build(
     return Outcome(recipe, Candidate(digest, path, recipe, report), summary)
 
 
-def _statistics(graph: Graph, calibration: str | None) -> Statistics:
+def _statistics(graph: Graph, calibration: str | None, timings: str | None) -> Statistics:
+    table = layer_times.load(Path(timings)) if timings else None
     if not calibration:
-        return NoStatistics()
+        return NoStatistics(table)
     specs = graphs.input_specs(graph)
     preprocess: Preprocess | None = graphs.preprocess(graph)
-    statistics = Calibration(Path(calibration), specs, preprocess)
+    statistics = Calibration(Path(calibration), specs, preprocess, timings=table)
     if statistics.count == 0:
         raise DataError("The calibration set has no images.")
     return statistics
@@ -178,5 +195,7 @@ HANDLERS: Mapping[str, Handler] = {
     "admit_data": _admit_data,
     "preview": _preview,
     "trial": _trial,
+    "layer_chains": _layer_chains,
+    "micro_models": _micro_models,
     "build": _build,
 }

@@ -214,9 +214,11 @@ def _side(job: LatencyJob, samples: Samples, side: str, noisy: str) -> Measureme
         "samples": len(raw),
         "busy": busy,
     }
-    model = job.baseline if side == "a" else job.candidate
+    model, condition = job.candidate, job.condition
+    if side == "a":  # a baseline is timed anew beside each candidate, and drifts with the machine
+        model, condition = job.baseline, job.condition | {"beside": job.candidate.digest}
     return rows.measured(
-        model.digest, job.setting.spec, "latency_ms", middle, CLOCK, job.condition, detail, noisy
+        model.digest, job.setting.spec, "latency_ms", middle, CLOCK, condition, detail, noisy
     )
 
 

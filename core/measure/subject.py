@@ -45,6 +45,6 @@ class Setting:
         return cls(spec, name, RunOptions(threads, precision))
 
 
-def memory_bytes(model: ModelSummary) -> int:
+def memory_bytes(model: ModelSummary | None) -> int:
     """What a worker may use for this model: generous for activations, bounded for bombs."""
-    return max(4 << 30, 6 * model.size_bytes + (2 << 30))
+    return max(4 << 30, 6 * model.size_bytes + (2 << 30)) if model else 4 << 30

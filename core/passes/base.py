@@ -15,7 +15,7 @@ import logging
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
@@ -26,6 +26,7 @@ from core.catalogue import discover
 from core.errors import PassPrecondition
 from core.graph import constant
 from core.records import Skip, Step
+from core.timings import LayerTimes
 
 Graph = ir.Model
 Tensors = dict[str, np.ndarray[Any, Any]]
@@ -85,6 +86,11 @@ class Statistics(Protocol):
         """Calibration images; 0 if there are none."""
         ...
 
+    @property
+    def timings(self) -> LayerTimes | None:
+        """Measured layer times on the backend that the recipe is for; None if there are none."""
+        ...
+
     def feeds(self) -> Iterator[Tensors]:
         """Preprocessed model inputs, a few images at a time, in a fixed order."""
         ...
@@ -93,14 +99,27 @@ class Statistics(Protocol):
         """Values of the named tensors of `graph`, batch by batch over `feeds()`."""
         ...
 
+    def runner(self, graph: Graph, names: Sequence[str]) -> Callable[[Tensors], Tensors]:
+        """A function from the inputs of any `graph`, a piece of the model too, to named tensors."""
+        ...
+
 
 class NoStatistics:
     """No calibration data at all: what a pass gets where none is given or none is needed."""
+
+    def __init__(self, timings: LayerTimes | None = None) -> None:
+        """Layer times may be there without images."""
+        self._timings = timings
 
     @property
     def count(self) -> int:
         """Always 0."""
         return 0
+
+    @property
+    def timings(self) -> LayerTimes | None:
+        """The layer times that it was made with."""
+        return self._timings
 
     def feeds(self) -> Iterator[Tensors]:
         """Nothing."""
@@ -109,6 +128,14 @@ class NoStatistics:
     def activations(self, graph: Graph, names: Sequence[str]) -> Iterator[Tensors]:
         """Nothing."""
         return iter(())
+
+    def runner(self, graph: Graph, names: Sequence[str]) -> Callable[[Tensors], Tensors]:
+        """Nothing to run on.
+
+        Raises:
+            PassPrecondition: always; ask `count` first.
+        """
+        raise PassPrecondition("Without calibration images nothing can be run.")
 
 
 @dataclass(frozen=True)

@@ -51,6 +51,7 @@ class Desk:
             "run": self.run,
             "evaluate": self.evaluate,
             "time": self.time,
+            "time_files": self.time_files,
             "startup": self.startup,
         }
 
@@ -105,6 +106,22 @@ class Desk:
         a, b = (self.slots[name].session for name in (args["a"], args["b"]))
         plan = from_json(timing.Plan, args["plan"])
         return timing.compare(a, b, self.feeds, plan, progress)
+
+    def time_files(self, args: Json, progress: Progress) -> Json:
+        """Load several files, time them in turns on made-up inputs, and close them again."""
+        del progress
+        plan = from_json(timing.Plan, args["plan"])
+        sessions: list[Session] = []
+        feeds: list[Tensors] = []
+        try:
+            for file in args["files"]:
+                sessions.append(_session(args | {"model": file["path"]}))
+                specs = from_json(tuple[TensorSpec, ...], file["inputs"])
+                feeds += synthetic_feeds(specs, 1, seed=0)
+            return {"minima": timing.rotate(sessions, feeds, plan)}
+        finally:
+            for session in sessions:
+                session.close()
 
     def startup(self, args: Json, progress: Progress) -> Json:
         """Load a model in this fresh process, run it once, and say what that took."""

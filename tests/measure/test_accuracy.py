@@ -67,9 +67,7 @@ def test_the_baseline_against_itself(bench: Bench, scores, labels):
     rows = found(accuracy(outputs, outputs, labels, "set"))
     right = int((scores.argmax(1) == labels).sum())
     assert rows["top1"].value == pytest.approx(100 * right / COUNT)
-    assert (rows["top1_delta"].value, rows["top1_delta"].detail["flips"]) == (0, 0)
-    assert rows["agreement"].value == 100
-    assert "sqnr_db" not in rows
+    assert rows.keys() <= {"top1", "top5"}  # with itself there is nothing to compare
     assert all(row.status is Status.OK for row in rows.values())
 
 

@@ -1,0 +1,34 @@
+"""What reconstruction asks of calibration data; `core.passes.base.Statistics` answers it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import onnx_ir as ir
+
+Graph = ir.Model
+Tensors = dict[str, np.ndarray[Any, Any]]
+Run = Callable[[Tensors], Tensors]
+
+
+class Statistics(Protocol):
+    """Calibration images, streamed in batches."""
+
+    @property
+    def count(self) -> int:
+        """Images; 0 if there are none."""
+        ...
+
+    def feeds(self) -> Iterator[Tensors]:
+        """Preprocessed model inputs, batch by batch, in a fixed order."""
+        ...
+
+    def activations(self, graph: Graph, names: Sequence[str]) -> Iterator[Tensors]:
+        """Values of the named tensors of `graph`, batch by batch over `feeds()`."""
+        ...
+
+    def runner(self, graph: Graph, names: Sequence[str]) -> Run:
+        """A function from the inputs of any `graph`, not only the model's, to named tensors."""
+        ...
