@@ -25,7 +25,7 @@ import onnx_ir as ir
 from core.catalogue import discover
 from core.errors import PassPrecondition
 from core.graph import constant
-from core.records import Skip, Step
+from core.records import LayerEffect, Skip, Step
 from core.timings import LayerTimes
 
 Graph = ir.Model
@@ -68,6 +68,7 @@ class Report:
     changed: int = 0
     skipped: list[Skip] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    effects: list[LayerEffect] = field(default_factory=list)
 
     def skip(self, node: str | None, reason: str) -> None:
         """Say that `node` was left alone, and why."""
