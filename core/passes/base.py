@@ -149,6 +149,8 @@ class Pass(ABC):
         order: place in a recipe made by the form (fold before prune before quantize).
         needs_data: whether calibration images are required.
         exact: whether the outputs stay the same but for rounding; the runner holds the pass to it.
+        family: of passes of which a recipe holds at most one, shown as one control; empty for none.
+        presets: what the choices of that control are called -> the parameters that each sets.
     """
 
     label: ClassVar[str]
@@ -156,6 +158,8 @@ class Pass(ABC):
     order: ClassVar[int] = 50
     needs_data: ClassVar[bool] = False
     exact: ClassVar[bool] = False
+    family: ClassVar[str] = ""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def requires(self, graph: Graph) -> None:  # noqa: B027 - most passes need nothing
         """Raise PassPrecondition if the pass cannot work on `graph` at all."""
