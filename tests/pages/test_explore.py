@@ -147,12 +147,12 @@ def test_a_pass_without_parameters_is_off_or_on():
 
 def test_a_family_is_one_axis_with_the_presets_of_its_passes():
     class Whole(Half):
-        family = "Kind"
-        presets = {"all": {}}
+        family: ClassVar[str] = "Kind"
+        presets: ClassVar[dict] = {"all": {}}
 
     class Quarter(Half):
-        family = "Kind"
-        presets = {"one": {}, "three": {}}
+        family: ClassVar[str] = "Kind"
+        presets: ClassVar[dict] = {"one": {}, "three": {}}
 
     (axis,) = sweep_form.axes_of({"whole": Whole, "quarter": Quarter})
     assert axis.name == "Kind"
