@@ -123,7 +123,7 @@ def fastest(bench: Bench, backend: str) -> Iterator[str]:
     staircase.measure(chains, setting, path, bench.workshop.micro_models)
     base, best = bench.score(bench.model), None
     for speedup, form in itertools.product(SPEEDUPS, ("best", "spatial_svd")):
-        params = {"form": form, "budget": "latency", "speedup": speedup, "multiple": MULTIPLE}
+        params = {"form": form, "budget": "latency", "speedup": speedup, "backend": backend}
         outcome = bench.build(params, path)
         if outcome.summary is None:
             yield f"{backend} {form} x{speedup}: {outcome.reason}"
@@ -144,7 +144,8 @@ def fastest(bench: Bench, backend: str) -> Iterator[str]:
 
 def _allowed(base: Score, score: Score) -> bool:
     """Held-out images are of the set that the network was trained on: a fall there is smaller than
-    that on the test set, which the share of the logit error makes good."""
+    that on the test set, which the share of the logit error makes good.
+    """
     return base.held_top1 - score.held_top1 <= ALLOWED_POINTS * 3 and score.logit_error < 0.05
 
 

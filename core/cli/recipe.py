@@ -87,7 +87,7 @@ def _short_forms(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     if options.replace:
         chosen["replace_convolutions"] = _replacement(options.replace)
     if options.fp16:
-        chosen["convert_precision"] = {"to": "fp16"}
+        chosen["convert_precision"] = {"precision": "fp16"}
     if options.quantize:
         chosen[QUANTIZE[options.quantize]] = {}
     return chosen

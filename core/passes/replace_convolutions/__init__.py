@@ -82,6 +82,11 @@ class ReplaceConvolutions(Pass):
         "layers; with latency, only what was measured faster is replaced.",
         choices=("macs", "latency", "bytes"),
     )
+    backend: str = parameter(
+        "onnxruntime",
+        "Backend",
+        "Where the layers are timed for a budget of latency: name, or name:precision.",
+    )
     multiple: int = parameter(
         8,
         "Multiple",
@@ -147,6 +152,10 @@ class ReplaceConvolutions(Pass):
                 replace_node(target.layer.node, chain, form, blank)
                 report.changed += 1
         return False
+
+    def timed_on(self) -> str:
+        """The backend of a budget of latency."""
+        return self.backend if self.budget == "latency" else ""
 
     def _forms(self) -> list[str]:
         return list(FORMS) if self.form == "best" else [self.form]
