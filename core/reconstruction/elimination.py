@@ -77,7 +77,7 @@ def readers(channels: ChannelMap, group: Group, layers: Sequence[Layer]) -> list
 def _input_labels(channels: ChannelMap, layer: Layer) -> NDArray[np.int64] | None:
     node = layer.node
     axis = 1 if node.op_type == "Conv" else 0
-    if node.op_type == "Gemm" and node.attributes.get_int("transB", 0):
+    if node.op_type == "Gemm" and bool(node.attributes.get_int("transB", 0)):
         axis = 1
     for slot in channels.flow.slots:
         if slot.value is node.inputs[1] and slot.axis == axis and slot.use in (None, (node, 1)):

@@ -83,7 +83,7 @@ class Backward:
         if not axes:
             return gradient
         result = self.sum(gradient, axes)
-        return result if not lead else self.op("Reshape", result, self.op("Shape", value.name))
+        return result if not lead else self.op("Reshape", result, self.op("Shape", _name(value)))
 
     def sum(self, name: str, axes: list[int]) -> str:
         """Sum over axes, which are kept."""
@@ -288,7 +288,7 @@ def _unconv(
 
 def _average_pool(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     x = node.inputs[0]
-    if x is None or node.attributes.get_int("ceil_mode", 0):
+    if x is None or bool(node.attributes.get_int("ceil_mode", 0)):
         raise NoGradient("AveragePool with ceil_mode")
     kernel = list(node.attributes["kernel_shape"].as_ints())
     channels = back.shape(x)[1]
@@ -347,7 +347,9 @@ def _transpose(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
 
 def _gemm(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     weight = node.inputs[1]
-    if weight is None or constant_tensor(weight) is None or node.attributes.get_int("transA", 0):
+    if weight is None or constant_tensor(weight) is None:
+        raise NoGradient("Gemm of two activations")
+    if bool(node.attributes.get_int("transA", 0)):
         raise NoGradient("Gemm of two activations")
     turned = bool(node.attributes.get_int("transB", 0))
     alpha = node.attributes.get_float("alpha", 1.0)

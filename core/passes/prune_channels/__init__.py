@@ -1,22 +1,35 @@
 """Remove whole channels everywhere they live, the weakest of each dependency group first.
 
-The groups come from `core.analysis.channels`, the ranking from `core.analysis.selection`. The cut
-is exact: the result computes what the original computes with the removed channels zeroed. Accuracy
-drops with the ratio, since nothing is trained or refitted afterwards.
+The groups come from `core.analysis.channels`. The cut is exact: the result computes what the
+original computes with the removed channels zeroed. With calibration images, channels are ranked by
+what their removal costs behind a refit (`core.reconstruction.elimination`), a budget is spread over
+the groups by the measured error of the outputs, and the layers that are left are refitted in closed
+form (`core.reconstruction.lockstep`). Nothing is trained, and labels are not used.
 
-Source: Li et al. 2017, arXiv:1608.08710; Fang et al. 2023, arXiv:2301.12900.
+Source: Fang et al. 2023, arXiv:2301.12900 (groups); Li et al. 2017, arXiv:1608.08710 (norms);
+He, Zhang, Sun 2017, arXiv:1707.06168 (refit); Frantar, Alistarh 2022, arXiv:2208.11580 (order).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from core.analysis import selection
 from core.analysis.channels import ChannelMap, Group, channel_map
 from core.analysis.surgery import remove
-from core.passes.base import Graph, Pass, Report, Statistics, parameter
+from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, parameter
+from core.passes.prune_channels.choice import (
+    budget_of,
+    by_images,
+    by_magnitude,
+    uniform,
+    within_budget,
+)
+from core.passes.prune_channels.repair import repair, stands
+from core.reconstruction.study import Study, study
+from core.timings import LayerTimes
 
 
 @dataclass(frozen=True)
@@ -26,7 +39,8 @@ class PruneChannels(Pass):
     label: ClassVar[str] = "Prune channels"
     help: ClassVar[str] = (
         "Removes the weakest channels from every layer that carries them: fewer parameters and "
-        "MACs on every backend. Costs accuracy, since the network is not trained afterwards."
+        "MACs on every backend. With calibration images the layers that are left are refitted, "
+        "which keeps most of the accuracy; without, expect to lose a lot of it."
     )
     order: ClassVar[int] = 30
 
@@ -39,14 +53,34 @@ class PruneChannels(Pass):
         step=0.05,
     )
     criterion: str = parameter(
-        "l1", "Criterion", "What makes a channel weak: the L1 or L2 norm of its filters.",
-        choices=("l1", "l2"),
-    )  # fmt: skip
+        "obs",
+        "Criterion",
+        "What makes a channel weak. obs: how little the outputs change once the layers that read "
+        "it are refitted without it (needs calibration images). activation: how little it sends "
+        "on (needs images). l1, l2: the norm of its filters.",
+        choices=("obs", "l1", "l2", "activation"),
+    )
+    repair: bool = parameter(
+        True,
+        "Repair",
+        "Refit the weights that are left to what the whole network computed on the calibration "
+        "images, in closed form. Without images there is nothing to refit to.",
+    )
+    budget: str = parameter(
+        "none",
+        "Budget",
+        "none: the ratio, in every group alike. Otherwise what shall become smaller: each group "
+        "loses as much as it can bear until the target is met, and the ratio is not used.",
+        choices=("none", "macs", "bytes", "parameters", "latency"),
+    )
+    target: float = parameter(
+        0.7, "Target", "Share of the budget that may be left.", low=0.05, high=1.0, step=0.05
+    )
     scope: str = parameter(
         "inner",
         "Scope",
         "inner: only channels inside blocks. all: also residual streams, which run through many "
-        "layers; that shrinks more and costs far more accuracy.",
+        "layers; that shrinks more and costs more accuracy.",
         choices=("inner", "all"),
     )
     multiple: int = parameter(
@@ -61,20 +95,66 @@ class PruneChannels(Pass):
     )
 
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
-        """Choose per group, cut, say what went."""
+        """Choose per group, cut, repair, say what went."""
         channels = channel_map(graph)
-        chosen = self.choose(channels, report)
-        report.changed = remove(channels, {a for picked in chosen.values() for a in picked})
+        learnt = self._study(graph, statistics, report)
+        chosen = self.choose(channels, report, learnt, statistics.timings)
+        atoms = {a for picked in chosen.values() for a in picked}
+        kept = stands(graph, channels, atoms)
+        report.changed = remove(channels, atoms)
         self._say(chosen, report)
+        if learnt is not None and self.repair and atoms:
+            repair(graph, kept, learnt, report)
 
-    def choose(self, channels: ChannelMap, report: Report) -> dict[Group, tuple[int, ...]]:
-        """The atoms to remove from each group that may be cut; changes nothing."""
+    def preview(self, graph: Graph, report: Report) -> bool:
+        """Counts do not depend on the images unless a budget is allocated."""
+        cheap = replace(self, criterion="l1", repair=False)
+        cheap.apply(graph, report, NoStatistics())
+        return self.budget == "none"
+
+    def choose(
+        self,
+        channels: ChannelMap,
+        report: Report,
+        learnt: Study | None = None,
+        timings: LayerTimes | None = None,
+    ) -> dict[Group, tuple[int, ...]]:
+        """The atoms to remove from each group that may be cut; changes nothing.
+
+        Raises:
+            PassPrecondition: a latency budget without measured times.
+        """
         groups = self._open(channels.groups, report)
-        order = {"l1": 1, "l2": 2}[self.criterion]
-        scores = {group: selection.magnitude(group, order) for group in groups}
-        chosen = selection.uniform(groups, scores, self.ratio, self.multiple)
+        if learnt is None:
+            known = by_magnitude(groups, 2 if self.criterion == "l2" else 1)
+        else:
+            known = by_images(groups, learnt, self.criterion, self.budget != "none")
+        if self.budget == "none":
+            counts = uniform(groups, self.ratio, self.multiple)
+        else:
+            budget = budget_of(self.budget, channels, timings)
+            counts = within_budget(known, budget, self.target, self.multiple, report)
+        chosen = {g: known.orders[g][: counts[g]] for g in groups}
         self._guard(channels, chosen, report)
         return chosen
+
+    def _study(self, graph: Graph, statistics: Statistics, report: Report) -> Study | None:
+        """What the images tell, if there are any and they are wanted."""
+        if self.criterion in ("l1", "l2") and not self.repair and self.budget == "none":
+            return None
+        if statistics.count:
+            return study(graph, statistics)
+        lost = []
+        if self.criterion in ("obs", "activation"):
+            lost.append("channels are ranked by the L1 norm of their filters")
+        if self.repair:
+            lost.append("the layers that are left are not refitted")
+        if lost:
+            report.note(
+                f"No calibration images: {' and '.join(lost)}. Expect to lose much more accuracy "
+                "than with images; labels are not needed."
+            )
+        return None
 
     def _open(self, groups: Sequence[Group], report: Report) -> list[Group]:
         """Groups that may be cut; the others are reported with their reason."""
@@ -114,7 +194,7 @@ class PruneChannels(Pass):
             return
         if not gone:
             report.note(
-                f"Nothing was removed: at {self.ratio:.0%}, rounded to multiples of "
+                f"Nothing was removed: at {self._wish}, rounded to multiples of "
                 f"{self.multiple}, each of the {len(chosen)} groups keeps all its channels."
             )
             return
@@ -127,12 +207,18 @@ class PruneChannels(Pass):
             before, after = len(group.atoms), len(group.atoms) - len(picked)
             if picked:
                 report.note(f"{_title(group)}: {before * group.width} -> {after * group.width}")
-            elif self.ratio:
+            elif self.ratio and self.budget == "none":
                 report.skip(
                     _title(group),
                     f"keeps its {before * group.width} channels: rounded to a multiple of "
                     f"{self.multiple}",
                 )
+
+    @property
+    def _wish(self) -> str:
+        if self.budget == "none":
+            return f"{self.ratio:.0%}"
+        return f"{self.target:.0%} of the {self.budget}"
 
 
 def _title(group: Group) -> str:
