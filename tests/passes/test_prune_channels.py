@@ -12,7 +12,7 @@ import pytest
 
 from core.analysis.channels import channel_map
 from core.analysis.surgery import mask, remove
-from core.passes.base import Report
+from core.passes.base import NoStatistics, Report
 from core.passes.prune_channels import PruneChannels
 from tests.analysis.nets import NETS, head, image, residual
 
@@ -44,7 +44,7 @@ def twins(model: ir.Model, prune: PruneChannels) -> tuple[ir.Model, ir.Model, se
     chosen = prune.choose(channels, Report())
     atoms = {a for picked in chosen.values() for a in picked}
     mask(channels, atoms)
-    prune.apply(cut, Report(), None)
+    prune.apply(cut, Report(), NoStatistics())
     return cut, zeroed, atoms
 
 
@@ -82,7 +82,7 @@ def test_the_layers_that_can_be_pruned_are_found(name):
 
 def prune(model: ir.Model, **options: object) -> Report:
     report = Report()
-    PruneChannels(**options).apply(model, report, None)
+    PruneChannels(**options).apply(model, report, NoStatistics())
     return report
 
 
