@@ -2,8 +2,9 @@
 
 Every layer's cost is its cost now times the share of each axis of its weight that is left; for
 latency it is looked up, at the channel counts that are left, in a table of measured layer times.
-What no group touches is a constant. The atoms of a group are taken as equally wide, which they are
-but for odd layouts; products of two activations are taken as they are now. Bytes and parameters are those of the constants themselves.
+What no group touches is a constant. Bytes and parameters are those of the constants themselves. The
+atoms of a group are taken as equally wide, which they are but for odd layouts; products of two
+activations are taken as they are now.
 """
 
 from __future__ import annotations

@@ -6,7 +6,8 @@ E (g'e)^2. One pass backwards costs about two forwards and needs no labels; noth
 it. Every output counts relative to its own root mean square, so that none outshouts the others.
 
 The rules cover what vision networks are made of. Where an operator has none, the way back ends: the
-tensors before it that reach no output otherwise get no gradient, and are weighed alike.
+tensors before it that reach no output otherwise get no gradient, and are weighed alike; where there
+is another way, such as a shortcut, it alone counts.
 
 Source: Hutchinson 1990 (stochastic estimate of J'J); Martens 2014, arXiv:1412.1193 (the same matrix
 as the Gauss-Newton approximation).
@@ -90,6 +91,12 @@ class Backward:
         if self.opset < 13:
             return self.op("ReduceSum", name, axes=axes, keepdims=1)
         return self.op("ReduceSum", name, self.const(axes, np.int64), keepdims=1)
+
+    def mean(self, name: str, axes: list[int]) -> str:
+        """Mean over axes, which are kept."""
+        if self.opset < 18:
+            return self.op("ReduceMean", name, axes=axes, keepdims=1)
+        return self.op("ReduceMean", name, self.const(axes, np.int64), keepdims=1)
 
 
 Rule = Callable[[ir.Node, str, Backward], dict[int, str]]
@@ -242,9 +249,72 @@ def _mul(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
 
 def _div(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     a, b = node.inputs
-    if a is None or b is None or constant_tensor(b) is None:
-        raise NoGradient("Div by an activation")
-    return {0: back.summed(back.op("Div", g, b.name or ""), a, node.outputs[0])}
+    if a is None or b is None:
+        raise NoGradient("Div of nothing")
+    share = back.op("Div", g, _name(b))
+    made = {0: back.summed(share, a, node.outputs[0])}
+    if constant_tensor(b) is None:
+        lost = back.op("Neg", back.op("Mul", share, _name(node.outputs[0])))
+        made[1] = back.summed(lost, b, node.outputs[0])
+    return made
+
+
+def _erf(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    x = _name(node.inputs[0])
+    bell = back.op("Exp", back.op("Neg", back.op("Mul", x, x)))
+    return {0: back.op("Mul", g, back.op("Mul", bell, back.const(2 / np.sqrt(np.pi))))}
+
+
+def _sqrt(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    twice = back.op("Mul", _name(node.outputs[0]), back.const(2))
+    return {0: back.op("Div", g, twice)}
+
+
+def _power(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    tensor = constant_tensor(node.inputs[1]) if node.inputs[1] is not None else None
+    if tensor is None or tensor.size != 1:
+        raise NoGradient("Pow to computed powers")
+    exponent = float(tensor.numpy().reshape(-1)[0])
+    slope = back.op("Pow", _name(node.inputs[0]), back.const(exponent - 1))
+    return {0: back.op("Mul", g, back.op("Mul", slope, back.const(exponent)))}
+
+
+def _layer_norm(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    """With d = g * scale and z the normalised x: (d - mean d - z mean(d z)) / sigma."""
+    x, axis = _name(node.inputs[0]), node.attributes.get_int("axis", -1)
+    rank = len(back.shape(node.inputs[0]))  # type: ignore[arg-type]
+    axes = list(range(axis % rank, rank))
+    epsilon = node.attributes.get_float("epsilon", 1e-5)
+    centred = back.op("Sub", x, back.mean(x, axes))
+    variance = back.mean(back.op("Mul", centred, centred), axes)
+    sigma = back.op("Sqrt", back.op("Add", variance, back.const(epsilon)))
+    z = back.op("Div", centred, sigma)
+    d = back.op("Mul", g, _name(node.inputs[1]))
+    inner = back.op("Mul", z, back.mean(back.op("Mul", d, z), axes))
+    moved = back.op("Sub", back.op("Sub", d, back.mean(d, axes)), inner)
+    return {0: back.op("Div", moved, sigma)}
+
+
+def _softmax(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    """Left out at the end: logits tell more of an error than saturated probabilities do."""
+    y = node.outputs[0]
+    if y.is_graph_output() or node.op_type != "Softmax":
+        return {0: g}
+    rank = len(back.shape(y))
+    axis = node.attributes.get_int("axis", -1 if back.opset >= 13 else 1) % rank
+    if back.opset < 13 and axis != rank - 1:
+        raise NoGradient("Softmax over several axes")
+    weighed = back.op("Mul", g, _name(y))
+    return {0: back.op("Sub", weighed, back.op("Mul", _name(y), back.sum(weighed, [axis])))}
+
+
+def _conv_transpose(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    """The convolution with the same weights, which read (I, O / group, ...)."""
+    weight, kept = node.inputs[1], ("group", "strides", "dilations", "pads")
+    if weight is None or constant_tensor(weight) is None or "auto_pad" in node.attributes:
+        raise NoGradient("a transposed convolution with computed weights")
+    attributes = {n: node.attributes[n].value for n in kept if n in node.attributes}
+    return {0: back.op("Conv", g, _name(weight), **attributes)}
 
 
 def _batch_norm(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
@@ -465,11 +535,6 @@ def _pad(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     return {0: g}
 
 
-def _softmax(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
-    """Left out: logits tell more of an error than saturated probabilities do."""
-    return {0: g}
-
-
 RULES: dict[str, Rule] = {
     **dict.fromkeys(("Identity", "Dropout"), _same),
     **dict.fromkeys(("Add", "Sub"), _add),
@@ -485,7 +550,12 @@ RULES: dict[str, Rule] = {
     "HardSwish": _hard_swish,
     "Mul": _mul,
     "Div": _div,
+    "Erf": _erf,
+    "Sqrt": _sqrt,
+    "Pow": _power,
     "BatchNormalization": _batch_norm,
+    "LayerNormalization": _layer_norm,
+    "ConvTranspose": _conv_transpose,
     "Conv": _conv,
     "AveragePool": _average_pool,
     "MaxPool": _max_pool,
