@@ -282,6 +282,8 @@ def _advice(error: sqlite3.Error) -> str:
     words = str(error)
     if "full" in words:
         return "The disk is full: free some space. What was measured before is kept."
+    if "disk I/O" in words:
+        return "Check that the disk has room and your quota too. What was measured before is kept."
     if "locked" in words or "busy" in words:
         return "Another program holds the file: close it and try again."
     if "readonly" in words or "unable to open" in words:

@@ -39,6 +39,11 @@ def add_recipe_options(command: argparse.ArgumentParser) -> None:
         "latency:BACKEND, as in latency:onnxruntime:0.7",
     )
     command.add_argument(
+        "--replace",
+        metavar="FORM:SPEEDUP",
+        help="--replace-convolutions, for example spatial-svd:2.0, tucker2:1.5, best:2",
+    )
+    command.add_argument(
         "--quantize", choices=sorted(QUANTIZE), help="8-bit: static QDQ or dynamic"
     )
     command.add_argument("--fp16", action="store_true", help="--convert-precision to fp16")
@@ -95,8 +100,10 @@ def _short_forms(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         chosen["fold_batch_norm"] = {}
     if pruning := _pruning(options):
         chosen["prune_channels"] = pruning
+    if options.replace:
+        chosen["replace_convolutions"] = _replacement(options.replace)
     if options.fp16:
-        chosen["convert_precision"] = {"to": "fp16"}
+        chosen["convert_precision"] = {"precision": "fp16"}
     if options.quantize:
         chosen[QUANTIZE[options.quantize]] = {}
     return chosen
@@ -129,13 +136,15 @@ def _budget(text: str) -> dict[str, Any]:
             f"--budget {text!r}: write WHAT:SHARE, as in macs:0.7, or latency:BACKEND:SHARE, as "
             "in latency:onnxruntime:0.7."
         )
-    return {"budget": kind, "target": number}
+    named = {"backend": ":".join(backend)} if backend else {}
+    return {"budget": kind, "target": number, **named}
 
 
-def budget_backend(options: argparse.Namespace) -> str:
-    """The backend, with its precision if it has one, whose latency is the budget; or nothing."""
-    kind, *backend, _ = (options.budget or "none:").split(":")
-    return ":".join(backend) if kind == "latency" else ""
+def _replacement(text: str) -> dict[str, Any]:
+    """Read "spatial-svd:2.0"; without a speed-up, the pass's own."""
+    form, _, speedup = text.partition(":")
+    params: dict[str, Any] = {"form": form.replace("-", "_")}
+    return params | ({"speedup": _number(speedup)} if speedup else {})
 
 
 def _split(assignment: str) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from core.candidates.client import Workshop
 from core.data import describe, open_set, split
 from core.errors import CoreError, DataError, ModelError
-from core.experiment import builds
+from core.experiment import builds, layer_times
 from core.experiment.home import Home
 from core.experiment.units import Comparison, Unit
 from core.measure import Cancelled, Source, host, lock
@@ -123,6 +123,15 @@ class Job:
         if found is not None and is_there(found):
             return replace(found, recipe=recipe)
         try:
+            times = layer_times.table(
+                recipe,
+                self._run.model.path,
+                workshop,
+                self._home.caches / "layer_times",
+                self._run.spec.threads[0] if self._run.spec.threads else 1,
+                functools.partial(self._tell_timed, recipe.name),
+                self._cancelled,
+            )
             with lock.shared(self._check):
                 found = workshop.build(
                     self._run.model.path,
@@ -131,6 +140,7 @@ class Job:
                     self._home.models,
                     progress,
                     self._check,
+                    times,
                 )
         except CoreError as error:
             return Outcome(recipe, None, None, f"{error.code}: {error.message}")
@@ -197,6 +207,9 @@ class Job:
 
     def _keep(self, rows: Sequence[Measurement]) -> None:
         self._store.add_measurements(self._run.id, rows)
+
+    def _tell_timed(self, name: str, done: int, total: int) -> None:
+        self._tell(f"building {name}: timing layers, {done} of {total}")
 
     def _tell_share(self, label: str, message: Json) -> None:
         self._tell(_with_share(label, message))

@@ -1,6 +1,6 @@
 """How numbers are measured; the only place that turns a CoreError into rows."""
 
-from core.measure import lock
+from core.measure import lock, staircase
 from core.measure.accuracy import Outputs, accuracy, evaluate
 from core.measure.accuracy import failed as accuracy_failed
 from core.measure.asking import Cancelled
@@ -31,6 +31,7 @@ __all__ = [
     "lock",
     "no_data",
     "sizes",
+    "staircase",
     "startup",
     "zipped_bytes",
 ]

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.backends.base import parse
-from core.errors import BackendUnavailable
 from core.records import ModelSummary, Preprocess, RunOptions
 
 
@@ -42,10 +41,7 @@ class Setting:
         Raises:
             BackendUnavailable: no backend, or no precision, of that name.
         """
-        try:
-            name, precision = parse(spec)
-        except KeyError:
-            raise BackendUnavailable(f"There is no backend named {spec!r}.") from None
+        name, precision = parse(spec)
         return cls(spec, name, RunOptions(threads, precision))
 
 

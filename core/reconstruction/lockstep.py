@@ -16,7 +16,7 @@ Source: He, Zhang, Sun 2017, arXiv:1707.06168; Zhang et al. 2015, arXiv:1505.067
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -36,6 +36,7 @@ FEW = 256  # images below which the ridge is strong
 STRONG, WEAK = 0.1, 1e-3
 ROWS_BYTES = 384 << 20  # of one layer's rows kept for the rounds behind a Relu
 FACTORS = (1.0, 30.0, 0.1)  # ridges tried, in units of the one that is asked for
+Constrain = Callable[[Matrix, Moments], Matrix]
 BENT_WIDTH = 1536  # inputs of a layer beyond which one round must do
 
 
@@ -93,6 +94,7 @@ def refit(
     stands: Mapping[str, Stand],
     reference: Reference,
     options: Options | None = None,
+    constraints: Mapping[str, Constrain] | None = None,
 ) -> tuple[Refit, ...]:
     """Refit the layers of `rewritten` in place.
 
@@ -102,8 +104,10 @@ def refit(
             like the first half of a factorised one, keeps its weights.
         reference: the original on the calibration images.
         options: how.
+        constraints: output of a layer -> what brings free weights back to the form that they must
+            have, such as a product of factors, in the metric of the moments.
     """
-    options = options or Options()
+    options, constraints = options or Options(), constraints or {}
     cases = _cases(rewritten, stands, reference.original)
     reference.sample({case.source: case.layer.channel_axis for case in cases})
     strength = options.strength or (STRONG if reference.images < FEW else WEAK)
@@ -111,7 +115,8 @@ def refit(
     done = []
     for case in cases:
         walk.reach([case.layer.input, *([case.aim.other] if case.aim.other else [])])
-        done.append(_Fit(case, walk, reference, strength, options.bends).run())
+        constrain = constraints.get(case.layer.output)
+        done.append(_Fit(case, walk, reference, strength, options.bends, constrain).run())
     return tuple(done)
 
 
@@ -153,6 +158,7 @@ class _Fit:
     reference: Reference
     strength: float
     bends: int
+    constrain: Constrain | None = None
     _kept: dict[int, _Rows] = field(default_factory=dict)
 
     def run(self) -> Refit:
@@ -162,7 +168,8 @@ class _Fit:
         fitted, judged = self._sums()
         moments, held = fitted.moments(), (judged if judged.count else fitted).moments()
         before = self._judge(start, old, held)
-        after, strength = self._strength(moments, held, start)
+        factors = FACTORS if judged.count else FACTORS[:1]
+        after, strength = self._strength(moments, held, start, factors)
         if np.isfinite(after) and after < before:
             both = fitted.merged(judged).moments() if judged.count else moments
             layer.write(*self._bent(both, start, strength))
@@ -174,12 +181,14 @@ class _Fit:
             return Refit(layer.name, before, after, "only its bias: more was no better")
         return Refit(layer.name, before, before, "no better on held-out images")
 
-    def _strength(self, moments: Moments, held: Moments, start: Matrix) -> tuple[float, float]:
+    def _strength(
+        self, moments: Moments, held: Moments, start: Matrix, factors: Sequence[float]
+    ) -> tuple[float, float]:
         """(error on images held back, ridge) of the ridge that does best there."""
         wide = moments.second.shape[1] > BENT_WIDTH
         return min(
-            (self._judge(*ridge(moments, start, self.strength * f), held), self.strength * f)
-            for f in (FACTORS[:2] if wide else FACTORS)
+            (self._judge(*self._solve(moments, start, self.strength * f), held), self.strength * f)
+            for f in (factors[:2] if wide else factors)
         )
 
     def _rows(self, batch: int) -> _Rows:
@@ -217,13 +226,21 @@ class _Fit:
 
     def _bent(self, moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
         """The fit, with targets that a Relu zeroes moved to the prediction a few times."""
-        weights, bias = ridge(moments, start, strength)
+        weights, bias = self._solve(moments, start, strength)
         if not self.case.aim.rectified or len(self._kept) < self.walk.count:
             return weights, bias
         for _ in range(self.bends if moments.second.shape[1] <= BENT_WIDTH else 1):
             moments = self._targets_anew(moments, weights, bias)
-            weights, bias = ridge(moments, start, strength)
+            weights, bias = self._solve(moments, start, strength)
         return weights, bias
+
+    def _solve(self, moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
+        """The weights of least error among those that the layer may have."""
+        weights, bias = ridge(moments, start, strength)
+        if self.constrain is None:
+            return weights, bias
+        weights = self.constrain(weights, moments)
+        return weights, free_bias(moments, weights)
 
     def _targets_anew(self, moments: Moments, weights: Matrix, bias: Matrix) -> Moments:
         """Moments with bent targets; those of the inputs stay as they are."""

@@ -73,6 +73,11 @@ class PruneChannels(Pass):
         "loses as much as it can bear until the target is met, and the ratio is not used.",
         choices=("none", "macs", "bytes", "parameters", "latency"),
     )
+    backend: str = parameter(
+        "onnxruntime",
+        "Backend",
+        "Where the layers are timed for a budget of latency: name, or name:precision.",
+    )
     target: float = parameter(
         0.7, "Target", "Share of the budget that may be left.", low=0.05, high=1.0, step=0.05
     )
@@ -108,9 +113,15 @@ class PruneChannels(Pass):
         elif atoms and not statistics.count:
             self._say_what_is_lost(report)
 
+    def timed_on(self) -> str:
+        """The backend of a budget of latency."""
+        return self.backend if self.budget == "latency" else ""
+
     def preview(self, graph: Graph, report: Report) -> bool:
         """Counts do not depend on the images unless a budget is allocated."""
-        cheap = replace(self, criterion="l1", repair=False)
+        timeless = self.budget == "latency"  # which only measured times can spread
+        budget = "macs" if timeless else self.budget
+        cheap = replace(self, criterion="l1", repair=False, budget=budget)
         cheap.apply(graph, report, NoStatistics())
         return self.budget == "none"
 
