@@ -10,6 +10,7 @@ from core.activations import Probe
 from core.analysis.channels import channel_map
 from core.analysis.cost import totals
 from core.analysis.surgery import remove
+from core.errors import StoreError
 from core.reconstruction import costs
 from core.reconstruction.allocation import allocate
 from core.reconstruction.elimination import eliminate, readers
@@ -214,6 +215,25 @@ def test_effects_are_measured_once_and_grow_with_the_cut():
         )
         assert line[0] == 0
         assert list(line.values()) == sorted(line.values())
+
+
+def test_a_study_is_saved_and_read_again(tmp_path):
+    model = residual()
+    study, again = Study(model, Pictures(model)), Study(model, Pictures(model))
+    groups = [g for g in study.channels.groups if not g.frozen]
+    shown = study.sensitivity(groups)
+    assert {s.layers for s in shown} == {g.layers for g in groups}
+    removed = {groups[0]: 3}
+    study.save(tmp_path / "study.json")
+    again.load(tmp_path / "study.json")
+    twins = [again.group(g) for g in groups]
+    again._statistics = None  # nothing may be run to rank or measure
+    assert again.sensitivity(twins) == shown
+    again._known_outputs = study._outputs()
+    assert again.forecast({twins[0]: 3}) == study.forecast(removed)
+    (tmp_path / "bad.json").write_text("[{}]")
+    with pytest.raises(StoreError):
+        again.load(tmp_path / "bad.json")
 
 
 def test_a_forecast_falls_with_the_error_and_lies_in_its_interval():
