@@ -23,6 +23,22 @@ def add_recipe_options(command: argparse.ArgumentParser) -> None:
         "--prune", type=float, metavar="RATIO", help="--prune-channels ratio=RATIO"
     )
     command.add_argument(
+        "--prune-criterion",
+        metavar="NAME",
+        help="--prune-channels criterion=NAME: obs, activation (need --calibration), l1, l2",
+    )
+    command.add_argument(
+        "--repair",
+        action=argparse.BooleanOptionalAction,
+        help="--prune-channels repair=true|false: refit what is left to the calibration images",
+    )
+    command.add_argument(
+        "--budget",
+        metavar="WHAT:SHARE",
+        help="prune until at most SHARE is left of WHAT: macs, bytes, parameters or "
+        "latency:BACKEND, as in latency:onnxruntime:0.7",
+    )
+    command.add_argument(
         "--replace",
         metavar="FORM:SPEEDUP",
         help="--replace-convolutions, for example spatial-svd:2.0, tucker2:1.5, best:2",
@@ -82,8 +98,8 @@ def _short_forms(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     chosen: dict[str, dict[str, Any]] = {}
     if options.fold_bn:
         chosen["fold_batch_norm"] = {}
-    if options.prune is not None:
-        chosen["prune_channels"] = {"ratio": options.prune}
+    if pruning := _pruning(options):
+        chosen["prune_channels"] = pruning
     if options.replace:
         chosen["replace_convolutions"] = _replacement(options.replace)
     if options.fp16:
@@ -91,6 +107,37 @@ def _short_forms(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     if options.quantize:
         chosen[QUANTIZE[options.quantize]] = {}
     return chosen
+
+
+def _pruning(options: argparse.Namespace) -> dict[str, Any]:
+    """What the short forms say of `prune_channels`."""
+    params: dict[str, Any] = {}
+    if options.prune is not None:
+        params["ratio"] = options.prune
+    if options.prune_criterion:
+        params["criterion"] = options.prune_criterion
+    if options.repair is not None:
+        params["repair"] = options.repair
+    if options.budget:
+        params |= _budget(options.budget)
+    return params
+
+
+def _budget(text: str) -> dict[str, Any]:
+    """`macs:0.7` or `latency:onnxruntime:0.7` as parameters.
+
+    Raises:
+        PassPrecondition: it is neither.
+    """
+    kind, *backend, share = text.split(":")
+    number = _number(share)
+    if isinstance(number, str) or not kind or (kind == "latency") != bool(backend):
+        raise PassPrecondition(
+            f"--budget {text!r}: write WHAT:SHARE, as in macs:0.7, or latency:BACKEND:SHARE, as "
+            "in latency:onnxruntime:0.7."
+        )
+    named = {"backend": ":".join(backend)} if backend else {}
+    return {"budget": kind, "target": number, **named}
 
 
 def _replacement(text: str) -> dict[str, Any]:
