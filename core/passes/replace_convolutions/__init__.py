@@ -25,6 +25,7 @@ import numpy as np
 
 from core.analysis import cost
 from core.analysis.layer_signatures import signatures
+from core.catalogue import names
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, parameter
 from core.passes.replace_convolutions.allocation import allocate
@@ -85,7 +86,8 @@ class ReplaceConvolutions(Pass):
     backend: str = parameter(
         "onnxruntime",
         "Backend",
-        "Where the layers are timed for a budget of latency: name, or name:precision.",
+        "Where the layers are timed for a budget of latency.",
+        choices=names("core.backends", ignore=("base", "null")),
     )
     multiple: int = parameter(
         8,
