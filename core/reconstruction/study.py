@@ -7,7 +7,7 @@ again, groups are not ranked again, effects are not measured again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from core.analysis.channels import Group, channel_map
 from core.analysis.shapes import facts
 from core.reconstruction.aims import Aim, aim
 from core.reconstruction.elimination import Ranking, Reader, eliminate, readers
-from core.reconstruction.gram import Gram, Matrix
+from core.reconstruction.gram import Gram, Matrix, Moments
 from core.reconstruction.layers import Layer, find
 from core.reconstruction.reference import Reference, Sampling
 from core.reconstruction.sensitivity import Effect, measure
@@ -113,6 +113,18 @@ class Study:
             if images <= 0:
                 break
         return chosen
+
+    def moments(self, outputs: Collection[str]) -> dict[str, Moments]:
+        """Moments of the inputs of these layers, by name of the layer's output."""
+        self._observe(set(outputs))
+        return {output: self._grams[output].moments() for output in outputs}
+
+    def importance(self, output: str) -> Array | None:
+        """How much errors of a layer's outputs matter together, (outputs, outputs), if known.
+
+        The layer is named by its output and its moments have been asked for.
+        """
+        return self._importance(self.layers[output])
 
     def _observe(self, outputs: set[str]) -> None:
         """Sum up the inputs of these layers, while the original runs once."""

@@ -39,7 +39,7 @@ class Form(ABC):
     Attributes:
         name: as recipes call it.
         about: as reports call it.
-        subscripts: the product, for einsum; ends in oiyx.
+        subscripts: the product, for einsum; ends in oiyx. The first factor has the outputs o.
     """
 
     name: ClassVar[str]
