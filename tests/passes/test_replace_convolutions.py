@@ -11,7 +11,7 @@ import pytest
 from core import graph as graphs
 from core.activations import Probe
 from core.analysis import cost
-from core.analysis.layer_signatures import signatures
+from core.analysis.layer_signatures import STEPS, signatures
 from core.errors import PassPrecondition
 from core.passes.base import NoStatistics, Report
 from core.passes.replace_convolutions import Bound, ReplaceConvolutions
@@ -355,7 +355,7 @@ def times(model: ir.Model, fast: str) -> LayerTimes:
         rows[(layer,)] = LayerTime((layer,), 10.0)
         for form in FORMS.values():
             if len(layer.kernel) == 2:
-                for rank in form.ranks(layer, 2):
+                for rank in form.ranks(layer, 2, STEPS):
                     chain = form.chain(layer, rank)
                     seconds = 4.0 if node.name == fast else 20.0
                     rows[chain] = LayerTime(chain, seconds)

@@ -33,6 +33,7 @@ from core.passes.replace_convolutions.eligible import Target, targets
 from core.passes.replace_convolutions.fitting import fit
 from core.passes.replace_convolutions.forms import FORMS, Factors, Form, Matrix
 from core.passes.replace_convolutions.menus import (
+    RANKS,
     Choice,
     Menu,
     Price,
@@ -146,7 +147,7 @@ class ReplaceConvolutions(Pass):
                 (form, rank, chain)
                 for form in forms
                 if not form.refuses(target.signature)
-                for rank in form.ranks(target.signature, self.multiple)
+                for rank in form.ranks(target.signature, self.multiple, RANKS)
                 if (Price("macs").of(chain := form.chain(target.signature, rank)) or 0.0)
                 <= before / self.speedup
             ]

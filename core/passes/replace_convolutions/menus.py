@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.analysis.layer_signatures import macs, parameters
+from core.analysis.layer_signatures import STEPS, macs, parameters
 from core.passes.replace_convolutions.allocation import Offer
 from core.passes.replace_convolutions.eligible import Target
 from core.passes.replace_convolutions.fitting import error
@@ -23,6 +23,7 @@ from core.passes.replace_convolutions.metric import Metric
 from core.timings import Chain, LayerTimes
 
 POWER = 1.5
+RANKS = 24
 FEWER = 0.97  # a replacement must cost less than this share of the layer: noise is no gain
 
 
@@ -69,6 +70,11 @@ class Price:
     budget: str
     timings: LayerTimes | None = None
 
+    @property
+    def most_ranks(self) -> int:
+        """Ranks to try for a form: those that were timed, or enough to come near the best."""
+        return STEPS if self.budget == "latency" else RANKS
+
     def of(self, chain: Chain) -> float | None:
         """The cost; None where it was not measured."""
         if self.budget == "macs":
@@ -105,7 +111,7 @@ def menu(
     cheaper = [
         (form, rank, chain, found)
         for form in fitting
-        for rank in form.ranks(target.signature, multiple)
+        for rank in form.ranks(target.signature, multiple, price.most_ranks)
         if (found := price.of(chain := form.chain(target.signature, rank))) is not None
         and found < FEWER * cost
     ]
