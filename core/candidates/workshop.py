@@ -16,6 +16,7 @@ from core.activations import Calibration, Probe
 from core.analysis import layer_signatures
 from core.candidates import gate, micro_models, runner
 from core.candidates.preview import preview
+from core.candidates.sensitivity import sensitivity
 from core.candidates.summary import summarise
 from core.errors import CoreError, DataError, InvalidModel
 from core.graph import Graph
@@ -117,6 +118,14 @@ def _preview(args: Json, _: Progress) -> Json:
     return {"preview": to_json(preview(_graph(Path(args["model"])), recipe))}
 
 
+def _sensitivity(args: Json, _: Progress) -> Json:
+    graph, _reports, _exact = runner.preview(
+        _graph(Path(args["model"])), from_json(Recipe, args["before"])
+    )
+    found = sensitivity(graph, _statistics(graph, args["calibration"], None))
+    return {"sensitivity": to_json(found)}
+
+
 def _trial(args: Json, _: Progress) -> Json:
     graph = _graph(Path(args["model"]))
     feeds = next(data.synthetic_feeds(graphs.input_specs(graph), 1))
@@ -194,6 +203,7 @@ HANDLERS: Mapping[str, Handler] = {
     "summary": _summary,
     "admit_data": _admit_data,
     "preview": _preview,
+    "sensitivity": _sensitivity,
     "trial": _trial,
     "layer_chains": _layer_chains,
     "micro_models": _micro_models,

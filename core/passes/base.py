@@ -25,7 +25,7 @@ import onnx_ir as ir
 from core.catalogue import discover
 from core.errors import PassPrecondition
 from core.graph import constant
-from core.records import LayerEffect, Skip, Step
+from core.records import Cut, LayerEffect, Skip, Step
 from core.timings import LayerTimes
 
 T = TypeVar("T")
@@ -70,6 +70,7 @@ class Report:
     skipped: list[Skip] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     effects: list[LayerEffect] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
 
     def skip(self, node: str | None, reason: str) -> None:
         """Say that `node` was left alone, and why."""

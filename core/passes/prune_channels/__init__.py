@@ -29,6 +29,7 @@ from core.passes.prune_channels.choice import (
 )
 from core.passes.prune_channels.repair import repair, stands
 from core.reconstruction.study import Study, study
+from core.records import Cut
 from core.timings import LayerTimes
 
 
@@ -187,6 +188,10 @@ class PruneChannels(Pass):
                 report.skip(_title(group), "would leave a tensor without channels")
 
     def _say(self, chosen: dict[Group, tuple[int, ...]], report: Report) -> None:
+        report.cuts += [
+            Cut(group.layers, len(picked) * group.width, len(group.atoms) * group.width)
+            for group, picked in chosen.items()
+        ]
         total = sum(len(group.atoms) * group.width for group in chosen)
         gone = sum(len(picked) * group.width for group, picked in chosen.items())
         if not chosen:
