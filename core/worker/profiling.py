@@ -44,7 +44,8 @@ def run(
     """Profile both models.
 
     Returns:
-        {"before", "after"}: each {"total_s", "profiled_s", "runs", "layers": rows with the median seconds}.
+        {"before", "after"}: each {"total_s", "profiled_s", "runs", "layers"}, the seconds of a
+        layer being its median.
 
     Raises:
         BackendUnavailable: this backend does not tell how long its layers take.

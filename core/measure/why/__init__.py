@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from core.measure.profile import pairs
 from core.measure.why import gains, integer, structure
 from core.measure.why.view import Found, View, ms
-from core.records import Cause, Host, Profile
+from core.records import Cause, Explanation, Host, Profile
 
 Rule = Callable[[View], Iterator[Found]]
 GAINS: tuple[Rule, ...] = (gains.arithmetic, gains.smaller_layers, gains.gone, gains.calls)
@@ -41,6 +42,11 @@ def explain(before: Profile, after: Profile, host: Host) -> tuple[Cause, ...]:
     )
     causes = tuple(found.cause for found in (*helped, *held_back))
     return causes or (_nothing(view),)
+
+
+def explained(before: Profile, after: Profile, host: Host) -> Explanation:
+    """Both profiles with their layers matched and the causes."""
+    return Explanation(before, after, pairs(before, after), explain(before, after, host))
 
 
 def _nothing(view: View) -> Cause:

@@ -19,7 +19,7 @@ def arithmetic(view: View) -> Iterator[Found]:
     now = max({b.precision for _, b in changed}, key=[b.precision for _, b in changed].count)
     text = (
         f"{count(len(changed), 'layer')} compute in {now} now: {ms(before)} before, {ms(after)} "
-        f"after (x{after / before:.2f}). {_best(changed)}"
+        f"after (×{after / before:.2f}). {_best(changed)}"
     )
     yield Found(before - after, Cause(f"{now} arithmetic", text, gain=True))
 
@@ -33,7 +33,7 @@ def smaller_layers(view: View) -> Iterator[Found]:
     macs = sum(b.macs for _, b in less) / sum(a.macs for a, _ in less)
     text = (
         f"{count(len(less), 'layer')} with {100 * (1 - macs):.0f} % fewer MACs took {ms(before)} "
-        f"before and {ms(after)} after (x{after / before:.2f}). {_best(less)}"
+        f"before and {ms(after)} after (×{after / before:.2f}). {_best(less)}"
     )
     yield Found(before - after, Cause("Smaller layers", text, gain=True))
 

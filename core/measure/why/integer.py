@@ -22,8 +22,11 @@ from core.records import Cause, LayerProfile
 WORTH_TELLING = 0.05  # of the time of all layers
 SLOWER = 1.05
 BATCH_NORM = "BatchNorm"
+WITH_INSTRUCTION = 0.5  # int8 against float, on processors that have one
 AT_THE_ENDS = 2  # quantizing the input and dequantizing the output is the least there can be
 FOLD = "Put `fold_batch_norm` before quantize_static."
+
+OFF = "Switch `quantize_static` off for this backend, or measure on another one."
 
 
 def quantizing(view: View) -> Iterator[Found]:
@@ -40,10 +43,12 @@ def quantizing(view: View) -> Iterator[Found]:
         text += " They stand at the input and the output, where int8 begins and ends."
         yield Found(spent, Cause("Quantizing at the ends", text))
         return
-    islands = _islands(view)
-    fix = FOLD if any(map(_is_batch_norm, islands)) else ""
-    if not fix and islands:
-        fix = f"Leave the int8 layers around the float ones float: {_around(view, islands)}."
+    between = _islands(view)
+    fix = FOLD if any(map(_is_batch_norm, between)) else ""
+    if not view.integer:
+        fix = OFF
+    elif not fix and between:
+        fix = f"Leave the int8 layers around the float ones float: {_around(view, between)}."
     yield Found(spent, Cause("Quantizing and dequantizing", text, fix or _least_worth(view)))
 
 
@@ -81,7 +86,7 @@ def stayed_float(view: View) -> Iterator[Found]:
     )
     if len(floats) == len(weighted):
         text += f" {view.label} computes this file in float throughout."
-        fix = "Switch `quantize_static` off for this backend, or measure on another one."
+        fix = OFF
     else:
         text += f" {_reason(view, floats)}"
         fix = f"Spare them the conversions: {excluding(floats)}."
@@ -106,25 +111,26 @@ def slower_in_integers(view: View) -> Iterator[Found]:
         f"are {kinds[0]} ({kinds[1]}). The worst, {new.name}: {ms(old.seconds)} in float, "
         f"{ms(new.seconds)} in int8 ({new.implementation or new.op_type})."
     )
-    fix = f"Leave them float: {excluding(layer for _, layer in worse)}."
+    named = [layer for _, layer in worse if has_weights(layer)]
+    fix = f"Leave them float: {excluding(named)}." if named else ""
     yield Found(lost, Cause("int8 kernels slower than float ones", text, fix))
 
 
 def no_instruction(view: View) -> Iterator[Found]:
     """No VNNI: an int8 product takes three instructions."""
     same = [(old, new) for old, new in view.both if is_integer(new) and not is_integer(old)]
-    if not same or view.fast_int8:
-        return
     before, after = (sum(pair[side].seconds for pair in same) for side in (0, 1))
+    if view.fast_int8 or after <= WITH_INSTRUCTION * before:
+        return
     text = (
         f"{view.host.cpu or 'This processor'} has no VNNI or other int8 product: the "
         f"{count(len(same), 'layer')} that became int8 went from {ms(before)} to {ms(after)} "
-        f"(x{after / before if before else 1:.2f}), where processors with VNNI give x0.3 to x0.5."
+        f"(×{after / before if before else 1:.2f}), where processors with VNNI give ×0.3 to ×0.5."
     )
     fix = ""
     if after >= before:
         fix = "Switch `quantize_static` off for this machine; use `prune_channels` for time here."
-    yield Found(max(after - 0.5 * before, 0.0), Cause("No int8 instructions here", text, fix))
+    yield Found(after - WITH_INSTRUCTION * before, Cause("No int8 instructions here", text, fix))
 
 
 def half_precision(view: View) -> Iterator[Found]:
