@@ -17,6 +17,7 @@ from pages.widgets import (
     results,
     samples,
     session,
+    why,
     wording,
 )
 from pages.widgets.board import Board
@@ -78,6 +79,7 @@ def numbers(board: Board, first: Run) -> None:
     board.paint_run(recipe, run)
     if not progress.is_live(run):
         downloads.show(run, board.workspace)
+        why.show(run, board.outcome(run, recipe), board.workspace)
     results.show(run, board.outcome(run, recipe))
     if not progress.is_live(run):
         result_card.show(run)
