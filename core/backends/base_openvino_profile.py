@@ -7,7 +7,7 @@ precision, the kernel and what was fused into the node; the model as read says w
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ _ROLES = {
     **dict.fromkeys(("Reshape", "ShapeOf", "Gather", "Broadcast", "Squeeze", "Unsqueeze"), OTHER),
 }
 _PRECISIONS = {"i8": "int8", "u8": "int8", "f32": "f32", "f16": "f16", "bf16": "bf16"}
+INTEGERS = ("i8", "u8")
+_QUANTIZERS = {"FakeQuantize", "Convert", "Subtract", "Multiply"}  # what Q and DQ are made of
 _SPLIT = "/WithoutBiases"  # the importer reads a layer with a bias as a product and a sum
 Facts = Mapping[str, str]
 
@@ -95,11 +97,8 @@ class OpenVinoProfileSession:
 
     def _row(self, name: str, facts: Facts, sources: tuple[str, ...]) -> TimedLayer:
         op_type = facts.get("layerType", "")
-        role = _ROLES.get(op_type, COMPUTE)
-        integer = {"i8", "u8"} & {facts.get("runtimePrecision"), facts.get("outputPrecisions")}
-        if role == CAST and integer:  # from or to int8: it is a quantizer
-            role = QUANTIZE
         names = (*facts.get("originalLayersNames", "").split(","), name)
+        role = self._role(facts, names)
         # OpenVINO appends to a name what its passes made of the layer.
         origin = self._origins.of(op_type, (part for n in names for part in _shorter(n)))
         precision = facts.get("runtimePrecision", "")
@@ -114,6 +113,16 @@ class OpenVinoProfileSession:
             sources=sources,
             seconds=tuple(self._seconds[name]),
         )
+
+    def _role(self, facts: Facts, names: Sequence[str]) -> str:
+        """The role of a node; what only steps from float to int8, or back, is a quantizer."""
+        role = _ROLES.get(facts.get("layerType", ""), COMPUTE)
+        ends = [facts.get(key) in INTEGERS for key in ("runtimePrecision", "outputPrecisions")]
+        if role == CAST:
+            return QUANTIZE if any(ends) else CAST
+        kinds = {self._origins.nodes[n].op_type for n in names if n in self._origins.nodes}
+        steps = facts.get("layerType") == "Subgraph" and ends[0] != ends[1]
+        return QUANTIZE if steps and kinds <= _QUANTIZERS else role
 
     def _executed(self, parents: Mapping[str, tuple[str, ...]], name: str) -> tuple[str, ...]:
         """The nearest executed nodes above, through those that cost nothing."""
