@@ -162,6 +162,15 @@ class Workshop:
         reply = self._ask("sensitivity", args, model, check=check)
         return from_json(Sensitivity, reply["sensitivity"])
 
+    def zero_share(self, model: Path) -> float:
+        """The share of a model's float weights that are exactly zero, 0 to 1.
+
+        Raises:
+            InvalidModel: not a readable model.
+            WorkerError: the child died.
+        """
+        return float(self._ask("zero_share", {"model": str(model)}, model)["share"])
+
     def layer_chains(self, model: Path, multiple: int) -> tuple[Chain, ...]:
         """The layers of a model, and what passes could make of them, as chains to be timed.
 

@@ -14,6 +14,7 @@ from core import graph as graphs
 from core import timings as layer_times
 from core.activations import Calibration, Probe
 from core.analysis import layer_signatures
+from core.analysis.zeros import zero_share
 from core.candidates import gate, micro_models, runner
 from core.candidates.preview import preview
 from core.candidates.sensitivity import sensitivity
@@ -144,6 +145,10 @@ def _layer_chains(args: Json, _: Progress) -> Json:
     return {"chains": to_json(layer_signatures.worth_timing(graph, args["multiple"]))}
 
 
+def _zero_share(args: Json, _: Progress) -> Json:
+    return {"share": zero_share(_graph(Path(args["model"])))}
+
+
 def _build(args: Json, progress: Progress) -> Json:
     model, recipe = Path(args["model"]), from_json(Recipe, args["recipe"])
 
@@ -207,5 +212,6 @@ HANDLERS: Mapping[str, Handler] = {
     "trial": _trial,
     "layer_chains": _layer_chains,
     "micro_models": _micro_models,
+    "zero_share": _zero_share,
     "build": _build,
 }
