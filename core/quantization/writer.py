@@ -1,0 +1,208 @@
+"""Write a plan into a graph as QuantizeLinear and DequantizeLinear nodes.
+
+    producer -> Quantize -> Dequantize -> consumers
+
+A runtime fuses Dequantize -> operator -> Quantize into one integer kernel, but only if nothing else
+reads the operator's float output: so every consumer, integer or not, reads the dequantized tensor.
+A tensor that a float node makes keeps its float consumers as they are. ReLU and Clip that the grid
+makes superfluous are dropped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+import onnx_ir as ir
+
+from core.analysis.edits import names, sweep
+from core.quantization.grids import Grid, Weight, bias_codes
+from core.quantization.regions import Selection, data_inputs
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the writer needs.
+
+    Attributes:
+        selection: which nodes and tensors.
+        grids: root tensor -> its grid.
+        weights: node name -> its integers.
+    """
+
+    selection: Selection
+    grids: Mapping[str, Grid]
+    weights: Mapping[str, Weight] = field(default_factory=dict)
+
+    def grid(self, tensor: str) -> Grid:
+        """The grid of a quantized tensor."""
+        return self.grids[self.selection.tensors[tensor]]
+
+
+class Constants:
+    """Adds initializers to a graph under names that are not taken; knows the names once."""
+
+    def __init__(self, main: ir.Graph) -> None:
+        """Read the names of `main`."""
+        self._main, self._taken = main, names(main)
+
+    def add(self, stem: str, array: np.ndarray, dtype: ir.DataType | None = None) -> ir.Value:  # type: ignore[type-arg]
+        """A new initializer; `dtype` where numpy's own does not say (4 bits)."""
+        name = self.fresh(stem)
+        tensor = ir.Tensor(np.asarray(array, order="C"), dtype=dtype, name=name)
+        kind, shape = ir.TensorType(tensor.dtype), ir.Shape(array.shape)
+        value = ir.Value(name=name, shape=shape, type=kind, const_value=tensor)
+        self._main.register_initializer(value)
+        return value
+
+    def fresh(self, stem: str) -> str:
+        """A name that nothing has, and now has."""
+        name, count = stem, 0
+        while name in self._taken:
+            count += 1
+            name = f"{stem}_{count}"
+        self._taken.add(name)
+        return name
+
+
+def written(graph: ir.Model, plan: Plan) -> ir.Model:
+    """A copy of the prepared `graph` with the plan written into it."""
+    copy = graph.clone()
+    main = copy.graph
+    constants = Constants(main)
+    nodes = {node.name or "": node for node in main}
+    for name in plan.selection.weighted:
+        _write_weight(main, nodes[name], plan, constants)
+    for bound, producer in plan.selection.bounded.items():
+        _drop_bound(main, nodes[bound], nodes[producer])
+    values = {v.name: v for v in main.inputs} | {v.name: v for n in main for v in n.outputs}
+    for tensor in plan.selection.tensors:
+        _wrap(main, values[tensor], tensor, plan, constants)
+    main.sort()
+    return copy
+
+
+def _write_weight(main: ir.Graph, node: ir.Node, plan: Plan, constants: Constants) -> None:
+    weight = plan.weights[node.name or ""]
+    old = [node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else None]
+    stem = f"{node.name}_weight"
+    codes = constants.add(f"{stem}_codes", weight.codes)
+    axis = weight.axis if weight.scales.size > 1 else None
+    scales = weight.scales.astype(np.float32)
+    scales = scales if axis is not None else scales.reshape(())
+    node.replace_input_with(1, dequantized(node, stem, codes, scales, np.int8, axis, constants))
+    if weight.bias is not None:
+        first = node.inputs[0]
+        grid = plan.grid((first.name or "") if first is not None else "")
+        numbers, product = bias_codes(weight.bias, grid.scale, weight.scales)
+        stem = f"{node.name}_bias"
+        value = constants.add(f"{stem}_codes", numbers)
+        axis = 0 if weight.scales.size > 1 else None
+        product = product if axis is not None else product[:1].reshape(())
+        if len(node.inputs) < 3:
+            node.resize_inputs(3)
+        node.replace_input_with(2, dequantized(node, stem, value, product, np.int32, axis, constants))
+    for value in old:
+        if value is not None:
+            sweep(main, value)
+
+
+def dequantized(
+    node: ir.Node,
+    stem: str,
+    codes: ir.Value,
+    scales: np.ndarray,  # type: ignore[type-arg]
+    kind: type[np.int8] | type[np.int32],
+    axis: int | None,
+    constants: Constants,
+) -> ir.Value:
+    """The real numbers behind constant `codes`, by a DequantizeLinear put before `node`."""
+    main = node.graph
+    if not isinstance(main, ir.Graph):
+        raise ValueError(f"{node.name} is in no graph")
+    inputs = [
+        codes,
+        constants.add(f"{stem}_scale", scales),
+        constants.add(f"{stem}_zero", np.zeros(scales.shape, kind)),
+    ]
+    attributes = [ir.AttrInt64("axis", axis)] if axis is not None else []
+    output = ir.Value(
+        name=f"{stem}_dequantized", shape=codes.shape, type=ir.TensorType(ir.DataType.FLOAT)
+    )
+    main.insert_before(
+        node,
+        ir.Node(
+            "", "DequantizeLinear", inputs, attributes, name=f"{stem}_dequantize", outputs=[output]
+        ),
+    )
+    return output
+
+
+def _drop_bound(main: ir.Graph, bound: ir.Node, producer: ir.Node) -> None:
+    """Let `producer` make what its ReLU or Clip made, under that name."""
+    before, after = producer.outputs[0], bound.outputs[0]
+    name = after.name
+    spare = [v for v in bound.inputs[1:] if v is not None]
+    after.replace_all_uses_with(before, replace_graph_outputs=True)
+    main.remove(bound, safe=True)
+    before.name = name
+    for value in spare:
+        sweep(main, value)
+
+
+def _wrap(
+    main: ir.Graph, value: ir.Value, tensor: str, plan: Plan, constants: Constants
+) -> None:
+    grid = plan.grid(tensor)
+    producer = value.producer()
+    ours = producer is not None and (producer.name or "") in plan.selection.nodes
+    uses = [use for use in value.uses() if ours or _reads_integers(use.node, value, plan)]
+    output = ours and value.is_graph_output()
+    scale = constants.add(f"{tensor}_scale", np.array(grid.scale, np.float32))
+    zero = constants.add(f"{tensor}_zero", np.array(grid.zero, grid.dtype))
+    if ours and producer is not None and producer.op_type == "Pad":
+        _pad_codes(main, producer, zero, scale)
+        return
+    coded = ir.Value(
+        name=f"{tensor}_quantized", shape=value.shape, type=ir.TensorType(zero.dtype or 2)
+    )
+    back = ir.Value(name=f"{tensor}_dequantized", shape=value.shape, type=value.type)
+    pair = [
+        ir.Node("", "QuantizeLinear", [value, scale, zero], name=f"{tensor}_q", outputs=[coded]),
+        ir.Node("", "DequantizeLinear", [coded, scale, zero], name=f"{tensor}_dq", outputs=[back]),
+    ]
+    for use in uses:
+        use.node.replace_input_with(use.idx, back)
+    if output:
+        main.outputs[list(main.outputs).index(value)] = back
+        value.name, back.name = f"{tensor}_real", tensor
+    if producer is not None:
+        main.insert_after(producer, pair)
+    else:
+        main.insert_before(main[0], pair)
+
+
+def _pad_codes(main: ir.Graph, pad: ir.Node, zero: ir.Value, scale: ir.Value) -> None:
+    """Let a Pad of zeros work on the integers themselves: runtimes have no fused kernel for it."""
+    value, dequantize = pad.outputs[0], pad.inputs[0].producer()  # type: ignore[union-attr]
+    if dequantize is None:
+        raise ValueError(f"{pad.name} reads no integers")
+    back = ir.Value(name=f"{value.name}_dequantized", shape=value.shape, type=value.type)
+    value.replace_all_uses_with(back)
+    pad.replace_input_with(0, dequantize.inputs[0])
+    fill = pad.inputs[2] if len(pad.inputs) > 2 else None
+    if len(pad.inputs) < 3:
+        pad.resize_inputs(3)
+    pad.replace_input_with(2, zero)
+    if fill is not None:
+        sweep(main, fill)
+    value.type = ir.TensorType(zero.dtype or ir.DataType.UINT8)
+    node = ir.Node(
+        "", "DequantizeLinear", [value, scale, zero], name=f"{value.name}_dq", outputs=[back]
+    )
+    main.insert_after(pad, node)
+
+
+def _reads_integers(node: ir.Node, value: ir.Value, plan: Plan) -> bool:
+    return (node.name or "") in plan.selection.nodes and value in data_inputs(node)
