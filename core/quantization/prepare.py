@@ -4,8 +4,9 @@
 - amounts of Pad that are computed from constants become constants, and a Pad of zeros before a
   convolution becomes the convolution's own padding: alone it is a float island for ONNX Runtime;
 - MatMul + Add of a constant vector on rank 2 becomes Gemm;
-- a batch norm that could not be folded becomes a 1x1 depthwise convolution, which has an integer
-  kernel where BatchNormalization has none. Exact but for rounding.
+- a batch norm right behind a convolution is folded into it; any other one (its channels read by
+  several layers) becomes a 1x1 depthwise convolution, which has an integer kernel where
+  BatchNormalization has none. Exact but for rounding.
 """
 
 from __future__ import annotations
@@ -21,7 +22,8 @@ from core.analysis.edits import add_initializer, set_input, set_ints, sweep
 from core.analysis.values import evaluate
 from core.errors import PassPrecondition, UnsupportedModel
 from core.graph.opset import raised
-from core.quantization.regions import pads_zeros
+from core.quantization.regions import is_weighted, pads_zeros
+from core.reconstruction.layers import Layer
 
 Array = np.ndarray[Any, Any]
 STANDARD = ("", "ai.onnx")
@@ -185,8 +187,11 @@ def _convolve_norm(node: ir.Node) -> None:
         return
     gamma, beta, mean, variance = (np.asarray(n, np.float64) for n in numbers)
     scale = gamma / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5))
+    shift = beta - mean * scale
+    if _fold(node, scale, shift):
+        return
     weight = scale.astype(np.float32).reshape(-1, *[1] * (rank - 1))
-    bias = (beta - mean * scale).astype(np.float32)
+    bias = shift.astype(np.float32)
     inputs = [
         first,
         add_initializer(graph, f"{node.name}_scale", weight),
@@ -199,6 +204,28 @@ def _convolve_norm(node: ir.Node) -> None:
     graph.remove(node, safe=False)
     for value in old:
         sweep(graph, value)
+
+
+def _fold(node: ir.Node, scale: Array, shift: Array) -> bool:
+    """Let the convolution before a batch norm do its work; whether that could be done."""
+    value, graph = node.inputs[0], node.graph
+    maker = value.producer() if value is not None else None
+    if value is None or maker is None or maker.op_type != "Conv" or not is_weighted(maker):
+        return False
+    if len(list(value.uses())) != 1 or value.is_graph_output() or not isinstance(graph, ir.Graph):
+        return False
+    layer = Layer(maker, maker.attributes.get_int("group", 1))
+    matrix = layer.matrix()
+    rows = scale.reshape(matrix.shape[0], -1, 1)
+    layer.write(matrix * rows, layer.bias() * scale + shift)
+    output, old = node.outputs[0], [v for v in node.inputs[1:] if v is not None]
+    name = output.name
+    output.replace_all_uses_with(value, replace_graph_outputs=True)
+    graph.remove(node, safe=True)
+    value.name = name
+    for spare in old:
+        sweep(graph, spare)
+    return True
 
 
 _REWRITES = {"Pad": _settle_pad, "MatMul": _join_bias, "BatchNormalization": _convolve_norm}
