@@ -88,8 +88,9 @@ def weights(
         grid = activation_grids[selection.tensors[(first.name or "") if first else ""]]
         gram = (moments or {}).get(name)
         second = gram.second_moment() if gram is not None else None
+        limit, paired = scheme.pairing(layer.matrix().shape[2] // layer.taps, layer.groups)
         found[name] = rounding.quantized(
-            layer, scheme.limit, scheme.per_channel, second, grid.scale
+            layer, limit, scheme.per_channel, second, grid.scale, paired=paired
         )
     return found
 

@@ -80,6 +80,7 @@ class Weight:
         axis: the axis of the output channels.
         bias: float, (outputs,): what the layer adds, repairs included; None if it adds nothing.
         bits: width that the codes stay within.
+        packed: stored for a runtime to unpack while it loads, see `packing`.
     """
 
     codes: Array
@@ -87,6 +88,7 @@ class Weight:
     axis: int
     bias: Array | None = None
     bits: int = 8
+    packed: bool = False
 
     def values(self) -> Array:
         """The real weights that the codes stand for."""

@@ -107,6 +107,11 @@ def select(
     )
 
 
+def weights_only(names: list[str]) -> Selection:
+    """A selection that quantizes the weights of these nodes and no activation."""
+    return Selection(frozenset(names), tuple(names))
+
+
 def data_inputs(node: ir.Node) -> list[ir.Value]:
     """The activations that a node computes with, not its weights, sizes or axes."""
     if node.op_type in ("Concat", "Add", "Mul"):

@@ -8,8 +8,9 @@
   Columns go by falling H_jj, H gets a ridge of 1 % of its mean diagonal.
 - scales: the largest magnitude for 8 bits; for fewer, the clip of a ladder whose weighted error
   sum H_jj (w_j - q_j)^2 is least.
-- kernels without VNNI add neighbouring products in 16 bits; 7-bit weights (|q| <= 64) cannot
-  overflow them.
+- kernels without VNNI add the products of two neighbouring channels in 16 bits, which overflows
+  unless |q_a + q_b| <= 128: the scale is widened until it holds for the real weights, and whichever
+  of the two is rounded second keeps to it.
 
 Source: Frantar et al. 2022, arXiv:2210.17323; Nagel et al. 2020, arXiv:2004.10568 (why nearest is
 not best).
@@ -31,6 +32,7 @@ Matrix = NDArray[np.float64]
 RIDGE = 1e-2
 CLIPS = np.linspace(0.35, 1.0, 40)
 BLOCK = 128
+LARGEST_PAIR = 128  # 255 * 128 < 2^15
 
 
 def quantized(
@@ -40,6 +42,7 @@ def quantized(
     second: Matrix | None = None,
     input_scale: float | None = None,
     bits: int = 8,
+    paired: bool = False,
 ) -> Weight:
     """The integers of a layer.
 
@@ -50,10 +53,14 @@ def quantized(
         second: (groups, d, d), the mean of x x'; None rounds to nearest.
         input_scale: of the activations, so that the bias fits; None where the bias stays float.
         bits: width of the codes.
+        paired: neighbouring input channels must not overflow 16 bits together.
     """
     matrix = layer.matrix()
+    partner = neighbours(matrix.shape[2], layer.taps) if paired else None
     weights = np.ones(matrix.shape[::2]) if second is None else _diagonal(second)
     scales = _scales(matrix, limit, weights, search=bits < 8)
+    if partner is not None:
+        scales = np.maximum(scales, np.abs(matrix + matrix[:, :, partner]).max(2) / LARGEST_PAIR)
     if not per_channel:
         scales = np.full_like(scales, scales.max())
     bias = layer.bias()
@@ -62,7 +69,10 @@ def quantized(
         flat = widened(scales.reshape(-1), given, input_scale)
         scales = flat.reshape(scales.shape)
     scales = scales.astype(np.float32).astype(np.float64)
-    codes = nearest(matrix, scales, limit) if second is None else gptq(matrix, scales, limit, second)
+    if second is None:
+        codes = nearest(matrix, scales, limit, partner)
+    else:
+        codes = gptq(matrix, scales, limit, second, partner)
     flat = scales.reshape(-1) if per_channel else scales.reshape(-1)[:1]
     axis = output_axis(layer)
     return Weight(laid(layer, codes).astype(np.int8), flat.astype(np.float32), axis, given, bits)
@@ -83,31 +93,54 @@ def laid(layer: Layer, matrix: Array) -> Array:
     return matrix[0] if output_axis(layer) == 0 else np.ascontiguousarray(matrix[0].T)
 
 
-def nearest(matrix: Matrix, scales: Matrix, limit: int) -> Matrix:
+def neighbours(columns: int, taps: int) -> NDArray[np.int64]:
+    """Column -> the one of the neighbouring input channel under the same tap."""
+    channel, tap = np.divmod(np.arange(columns), taps)
+    return np.asarray((channel ^ 1) * taps + tap)
+
+
+def nearest(
+    matrix: Matrix, scales: Matrix, limit: int, partner: NDArray[np.int64] | None = None
+) -> Matrix:
     """Codes by rounding each weight; scales (groups, outputs)."""
-    return np.clip(np.rint(matrix / scales[:, :, None]), -limit, limit)
+    codes = np.clip(np.rint(matrix / scales[:, :, None]), -limit, limit)
+    if partner is not None:
+        late = np.flatnonzero(partner < np.arange(len(partner)))
+        first = codes[:, :, partner[late]]
+        codes[:, :, late] = np.clip(
+            codes[:, :, late], -LARGEST_PAIR - first, LARGEST_PAIR - first
+        )
+    return np.asarray(codes)
 
 
-def gptq(matrix: Matrix, scales: Matrix, limit: int, second: Matrix) -> Matrix:
+def gptq(
+    matrix: Matrix,
+    scales: Matrix,
+    limit: int,
+    second: Matrix,
+    partner: NDArray[np.int64] | None = None,
+) -> Matrix:
     """Codes by the rounding that spreads errors; all groups and outputs at once."""
-    diagonal = _diagonal(second)
     d = matrix.shape[2]
-    order = np.argsort(-diagonal, axis=1)
+    order = np.argsort(-_diagonal(second), axis=1)
     ordered = np.take_along_axis(matrix, order[:, None, :], 2).copy()
     factor = _factor(second, order)
-    codes = np.empty_like(ordered)
+    back = np.argsort(order, axis=1)
+    codes = np.zeros_like(ordered)
     for start in range(0, d, BLOCK):
         end = min(start + BLOCK, d)
         errors = np.empty((*ordered.shape[:2], end - start))
         for j in range(start, end):
             column = ordered[:, :, j]
             code = np.clip(np.rint(column / scales), -limit, limit)
+            if partner is not None:  # one that is not rounded yet still holds 0
+                other = codes[0, :, back[0, partner[order[0, j]]]]
+                code = np.clip(code, -LARGEST_PAIR - other, LARGEST_PAIR - other)
             codes[:, :, j] = code
             error = (column - code * scales) / factor[:, j, j, None]
             ordered[:, :, j + 1 : end] -= error[:, :, None] * factor[:, j, None, j + 1 : end]
             errors[:, :, j - start] = error
         ordered[:, :, end:] -= errors @ factor[:, start:end, end:]
-    back = np.argsort(order, axis=1)
     return np.asarray(np.take_along_axis(codes, back[:, None, :], 2))
 
 

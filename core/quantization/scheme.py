@@ -1,8 +1,10 @@
 """Which integers a backend computes with fastest and rightly, on which processor.
 
 - onnxruntime on x86: u8 activations, s8 weights per channel. Without VNNI its AVX2 kernels add two
-  u8 * s8 products in 16 bits, and two full-sized ones do not fit: weights then keep to 7 bits.
-  Signed activations take a kernel that hardly beats fp32.
+  u8 * s8 products in 16 bits, and two full-sized ones do not fit. The products are those of
+  neighbouring input channels, so it is enough that no such pair of weights adds up to more than
+  128; only where channels cannot be paired do weights keep to 7 bits. Signed activations take a
+  kernel that hardly beats fp32.
 - onnxruntime on ARM: s8 activations, s8 weights, no such sum.
 - openvino: as onnxruntime; its kernels saturate on the same processors.
 - opencv: its classic engine reads QDQ of s8 activations and s8 weights.
@@ -18,6 +20,7 @@ from pathlib import Path
 
 BACKENDS = ("onnxruntime", "openvino", "opencv", "generic")
 VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+LARGEST, LARGEST_PAIR, LARGEST_LONE = 127, 128, 64
 ARM = frozenset({"arm64", "aarch64"})
 
 
@@ -28,7 +31,7 @@ class Scheme:
     Attributes:
         backend: one of BACKENDS.
         signed: activations are s8 instead of u8.
-        weight_bits: 8, or 7 where the kernel would overflow.
+        saturates: the kernel adds pairs of products in 16 bits (see `pairing`).
         per_channel: one weight scale per output channel.
         bits: of activations, 8 or 16.
         share_concat: all inputs of a Concat take one scale, whatever it costs.
@@ -36,15 +39,21 @@ class Scheme:
 
     backend: str = "onnxruntime"
     signed: bool = False
-    weight_bits: int = 8
+    saturates: bool = False
     per_channel: bool = True
     bits: int = 8
     share_concat: bool = False
 
-    @property
-    def limit(self) -> int:
-        """The largest magnitude of a weight's integer."""
-        return 127 if self.weight_bits == 8 else (1 << (self.weight_bits - 1))
+    def pairing(self, channels: int, groups: int) -> tuple[int, bool]:
+        """(largest magnitude of a weight's integer, whether neighbouring channels are bounded).
+
+        Args:
+            channels: input channels of each group.
+            groups: of the convolution.
+        """
+        if not self.saturates or (groups > 1 and channels == 1):
+            return LARGEST, False  # depthwise kernels sum in 32 bits
+        return (LARGEST, True) if channels % 2 == 0 and groups == 1 else (LARGEST_LONE, False)
 
 
 def scheme(backend: str, activations: str = "auto", per_channel: bool = True) -> Scheme:
@@ -58,7 +67,7 @@ def scheme(backend: str, activations: str = "auto", per_channel: bool = True) ->
     signed = activations == "s8" or (activations == "auto" and _prefers_signed(backend))
     overflows = not signed and backend in ("onnxruntime", "openvino") and saturates()
     return Scheme(
-        backend, signed, 7 if overflows else 8, per_channel, share_concat=backend == "generic"
+        backend, signed, overflows, per_channel, share_concat=backend == "generic"
     )
 
 

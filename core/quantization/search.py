@@ -25,7 +25,7 @@ from core.quantization.regions import JOINING, Selection, select
 Race = Callable[[Sequence[ir.Model]], Sequence[float]]
 Build = Callable[[Selection], ir.Model]
 
-NOISE = 0.02
+NOISE = 0.04
 ROUNDS = 3
 PREFIX = (1, 2, 3, 4, 6)
 

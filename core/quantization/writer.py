@@ -16,8 +16,10 @@ from dataclasses import dataclass, field
 import numpy as np
 import onnx_ir as ir
 
-from core.analysis.edits import names, sweep
+from core.analysis.edits import sweep
+from core.quantization.constants import Constants
 from core.quantization.grids import Grid, Weight, bias_codes
+from core.quantization.packing import dequantized, unpacked
 from core.quantization.regions import Selection, data_inputs
 
 
@@ -40,32 +42,6 @@ class Plan:
         return self.grids[self.selection.tensors[tensor]]
 
 
-class Constants:
-    """Adds initializers to a graph under names that are not taken; knows the names once."""
-
-    def __init__(self, main: ir.Graph) -> None:
-        """Read the names of `main`."""
-        self._main, self._taken = main, names(main)
-
-    def add(self, stem: str, array: np.ndarray, dtype: ir.DataType | None = None) -> ir.Value:  # type: ignore[type-arg]
-        """A new initializer; `dtype` where numpy's own does not say (4 bits)."""
-        name = self.fresh(stem)
-        tensor = ir.Tensor(np.asarray(array, order="C"), dtype=dtype, name=name)
-        kind, shape = ir.TensorType(tensor.dtype), ir.Shape(array.shape)
-        value = ir.Value(name=name, shape=shape, type=kind, const_value=tensor)
-        self._main.register_initializer(value)
-        return value
-
-    def fresh(self, stem: str) -> str:
-        """A name that nothing has, and now has."""
-        name, count = stem, 0
-        while name in self._taken:
-            count += 1
-            name = f"{stem}_{count}"
-        self._taken.add(name)
-        return name
-
-
 def written(graph: ir.Model, plan: Plan) -> ir.Model:
     """A copy of the prepared `graph` with the plan written into it."""
     copy = graph.clone()
@@ -84,59 +60,32 @@ def written(graph: ir.Model, plan: Plan) -> ir.Model:
 
 
 def _write_weight(main: ir.Graph, node: ir.Node, plan: Plan, constants: Constants) -> None:
-    weight = plan.weights[node.name or ""]
+    weight, first = plan.weights[node.name or ""], node.inputs[0]
     old = [node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else None]
-    stem = f"{node.name}_weight"
-    codes = constants.add(f"{stem}_codes", weight.codes)
-    axis = weight.axis if weight.scales.size > 1 else None
-    scales = weight.scales.astype(np.float32)
-    scales = scales if axis is not None else scales.reshape(())
-    node.replace_input_with(1, dequantized(node, stem, codes, scales, np.int8, axis, constants))
+    node.replace_input_with(1, unpacked(node, weight, constants))
     if weight.bias is not None:
-        first = node.inputs[0]
-        grid = plan.grid((first.name or "") if first is not None else "")
-        numbers, product = bias_codes(weight.bias, grid.scale, weight.scales)
-        stem = f"{node.name}_bias"
-        value = constants.add(f"{stem}_codes", numbers)
-        axis = 0 if weight.scales.size > 1 else None
-        product = product if axis is not None else product[:1].reshape(())
+        tensor = (first.name or "") if first is not None else ""
+        value = _bias(node, weight, plan.grid(tensor) if tensor in plan.selection.tensors else None,
+                      constants)  # fmt: skip
         if len(node.inputs) < 3:
             node.resize_inputs(3)
-        node.replace_input_with(2, dequantized(node, stem, value, product, np.int32, axis, constants))
-    for value in old:
-        if value is not None:
-            sweep(main, value)
+        node.replace_input_with(2, value)
+    for spare in old:
+        if spare is not None:
+            sweep(main, spare)
 
 
-def dequantized(
-    node: ir.Node,
-    stem: str,
-    codes: ir.Value,
-    scales: np.ndarray,  # type: ignore[type-arg]
-    kind: type[np.int8] | type[np.int32],
-    axis: int | None,
-    constants: Constants,
-) -> ir.Value:
-    """The real numbers behind constant `codes`, by a DequantizeLinear put before `node`."""
-    main = node.graph
-    if not isinstance(main, ir.Graph):
-        raise ValueError(f"{node.name} is in no graph")
-    inputs = [
-        codes,
-        constants.add(f"{stem}_scale", scales),
-        constants.add(f"{stem}_zero", np.zeros(scales.shape, kind)),
-    ]
-    attributes = [ir.AttrInt64("axis", axis)] if axis is not None else []
-    output = ir.Value(
-        name=f"{stem}_dequantized", shape=codes.shape, type=ir.TensorType(ir.DataType.FLOAT)
-    )
-    main.insert_before(
-        node,
-        ir.Node(
-            "", "DequantizeLinear", inputs, attributes, name=f"{stem}_dequantize", outputs=[output]
-        ),
-    )
-    return output
+def _bias(node: ir.Node, weight: Weight, grid: Grid | None, constants: Constants) -> ir.Value:
+    """The bias: int32 where the input has a grid, else as it is."""
+    if weight.bias is None:
+        raise ValueError(f"{node.name} adds nothing")
+    stem = f"{node.name}_bias"
+    if grid is None:
+        return constants.add(stem, weight.bias.astype(np.float32))
+    numbers, product = bias_codes(weight.bias, grid.scale, weight.scales)
+    codes = constants.add(f"{stem}_codes", numbers)
+    product = product if weight.scales.size > 1 else product[:1]
+    return dequantized(node, stem, codes, product, ir.DataType.INT32, 0, constants)
 
 
 def _drop_bound(main: ir.Graph, bound: ir.Node, producer: ir.Node) -> None:

@@ -165,7 +165,7 @@ class Quantize(Pass):
 
     def _scheme(self) -> Scheme:
         if self.activations == "u16":
-            return Scheme(self.backend, False, 8, self.per_channel, bits=16)
+            return Scheme(self.backend, per_channel=self.per_channel, bits=16)
         return scheme(self.backend, self.activations, self.per_channel)
 
     def _settings(self) -> Settings:
@@ -188,13 +188,13 @@ class Quantize(Pass):
         used = self._scheme()
         kind = f"{'s' if used.signed else 'u'}{used.bits}"
         report.note(
-            f"{report.changed} layers with weights compute in int8 (activations {kind}, weights "
-            f"{used.weight_bits} bits)."
+            f"{report.changed} layers with weights compute in integers (activations {kind}, weights "
+            "s8)."
         )
-        if used.weight_bits == 7:
+        if used.saturates:
             report.note(
-                "This processor has no VNNI: 8-bit weights could overflow its 16-bit sums, so "
-                "weights keep to 7 bits."
+                "This processor has no VNNI and adds products in pairs of 16 bits; weights were "
+                "kept small enough for no pair to overflow."
             )
 
     def _say_skipped(self, source: Graph, selection: Selection | None, report: Report) -> None:
