@@ -7,7 +7,9 @@ again for each of them: with pieces, each node runs once.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import Any
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
@@ -49,6 +51,11 @@ class Pieces:
         model.graph.input.extend(self._entry(name) for name in ends)
         model.graph.output.extend(_value(name) for name in wanted)
         return ir.serde.deserialize_model(model)
+
+    def replace(self, constant: str, array: np.ndarray[Any, Any]) -> None:
+        """Give an initializer other numbers, for the pieces cut from now on."""
+        tensor = onnx.numpy_helper.from_array(array, constant)
+        self._constants[constant] = tensor
 
     def _entry(self, name: str) -> onnx.ValueInfoProto:
         return self._inputs.get(name) or _value(name)

@@ -16,21 +16,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
+from numpy.typing import NDArray
+
 from core import graph as graphs
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
-from core.quantization import calibrate, correction, rounding
+from core.quantization import correction, lockstep, rounding
 from core.quantization.grids import Weight
 from core.quantization.judge import Images, Judge, headless
 from core.quantization.packing import LIMITS, OPSETS
 from core.quantization.prepare import prepared
 from core.quantization.regions import Selection, is_weighted, weights_only
 from core.quantization.writer import Plan, written
-from core.reconstruction.gram import Gram
 from core.reconstruction.layers import Layer
 
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
-CORRECTION_IMAGES = 64
+CORRECTION_IMAGES = 32
 SMALLEST = 256  # elements; below that scales and nodes weigh more than what is saved
 
 
@@ -94,14 +96,11 @@ class QuantizeWeights(Pass):
             report.note("No layer is left to quantize.")
             return
         images = Images(statistics) if statistics.count else None
-        moments: Mapping[str, Gram] = {}
-        if images is not None and self.rounding == "gptq":
-            moments = calibrate.grams(judged, layers, list(layers), images)
-        plan = Plan(weights_only(list(layers)), {}, self._weights(layers, moments))
+        plan = Plan(weights_only(list(layers)), {}, self._nearest(layers))
         if images is None:
             report.note("Without calibration images: weights rounded to nearest, nothing repaired.")
         else:
-            plan = self._corrected(judged, plan, layers, images, report)
+            plan = self._repaired(judged, plan, layers, images, report)
         adopt(graph, written(source, plan))
         report.changed = len(layers)
         few = sum(weight.bits < 8 for weight in plan.weights.values())
@@ -114,20 +113,21 @@ class QuantizeWeights(Pass):
                 "8-bit ones; all compute in float."
             )
 
-    def _weights(
-        self, layers: Mapping[str, Layer], moments: Mapping[str, Gram]
-    ) -> dict[str, Weight]:
-        names, found = list(layers), {}
-        for name, layer in layers.items():
-            edge = self.edges and name in (names[0], names[-1])
-            bits = 8 if edge else int(self.bits)
-            gram = moments.get(name)
-            second = gram.second_moment() if gram is not None else None
-            weight = rounding.quantized(layer, LIMITS[bits], True, second, None, bits)
-            found[name] = replace(weight, packed=self.store == "packed")
-        return found
+    def _nearest(self, layers: Mapping[str, Layer]) -> dict[str, Weight]:
+        bits = self._bits(list(layers))
+        return {name: self._quantized(layer, bits[name]) for name, layer in layers.items()}
 
-    def _corrected(
+    def _bits(self, names: list[str]) -> dict[str, int]:
+        edges = (names[0], names[-1]) if self.edges else ()
+        return {name: 8 if name in edges else int(self.bits) for name in names}
+
+    def _quantized(
+        self, layer: Layer, bits: int, second: NDArray[np.float64] | None = None
+    ) -> Weight:
+        weight = rounding.quantized(layer, LIMITS[bits], True, second, None, bits)
+        return replace(weight, packed=self.store == "packed")
+
+    def _repaired(
         self,
         judged: Graph,
         plan: Plan,
@@ -135,20 +135,23 @@ class QuantizeWeights(Pass):
         images: Images,
         report: Report,
     ) -> Plan:
-        judge = Judge(judged, images)
-        nearest = Plan(plan.selection, {}, self._weights(layers, {}))
-        errors = [judge.error(written(judged, p)) for p in (nearest, plan)]
-        parts = [f"{errors[0]:.2g} rounded to nearest"]
-        if self.rounding == "gptq":
-            parts.append(f"{errors[1]:.2g} by GPTQ")
+        """The best of the plans that the parameters allow, by the error on held-out images."""
+        judge, names = Judge(judged, images), list(layers)
+        bits = self._bits(names)
+        trials = {"to nearest": plan}
         if self.correct_bias:
-            trial = correction.corrected(judged, plan, layers, images, CORRECTION_IMAGES)
-            after = judge.error(written(judged, trial))
-            kept = after < errors[1]
-            parts.append(f"{after:.2g} with biases corrected{'' if kept else ' (not kept)'}")
-            plan = trial if kept else plan
-        report.note(f"Relative logit error on {judge.images} images: {', '.join(parts)}.")
-        return plan
+            trials["with biases corrected"] = correction.corrected(
+                judged, plan, layers, images, CORRECTION_IMAGES
+            )
+        if self.rounding == "gptq":
+            found = lockstep.rounded(
+                judged, names, images, lambda n, layer, s: self._quantized(layer, bits[n], s)
+            )
+            trials["by GPTQ, layer after layer"] = replace(plan, weights=found)
+        errors = {how: judge.error(written(judged, trial)) for how, trial in trials.items()}
+        listed = ", ".join(f"{error:.2g} {how}" for how, error in errors.items())
+        report.note(f"Relative logit error on {judge.images} held-out images: {listed}.")
+        return trials[min(errors, key=lambda how: errors[how])]
 
     def _layers(self, graph: Graph, report: Report) -> dict[str, Layer]:
         """Node name -> layer, for those that are worth it."""
