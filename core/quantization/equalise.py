@@ -105,7 +105,7 @@ def _factors(link: Link, reach: Array) -> Array:
         room = reach / (MARGIN * link.bound)
         factors = np.where(room >= 1.0, 1.0, np.maximum(factors, room))
     factors[dead] = 1.0
-    return factors
+    return np.asarray(factors)
 
 
 def _rescale(link: Link, factors: Array) -> None:

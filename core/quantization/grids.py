@@ -53,11 +53,11 @@ class Grid:
     def quantize(self, values: Array) -> Array:
         """Real numbers to integers, ties to even as ONNX says."""
         codes = np.rint(values.astype(np.float32) / np.float32(self.scale)) + self.zero
-        return np.clip(codes, self.lowest, self.highest).astype(self.dtype)
+        return np.asarray(np.clip(codes, self.lowest, self.highest), self.dtype)
 
     def dequantize(self, codes: Array) -> Array:
         """Integers to real numbers."""
-        return ((codes.astype(np.float32) - self.zero) * np.float32(self.scale)).astype(np.float32)
+        return np.asarray((codes.astype(np.float32) - self.zero) * np.float32(self.scale))
 
 
 def over(extent: Range, signed: bool = False, bits: int = 8) -> Grid:
@@ -95,7 +95,7 @@ class Weight:
         shape = [1] * self.codes.ndim
         if self.scales.size > 1:
             shape[self.axis] = -1
-        return self.codes.astype(np.float32) * self.scales.reshape(shape)
+        return np.asarray(self.codes.astype(np.float32) * self.scales.reshape(shape))
 
 
 def bias_codes(bias: Array, input_scale: float, scales: Array) -> tuple[Array, Array]:

@@ -89,9 +89,7 @@ class Images:
             if index in chosen:
                 yield feeds
 
-    def values(
-        self, graph: ir.Model, names: Sequence[str], largest: int = 0
-    ) -> Iterator[Tensors]:
+    def values(self, graph: ir.Model, names: Sequence[str], largest: int = 0) -> Iterator[Tensors]:
         """Named tensors of `graph` on the calibration part, batch by batch."""
         fed = {value.name for value in graph.graph.inputs}
         run = self._source.runner(graph, [name for name in names if name not in fed])

@@ -21,7 +21,6 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
-from core.quantization import rounding
 from core.quantization.grids import Weight
 from core.quantization.judge import Images, Tensors
 from core.quantization.pieces import Pieces
@@ -118,12 +117,14 @@ def _target(layer: Layer, moments: Moments) -> tuple[Array, Array]:
     size = np.trace(moments.second, axis1=1, axis2=2) / d
     ridge = np.maximum(RIDGE * size, 1e-9)[:, None, None] * np.eye(d)
     residual = moments.cross - moments.second @ matrix.transpose(0, 2, 1)
-    return matrix + np.linalg.solve(moments.second + ridge, residual).transpose(0, 2, 1), ridge
+    change = np.linalg.solve(moments.second + ridge, residual).transpose(0, 2, 1)
+    return matrix + change, ridge
 
 
 def _bias(layer: Layer, weight: Weight, moments: Moments) -> Array:
     values = _as_matrix(layer, weight)
-    return (moments.mean_out - np.einsum("goi,gi->go", values, moments.mean_in)).reshape(-1)
+    shift = np.einsum("goi,gi->go", values, moments.mean_in)
+    return np.asarray(moments.mean_out - shift).reshape(-1)
 
 
 def _install(pieces: Pieces, layer: Layer, weight: Weight) -> None:
@@ -138,7 +139,7 @@ def _as_matrix(layer: Layer, weight: Weight) -> Array:
     values = weight.values().astype(np.float64)
     if layer.node.op_type != "Conv" and weight.axis == 1:
         values = values.T
-    return values.reshape(layer.matrix().shape)
+    return np.asarray(values.reshape(layer.matrix().shape))
 
 
 def _keep(pool: list[Tensors], batches: list[Tensors], later: set[str], output: str) -> None:

@@ -34,7 +34,6 @@ class Observer:
     counts: Array = field(default_factory=lambda: np.zeros(BINS, np.int64))
     channel_low: Array | None = None
     channel_high: Array | None = None
-    channel_sum: Array | None = None
     images: int = 0
 
     @property
@@ -71,15 +70,11 @@ class Observer:
             return (float(batch.min()), float(batch.max())) if batch.size else (0.0, 0.0)
         rows = batch.reshape(*batch.shape[:2], -1)
         low, high = rows.min(axis=2).min(axis=0), rows.max(axis=2).max(axis=0)
-        total = rows.mean(axis=2, dtype=np.float64).sum(axis=0)
-        same = self.channel_low is not None and self.channel_low.shape == low.shape
-        if same:
-            low_so_far, high_so_far = self.channel_low, self.channel_high
-            self.channel_low = np.minimum(low_so_far, low)
-            self.channel_high = np.maximum(high_so_far, high)
-            self.channel_sum = self.channel_sum + total
-        elif self.channel_low is None:
-            self.channel_low, self.channel_high, self.channel_sum = low, high, total
+        if self.channel_low is None or self.channel_high is None:
+            self.channel_low, self.channel_high = low, high
+        elif self.channel_low.shape == low.shape:
+            self.channel_low = np.minimum(self.channel_low, low)
+            self.channel_high = np.maximum(self.channel_high, high)
         return float(low.min()), float(high.max())
 
     def _grow(self, reach: float) -> None:

@@ -80,7 +80,11 @@ def _unfold(node: ir.Node, stem: str, weight: Weight, constants: Constants) -> i
     if weight.scales.size > 1:
         spread[weight.axis] = -1
     factor = constants.add(f"{stem}_scale", weight.scales.reshape(spread).astype(np.float32))
-    cast = ("Cast", [], [ir.AttrInt64("to", int(ir.DataType.FLOAT))])
+    cast: tuple[str, list[ir.Value], list[ir.Attr]] = (
+        "Cast",
+        [],
+        [ir.AttrInt64("to", int(ir.DataType.FLOAT))],
+    )
     steps: Sequence[tuple[str, list[ir.Value], list[ir.Attr]]]
     if bits == 8:
         value = constants.add(f"{stem}_codes", weight.codes)

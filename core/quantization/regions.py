@@ -84,7 +84,8 @@ def select(
     Args:
         graph: a prepared graph.
         exclude: names of nodes that stay float.
-        joining, carrying: operators that may take part besides the weighted ones.
+        joining: operators that may take part between integer neighbours.
+        carrying: operators that may hand integers on.
     """
     nodes = [n for n in graph.graph if n.name not in exclude and n.domain in STANDARD]
     weighted = [n for n in nodes if is_weighted(n)]

@@ -81,7 +81,7 @@ def quantized(
 def output_axis(layer: Layer) -> int:
     """The axis of the output channels in the file's layout of a weight."""
     node = layer.node
-    turned = node.op_type == "Gemm" and node.attributes.get_int("transB", 0)
+    turned = node.op_type == "Gemm" and bool(node.attributes.get_int("transB", 0))
     return 0 if node.op_type == "Conv" or turned else 1
 
 
@@ -107,9 +107,7 @@ def nearest(
     if partner is not None:
         late = np.flatnonzero(partner < np.arange(len(partner)))
         first = codes[:, :, partner[late]]
-        codes[:, :, late] = np.clip(
-            codes[:, :, late], -LARGEST_PAIR - first, LARGEST_PAIR - first
-        )
+        codes[:, :, late] = np.clip(codes[:, :, late], -LARGEST_PAIR - first, LARGEST_PAIR - first)
     return np.asarray(codes)
 
 

@@ -66,9 +66,7 @@ def scheme(backend: str, activations: str = "auto", per_channel: bool = True) ->
     """
     signed = activations == "s8" or (activations == "auto" and _prefers_signed(backend))
     overflows = not signed and backend in ("onnxruntime", "openvino") and saturates()
-    return Scheme(
-        backend, signed, overflows, per_channel, share_concat=backend == "generic"
-    )
+    return Scheme(backend, signed, overflows, per_channel, share_concat=backend == "generic")
 
 
 def saturates() -> bool:

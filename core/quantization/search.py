@@ -65,7 +65,7 @@ def fastest(
     selection = everything = select(graph, floats)
     ratio = full = 0.0
     for turn in range(ROUNDS):
-        options = [("", frozenset[str]())] + list(_moves(graph, selection))
+        options = [("", frozenset[str]()), *_moves(graph, selection)]
         trials = {}
         for label, more in options:
             trial = select(graph, floats | more)
@@ -99,7 +99,10 @@ def _moves(graph: ir.Model, selection: Selection) -> Iterator[tuple[str, frozens
     deep = [n for n in weighted if _groups(nodes[n]) > 1]
     if deep and len(deep) < len(weighted):
         yield "depthwise layers stay float", frozenset(deep)
-        yield "the first half of the depthwise layers stays float", frozenset(deep[: len(deep) // 2])
+        yield (
+            "the first half of the depthwise layers stays float",
+            frozenset(deep[: len(deep) // 2]),
+        )
         norms = [n for n in deep if _single_tap(nodes[n])]
         if norms and norms != deep:
             yield "batch norms stay float", frozenset(norms)

@@ -100,9 +100,7 @@ def _drop_bound(main: ir.Graph, bound: ir.Node, producer: ir.Node) -> None:
         sweep(main, value)
 
 
-def _wrap(
-    main: ir.Graph, value: ir.Value, tensor: str, plan: Plan, constants: Constants
-) -> None:
+def _wrap(main: ir.Graph, value: ir.Value, tensor: str, plan: Plan, constants: Constants) -> None:
     grid = plan.grid(tensor)
     producer = value.producer()
     ours = producer is not None and (producer.name or "") in plan.selection.nodes
@@ -114,7 +112,9 @@ def _wrap(
         _pad_codes(main, producer, zero, scale)
         return
     coded = ir.Value(
-        name=f"{tensor}_quantized", shape=value.shape, type=ir.TensorType(zero.dtype or 2)
+        name=f"{tensor}_quantized",
+        shape=value.shape,
+        type=ir.TensorType(zero.dtype or ir.DataType.UINT8),
     )
     back = ir.Value(name=f"{tensor}_dequantized", shape=value.shape, type=value.type)
     pair = [

@@ -19,7 +19,7 @@ Source: Jacob et al. 2018, arXiv:1712.05877; Nagel et al. 2021, arXiv:2106.08295
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import numpy as np
@@ -27,11 +27,13 @@ import numpy as np
 from core import graph as graphs
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
-from core.passes.quantize.steps import Settings, Work, race_of, stand_in
+from core.passes.quantize.steps import Settings, Work, layers_of, race_of, stand_in
+from core.quantization import rounding
 from core.quantization.judge import Images
 from core.quantization.prepare import prepared
-from core.quantization.regions import WEIGHTED, Selection, is_weighted, select
-from core.quantization.scheme import BACKENDS, Scheme, scheme
+from core.quantization.regions import WEIGHTED, Selection, is_weighted, select, weights_only
+from core.quantization.scheme import BACKENDS, LARGEST, Scheme, scheme
+from core.quantization.writer import Plan, written
 
 QUANTIZED = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"}
@@ -49,10 +51,9 @@ class Quantize(Pass):
     label: ClassVar[str] = "Quantize to int8, repaired"
     help: ClassVar[str] = (
         "Computes in 8-bit integers: a quarter of the bytes and less time, layers that lose by it "
-        "left float. Needs calibration images; OpenCV does not gain from it."
+        "left float. Without calibration images only the weights; OpenCV does not gain from it."
     )
     order: ClassVar[int] = 79
-    needs_data: ClassVar[bool] = True
 
     backend: str = parameter(
         "onnxruntime",
@@ -131,12 +132,10 @@ class Quantize(Pass):
 
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
         """Choose, calibrate, repair, write."""
-        if not statistics.count:
-            raise PassPrecondition(
-                "Int8 activations need calibration images, and there are none; add a set of "
-                "images, or quantize the weights only."
-            )
         source = self._source(graph)
+        if not statistics.count:
+            self._without_data(graph, source, report)
+            return
         _same_outputs(graph, source, statistics)
         images = Images(statistics)
         self._say_data(images, statistics.count, report)
@@ -159,6 +158,22 @@ class Quantize(Pass):
             adopt(graph, stand_in(source, selection, self._scheme()))
             report.changed = len(selection.weighted)
         return False
+
+    def _without_data(self, graph: Graph, source: Graph, report: Report) -> None:
+        """Int8 weights alone: without images nothing is known of the activations' ranges."""
+        layers = {n: la for n, la in layers_of(source).items() if n not in self.exclude}
+        if self.equalise:
+            report.note("Not equalised: weights with one scale per channel gain nothing by it.")
+        weights = {
+            name: replace(rounding.quantized(layer, LARGEST), packed=True)
+            for name, layer in layers.items()
+        }
+        adopt(graph, written(source, Plan(weights_only(list(layers)), {}, weights)))
+        report.changed = len(layers)
+        report.note(
+            "Data-free: there are no calibration images, so only the weights are int8, rounded to "
+            "nearest; the file shrinks, the time does not. Add images for int8 arithmetic."
+        )
 
     def _source(self, graph: Graph) -> Graph:
         return prepared(graph, OPSET_16_BIT) if self.activations == "u16" else prepared(graph)
@@ -188,8 +203,8 @@ class Quantize(Pass):
         used = self._scheme()
         kind = f"{'s' if used.signed else 'u'}{used.bits}"
         report.note(
-            f"{report.changed} layers with weights compute in integers (activations {kind}, weights "
-            "s8)."
+            f"{report.changed} layers with weights compute in integers (activations {kind}, "
+            "weights s8)."
         )
         if used.saturates:
             report.note(
@@ -204,14 +219,15 @@ class Quantize(Pass):
             report.skip(name, said)
         for node in source.graph:
             if node.op_type in WEIGHTED | {"ConvTranspose"} and not is_weighted(node):
-                report.skip(node.name, "stays float: no integer kernel for it, or no constant weight")
-            elif is_weighted(node) and selection and node.name not in selection.nodes:
-                if node.name not in self.exclude and not _said(report, node.name):
-                    report.skip(node.name, "stays float: the net is faster so")
+                report.skip(
+                    node.name, "stays float: no integer kernel for it, or no constant weight"
+                )
+            elif is_weighted(node) and selection and not _settled(node.name, selection, report):
+                report.skip(node.name, "stays float: the net is faster so")
 
 
-def _said(report: Report, name: str | None) -> bool:
-    return any(skip.node == name for skip in report.skipped)
+def _settled(name: str | None, selection: Selection, report: Report) -> bool:
+    return name in selection.nodes or any(skip.node == name for skip in report.skipped)
 
 
 def _same_outputs(old: Graph, new: Graph, statistics: Statistics) -> None:

@@ -127,9 +127,7 @@ class Work:
     def _quick_error(self, graph: Graph, selection: Selection) -> float:
         """Error by extremes of a few images, weights to nearest, own shifts mended."""
         names = selection.roots
-        seen = observe(
-            self.images.values(graph, names, CORRECTION_IMAGES), names
-        )
+        seen = observe(self.images.values(graph, names, CORRECTION_IMAGES), names)
         layers, scheme = layers_of(graph), self.settings.scheme
         selected = calibrate.extents(graph, selection, seen, scheme, "mse", 100.0)
         plan = Plan(selection, calibrate.grids(selected, scheme))
@@ -137,9 +135,7 @@ class Work:
         plan = correction.corrected(graph, plan, layers, self.images, 8)
         return self.judge.error(written(graph, plan))
 
-    def _round(
-        self, plan: Plan, error: float, layers: dict[str, Layer]
-    ) -> tuple[Plan, float]:
+    def _round(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
         if self.settings.rounding != "gptq":
             return plan, error
         names = list(plan.selection.weighted)
@@ -149,9 +145,7 @@ class Work:
         )
         return self._kept("Rounding by reconstruction (GPTQ)", plan, weights, error)
 
-    def _correct(
-        self, plan: Plan, error: float, layers: dict[str, Layer]
-    ) -> tuple[Plan, float]:
+    def _correct(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
         if not self.settings.correct_bias:
             return plan, error
         trial = correction.corrected(self.judged, plan, layers, self.images, CORRECTION_IMAGES)

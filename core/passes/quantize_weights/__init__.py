@@ -27,7 +27,7 @@ from core.quantization.grids import Weight
 from core.quantization.judge import Images, Judge, headless
 from core.quantization.packing import LIMITS, OPSETS
 from core.quantization.prepare import prepared
-from core.quantization.regions import Selection, is_weighted, weights_only
+from core.quantization.regions import is_weighted, weights_only
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
 
