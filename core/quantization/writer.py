@@ -6,6 +6,10 @@ A runtime fuses Dequantize -> operator -> Quantize into one integer kernel, but 
 reads the operator's float output: so every consumer, integer or not, reads the dequantized tensor.
 A tensor that a float node makes keeps its float consumers as they are. ReLU and Clip that the grid
 makes superfluous are dropped.
+
+ONNX Runtime quantizes the weights of a float Conv or Gemm by itself, with one scale, where it stands
+between Dequantize and Quantize. A layer that is to stay float therefore reads through a Clip without
+bounds, which does nothing but break that pattern.
 """
 
 from __future__ import annotations
@@ -21,6 +25,8 @@ from core.quantization.constants import Constants
 from core.quantization.grids import Grid, Weight, bias_codes
 from core.quantization.packing import dequantized, unpacked
 from core.quantization.regions import Selection, data_inputs
+
+SELF_QUANTIZED = frozenset({"Conv", "ConvTranspose", "Gemm"})
 
 
 @dataclass(frozen=True)
@@ -121,15 +127,26 @@ def _wrap(main: ir.Graph, value: ir.Value, tensor: str, plan: Plan, constants: C
         ir.Node("", "QuantizeLinear", [value, scale, zero], name=f"{tensor}_q", outputs=[coded]),
         ir.Node("", "DequantizeLinear", [coded, scale, zero], name=f"{tensor}_dq", outputs=[back]),
     ]
+    guarded = [use for use in uses if _tempting(use.node, plan)]
     for use in uses:
         use.node.replace_input_with(use.idx, back)
     if output:
         main.outputs[list(main.outputs).index(value)] = back
         value.name, back.name = f"{tensor}_real", tensor
+    if guarded:
+        still = ir.Value(name=f"{tensor}_float", shape=value.shape, type=value.type)
+        pair.append(ir.Node("", "Clip", [back], name=f"{tensor}_guard", outputs=[still]))
+        for use in guarded:
+            use.node.replace_input_with(use.idx, still)
     if producer is not None:
         main.insert_after(producer, pair)
     else:
         main.insert_before(main[0], pair)
+
+
+def _tempting(node: ir.Node, plan: Plan) -> bool:
+    """Whether ONNX Runtime would quantize the weights of this float layer on its own."""
+    return node.op_type in SELF_QUANTIZED and (node.name or "") not in plan.selection.nodes
 
 
 def _pad_codes(main: ir.Graph, pad: ir.Node, zero: ir.Value, scale: ir.Value) -> None:
@@ -140,6 +157,8 @@ def _pad_codes(main: ir.Graph, pad: ir.Node, zero: ir.Value, scale: ir.Value) ->
     back = ir.Value(name=f"{value.name}_dequantized", shape=value.shape, type=value.type)
     value.replace_all_uses_with(back)
     pad.replace_input_with(0, dequantize.inputs[0])
+    if not dequantize.outputs[0].uses() and not dequantize.outputs[0].is_graph_output():
+        main.remove(dequantize, safe=True)
     fill = pad.inputs[2] if len(pad.inputs) > 2 else None
     if len(pad.inputs) < 3:
         pad.resize_inputs(3)
