@@ -53,6 +53,8 @@ class Network:
     Attributes:
         weights: initializer -> leaf tensor, for all that is trained.
         hooks: (node, input) -> what is done to that input before the node sees it.
+        norms_by_batch: whether batch norms normalise by the batch instead of their statistics.
+        norm_observer: told of each batch norm and its input, if they do.
     """
 
     def __init__(self, graph: Graph) -> None:
@@ -76,7 +78,8 @@ class Network:
             for name in trained(graph)
         }
         self.hooks: dict[Place, Hook] = {}
-        self.norm_hook: Callable[[ir.Node, Tensor], tuple[Tensor, Tensor]] | None = None
+        self.norms_by_batch = False
+        self.norm_observer: Callable[[ir.Node, Tensor], None] | None = None
         self._known: dict[Any, list[Any]] = {}
         self._last_use = _last_use(self._nodes)
 
@@ -103,6 +106,20 @@ class Network:
                 values.pop(name, None)
         return found
 
+    def weigh(self, feeds: Mapping[str, Any]) -> int:
+        """Bytes of all activations for one batch."""
+        values: dict[str, Any] = {**self._constants, **self.weights, **feeds}
+        total = 0
+        with self._torch.no_grad():
+            for index, node in enumerate(self._nodes):
+                results = self._run(index, node, values)
+                for output, result in zip(node.outputs, results, strict=False):
+                    values[output.name or ""] = result
+                    total += int(result.nbytes)
+                for name in self._last_use[index]:
+                    values.pop(name, None)
+        return total
+
     def array(self, name: str) -> Array:
         """A weight, or a constant, as it is now."""
         if name in self.weights:
@@ -112,19 +129,6 @@ class Network:
     def set_constant(self, name: str, array: Array) -> None:
         """Replace a constant, such as the statistics of a batch norm."""
         self._constants[name] = array
-
-    def state(self) -> dict[str, Array]:
-        """All weights and constants, to be set again by `restore`."""
-        weights = {name: self.array(name) for name in self.weights}
-        return weights | {name: array for name, array in self._constants.items()}
-
-    def restore(self, state: Mapping[str, Array]) -> None:
-        """Go back to what `state` gave."""
-        for name, array in state.items():
-            if name in self.weights:
-                self.weights[name].data.copy_(self._torch.from_numpy(array))
-            else:
-                self._constants[name] = array
 
     def _as_tensor(self, value: Any) -> Tensor:
         return self._torch.from_numpy(np.array(value)) if isinstance(value, np.ndarray) else value
@@ -137,8 +141,10 @@ class Network:
             hook = self.hooks.get((node.name or "", position))
             if hook is not None:
                 inputs[position] = hook(self._as_tensor(inputs[position]))
-        if self.norm_hook is not None and node.op_type == "BatchNormalization":
-            inputs[3:5] = self.norm_hook(node, inputs[0])
+        if self.norms_by_batch and node.op_type == "BatchNormalization":
+            if self.norm_observer is not None:
+                self.norm_observer(node, inputs[0])
+            inputs[3:5] = [None, None]
         operator = OPERATORS.get(node.op_type)
         if operator is None:
             raise _unknown(node)

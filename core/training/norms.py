@@ -12,7 +12,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -37,31 +36,31 @@ def measure(network: Network, batches: Iterable[Mapping[str, Tensor]], last: str
     sums: dict[str, Array] = {}
     count: Counter[str] = Counter()
 
-    def normalise(node: ir.Node, x: Tensor) -> tuple[Tensor, Tensor]:
+    def observe(node: ir.Node, x: Tensor) -> None:
         others = [i for i in range(x.dim()) if i != 1]
-        mean, variance = x.mean(others), x.var(others, correction=0)
-        for value, array in zip(node.inputs[3:5], (mean, variance), strict=True):
+        for value, array in zip(
+            node.inputs[3:5], (x.mean(others), x.var(others, correction=0)), strict=True
+        ):
             name = value.name if value is not None and value.name else ""
             sums[name] = sums.get(name, 0.0) + array.numpy().astype(np.float64)
             count[name] += 1
-        return mean, variance
 
-    network.norm_hook = normalise
+    network.norms_by_batch, network.norm_observer = True, observe
     try:
         with torch.no_grad():
             for feeds in batches:
                 network(feeds, [last])
     finally:
-        network.norm_hook = None
+        network.norms_by_batch, network.norm_observer = False, None
     for name, total in sums.items():
         network.set_constant(name, (total / count[name]).astype(np.float32))
     return len(sums) // 2
 
 
-def names(graph: ir.Model) -> list[Any]:
+def names(graph: ir.Model) -> list[str]:
     """Initializers that hold statistics of batch norms."""
     return [
-        value.name
+        value.name or ""
         for node in graph.graph
         if node.op_type == "BatchNormalization"
         for value in node.inputs[3:5]

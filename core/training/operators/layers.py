@@ -70,9 +70,10 @@ def _matmul(call: Call) -> Tensor:
 
 
 def _batch_norm(call: Call) -> Tensor:
-    x, scale, shift, mean, variance = (call.tensor(i) for i in range(5))
-    epsilon = call.get("epsilon", 1e-5)
-    return call.torch.nn.functional.batch_norm(x, mean, variance, scale, shift, False, 0.0, epsilon)
+    """By the statistics that it is given; by those of the batch where it is given none."""
+    x, scale, shift, mean, variance = call.tensor(0), *(call.optional(i) for i in range(1, 5))
+    norm, epsilon = call.torch.nn.functional.batch_norm, call.get("epsilon", 1e-5)
+    return norm(x, mean, variance, scale, shift, mean is None, 0.0, epsilon)
 
 
 def _instance_norm(call: Call) -> Tensor:
