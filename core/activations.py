@@ -6,8 +6,10 @@ A few images are in memory at a time, however many there are.
 from __future__ import annotations
 
 import os
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 from core import graph as graphs
 from core.data import open_set
@@ -19,6 +21,11 @@ from core.timings import LayerTimes
 
 BATCH = 8
 ERRORS_ONLY = 3
+REMEMBERED = 2
+
+T = TypeVar("T")
+
+_remembered: OrderedDict[tuple[str, str, int, str], Any] = OrderedDict()
 
 
 class Calibration:
@@ -37,7 +44,7 @@ class Calibration:
         Raises:
             DataError: what is wrong with the set.
         """
-        self._set = open_set(images)
+        self._set, self._images = open_set(images), images
         self._specs, self._preprocess, self._batch = tuple(specs), preprocess, batch
         self._timings = timings
 
@@ -83,6 +90,17 @@ class Calibration:
             InferenceFailed: ONNX Runtime refuses the graph.
         """
         return Probe(graph, names).run
+
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` gives; the last few are kept as long as the process lives."""
+        full = (str(self._images), repr(self._preprocess), self._batch, key)
+        if full not in _remembered:
+            _remembered[full] = make()
+            while len(_remembered) > REMEMBERED:
+                _remembered.popitem(last=False)
+        _remembered.move_to_end(full)
+        found: T = _remembered[full]
+        return found
 
     @property
     def _fixed_batch(self) -> int:

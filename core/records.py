@@ -89,6 +89,23 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerEffect:
+    """What changing one layer, or one group of layers, alone does to the model's outputs.
+
+    Attributes:
+        layers: the layers that are changed together.
+        setting: what is done to them, as a person reads it ("25 %", "int8").
+        error: of the outputs, squared, relative to their variance over the images.
+        agreement: percent of the images with the original's answer; None if that is not known.
+    """
+
+    layers: tuple[str, ...]
+    setting: str
+    error: float
+    agreement: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class StepReport:
     """What one step of a recipe did.
 
@@ -99,6 +116,8 @@ class StepReport:
         notes: sentences for the user.
         reverted: why the step was undone; empty if it stands.
         seconds: wall time.
+        effects: how sensitive the model is to the step, layer by layer, measured on calibration
+            images.
     """
 
     step: Step
@@ -107,6 +126,7 @@ class StepReport:
     notes: tuple[str, ...] = ()
     reverted: str = ""
     seconds: float = 0.0
+    effects: tuple[LayerEffect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

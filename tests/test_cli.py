@@ -143,6 +143,7 @@ def test_optimize_writes_a_model_that_computes_the_same(lathe: Lathe, model: Pat
     [
         (["--fold-bn"], ["fold_batch_norm"]),
         (["--fold-batch-norm"], ["fold_batch_norm"]),
+        (["--replace", "spatial-svd:1.5"], ["replace_convolutions"]),
         (["--prune", "0.5", "--fold-bn"], ["fold_batch_norm", "prune_channels"]),
         (["--fp16"], ["convert_precision"]),
         (["--quantize", "dynamic"], ["quantize_dynamic"]),
@@ -238,6 +239,8 @@ BAD = {  # what is typed in the folder of net.onnx and FILES -> words of the ans
     "optimize net.onnx -o out.onnx --recipe melt.json": "melt",
     "optimize net.onnx -o out.onnx --prune-channels depth=1": "depth",
     "optimize net.onnx -o out.onnx --prune 1.5": "between",
+    "optimize net.onnx -o out.onnx --replace cubes:2": "one of",
+    "optimize net.onnx -o out.onnx --replace best:fast": "number",
     "optimize net.onnx -o out.onnx --prune-channels ratio=much": "number",
     "optimize net.onnx -o out.onnx --prune-channels 0.5": "name=value",
     "optimize net.onnx -o out.onnx --quantize int8": "needs calibration images",

@@ -103,5 +103,6 @@ def _attempt(graph: Graph, step: Step, work: Work) -> tuple[Graph, StepReport]:
     if reverted:
         return graph, StepReport(step, 0, tuple(report.skipped), (), reverted, seconds)
     return trial, StepReport(
-        step, report.changed, tuple(report.skipped), tuple(report.notes), "", seconds
-    )
+        step, report.changed, tuple(report.skipped), tuple(report.notes), "", seconds,
+        tuple(report.effects),
+    )  # fmt: skip

@@ -23,6 +23,11 @@ def add_recipe_options(command: argparse.ArgumentParser) -> None:
         "--prune", type=float, metavar="RATIO", help="--prune-channels ratio=RATIO"
     )
     command.add_argument(
+        "--replace",
+        metavar="FORM:SPEEDUP",
+        help="--replace-convolutions, for example spatial-svd:2.0, tucker2:1.5, best:2",
+    )
+    command.add_argument(
         "--quantize", choices=sorted(QUANTIZE), help="8-bit: static QDQ or dynamic"
     )
     command.add_argument("--fp16", action="store_true", help="--convert-precision to fp16")
@@ -79,11 +84,20 @@ def _short_forms(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
         chosen["fold_batch_norm"] = {}
     if options.prune is not None:
         chosen["prune_channels"] = {"ratio": options.prune}
+    if options.replace:
+        chosen["replace_convolutions"] = _replacement(options.replace)
     if options.fp16:
         chosen["convert_precision"] = {"precision": "fp16"}
     if options.quantize:
         chosen[QUANTIZE[options.quantize]] = {}
     return chosen
+
+
+def _replacement(text: str) -> dict[str, Any]:
+    """Read "spatial-svd:2.0"; without a speed-up, the pass's own."""
+    form, _, speedup = text.partition(":")
+    params: dict[str, Any] = {"form": form.replace("-", "_")}
+    return params | ({"speedup": _number(speedup)} if speedup else {})
 
 
 def _split(assignment: str) -> tuple[str, str]:

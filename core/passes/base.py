@@ -17,7 +17,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -25,9 +25,10 @@ import onnx_ir as ir
 from core.catalogue import discover
 from core.errors import PassPrecondition
 from core.graph import constant
-from core.records import Skip, Step
+from core.records import LayerEffect, Skip, Step
 from core.timings import LayerTimes
 
+T = TypeVar("T")
 Graph = ir.Model
 Tensors = dict[str, np.ndarray[Any, Any]]
 STANDARD = ("", "ai.onnx")
@@ -68,6 +69,7 @@ class Report:
     changed: int = 0
     skipped: list[Skip] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    effects: list[LayerEffect] = field(default_factory=list)
 
     def skip(self, node: str | None, reason: str) -> None:
         """Say that `node` was left alone, and why."""
@@ -101,6 +103,10 @@ class Statistics(Protocol):
 
     def runner(self, graph: Graph, names: Sequence[str]) -> Callable[[Tensors], Tensors]:
         """A function from the inputs of any `graph`, a piece of the model too, to named tensors."""
+        ...
+
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` gives, kept with these images so that the next run need not make it again."""
         ...
 
 
@@ -137,6 +143,10 @@ class NoStatistics:
         """
         raise PassPrecondition("Without calibration images nothing can be run.")
 
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """Made each time."""
+        return make()
+
 
 @dataclass(frozen=True)
 class Pass(ABC):
@@ -148,6 +158,8 @@ class Pass(ABC):
         order: place in a recipe made by the form (fold before prune before quantize).
         needs_data: whether calibration images are required.
         exact: whether the outputs stay the same but for rounding; the runner holds the pass to it.
+        family: of passes of which a recipe holds at most one, shown as one control; empty for none.
+        presets: what the choices of that control are called -> the parameters that each sets.
     """
 
     label: ClassVar[str]
@@ -155,6 +167,8 @@ class Pass(ABC):
     order: ClassVar[int] = 50
     needs_data: ClassVar[bool] = False
     exact: ClassVar[bool] = False
+    family: ClassVar[str] = ""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def requires(self, graph: Graph) -> None:  # noqa: B027 - most passes need nothing
         """Raise PassPrecondition if the pass cannot work on `graph` at all."""

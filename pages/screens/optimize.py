@@ -16,6 +16,7 @@ from pages.widgets import (
     result_card,
     results,
     samples,
+    sensitivity,
     session,
     wording,
 )
@@ -78,7 +79,9 @@ def numbers(board: Board, first: Run) -> None:
     board.paint_run(recipe, run)
     if not progress.is_live(run):
         downloads.show(run, board.workspace)
-    results.show(run, board.outcome(run, recipe))
+    outcome = board.outcome(run, recipe)
+    results.show(run, outcome)
+    sensitivity.show(outcome)
     if not progress.is_live(run):
         result_card.show(run)
 

@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 from core.errors import StoreError
 from core.passes.base import catalogue, parameters
 from core.records import ExperimentSpec, Recipe, State, Step
-from pages.widgets import data_picker, measure_form, recipe_form, session
+from pages.widgets import alternatives, data_picker, measure_form, recipe_form, session
 from tests.pages.fake_workspace import model
 
 
@@ -59,16 +59,41 @@ def test_first_visit_opens_with_the_resnet_sample_and_its_preview(optimize):
 def test_every_pass_has_a_switch_with_its_help(optimize):
     page = clean(optimize.run())
     for name, kind in catalogue().items():
-        assert switch(page, name).label == kind.label
-        assert switch(page, name).help == kind.help
+        if not kind.family:
+            assert switch(page, name).label == kind.label
+            assert switch(page, name).help == kind.help
+
+
+def precision(page: AppTest, family: str):
+    return page.button_group(key=f"recipe.family.{family}")
+
+
+@pytest.mark.parametrize("family", alternatives.families(catalogue()))
+def test_a_family_is_one_control_and_each_choice_is_one_pass_with_its_preset(optimize, family):
+    page = clean(optimize.run())
+    assert precision(page, family).value == alternatives.AS_IT_IS
+    for choice in alternatives.choices(family):
+        precision(page, family).set_value(choice.label)
+        page = clean(page.run())
+        tiles = page_text(page)
+        assert choice.pass_name in catalogue()
+        members = alternatives.families(catalogue())[family]
+        on = [name for name in members if page.session_state[recipe_form.key_of(name)]]
+        assert on == [choice.pass_name], tiles
+        for name, value in choice.params.items():
+            assert page.session_state[recipe_form.key_of(choice.pass_name, name)] == value
+    precision(page, family).set_value(alternatives.AS_IT_IS)
+    page = clean(page.run())
+    assert not any(page.session_state[recipe_form.key_of(name)] for name in members)
 
 
 def test_every_pass_shows_its_parameters_when_it_is_on(optimize):
     page = clean(optimize.run())
-    for name in catalogue():
+    switches = {name: kind for name, kind in catalogue().items() if not kind.family}
+    for name in switches:
         switch(page, name).set_value(True)
     page = clean(page.run())
-    for name, kind in catalogue().items():
+    for name, kind in switches.items():
         for parameter in parameters(kind):
             assert recipe_form.key_of(name, parameter) in page.session_state
 

@@ -1,0 +1,152 @@
+"""All that is learnt of a graph from calibration images before anything is cut, each thing once.
+
+The next ratio, criterion or budget on the same images starts from here: the original is not run
+again, groups are not ranked again, effects are not measured again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from core import graph as graphs
+from core.analysis.channels import Group, channel_map
+from core.analysis.shapes import facts
+from core.reconstruction.aims import Aim, aim
+from core.reconstruction.elimination import Ranking, Reader, eliminate, readers
+from core.reconstruction.gram import Gram, Matrix
+from core.reconstruction.layers import Layer, find
+from core.reconstruction.reference import Reference, Sampling
+from core.reconstruction.sensitivity import Effect, measure
+from core.reconstruction.shelf import Array
+from core.reconstruction.statistics import Graph, Statistics, Tensors
+
+DEPTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # shares of a group at which effects are measured
+TRIED_IMAGES = 128  # on which effects are measured
+
+
+class Study:
+    """A graph and its calibration images. Groups are those of `channels`."""
+
+    def __init__(
+        self, graph: Graph, statistics: Statistics, sampling: Sampling | None = None
+    ) -> None:
+        """Look at the graph; nothing is run before it is asked for."""
+        self.graph = graph.clone()
+        self.channels = channel_map(self.graph)
+        self.layers = {layer.output: layer for layer in find(self.graph)}
+        self.reference = Reference(self.graph, statistics, sampling)
+        order = {v.name or "": i for i, node in enumerate(self.graph.graph) for v in node.outputs}
+        self._facts = facts(self.graph)
+        self._aims = {o: aim(layer, order, self._facts) for o, layer in self.layers.items()}
+        self._statistics = statistics
+        self._grams: dict[str, Gram] = {}
+        self._rankings: dict[tuple[Group, tuple[int, ...] | None], Ranking] = {}
+        self._effects: dict[tuple[Group, tuple[int, ...]], dict[int, Effect]] = {}
+        self._readers: dict[Group, list[Reader]] = {}
+
+    def group(self, other: Group) -> Group:
+        """The group of this study that is `other` in a copy of the graph."""
+        return next(g for g in self.channels.groups if g.atoms == other.atoms)
+
+    def rankings(
+        self, groups: Sequence[Group], orders: Mapping[Group, tuple[int, ...]] | None = None
+    ) -> dict[Group, Ranking]:
+        """The ranking of each group that some layer reads.
+
+        Args:
+            groups: of this study.
+            orders: in which the atoms go, where that was decided otherwise.
+        """
+        orders = orders or {}
+        wanted = {g: self.readers(g) for g in groups}
+        self._observe({r.layer.output for reading in wanted.values() for r in reading})
+        matters = {o: m for o in self._grams if (m := self._importance(self.layers[o])) is not None}
+        for group, reading in wanted.items():
+            key = group, orders.get(group)
+            if key in self._rankings or not reading:
+                continue
+            depths = {max(1, round(share * len(group.atoms))) for share in DEPTHS}
+            judge = matters if all(r.layer.output in matters for r in reading) else {}
+            self._rankings[key] = eliminate(
+                group, reading, self._grams, judge, depths, orders.get(group)
+            )
+        keys = {g: (g, orders.get(g)) for g in groups}
+        return {g: self._rankings[k] for g, k in keys.items() if k in self._rankings}
+
+    def effects(self, rankings: Mapping[Group, Ranking]) -> dict[Group, dict[int, Effect]]:
+        """What cutting each group alone, by its ranking, does to the outputs."""
+        missing = {g: r for g, r in rankings.items() if (g, r.order) not in self._effects}
+        if missing:
+            cuts = {g: (r, self.readers(g)) for g, r in missing.items()}
+            few = self.some_feeds(TRIED_IMAGES)
+            found = measure(self.graph, cuts, self._grams, self._statistics, few)
+            self._effects |= {(g, missing[g].order): effects for g, effects in found.items()}
+        return {g: self._effects[g, r.order] for g, r in rankings.items()}
+
+    def activity(self, group: Group) -> Matrix:
+        """For each atom: the mean square of what it sends into the layers that read it."""
+        reading = self.readers(group)
+        self._observe({r.layer.output for r in reading})
+        total = np.zeros(len(group.atoms))
+        for reader in reading:
+            power = np.diagonal(self._grams[reader.layer.output].second_moment(), axis1=1, axis2=2)
+            sent = (reader.layer.matrix() ** 2).sum(1) * power
+            share = np.array([sent[:, reader.columns.get(a, [])].sum() for a in group.atoms])
+            total += share / max(float(sent.sum()), 1e-20)
+        return total
+
+    def readers(self, group: Group) -> list[Reader]:
+        """The layers that read a group."""
+        if group not in self._readers:
+            self._readers[group] = readers(self.channels, group, list(self.layers.values()))
+        return self._readers[group]
+
+    def some_feeds(self, images: int) -> list[Tensors]:
+        """The first batches with at least so many images."""
+        chosen: list[Tensors] = []
+        for feeds in self.reference.feeds:
+            chosen.append(feeds)
+            images -= len(next(iter(feeds.values())))
+            if images <= 0:
+                break
+        return chosen
+
+    def _observe(self, outputs: set[str]) -> None:
+        """Sum up the inputs of these layers, while the original runs once."""
+        missing = {o: self.layers[o] for o in sorted(outputs) if o not in self._grams}
+        if not missing:
+            return
+        axes = {a.tensor: self.layers[o].channel_axis for o, a in self._aims.items()}
+        grams = {o: Gram(layer.groups) for o, layer in missing.items()}
+
+        def visit(batch: int, values: Tensors) -> None:
+            for output, layer in missing.items():
+                sites = self.reference.sites(self._aims[output].tensor, batch)
+                grams[output].add(layer.rows(values[layer.input], sites))
+
+        self.reference.sample(axes, [layer.input for layer in missing.values()], visit)
+        self._grams |= grams
+
+    def _importance(self, layer: Layer) -> Array | None:
+        """How much an error of the layer's outputs matters, over all its places."""
+        goal: Aim = self._aims[layer.output]
+        matters = self.reference.importance(goal.tensor)
+        if matters is None:
+            return None
+        sites = self.reference.sites(goal.tensor, 0)
+        value = next(v for n in self.graph.graph for v in n.outputs if v.name == goal.tensor)
+        shape = self._facts.shape(value) or ()
+        axis = layer.channel_axis % max(len(shape), 1)
+        sizes = [d for a, d in enumerate(shape) if a not in (0, axis)]
+        known = [d for d in sizes if isinstance(d, int)]
+        places = float(np.prod(known)) if len(known) == len(sizes) else float(len(sites))
+        return np.asarray(matters * np.outer(goal.scale, goal.scale) * places)
+
+
+def study(graph: Graph, statistics: Statistics) -> Study:
+    """The study of `graph` on these images, remembered with them."""
+    key = hashlib.sha256(graphs.serialize(graph)).hexdigest()
+    return statistics.remember(f"study:{key}", lambda: Study(graph, statistics))
