@@ -101,10 +101,9 @@ class Training:
         self._random = torch.Generator().manual_seed(self.plan.seed)
         self._augment = Augment(self.images.train, self.plan.seed)
         self._begun = time.monotonic()
-        self._prepare()
-        before = self._best
+        before = self._prepare()
         rate = self.plan.rate or self._find_rate()
-        self._train(rate, replace(self.plan, steps=self.plan.steps - self._steps))
+        self._train(rate, self._rest())
         self.student.restore(self._kept)
         return Result(
             before,
@@ -116,8 +115,14 @@ class Training:
             len(self.features),
         )
 
-    def _prepare(self) -> None:
-        """Ask the teacher, choose features and the batch size, look at the start."""
+    def _rest(self) -> Plan:
+        """What the search for a rate left of the plan."""
+        spent = time.monotonic() - self._begun
+        steps = max(1, self.plan.steps - self._steps) if self.plan.steps else 0
+        return replace(self.plan, seconds=max(self.plan.seconds - spent, 0.1), steps=steps)
+
+    def _prepare(self) -> float:
+        """Ask the teacher, choose features and the batch size, look at the start: its loss."""
         self._micro, self._repeats = self._batch_size()
         for batch in self.images.batches(self._micro, held_out=True):
             self._answers.append(self._ask(batch, self.outputs))
@@ -129,10 +134,12 @@ class Training:
                     break
                 self.student.network(batch, self.outputs)
         self._look(0.0)
+        before = self._best
         if self.student.norms:
             self._measure_norms()
             self._look(0.0)
             self.student.restore(self._kept)
+        return before
 
     def _measure_norms(self) -> None:
         batches = self.images.batches(self._micro)
@@ -177,9 +184,10 @@ class Training:
             self.student.parameters(), lr=rate, weight_decay=0.0, fused=True
         )
         begun, steps, looked = time.monotonic(), 0, 0
-        left = plan.seconds - (begun - self._begun if looks > 1 else 0.0)
         while True:
-            share = steps / plan.steps if plan.steps > 0 else (time.monotonic() - begun) / left
+            share = (
+                steps / plan.steps if plan.steps > 0 else (time.monotonic() - begun) / plan.seconds
+            )
             if share >= (looked + 1) / looks or share >= 1:
                 looked = math.floor(share * looks)
                 self._look(share if looks > 1 else 0.0)

@@ -74,7 +74,7 @@ def gather(feeds: Iterable[Mapping[str, Array]], fixed: int) -> Images:
         )
     whole = {name: np.concatenate([batch[name] for batch in kept]) for name in kept[0]}
     places = np.arange(count)
-    out = places[-fixed:] if fixed > count // HELD_OUT else places[:: HELD_OUT]
+    out = places[-fixed:] if fixed > count // HELD_OUT else places[::HELD_OUT]
     rest = np.setdiff1d(places, out)
     return Images(
         {name: torch.from_numpy(array[rest]) for name, array in whole.items()},

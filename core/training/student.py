@@ -17,6 +17,7 @@ from core.training.operators import Array
 
 WEIGHT = 1  # the input of a layer that holds its weight
 EDGE_BITS = 8
+SPARSE = 0.1  # a weight with so many zeros was pruned: its zeros stay
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +91,7 @@ def enrol(graph: Graph, precision: Precision) -> Student:
         UnsupportedModel: an operator that training can never know.
     """
     student = Student(Network(graph), norms=tuple(norms.names(graph)))
+    _hold_zeros(student.network)
     layers = [node for node in graph.graph if _axis(node) is not None]
     axes: dict[str, set[int]] = {}
     for node in layers:
@@ -106,9 +108,15 @@ def enrol(graph: Graph, precision: Precision) -> Student:
     return student
 
 
-def _round_weight(
-    student: Student, node: ir.Node, name: str, axes: set[int], bits: int
-) -> None:
+def _hold_zeros(network: Network) -> None:
+    """Give the zeros of sparse weights no gradient."""
+    for weight in network.weights.values():
+        kept = weight.detach() != 0
+        if float(kept.float().mean()) < 1 - SPARSE:
+            weight.register_hook(lambda gradient, kept=kept: gradient * kept)
+
+
+def _round_weight(student: Student, node: ir.Node, name: str, axes: set[int], bits: int) -> None:
     if len(axes) > 1:
         student.skipped[node.name or ""] = "stays float: layers share its weight along other axes"
         return

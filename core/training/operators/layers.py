@@ -113,7 +113,7 @@ def _group_norm(call: Call) -> Tensor:
 
 
 def _lrn(call: Call) -> Tensor:
-    """x / (bias + alpha / size * sum of squares over `size` neighbouring channels) ** beta."""
+    """Divide x by (bias + alpha / size * sum of squares over `size` channels) ** beta."""
     x, size = call.tensor(), call.attributes["size"]
     before, behind = (size - 1) // 2, size - 1 - (size - 1) // 2
     squares = call.torch.nn.functional.pad(
