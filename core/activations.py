@@ -52,6 +52,7 @@ class Calibration:
         self._set, self._images = open_set(images), images
         self._specs, self._preprocess, self._batch = tuple(specs), preprocess, batch
         self._timings = timings
+        self.original: Graph | None = None
 
     @property
     def count(self) -> int:
