@@ -244,7 +244,11 @@ def why(name: str, run: Run) -> Iterator[str]:
     for one in run.measurements:
         if one.status is Status.FAILED and one.metric in ("top1", "latency_ratio"):
             recipe = next(
-                (o.recipe.name for o in run.outcomes if o.candidate and o.candidate.digest == one.candidate),
+                (
+                    o.recipe.name
+                    for o in run.outcomes
+                    if o.candidate and o.candidate.digest == one.candidate
+                ),
                 "?",
             )
             yield f"- {name}, {recipe} on {one.backend}, {one.metric}: {one.reason}"

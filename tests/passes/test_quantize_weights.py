@@ -17,11 +17,12 @@ DB = {"8": 35.0, "4": 12.0, "3": 6.0}
 
 def chain(width=64):
     """Four convolutions, wide enough for weights to be most of the file."""
+
     def weight(o, i, seed):
         return random(o, i, 3, 3, scale=(i * 9) ** -0.5 * 1.4, seed=seed)
 
     return parsed(
-        f"""g (float[N, 3, 12, 12] x) => (float[N, 10] y) {{
+        """g (float[N, 3, 12, 12] x) => (float[N, 10] y) {
           a = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(x, w1)
           b = Relu(a)
           c = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(b, w2, b2)
@@ -31,7 +32,7 @@ def chain(width=64):
           p = GlobalAveragePool(f)
           q = Flatten(p)
           y = Gemm<transB=1>(q, w4, b4)
-        }}""",
+        }""",
         {
             "w1": weight(width, 3, 1), "w2": weight(width, width, 2), "b2": random(width),
             "w3": weight(width, width, 3), "w4": random(10, width), "b4": random(10),

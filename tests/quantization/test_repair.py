@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.passes.quantize.steps import layers_of, stand_in
+from core.passes.quantize_int8.steps import layers_of, stand_in
 from core.quantization import calibrate, correction, equalise, regions, search, sensitivity
 from core.quantization.judge import Images, Judge, headless
 from core.quantization.observers import observe
@@ -96,9 +96,7 @@ def test_corrected_biases_make_the_means_agree():
         rows = [run_it(f)[output].mean(0) for f in images.calibration()]
         return np.mean(rows, axis=0)
 
-    truth, raw, mended = (
-        mean(g) for g in (judged, written(judged, plan), written(judged, fixed))
-    )
+    truth, raw, mended = (mean(g) for g in (judged, written(judged, plan), written(judged, fixed)))
     assert np.abs(raw - truth).max() > 0.02
     assert np.abs(mended - truth).max() < 0.1 * np.abs(raw - truth).max()
 
