@@ -46,6 +46,7 @@ class Parameter:
     step: float | None = None
     choices: tuple[str, ...] = ()
     expert: bool = False
+    only_with: tuple[str, tuple[str, ...]] | None = None  # (another field, values): else no effect
 
 
 def parameter(default: Any, label: str, help: str, **details: Any) -> Any:

@@ -64,8 +64,8 @@ class FineTune(Pass):
         "Time",
         "How long to train; more helps, ever less.",
         unit="min",
-        low=0.1,
-        high=60.0,
+        low=0.5,
+        high=10.5,
         step=0.5,
     )
     weights: str = parameter(
