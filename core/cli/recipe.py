@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,13 @@ from core.passes.base import Parameter, Pass, build, catalogue, parameters
 from core.records import Recipe, Step, from_json
 
 # Short forms of what people switch on most, beside the option that every pass has.
-QUANTIZE = {"int8": "quantize_static", "dynamic": "quantize_dynamic"}
+QUANTIZE: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "int8": ("quantize_int8", {"goal": "safe"}),
+    "int8-fastest": ("quantize_int8", {"goal": "fastest"}),
+    "int8-stock": ("quantize_static", {}),
+    "dynamic": ("quantize_dynamic", {}),
+    "int4": ("quantize_weights", {"bits": "4"}),
+}
 
 
 def add_recipe_options(command: argparse.ArgumentParser) -> None:
@@ -44,7 +51,7 @@ def add_recipe_options(command: argparse.ArgumentParser) -> None:
         help="--replace-convolutions, for example spatial-svd:2.0, tucker2:1.5, best:2",
     )
     command.add_argument(
-        "--quantize", choices=sorted(QUANTIZE), help="8-bit: static QDQ or dynamic"
+        "--quantize", choices=list(QUANTIZE), help="8-bit arithmetic, or 4-bit weights"
     )
     command.add_argument("--fp16", action="store_true", help="--convert-precision to fp16")
     group = command.add_argument_group("passes (each takes its parameters as name=value)")
@@ -105,7 +112,8 @@ def _short_forms(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     if options.fp16:
         chosen["convert_precision"] = {"precision": "fp16"}
     if options.quantize:
-        chosen[QUANTIZE[options.quantize]] = {}
+        name, params = QUANTIZE[options.quantize]
+        chosen[name] = dict(params)
     return chosen
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +20,7 @@ from core.errors import StoreError
 from core.reconstruction.aims import Aim, aim
 from core.reconstruction.elimination import Ranking, Reader, eliminate, readers
 from core.reconstruction.forecast import Forecast, curve, forecast
-from core.reconstruction.gram import Gram, Matrix
+from core.reconstruction.gram import Gram, Matrix, Moments
 from core.reconstruction.layers import Layer, find
 from core.reconstruction.reference import Reference, Sampling
 from core.reconstruction.sensitivity import Effect, measure
@@ -179,6 +179,18 @@ class Study:
             made = [run(feeds)[name] for feeds in self.some_feeds(TRIED_IMAGES)]
             self._known_outputs = np.concatenate(made) if made[0].ndim == 2 else np.zeros(0)
         return self._known_outputs if self._known_outputs.ndim == 2 else None
+
+    def moments(self, outputs: Collection[str]) -> dict[str, Moments]:
+        """Moments of the inputs of these layers, by name of the layer's output."""
+        self._observe(set(outputs))
+        return {output: self._grams[output].moments() for output in outputs}
+
+    def importance(self, output: str) -> Array | None:
+        """How much errors of a layer's outputs matter together, (outputs, outputs), if known.
+
+        The layer is named by its output and its moments have been asked for.
+        """
+        return self._importance(self.layers[output])
 
     def _observe(self, outputs: set[str]) -> None:
         """Sum up the inputs of these layers, while the original runs once."""

@@ -19,6 +19,7 @@ from typing import ClassVar
 from core.analysis import selection
 from core.analysis.channels import ChannelMap, Group, channel_map
 from core.analysis.surgery import remove
+from core.catalogue import names
 from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, parameter
 from core.passes.prune_channels.choice import (
     budget_of,
@@ -29,6 +30,7 @@ from core.passes.prune_channels.choice import (
 )
 from core.passes.prune_channels.repair import repair, stands
 from core.reconstruction.study import Study, study
+from core.records import Cut
 from core.timings import LayerTimes
 
 
@@ -51,6 +53,7 @@ class PruneChannels(Pass):
         low=0.0,
         high=0.9,
         step=0.05,
+        only_with=("budget", ("none",)),
     )
     criterion: str = parameter(
         "obs",
@@ -76,10 +79,18 @@ class PruneChannels(Pass):
     backend: str = parameter(
         "onnxruntime",
         "Backend",
-        "Where the layers are timed for a budget of latency: name, or name:precision.",
+        "Where the layers are timed for a budget of latency.",
+        choices=names("core.backends", ignore=("base", "null")),
+        only_with=("budget", ("latency",)),
     )
     target: float = parameter(
-        0.7, "Target", "Share of the budget that may be left.", low=0.05, high=1.0, step=0.05
+        0.7,
+        "Target",
+        "Share of the budget that may be left.",
+        low=0.05,
+        high=1.0,
+        step=0.05,
+        only_with=("budget", ("macs", "bytes", "parameters", "latency")),
     )
     scope: str = parameter(
         "inner",
@@ -202,6 +213,10 @@ class PruneChannels(Pass):
                 report.skip(_title(group), "would leave a tensor without channels")
 
     def _say(self, chosen: dict[Group, tuple[int, ...]], report: Report) -> None:
+        report.cuts += [
+            Cut(group.layers, len(picked) * group.width, len(group.atoms) * group.width)
+            for group, picked in chosen.items()
+        ]
         total = sum(len(group.atoms) * group.width for group in chosen)
         gone = sum(len(picked) * group.width for group, picked in chosen.items())
         if not chosen:
