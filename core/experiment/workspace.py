@@ -23,13 +23,15 @@ from core.errors import BackendUnavailable, DataError, InvalidModel, StoreError
 from core.experiment import jobs, keeping, samples
 from core.experiment.home import Home
 from core.experiment.job import Job, Watch, held
+from core.experiment.profiles import Profiles, key_of
 from core.experiment.sensing import Sensing
 from core.experiment.warm import Previews
-from core.measure import host
+from core.measure import ProfileJob, Setting, Source, host
 from core.records import (
     BackendInfo,
     DataSummary,
     ExperimentSpec,
+    Explanation,
     Host,
     ModelSummary,
     Preprocess,
@@ -64,6 +66,7 @@ class Workspace:
         self._samples_lock = threading.Lock()
         self._previews = Previews(self._preview)
         self._sensing = Sensing(home)
+        self._profiles = Profiles(home.caches / "profiles")
         keeping.sweep(home, self._store)
 
     @classmethod
@@ -78,6 +81,7 @@ class Workspace:
     def close(self) -> None:
         """End the children; runs go on."""
         self._sensing.stop()
+        self._profiles.close()
         self._gate.close()
         self._bench.close()
 
@@ -376,6 +380,50 @@ class Workspace:
             candidate = outcome.candidate
             if candidate and candidate.digest == digest and candidate.path.is_file():
                 return candidate.path
+        raise StoreError("This run has no such model file, or it is gone.")
+
+    def profile(
+        self, run_id: str, digest: str, backend: str, threads: int, wait_s: float | None = None
+    ) -> Explanation | None:
+        """Why a candidate of a run is as fast as it is, layer beside layer of the original.
+
+        Measured when it is first asked for, in the background; None while that lasts longer than
+        `wait_s`. A caller that wants no answer yet waits 0 seconds.
+
+        Raises:
+            StoreError: no such run or candidate, or its file is gone.
+            BackendUnavailable: not installed, or it does not tell how long its layers take.
+            CoreError: the backend does not take one of the two models.
+        """
+        run, setting = self.run(run_id), Setting.of(backend, threads)
+        models = [self._summary_in(run, which) for which in (run.spec.model, digest)]
+        source = Source(
+            self._home.data_path(run.spec.evaluation), run.spec.evaluation, run.model.preprocess
+        )
+
+        def job() -> ProfileJob:
+            zeros = [self._bench.get().zero_share(model.path) for model in models]
+            return ProfileJob(models[0], models[1], setting, source, (zeros[0], zeros[1]))
+
+        key = key_of(models[0].digest, models[1].digest, backend, threads)
+        return self._profiles.get(key, job, wait_s)
+
+    def profiled(self, run_id: str, digest: str, backend: str, threads: int) -> bool:
+        """Whether `profile` would answer at once.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        return self._profiles.known(key_of(self.run(run_id).spec.model, digest, backend, threads))
+
+    def _summary_in(self, run: Run, digest: str) -> ModelSummary:
+        """The summary of the original or a candidate of a run, with its file in place."""
+        if digest == run.spec.model:
+            return replace(run.model, path=self._model_path(digest))
+        path = self.candidate_file(run.id, digest)
+        for outcome in run.outcomes:
+            if outcome.summary is not None and outcome.summary.digest == digest:
+                return replace(outcome.summary, path=path)
         raise StoreError("This run has no such model file, or it is gone.")
 
     def _new_run(self, spec: ExperimentSpec, owner: str) -> Run:

@@ -46,6 +46,7 @@ class Parameter:
     step: float | None = None
     choices: tuple[str, ...] = ()
     expert: bool = False
+    only_with: tuple[str, tuple[str, ...]] | None = None  # (another field, values): else no effect
 
 
 def parameter(default: Any, label: str, help: str, **details: Any) -> Any:
@@ -71,6 +72,7 @@ class Report:
     notes: list[str] = field(default_factory=list)
     effects: list[LayerEffect] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
+    progress: Callable[[str, float], None] | None = None
 
     def skip(self, node: str | None, reason: str) -> None:
         """Say that `node` was left alone, and why."""
@@ -80,9 +82,21 @@ class Report:
         """Tell the user something that holds for the whole pass."""
         self.notes.append(sentence)
 
+    def tell(self, sentence: str, share: float) -> None:
+        """Say, while a pass works for long, where it is: `share` of the whole, 0 to 1."""
+        if self.progress:
+            self.progress(sentence, share)
+
 
 class Statistics(Protocol):
-    """Calibration data as a pass sees it; memory does not grow with the number of images."""
+    """Calibration data as a pass sees it; memory does not grow with the number of images.
+
+    Attributes:
+        original: the model before the first step of the recipe, which nobody changes; set by the
+            runner, None outside of one.
+    """
+
+    original: Graph | None
 
     @property
     def count(self) -> int:
@@ -116,6 +130,7 @@ class NoStatistics:
 
     def __init__(self, timings: LayerTimes | None = None) -> None:
         """Layer times may be there without images."""
+        self.original: Graph | None = None
         self._timings = timings
 
     @property
@@ -205,6 +220,10 @@ class Pass(ABC):
         `name` or `name:precision`; empty, as here, for a pass that needs no times.
         """
         return ""
+
+    def cpu_s(self) -> float:
+        """CPU seconds that the pass was given on top of those that every build has."""
+        return 0.0
 
     def step(self) -> Step:
         """This pass as a line of a recipe."""

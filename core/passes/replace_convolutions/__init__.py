@@ -76,7 +76,7 @@ class ReplaceConvolutions(Pass):
         2.0,
         "Speed-up",
         "By how much the whole model shall need less of the budget.",
-        unit="x", low=1.0, high=10.0, step=0.1,
+        unit="x", low=1.0, high=6.0, step=0.25,
     )  # fmt: skip
     budget: str = parameter(
         "macs",
@@ -90,6 +90,7 @@ class ReplaceConvolutions(Pass):
         "Backend",
         "Where the layers are timed for a budget of latency.",
         choices=names("core.backends", ignore=("base", "null")),
+        only_with=("budget", ("latency",)),
     )
     multiple: int = parameter(
         8,
