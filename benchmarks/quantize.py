@@ -305,16 +305,16 @@ def table(name: str, bench: Bench, options: argparse.Namespace) -> list[dict[str
 def show(name: str, net: Net, rows: list[Row], verbose: bool) -> None:
     """One table."""
     print(f"\n{name} ({net.file}); to reach: {net.lost} points, {net.ratio}x time")
-    print(f"{'':34s} {'top-1 %':24s} {'lost':>6s} {'time':>6s} {'size':>6s} {'made in':>8s}")
+    print(f"{'':34s} {'top-1 %':52s} {'lost':>6s} {'time':>6s} {'size':>6s} {'made in':>8s}")
     first = rows[0]
     for row in rows:
         if not row.model:
             print(f"{row.name:34s} - {row.reason}")
             continue
         lost = first.top1["onnxruntime"] - row.top1.get("onnxruntime", float("nan"))
-        scores = " ".join(f"{b[:3]} {v:.2f}" for b, v in row.top1.items())
+        scores = " ".join(f"{b} {v:.2f}" for b, v in row.top1.items())
         print(
-            f"{row.name:34s} {scores:24s} {lost:6.2f} {row.ratio:5.2f}x "
+            f"{row.name:34s} {scores:52s} {lost:6.2f} {row.ratio:5.2f}x "
             f"{len(row.model) / len(first.model):5.2f}x {row.seconds:6.1f} s"
         )
         for note in row.notes if verbose else ():

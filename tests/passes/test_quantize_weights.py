@@ -17,11 +17,12 @@ DB = {"8": 35.0, "4": 12.0, "3": 6.0}
 
 def chain(width=64):
     """Four convolutions, wide enough for weights to be most of the file."""
+
     def weight(o, i, seed):
         return random(o, i, 3, 3, scale=(i * 9) ** -0.5 * 1.4, seed=seed)
 
     return parsed(
-        f"""g (float[N, 3, 12, 12] x) => (float[N, 10] y) {{
+        """g (float[N, 3, 12, 12] x) => (float[N, 10] y) {
           a = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(x, w1)
           b = Relu(a)
           c = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(b, w2, b2)
@@ -31,7 +32,7 @@ def chain(width=64):
           p = GlobalAveragePool(f)
           q = Flatten(p)
           y = Gemm<transB=1>(q, w4, b4)
-        }}""",
+        }""",
         {
             "w1": weight(width, 3, 1), "w2": weight(width, width, 2), "b2": random(width),
             "w3": weight(width, width, 3), "w4": random(10, width), "b4": random(10),
@@ -71,8 +72,9 @@ def test_packed_weights_are_unpacked_while_the_model_loads():
 def test_packing_keeps_every_code(bits, count):
     limit = 1 << (bits - 1)
     codes = np.random.default_rng(count).integers(-limit, limit, count)
-    words, per_word = packed(codes, bits), 32 // bits
-    assert words.dtype == np.uint32
+    words, per_word = packed(codes, bits), {4: 2, 3: 10}[bits]
+    assert words.dtype == {4: np.uint8, 3: np.uint32}[bits]
+    assert words.max() < 1 << 31 or bits == 4
     assert len(words) == -(-count // per_word)
     back = [(int(w) >> (i * bits)) & (2 * limit - 1) for w in words for i in range(per_word)]
     np.testing.assert_array_equal(np.array(back[:count]) - limit, codes)
@@ -97,10 +99,10 @@ def test_first_and_last_layer_keep_8_bits_unless_told():
 
     model = chain()
     quantize(model, NoStatistics(), bits="4")
-    assert sorted(kinds(model)) == ["INT8", "INT8", "UINT32", "UINT32"]
+    assert sorted(kinds(model)) == ["INT8", "INT8", "UINT8", "UINT8"]
     model = chain()
     quantize(model, NoStatistics(), bits="4", edges=False)
-    assert kinds(model) == ["UINT32"] * 4
+    assert kinds(model) == ["UINT8"] * 4
 
 
 def test_without_images_it_rounds_to_nearest_and_says_so():

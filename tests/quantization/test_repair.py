@@ -96,9 +96,7 @@ def test_corrected_biases_make_the_means_agree():
         rows = [run_it(f)[output].mean(0) for f in images.calibration()]
         return np.mean(rows, axis=0)
 
-    truth, raw, mended = (
-        mean(g) for g in (judged, written(judged, plan), written(judged, fixed))
-    )
+    truth, raw, mended = (mean(g) for g in (judged, written(judged, plan), written(judged, fixed)))
     assert np.abs(raw - truth).max() > 0.02
     assert np.abs(mended - truth).max() < 0.1 * np.abs(raw - truth).max()
 
