@@ -254,6 +254,7 @@ def main() -> int:
     parser.add_argument("--nncf", default="")
     parser.add_argument("--backends", default="")
     parser.add_argument("--ours-only", action="store_true")
+    parser.add_argument("--only", default="", help="words, one of which a candidate's name holds")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--json", type=Path)
@@ -274,7 +275,10 @@ def table(name: str, bench: Bench, options: argparse.Namespace) -> list[dict[str
     """Make, score, race and print the candidates of one net."""
     rows: list[Row] = []
     backends = loaders([b for b in options.backends.split(",") if b])
+    words = [word for word in options.only.split(",") if word]
     for label, make in candidates(bench, options):
+        if words and label != "fp32" and not any(word in label for word in words):
+            continue
         started = time.perf_counter()
         try:
             row = make()
