@@ -11,7 +11,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 
 run: $(VENV)/.run
 	@echo "Lathe serves on http://$(HOST):$(PORT)  (stop: Ctrl+C)"
-	@$(BIN)/streamlit run app.py --server.address=$(HOST) --server.port=$(PORT) --server.headless=true
+	@$(BIN)/python app.py --server.address=$(HOST) --server.port=$(PORT) --server.headless=true
 
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)

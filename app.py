@@ -1,23 +1,47 @@
-"""The frame: page configuration, who is visiting, and the navigation over the screens."""
+"""The frame: page configuration, who is visiting, and the navigation over the screens.
 
+`python app.py` serves it; `streamlit run app.py` does too.
+"""
+
+import sys
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import get_script_run_ctx
 
 from pages.widgets import session
 
 STATIC = Path(__file__).with_name("static")
 
-st.set_page_config(page_title="Lathe", page_icon=str(STATIC / "lathe.png"), layout="wide")
-st.html(STATIC / "lathe.css")
-session.begin()
 
-SCREENS = [
-    st.Page("pages/screens/optimize.py", title="Optimize", default=True),
-    st.Page("pages/screens/explore.py", title="Explore"),
-    st.Page("pages/screens/model.py", title="Model"),
-    st.Page("pages/screens/backends.py", title="Backends"),
-    st.Page("pages/screens/runs.py", title="Runs"),
-]
+def frame() -> None:
+    """What every screen has around it."""
+    st.set_page_config(page_title="Lathe", page_icon=str(STATIC / "lathe.png"), layout="wide")
+    st.html(STATIC / "lathe.css")
+    session.begin()
+    screens = [
+        st.Page("pages/screens/optimize.py", title="Optimize", default=True),
+        st.Page("pages/screens/explore.py", title="Explore"),
+        st.Page("pages/screens/model.py", title="Model"),
+        st.Page("pages/screens/backends.py", title="Backends"),
+        st.Page("pages/screens/runs.py", title="Runs"),
+    ]
+    st.navigation(screens, position="top").run()
 
-st.navigation(SCREENS, position="top").run()
+
+def serve() -> None:
+    """Run the server; options are those of `streamlit run`."""
+    from streamlit.runtime.pages_manager import PagesManager
+    from streamlit.web import cli
+
+    # Streamlit takes a folder named pages/ for its own older kind of multipage app until a script
+    # has run once: the first visitor at a deep link after a start would be told "Page not found".
+    PagesManager.uses_pages_directory = False
+    sys.argv = ["streamlit", "run", __file__, *sys.argv[1:]]
+    cli.main()
+
+
+if get_script_run_ctx(suppress_warning=True) is not None:
+    frame()
+elif __name__ == "__main__":
+    serve()

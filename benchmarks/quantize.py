@@ -238,7 +238,7 @@ def candidates(bench: Bench, options: argparse.Namespace) -> Iterator[tuple[str,
         if options.nncf:
             yield "NNCF", lambda: nncf(bench, options.nncf)
     for goal in ("safe", "fastest"):
-        yield f"ours {goal}", lambda g=goal: ours(bench, Step("quantize", {"goal": g}))
+        yield f"ours {goal}", lambda g=goal: ours(bench, Step("quantize_int8", {"goal": g}))
     if "quantize_weights" in catalogue():
         for bits in ("8", "4", "3"):
             step = Step("quantize_weights", {"bits": bits})

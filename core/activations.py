@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -18,9 +20,15 @@ from core.errors import InferenceFailed, PassPrecondition
 from core.graph import Graph
 from core.passes.base import Tensors
 from core.records import Preprocess, TensorSpec
+from core.timings import LayerTimes
 
 BATCH = 8
 ERRORS_ONLY = 3
+REMEMBERED = 2
+
+T = TypeVar("T")
+
+_remembered: OrderedDict[tuple[str, str, int, str], Any] = OrderedDict()
 WARMUP = 3
 RACE_TURNS = 24
 
@@ -34,20 +42,28 @@ class Calibration:
         specs: Sequence[TensorSpec],
         preprocess: Preprocess | None,
         batch: int = BATCH,
+        timings: LayerTimes | None = None,
     ) -> None:
         """Open the set; `specs` are the inputs of the model that will be fed.
 
         Raises:
             DataError: what is wrong with the set.
         """
-        self._set = open_set(images)
+        self._set, self._images = open_set(images), images
         self._specs, self._preprocess, self._batch = tuple(specs), preprocess, batch
+        self._timings = timings
+        self.original: Graph | None = None
 
     @property
     def count(self) -> int:
         """Images that `feeds` goes over; a fixed batch leaves out what does not fill one."""
         batch = self._fixed_batch
         return self._set.count // batch * batch if self._set.count >= batch else self._set.count
+
+    @property
+    def timings(self) -> LayerTimes | None:
+        """Measured layer times, if they were given."""
+        return self._timings
 
     def feeds(self) -> Iterator[Tensors]:
         """Preprocessed inputs, in the order of the set.
@@ -80,6 +96,17 @@ class Calibration:
             InferenceFailed: ONNX Runtime refuses the graph.
         """
         return Probe(graph, names).run
+
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` gives; the last few are kept as long as the process lives."""
+        full = (str(self._images), repr(self._preprocess), self._batch, key)
+        if full not in _remembered:
+            _remembered[full] = make()
+            while len(_remembered) > REMEMBERED:
+                _remembered.popitem(last=False)
+        _remembered.move_to_end(full)
+        found: T = _remembered[full]
+        return found
 
     def race(self, contestants: Sequence[Graph]) -> list[float]:
         """Seconds per run of each graph on one image and one thread, taken in turns.

@@ -1,8 +1,8 @@
 """Every run, what became of its recipes, and every number measured: one SQLite file.
 
-Written by several processes at once (the server, jobs, the command line): WAL, and synchronous=FULL,
-so that what was acknowledged survives a kill. A row for a question that was answered before (same
-run, candidate, backend, metric, condition) supersedes the older answer.
+Written by several processes at once (the server, jobs, the command line): WAL, and
+synchronous=FULL, so that what was acknowledged survives a kill. A row for a question that was
+answered before (same run, candidate, backend, metric, condition) supersedes the older answer.
 """
 
 from __future__ import annotations
@@ -136,6 +136,11 @@ class Store:
             ).fetchall()
         found = (self.run(run_id) for (run_id,) in ids)
         return tuple(run for run in found if run is not None)
+
+    def run_ids(self) -> frozenset[str]:
+        """The ids of all runs."""
+        with self._open() as db:
+            return frozenset(run_id for (run_id,) in db.execute("select id from runs"))
 
     def set_progress(self, run_id: str, progress: RunProgress) -> None:
         """Say where a run is."""
@@ -277,6 +282,8 @@ def _advice(error: sqlite3.Error) -> str:
     words = str(error)
     if "full" in words:
         return "The disk is full: free some space. What was measured before is kept."
+    if "disk I/O" in words:
+        return "Check that the disk has room and your quota too. What was measured before is kept."
     if "locked" in words or "busy" in words:
         return "Another program holds the file: close it and try again."
     if "readonly" in words or "unable to open" in words:

@@ -11,6 +11,7 @@ from pathlib import Path
 import cv2
 import draw
 import numpy as np
+import onnxruntime as ort
 from numpy.typing import NDArray
 
 HERE = Path(__file__).resolve().parent
@@ -81,3 +82,11 @@ def preprocess(images: Images) -> NDArray[np.float32]:
     """(N, 64, 64, 3) uint8 RGB -> (N, 3, 64, 64) float32."""
     pixels = (images.astype(np.float32) * np.float32(SCALE) - np.float32(MEAN)) / np.float32(STD)
     return pixels.transpose(0, 3, 1, 2)
+
+
+def classify(path: Path, images: Images) -> Labels:
+    """The class that ONNX Runtime gives to each image."""
+    session = ort.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    batches = np.array_split(images, max(1, len(images) // 100))
+    feeds = ({"input": np.ascontiguousarray(preprocess(batch))} for batch in batches)
+    return np.concatenate([np.argmax(session.run(["logits"], feed)[0], 1) for feed in feeds])

@@ -10,13 +10,14 @@ import contextlib
 import os
 import signal
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from core.errors import CoreError, WorkerCrashed, WorkerError
+from core.errors import CoreError, PassError, WorkerCrashed, WorkerError
+from core.passes.base import build
 from core.process import Child, Limits, Progress
-from core.process.launch import ChildBug
+from core.process.launch import Check, ChildBug
 from core.process.limits import GIB
 from core.records import (
     DataSummary,
@@ -26,15 +27,23 @@ from core.records import (
     Preprocess,
     Preview,
     Recipe,
+    Sensitivity,
     from_json,
     to_json,
 )
+from core.timings import Chain, MicroModel
 
 MODULE = "core.candidates"
 FLOOR_BYTES = 3 * GIB
 BYTES_PER_MODEL_BYTE = 6
 STALE_RSS_BYTES = GIB
-CPU_S = {"preview": 30.0, "trial": 15.0, "build": 1800.0, "admit_data": 1200.0}
+CPU_S = {
+    "preview": 30.0,
+    "trial": 15.0,
+    "build": 1800.0,
+    "sensitivity": 900.0,
+    "admit_data": 1200.0,
+}
 DEFAULT_CPU_S = 60.0
 
 
@@ -66,10 +75,10 @@ class Workshop:
             WorkerError: the file ended the child.
         """
         args = {
-            "source": str(source),
+            "source": str(source.absolute()),
             "filename": filename,
             "models": str(models),
-            "beside": str(beside) if beside else "",
+            "beside": str(beside.absolute()) if beside else "",
         }
         return from_json(ModelSummary, self._ask("admit", args, source)["summary"])
 
@@ -121,7 +130,7 @@ class Workshop:
             DataError: refused, with the reason.
             WorkerError: the set ended the child.
         """
-        args = {"source": str(source), "filename": filename, "data": str(data)}
+        args = {"source": str(source.absolute()), "filename": filename, "data": str(data)}
         reply = self._ask("admit_data", args, progress=progress)
         return from_json(DataSummary, reply["summary"])
 
@@ -135,6 +144,60 @@ class Workshop:
         args = {"model": str(model), "recipe": to_json(recipe)}
         return from_json(Preview, self._ask("preview", args, model)["preview"])
 
+    def sensitivity(
+        self, model: Path, before: Recipe, calibration: Path, check: Check | None = None
+    ) -> Sensitivity:
+        """What pruning would cost, group by group, measured on calibration images.
+
+        Args:
+            model: an admitted model.
+            before: what runs before the pruning.
+            calibration: an admitted image set.
+            check: called several times a second; what it raises ends the study.
+
+        Raises:
+            CoreError: the images do not fit the model, or it does not run.
+            WorkerError: the child died.
+        """
+        args = {"model": str(model), "before": to_json(before), "calibration": str(calibration)}
+        reply = self._ask("sensitivity", args, model, check=check)
+        return from_json(Sensitivity, reply["sensitivity"])
+
+    def zero_share(self, model: Path) -> float:
+        """The share of a model's float weights that are exactly zero, 0 to 1.
+
+        Raises:
+            InvalidModel: not a readable model.
+            WorkerError: the child died.
+        """
+        return float(self._ask("zero_share", {"model": str(model)}, model)["share"])
+
+    def layer_chains(self, model: Path, multiple: int) -> tuple[Chain, ...]:
+        """The layers of a model, and what passes could make of them, as chains to be timed.
+
+        Args:
+            model: an admitted model.
+            multiple: channel counts are tried in steps of this.
+
+        Raises:
+            InvalidModel: not a readable model.
+            WorkerError: the child died.
+        """
+        args = {"model": str(model), "multiple": multiple}
+        reply = self._ask("layer_chains", args, model)
+        return from_json(tuple[Chain, ...], reply["chains"])
+
+    def micro_models(self, chains: Sequence[Chain], folder: Path) -> tuple[MicroModel, ...]:
+        """Files that time each chain, written to `folder`.
+
+        Raises:
+            UnsupportedModel: a layer of a kind that no micro-model is known for.
+            WorkerError: the child died.
+        """
+        args = {"chains": to_json(chains), "folder": str(folder)}
+        reply = self._ask("micro_models", args)
+        return from_json(tuple[MicroModel, ...], reply["models"])
+
     def build(
         self,
         model: Path,
@@ -142,11 +205,22 @@ class Workshop:
         calibration: Path | None,
         models: Path,
         progress: Progress | None = None,
+        check: Check | None = None,
+        timings: Path | None = None,
     ) -> Outcome:
         """Run a recipe; the candidate lies under models/, or the outcome says why there is none.
 
         The first time, the model runs once on made-up inputs under a short limit: one that never
         ends, or ends its process, is found out before the passes get the time that they may need.
+
+        Args:
+            model: an admitted model.
+            recipe: the passes.
+            calibration: an admitted image set, if there is one.
+            models: folder of the admitted models.
+            progress: hears of every step.
+            check: called several times a second; what it raises ends the build.
+            timings: a table of layer times, for passes whose budget is latency.
 
         Raises:
             WorkerError: the child died.
@@ -156,9 +230,12 @@ class Workshop:
             "model": str(model),
             "recipe": to_json(recipe),
             "calibration": str(calibration) if calibration else None,
+            "timings": str(timings) if timings else None,
             "models": str(models),
         }
-        return from_json(Outcome, self._ask("build", args, model, progress)["outcome"])
+        extra = _extra_cpu_s(recipe)
+        reply = self._ask("build", args, model, progress, check, extra)
+        return from_json(Outcome, reply["outcome"])
 
     def _try(self, model: Path) -> None:
         if model in self._tried:
@@ -194,12 +271,19 @@ class Workshop:
         self.close()
 
     def _ask(
-        self, call: str, args: Json, file: Path | None = None, progress: Progress | None = None
+        self,
+        call: str,
+        args: Json,
+        file: Path | None = None,
+        progress: Progress | None = None,
+        check: Check | None = None,
+        extra_cpu_s: float = 0.0,
     ) -> Json:
         with self._lock:
             child = self._ready(_memory_for(file))
             try:
-                reply = child.request(call, args, progress, CPU_S.get(call, DEFAULT_CPU_S))
+                cpu_s = CPU_S.get(call, DEFAULT_CPU_S) + extra_cpu_s
+                reply = child.request(call, args, progress, cpu_s, check)
             except WorkerError:
                 self._end()
                 if not self._closed:
@@ -241,6 +325,15 @@ class Workshop:
         if not child.alive or _rss(child.pid) > STALE_RSS_BYTES:
             self._end()
             self._start(FLOOR_BYTES)
+
+
+def _extra_cpu_s(recipe: Recipe) -> float:
+    """What the user gave the passes of a recipe; a step that cannot be built takes no time."""
+    total = 0.0
+    for step in recipe.steps:
+        with contextlib.suppress(PassError):
+            total += build(step).cpu_s()
+    return total
 
 
 def _memory_for(file: Path | None) -> int:

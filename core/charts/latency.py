@@ -73,9 +73,10 @@ def _lane(
     if several:
         label += f" · {threads_text(threads)}"
     base = baseline(run)
-    before = rows.row(base.digest, "latency_ms", backend, threads) if base else None
-    marks = [mark(run, before, palette.BASELINE, "original")]
     made = outcome.candidate if outcome else None
+    beside = made.digest if made else ""
+    before = rows.row(base.digest, "latency_ms", backend, threads, beside) if base else None
+    marks = [mark(run, before, palette.BASELINE, "original")]
     if run.spec.recipes and len(run.spec.recipes) > 1:
         after = rows.row(made.digest, "latency_ms", backend, threads) if made else None
         name = outcome.recipe.name if outcome else "candidate"

@@ -45,6 +45,7 @@ def layers_figure(summary: ModelSummary, share: Share = "macs") -> go.Figure:
                     x=[index for index, _ in here],
                     y=[getattr(layer, share) / divisor for _, layer in here],
                     name=text.escape(kind),
+                    width=0.88,  # else the bars of a kind are as wide as its layers are apart
                     marker_color=color,
                     hovertext=[_hover(layer, share, total, units) for _, layer in here],
                     hoverinfo="text",

@@ -28,20 +28,50 @@ class Standing:
             yield from same.values()
 
     def row(
-        self, candidate: str, metric: str, backend: str = "", threads: int | None = None
+        self,
+        candidate: str,
+        metric: str,
+        backend: str = "",
+        threads: int | None = None,
+        beside: str = "",
     ) -> Measurement | None:
-        """The newest standing row of a question; `threads` None takes any thread count."""
-        same = self._rows.get((candidate, backend, metric), {})
-        for row in reversed(same.values()):
-            if threads is None or row.condition.get("threads", str(threads)) == str(threads):
-                return row
-        return None
+        """The newest standing row of a question.
+
+        Args:
+            candidate: digest.
+            metric: its name.
+            backend: empty for what needs none.
+            threads: None takes any thread count.
+            beside: of a baseline's latency, the candidate that it was timed with: only these two
+                numbers belong together. Empty, or never timed beside it: the newest.
+        """
+        found = [
+            row
+            for row in self._rows.get((candidate, backend, metric), {}).values()
+            if threads is None or row.condition.get("threads", str(threads)) == str(threads)
+        ]
+        together = [row for row in found if beside and row.condition.get("beside") == beside]
+        newest_last = together or found
+        return newest_last[-1] if newest_last else None
+
+    def rows(self, candidate: str, metric: str, backend: str, threads: int) -> list[Measurement]:
+        """Every standing row of a baseline's latency, one for each candidate beside it."""
+        return [
+            row
+            for row in self._rows.get((candidate, backend, metric), {}).values()
+            if row.condition.get("threads", str(threads)) == str(threads)
+        ]
 
     def value(
-        self, candidate: str, metric: str, backend: str = "", threads: int | None = None
+        self,
+        candidate: str,
+        metric: str,
+        backend: str = "",
+        threads: int | None = None,
+        beside: str = "",
     ) -> float | None:
         """The number of a row that was measured."""
-        return measured(self.row(candidate, metric, backend, threads))
+        return measured(self.row(candidate, metric, backend, threads, beside))
 
 
 def measured(row: Measurement | None) -> float | None:

@@ -168,7 +168,7 @@ def latency_delta(run: Run, candidate: str, backend: str | None = None) -> Delta
         words = f"{STATUS_WORDS[row.status]}: {row.reason}" if row else "not measured"
         return Delta(label, NO_DELTA, NO_DELTA, verdict=words)
     where = min(found, key=lambda name: found[name])
-    before = rows.value(base.digest, "latency_ms", where, threads) if base else None
+    before = rows.value(base.digest, "latency_ms", where, threads, candidate) if base else None
     ratio = rows.row(candidate, "latency_ratio", where, threads)
     label = f"Latency, {palette.label(where)}, {threads_text(threads)}"
     first = NO_DELTA if before is None else f"{text.number(before)} ms"
@@ -241,8 +241,12 @@ _COLUMNS = (
 def _record(row: Measurement, names: dict[str, str]) -> dict[str, Any]:
     metric = METRICS.get(row.metric)
     threads = row.condition.get("threads", "")
+    name = names.get(row.candidate, row.candidate[:12])
+    if "beside" in row.condition:
+        beside = row.condition["beside"]
+        name += f", beside {names.get(beside, beside[:12])}"
     return {
-        "recipe": names.get(row.candidate, row.candidate[:12]),
+        "recipe": name,
         "backend": palette.label(row.backend) if row.backend else "",
         "metric": row.metric,
         "value": row.value,

@@ -7,7 +7,7 @@ from typing import Any
 from core.charts import palette
 from core.charts.accuracy import metric_of
 from core.charts.standing import Standing, baseline, first_threads, measured
-from core.charts.tradeoff import points
+from core.charts.tradeoff import paired, points
 from core.records import Measurement, Outcome, Run, State
 
 LIVE = (State.QUEUED, State.RUNNING)
@@ -35,7 +35,9 @@ def _record(
     base, threads = baseline(run), first_threads(run)
     gained = rows.row(digest, metric_of(rows), backend)
     lost = rows.row(digest, "top1_delta", backend)
-    spent = rows.row(digest, "latency_ms", backend, threads)
+    spent = paired(rows, base.digest if base else "", digest, backend, threads) or rows.row(
+        digest, "latency_ms", backend, threads
+    )
     ratio = rows.row(digest, "latency_ratio", backend, threads)
     size = rows.value(digest, "size_bytes")
     zipped = rows.value(digest, "zipped_bytes")

@@ -7,21 +7,22 @@ nothing was measured, so nothing is interpolated.
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import plotly.graph_objects as go
 
 from core.charts import lanes, palette, text
 from core.charts.accuracy import metric_of
-from core.charts.standing import Standing, baseline, first_threads
-from core.records import Candidate, Recipe, Run
+from core.charts.standing import Standing, baseline, first_threads, measured
+from core.records import Candidate, Measurement, Recipe, Run
 
 Cost = Literal["latency", "ratio", "size", "zipped"]
 HEIGHT = 460
 _COSTS: dict[str, tuple[str, str, float, str]] = {
-    "latency": ("latency_ms", "median latency (ms)", 1.0, "ms"),
+    "latency": ("latency_ms", "latency (ms)", 1.0, "ms"),
     "ratio": ("latency_ratio", "latency against the original (×)", 1.0, "×"),
     "size": ("size_bytes", "file size (MB)", 1e6, "MB"),
     "zipped": ("zipped_bytes", "zipped size (MB)", 1e6, "MB"),
@@ -132,6 +133,9 @@ def _point(
     gain = rows.value(candidate.digest, metric_of(rows), backend)
     if first and cost == "ratio":
         value = 1.0
+    if cost == "latency":
+        spent = paired(rows, base.digest if base else "", candidate.digest, backend, count) or spent
+        value = measured(spent)
     if first and metric_of(rows) == "agreement":
         gain = 100.0
     if value is None or gain is None:
@@ -142,6 +146,31 @@ def _point(
         candidate.digest, backend, candidate.recipe, value, gain,
         (low / divisor, high / divisor), _span(gained, gain), is_baseline=first,
     )  # fmt: skip
+
+
+def paired(
+    rows: Standing, base: str, candidate: str, backend: str, threads: int
+) -> Measurement | None:
+    """A latency that compares between candidates that were timed at different moments.
+
+    The machine drifts between comparisons, so a candidate's own median would be compared with
+    another moment's. Each is placed at its paired ratio times one latency of the original: the
+    median over all comparisons.
+    """
+    originals = [
+        m for row in rows.rows(base, "latency_ms", backend, threads) if (m := measured(row))
+    ]
+    if not originals:
+        return None
+    common = statistics.median(originals)
+    if candidate == base:
+        row = rows.row(base, "latency_ms", backend, threads)
+        return replace(row, value=common, low=common, high=common) if row else None
+    ratio = rows.row(candidate, "latency_ratio", backend, threads)
+    if ratio is None or measured(ratio) is None or ratio.low is None or ratio.high is None:
+        return None
+    value, low, high = (common * (part or 0.0) for part in (ratio.value, ratio.low, ratio.high))
+    return replace(ratio, metric="latency_ms", value=value, low=low, high=high)
 
 
 def _span(row: Any, value: float) -> tuple[float, float]:

@@ -7,13 +7,13 @@ import contextlib
 import json
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.candidates.client import Workshop
 from core.data import read_preprocess
 from core.errors import DataError, InvalidModel
-from core.records import DataSummary, ModelSummary
+from core.records import DataSummary, ModelSummary, Preprocess
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,13 +74,13 @@ def admit(bench: Bench, path: Path, options: argparse.Namespace) -> ModelSummary
     """
     if not path.is_file():
         raise InvalidModel(f"{path}: there is no such file.")
-    summary = bench.workshop.admit(path, path.name, bench.models)
+    summary = bench.workshop.admit(path, path.name, bench.models, path.parent)
     if options.freeze:
-        summary = bench.workshop.freeze(summary.path, _dims(options.freeze), bench.models)
+        summary = bench.workshop.freeze(summary.path, dims_of(options), bench.models)
     if options.preprocess:
-        preprocess = read_preprocess(_json(options.preprocess))
+        preprocess = preprocess_of(options)
         summary = bench.workshop.set_preprocess(summary.path, preprocess, bench.models)
-    return summary
+    return replace(summary, name=path.name)
 
 
 def admit_data(bench: Bench, path: Path | None) -> DataSummary | None:
@@ -96,14 +96,28 @@ def admit_data(bench: Bench, path: Path | None) -> DataSummary | None:
     return bench.workshop.admit_data(path, path.name, bench.data)
 
 
-def _dims(assignments: list[str]) -> dict[str, int]:
+def dims_of(options: argparse.Namespace) -> dict[str, int]:
+    """The sizes of `--freeze`.
+
+    Raises:
+        InvalidModel: not of the form DIM=SIZE.
+    """
     dims: dict[str, int] = {}
-    for text in assignments:
+    for text in options.freeze:
         name, _, size = text.rpartition("=")
         if not name or not size.isdigit() or int(size) < 1:
             raise InvalidModel(f"--freeze {text}: write DIM=SIZE with a size of at least 1.")
         dims[name] = int(size)
     return dims
+
+
+def preprocess_of(options: argparse.Namespace) -> Preprocess:
+    """What the file of `--preprocess` says.
+
+    Raises:
+        DataError: it is not readable, or says what no preprocessing can be.
+    """
+    return read_preprocess(_json(options.preprocess))
 
 
 def _json(path: Path) -> object:

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
+from core.candidates.client import Workshop
 from core.cli.inputs import add_model_options, admit, admit_data, bench
 from core.cli.recipe import add_recipe_options, read_recipe
 from core.cli.result import Result, count
 from core.errors import CoreError, PassPrecondition
-from core.records import Candidate, ModelSummary, Outcome, StepReport, to_json
+from core.experiment import layer_times
+from core.experiment.home import Home
+from core.records import Candidate, ModelSummary, Outcome, Recipe, StepReport, to_json
 
 
 def add(commands: Any) -> None:
@@ -42,10 +46,23 @@ def run(options: argparse.Namespace) -> Result:
         before = admit(at, options.model, options)
         data = admit_data(at, options.calibration)
         calibration = data.path if data else None
-        outcome = at.workshop.build(before.path, recipe, calibration, at.models)
+        times = _layer_times(recipe, before.path, at.workshop)
+        outcome = at.workshop.build(before.path, recipe, calibration, at.models, timings=times)
         candidate, after = _built(outcome)
         shutil.copyfile(candidate.path, options.output)
     return Result(_data(options.output, before, after, candidate), _text(before, after, candidate))
+
+
+def _layer_times(recipe: Recipe, model: Path, workshop: Workshop) -> Path | None:
+    """The measured layer times that the recipe asks for; kept, for they hold for this machine."""
+    if not layer_times.wanted_on(recipe):
+        return None
+
+    def told(done: int, total: int) -> None:
+        print(f"lathe: timing layers, {done} of {total}", file=sys.stderr, flush=True)
+
+    folder = Home.default().caches / "layer_times"
+    return layer_times.table(recipe, model, workshop, folder, told=told)
 
 
 def _built(outcome: Outcome) -> tuple[Candidate, ModelSummary]:

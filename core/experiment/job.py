@@ -7,30 +7,45 @@ holds a file lock while it lives; a run whose lock is free is not being worked o
 from __future__ import annotations
 
 import fcntl
+import functools
+import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.candidates.client import Workshop
-from core.data import open_set
-from core.errors import CoreError, ModelError
+from core.data import describe, open_set, split
+from core.errors import CoreError, DataError, ModelError
+from core.experiment import builds, layer_times
 from core.experiment.home import Home
 from core.experiment.units import Comparison, Unit
-from core.measure import Cancelled, Source, host
+from core.measure import Cancelled, Source, host, lock
 from core.process.launch import ChildBug
 from core.records import (
     ExperimentSpec,
     Json,
+    Measurement,
     ModelSummary,
     Outcome,
     Recipe,
     Run,
     RunProgress,
     State,
+    to_json,
 )
 from core.store import Store
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSource:
+    """An admitted image set, or half of one; no path and no digest for none."""
+
+    path: Path | None
+    digest: str
+
 
 BUILD_GUESS_S = 3.0
 TOLD_EVERY_S = 0.5
@@ -83,29 +98,73 @@ class Job:
 
     def _build(self, workshop: Workshop) -> list[Outcome]:
         """Make every candidate that is not there yet."""
-        known = {o.recipe: o for o in map(_frozen, self._run.outcomes)}
-        calibration = self._home.data_path(self._run.spec.calibration)
+        known = {key(o.recipe): o for o in self._run.outcomes}
+        calibration, _ = self._sets()
         outcomes: list[Outcome] = []
         for position, recipe in enumerate(recipes(self._run.spec)):
-            found = known.get(_frozen_recipe(recipe))
-            if found is None or (found.candidate and not found.candidate.path.exists()):
-                self._tell(f"building {recipe.name}")
+            self._check()
+            found = known.get(key(recipe))
+            if found is None or not is_there(found):
+                self._tell(f"building {recipe.name}", always=True)
                 found = self._built(workshop, recipe, calibration)
                 self._store.add_outcome(self._run.id, position, found)
             self._progress.built += 1
             outcomes.append(found)
         return outcomes
 
-    def _built(self, workshop: Workshop, recipe: Recipe, calibration: Path | None) -> Outcome:
+    def _built(self, workshop: Workshop, recipe: Recipe, calibration: ImageSource) -> Outcome:
+        """The candidate as it was built before, by any run, or built now."""
+
         def progress(message: Json) -> None:
-            self._check()
             self._tell(f"building {recipe.name}: {message.get('current', '')}")
 
-        model = self._run.model.path
+        memo = builds.Memo(self._home, self._run.spec.model, recipe, calibration.digest)
+        found = memo.read()
+        if found is not None and is_there(found):
+            return replace(found, recipe=recipe)
         try:
-            return workshop.build(model, recipe, calibration, self._home.models, progress)
+            times = layer_times.table(
+                recipe,
+                self._run.model.path,
+                workshop,
+                self._home.caches / "layer_times",
+                self._run.spec.threads[0] if self._run.spec.threads else 1,
+                functools.partial(self._tell_timed, recipe.name),
+                self._cancelled,
+            )
+            with lock.shared(self._check):
+                found = workshop.build(
+                    self._run.model.path,
+                    recipe,
+                    calibration.path,
+                    self._home.models,
+                    progress,
+                    self._check,
+                    times,
+                )
         except CoreError as error:
             return Outcome(recipe, None, None, f"{error.code}: {error.message}")
+        memo.write(found)
+        return found
+
+    def _sets(self) -> tuple[ImageSource, ImageSource]:
+        """Calibration and evaluation images; a set that serves for both is split.
+
+        Raises:
+            DataError: a set is gone.
+        """
+        spec = self._run.spec
+        found = [
+            ImageSource(self._home.data_path(digest), digest)
+            for digest in (spec.calibration, spec.evaluation)
+        ]
+        if any(one.digest and one.path is None for one in found):
+            raise DataError("An image set of this run is gone.", "Upload it again.")
+        whole = found[0].path
+        if whole is not None and spec.calibration == spec.evaluation:
+            halves = split(replace(describe(whole, whole.name), digest=spec.calibration))
+            found = [ImageSource(half.path, half.digest) for half in halves]
+        return found[0], found[1]
 
     def _measure(self, outcomes: list[Outcome]) -> None:
         models = distinct_models(self._run.model, outcomes)
@@ -118,22 +177,19 @@ class Job:
             self._check()
             start = time.monotonic()
             self._tell(unit.label, always=True)
-            unit.run(
-                lambda rows: self._store.add_measurements(self._run.id, rows),
-                lambda message, label=unit.label: self._tell(_with_share(label, message)),
-            )
+            unit.run(self._keep, functools.partial(self._tell_share, unit.label))
             self._store.finish(self._run.id, unit.name)
             self._progress.finished(unit, time.monotonic() - start)
 
     def _comparison(self, models: tuple[tuple[str, ModelSummary], ...]) -> Comparison:
         spec = self._run.spec
-        path = self._home.data_path(spec.evaluation)
+        _, images = self._sets()
         return Comparison(
             models=models,
             backends=spec.backends,
             threads=spec.threads,
-            source=Source(path, spec.evaluation, self._run.model.preprocess, spec.images),
-            labels=open_set(path).labels if path else None,
+            source=Source(images.path, images.digest, self._run.model.preprocess, spec.images),
+            labels=open_set(images.path).labels if images.path else None,
             caches=self._home.caches,
             budget_s=spec.latency_budget_s,
             cancelled=self._cancelled,
@@ -148,6 +204,15 @@ class Job:
     def _check(self) -> None:
         if self._cancelled():
             raise Cancelled
+
+    def _keep(self, rows: Sequence[Measurement]) -> None:
+        self._store.add_measurements(self._run.id, rows)
+
+    def _tell_timed(self, name: str, done: int, total: int) -> None:
+        self._tell(f"building {name}: timing layers, {done} of {total}")
+
+    def _tell_share(self, label: str, message: Json) -> None:
+        self._tell(_with_share(label, message))
 
     def _tell(self, current: str, always: bool = False) -> None:
         if always or self._progress.is_due():
@@ -212,6 +277,16 @@ class Progress:
         return sum(seen) / len(seen) if seen else unit.guess_s
 
 
+def key(recipe: Recipe) -> str:
+    """What a recipe does, whatever it is called."""
+    return json.dumps(to_json(recipe.steps), sort_keys=True)
+
+
+def is_there(outcome: Outcome) -> bool:
+    """Whether an outcome still holds: its file exists."""
+    return outcome.candidate is not None and outcome.candidate.path.exists()
+
+
 def recipes(spec: ExperimentSpec) -> tuple[Recipe, ...]:
     """The recipes of a run, the baseline first."""
     rest = tuple(recipe for recipe in spec.recipes if recipe.steps)
@@ -261,13 +336,3 @@ def _with_share(label: str, message: Json) -> str:
 def _last_line(bug: ChildBug) -> str:
     lines = str(bug).strip().splitlines()
     return f"A bug in Lathe: {lines[-1] if lines else 'unknown'}"
-
-
-def _frozen(outcome: Outcome) -> Outcome:
-    return Outcome(
-        _frozen_recipe(outcome.recipe), outcome.candidate, outcome.summary, outcome.reason
-    )
-
-
-def _frozen_recipe(recipe: Recipe) -> Recipe:
-    return recipe

@@ -51,9 +51,10 @@ class Outputs:
         return mapped
 
     def scores(self) -> np.ndarray[Any, Any] | None:
-        """(images, classes) if the net is a classifier: one output with one axis of scores."""
-        if len(self.model.outputs) != 1:
-            return None
+        """(images, classes) if the net is a classifier: its first output has one axis of scores.
+
+        Whatever else it gives (features, a second head) comes behind that.
+        """
         array = self.array(0)
         flat = array.reshape(array.shape[0], -1) if array.ndim > 1 else array[:, None]
         wide = [size for size in array.shape[1:] if size != 1]
@@ -135,14 +136,22 @@ def accuracy(baseline: Outputs, candidate: Outputs, labels: Labels | None, data:
     """
     count = min(baseline.images, candidate.images)
     condition = {"data": data, "images": str(count), "baseline": baseline.model.digest}
-    made: Callable[..., Measurement] = lambda metric, interval, **detail: rows.measured(  # noqa: E731
-        candidate.model.digest, candidate.backend, metric, interval, "exact", condition, detail
-    )
+    several = len(candidate.model.outputs) > 1
+    which = {"scored": f"of the first output, {candidate.model.outputs[0].name!r}"}
+
+    def made(metric: str, interval: Interval, **detail: Any) -> Measurement:
+        said = detail | (which if several and metric != "sqnr_db" else {})
+        return rows.measured(
+            candidate.model.digest, candidate.backend, metric, interval, "exact", condition, said
+        )
+
     before, after = baseline.scores(), candidate.scores()
     found: Rows = []
     if before is not None and after is not None:
         found += _classified(np.array(before[:count]), np.array(after[:count]), labels, made)
-    if baseline.model.digest != candidate.model.digest:
+    if baseline.model.digest == candidate.model.digest:  # agrees with itself: nothing was compared
+        found = [row for row in found if row.metric in ("top1", "top5")]
+    else:
         value = sqnr_db(baseline, candidate, count)
         found.append(made("sqnr_db", Interval(value, value, value)))
     return found
@@ -155,7 +164,7 @@ def _classified(
     made: Callable[..., Measurement],
 ) -> Rows:
     count = len(after)
-    first, second = before.argmax(1), after.argmax(1)
+    first, second = _choices(before), _choices(after)
     flipped = np.flatnonzero(first != second)
     flips = {"flips": len(flipped), "flipped": flipped[:FLIPS_KEPT].tolist()}
     found = [made("agreement", statistics.wilson(count - len(flipped), count), **flips)]
@@ -169,23 +178,33 @@ def _classified(
     found.insert(0, made("top1", statistics.wilson(int(now.sum()), count), **shift))
     if after.shape[1] > 5:
         among = np.argpartition(-after, 5, axis=1)[:, :5] == truth[:, None]
+        among &= second[:, None] >= 0
         found.insert(1, made("top5", statistics.wilson(int(among.any(1).sum()), count), **shift))
     change = statistics.paired_difference(int((now & ~was).sum()), int((was & ~now).sum()), count)
     found.append(made("top1_delta", change, **flips))
     return found
 
 
+def _choices(scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    """The class of each image; -1, which is never right, where a score is not a number."""
+    return np.where(np.isnan(scores).any(1), -1, scores.argmax(1))
+
+
 def sqnr_db(baseline: Outputs, candidate: Outputs, count: int) -> float:
-    """SQNR over all outputs and images, read in chunks so that memory stays flat."""
+    """SQNR over all outputs and images, read in chunks so that memory stays flat.
+
+    What is not finite in the baseline is left out; in the candidate alone it counts as lost (0).
+    """
     signal = noise = 0.0
     for index in range(len(baseline.model.outputs)):
         before, after = baseline.array(index), candidate.array(index)
         for start in range(0, count, CHUNK):
             a = np.asarray(before[start : min(count, start + CHUNK)], np.float64)
             b = np.asarray(after[start : min(count, start + CHUNK)], np.float64)
-            usable = np.isfinite(a) & np.isfinite(b)
-            signal += float((a[usable] ** 2).sum())
-            noise += float(((a - b)[usable] ** 2).sum())
+            known = np.isfinite(a)
+            lost = np.where(np.isfinite(b), b, 0.0)
+            signal += float((a[known] ** 2).sum())
+            noise += float(((a[known] - lost[known]) ** 2).sum())
     if noise == 0 or signal == 0:
         return SQNR_CAP_DB if noise == 0 else -SQNR_CAP_DB
     return min(SQNR_CAP_DB, 10 * float(np.log10(signal / noise)))

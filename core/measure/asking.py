@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -11,11 +11,13 @@ from core.backends.base import catalogue
 from core.errors import WorkerError
 from core.measure.subject import Setting, Source, memory_bytes
 from core.process import Child, Limits, Progress
-from core.records import Json, ModelSummary, to_json
+from core.records import Json, ModelSummary, TensorSpec, to_json
+from core.worker import profiling
 from core.worker.timing import Plan
 
 LOAD_CPU_S = 60.0
 RUN_CPU_S = 60.0
+FILES_CPU_S = 120.0
 
 
 class Cancelled(Exception):
@@ -25,8 +27,8 @@ class Cancelled(Exception):
 class Worker:
     """One `core.worker` child. Use as a context manager."""
 
-    def __init__(self, model: ModelSummary, cancelled: Callable[[], bool]) -> None:
-        """Start the child, with memory for models of this size."""
+    def __init__(self, model: ModelSummary | None, cancelled: Callable[[], bool]) -> None:
+        """Start the child, with memory for models of this size; None for micro-models."""
         limits = Limits(memory_bytes=memory_bytes(model), cpu_s=LOAD_CPU_S)
         self._child = Child("core.worker", limits)
         self._cancelled = cancelled
@@ -104,6 +106,44 @@ class Worker:
         args = {"a": a, "b": b, "plan": to_json(plan)}
         return self._ask("running", "time", args, cpu_s)
 
+    def profile(
+        self, before: ModelSummary, after: ModelSummary, setting: Setting, plan: profiling.Plan
+    ) -> Json:
+        """Layer times of two models in turns, see `core.worker.profiling.run`.
+
+        Raises:
+            BackendUnavailable: the runtime is not installed, or does not tell.
+            BackendError, WorkerError
+        """
+        catalogue()[setting.name].version()
+        args = {
+            "before": str(before.path),
+            "after": str(after.path),
+            "backend": setting.name,
+            "precision": setting.options.precision,
+            "threads": setting.options.threads,
+            "plan": to_json(plan),
+        }
+        return self._ask("profiling", "profile", args, 2 * LOAD_CPU_S + RUN_CPU_S)
+
+    def time_files(
+        self, files: Sequence[tuple[Path, Sequence[TensorSpec]]], setting: Setting, plan: Plan
+    ) -> list[list[float]]:
+        """Block minima of several small models with their inputs, see `core.worker.timing.rotate`.
+
+        Raises:
+            BackendError, WorkerError
+        """
+        args = {
+            "files": [{"path": str(path), "inputs": to_json(specs)} for path, specs in files],
+            "backend": setting.name,
+            "precision": setting.options.precision,
+            "threads": setting.options.threads,
+            "plan": to_json(plan),
+        }
+        minima: list[list[float]] = self._ask("timing", "time_files", args, FILES_CPU_S)["minima"]
+        return minima
+
     def close(self) -> None:
         """End the child."""
         self._child.close()
@@ -122,16 +162,13 @@ class Worker:
     def _ask(
         self, phase: str, call: str, args: Json, cpu_s: float, progress: Progress | None = None
     ) -> Json:
-        def watch(message: Json) -> None:
+        def check() -> None:
             if self._cancelled():
                 raise Cancelled
-            if progress:
-                progress(message)
 
-        if self._cancelled():
-            raise Cancelled
+        check()
         try:
-            return self._child.request(call, args, watch, cpu_s)
+            return self._child.request(call, args, progress, cpu_s, check)
         except WorkerError as error:
             # The phase is what the user needs first: a file that dies loading never ran.
             raise type(error)(f"While {phase}: {error.message}", error.remedy) from error

@@ -27,7 +27,7 @@ PAIRS_NEEDED, PAIRS_MOST = 3, 12
 FIRST_LOOK = Plan(warmup=3, blocks=2, quads=1)
 FULL = Plan()
 SMALLEST = Plan(warmup=2, blocks=3, quads=1)
-CALLS_PER_QUAD = 4
+CALLS_PER_QUAD = 6  # four that count, two that fill the caches
 BUSY_SHARE = 0.9  # CPU time below this share of wall time means that others had the core
 Rows = list[Measurement]
 
@@ -214,9 +214,11 @@ def _side(job: LatencyJob, samples: Samples, side: str, noisy: str) -> Measureme
         "samples": len(raw),
         "busy": busy,
     }
-    model = job.baseline if side == "a" else job.candidate
+    model, condition = job.candidate, job.condition
+    if side == "a":  # a baseline is timed anew beside each candidate, and drifts with the machine
+        model, condition = job.baseline, job.condition | {"beside": job.candidate.digest}
     return rows.measured(
-        model.digest, job.setting.spec, "latency_ms", middle, CLOCK, job.condition, detail, noisy
+        model.digest, job.setting.spec, "latency_ms", middle, CLOCK, condition, detail, noisy
     )
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.backends.base import parse
-from core.errors import BackendUnavailable
 from core.records import ModelSummary, Preprocess, RunOptions
 
 
@@ -42,13 +41,10 @@ class Setting:
         Raises:
             BackendUnavailable: no backend, or no precision, of that name.
         """
-        try:
-            name, precision = parse(spec)
-        except KeyError:
-            raise BackendUnavailable(f"There is no backend named {spec!r}.") from None
+        name, precision = parse(spec)
         return cls(spec, name, RunOptions(threads, precision))
 
 
-def memory_bytes(model: ModelSummary) -> int:
+def memory_bytes(model: ModelSummary | None) -> int:
     """What a worker may use for this model: generous for activations, bounded for bombs."""
-    return max(4 << 30, 6 * model.size_bytes + (2 << 30))
+    return max(4 << 30, 6 * model.size_bytes + (2 << 30)) if model else 4 << 30

@@ -12,19 +12,23 @@ import dataclasses
 import functools
 import io
 import logging
+import math
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import onnx_ir as ir
 
 from core.catalogue import discover
 from core.errors import PassPrecondition
-from core.records import Skip, Step
+from core.graph import constant
+from core.records import Cut, LayerEffect, Skip, Step
+from core.timings import LayerTimes
 
+T = TypeVar("T")
 Graph = ir.Model
 Tensors = dict[str, np.ndarray[Any, Any]]
 STANDARD = ("", "ai.onnx")
@@ -65,6 +69,9 @@ class Report:
     changed: int = 0
     skipped: list[Skip] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    effects: list[LayerEffect] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
+    progress: Callable[[str, float], None] | None = None
 
     def skip(self, node: str | None, reason: str) -> None:
         """Say that `node` was left alone, and why."""
@@ -74,13 +81,30 @@ class Report:
         """Tell the user something that holds for the whole pass."""
         self.notes.append(sentence)
 
+    def tell(self, sentence: str, share: float) -> None:
+        """Say, while a pass works for long, where it is: `share` of the whole, 0 to 1."""
+        if self.progress:
+            self.progress(sentence, share)
+
 
 class Statistics(Protocol):
-    """Calibration data as a pass sees it; memory does not grow with the number of images."""
+    """Calibration data as a pass sees it; memory does not grow with the number of images.
+
+    Attributes:
+        original: the model before the first step of the recipe, which nobody changes; set by the
+            runner, None outside of one.
+    """
+
+    original: Graph | None
 
     @property
     def count(self) -> int:
         """Calibration images; 0 if there are none."""
+        ...
+
+    @property
+    def timings(self) -> LayerTimes | None:
+        """Measured layer times on the backend that the recipe is for; None if there are none."""
         ...
 
     def feeds(self) -> Iterator[Tensors]:
@@ -95,14 +119,28 @@ class Statistics(Protocol):
         """A function from the inputs of any `graph`, a piece of the model too, to named tensors."""
         ...
 
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` gives, kept with these images so that the next run need not make it again."""
+        ...
+
 
 class NoStatistics:
     """No calibration data at all: what a pass gets where none is given or none is needed."""
+
+    def __init__(self, timings: LayerTimes | None = None) -> None:
+        """Layer times may be there without images."""
+        self.original: Graph | None = None
+        self._timings = timings
 
     @property
     def count(self) -> int:
         """Always 0."""
         return 0
+
+    @property
+    def timings(self) -> LayerTimes | None:
+        """The layer times that it was made with."""
+        return self._timings
 
     def feeds(self) -> Iterator[Tensors]:
         """Nothing."""
@@ -120,6 +158,10 @@ class NoStatistics:
         """
         raise PassPrecondition("Without calibration images nothing can be run.")
 
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """Made each time."""
+        return make()
+
 
 @dataclass(frozen=True)
 class Pass(ABC):
@@ -131,6 +173,8 @@ class Pass(ABC):
         order: place in a recipe made by the form (fold before prune before quantize).
         needs_data: whether calibration images are required.
         exact: whether the outputs stay the same but for rounding; the runner holds the pass to it.
+        family: of passes of which a recipe holds at most one, shown as one control; empty for none.
+        presets: what the choices of that control are called -> the parameters that each sets.
     """
 
     label: ClassVar[str]
@@ -138,6 +182,8 @@ class Pass(ABC):
     order: ClassVar[int] = 50
     needs_data: ClassVar[bool] = False
     exact: ClassVar[bool] = False
+    family: ClassVar[str] = ""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def requires(self, graph: Graph) -> None:  # noqa: B027 - most passes need nothing
         """Raise PassPrecondition if the pass cannot work on `graph` at all."""
@@ -167,6 +213,17 @@ class Pass(ABC):
         self.apply(graph, report, NoStatistics())
         return True
 
+    def timed_on(self) -> str:
+        """The backend whose measured layer times (`statistics.timings`) the pass asks for, if any.
+
+        `name` or `name:precision`; empty, as here, for a pass that needs no times.
+        """
+        return ""
+
+    def cpu_s(self) -> float:
+        """CPU seconds that the pass was given on top of those that every build has."""
+        return 0.0
+
     def step(self) -> Step:
         """This pass as a line of a recipe."""
         known = parameters(type(self))
@@ -186,6 +243,19 @@ def origin(value: ir.Value | None) -> ir.Value | None:
             return value
         value = node.inputs[0]
     return None
+
+
+def lift_constants(graph: Graph) -> None:
+    """Turn Constant nodes into initializers, also where Identity nodes stand in between."""
+    from onnx_ir.passes import common
+
+    for node in graph.graph:
+        for position, value in enumerate(node.inputs):
+            source = origin(value)
+            if source is not value and constant(source) is not None:
+                node.replace_input_with(position, source)
+    common.LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=0)(graph)
+    common.RemoveUnusedNodesPass()(graph)
 
 
 @contextlib.contextmanager
@@ -240,20 +310,30 @@ def build(step: Step) -> Pass:
 
 
 def _check(pass_name: str, name: str, value: Any, default: Any, about: Parameter) -> None:
-    where = f"{pass_name}.{name}"
+    where = f"{pass_name}.{name} is {value!r}"
     if about.choices and value not in about.choices:
-        raise PassPrecondition(f"{where} is {value!r}; it takes one of: {', '.join(about.choices)}")
+        raise PassPrecondition(f"{where}; it takes one of: {', '.join(about.choices)}")
     if isinstance(default, bool) != isinstance(value, bool):
-        raise PassPrecondition(f"{where} is {value!r}; it takes {type(default).__name__}")
+        raise PassPrecondition(f"{where}; it takes {type(default).__name__}")
+    if isinstance(default, tuple) and not _names(value):
+        raise PassPrecondition(f"{where}; it takes a list of names")
     if isinstance(default, int | float) and not isinstance(default, bool):
-        if not isinstance(value, int | float):
-            raise PassPrecondition(f"{where} is {value!r}; it takes a number")
-        low = about.low if about.low is not None else -float("inf")
-        high = about.high if about.high is not None else float("inf")
-        if not low <= value <= high:
-            raise PassPrecondition(
-                f"{where} is {value!r}; it lies between {about.low} and {about.high}"
-            )
+        _check_number(where, value, default, about)
+
+
+def _names(value: Any) -> bool:
+    return isinstance(value, list | tuple) and all(isinstance(name, str) for name in value)
+
+
+def _check_number(where: str, value: Any, default: float, about: Parameter) -> None:
+    if not isinstance(value, int | float):
+        raise PassPrecondition(f"{where}; it takes a number")
+    if isinstance(default, int) and isinstance(value, float) and not value.is_integer():
+        raise PassPrecondition(f"{where}; it takes a whole number")
+    low = about.low if about.low is not None else -math.inf
+    high = about.high if about.high is not None else math.inf
+    if not low <= value <= high:
+        raise PassPrecondition(f"{where}; it lies between {about.low} and {about.high}")
 
 
 def _like(default: Any, value: Any) -> Any:

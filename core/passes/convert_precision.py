@@ -9,8 +9,9 @@ or select over long axes, bodies of control flow, and operators of other domains
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -44,6 +45,11 @@ class ConvertPrecision(Pass):
         "float32 all the same, and pay for the conversion."
     )
     order: ClassVar[int] = 60
+    family: ClassVar[str] = "Precision"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "fp16": {"precision": "fp16"},
+        "fp32": {"precision": "fp32"},
+    }
 
     precision: str = parameter(
         "fp16",
@@ -112,7 +118,7 @@ class _Conversion:
 
     def _can(self, node: ir.Node, shapes: set[ir.Node]) -> bool:
         """Whether `node` may work in the new type; a reason that a user can act on is reported."""
-        if node.op_type == "Constant" or node in shapes:
+        if node.op_type == "Constant" or node in shapes or self._is_boundary(node):
             return False
         positions = [i for i, value in enumerate(node.inputs) if self._is_old(value)]
         if not positions and not any(self._is_old(value) for value in node.outputs):
@@ -121,6 +127,12 @@ class _Conversion:
         if reason:
             self.report.skip(node.name, f"stays {self.old.name.lower()}: {reason}")
         return not reason
+
+    def _is_boundary(self, node: ir.Node) -> bool:
+        """Whether `node` casts between the two types, as this pass itself leaves behind."""
+        if node.op_type != "Cast" or node.domain not in STANDARD or node.inputs[0] is None:
+            return False
+        return {node.inputs[0].dtype, node.outputs[0].dtype} == {self.old, self.new}
 
     def _obstacle(self, node: ir.Node, positions: list[int]) -> str:
         if node.domain not in STANDARD:
@@ -204,7 +216,11 @@ class _Conversion:
                 continue
             source = origin(value)
             array = constant(source)
-            if source is None or array is None or source.is_graph_input():
+            producer = value.producer()
+            if producer is not None and producer not in self.narrow and self._is_boundary(producer):
+                node.replace_input_with(position, producer.inputs[0])
+                _drop(self.graph.graph, value)
+            elif source is None or array is None or source.is_graph_input():
                 node.replace_input_with(position, self._cast(value, self.new))
             else:
                 node.replace_input_with(position, self._narrow_constant(source, array))

@@ -1,7 +1,8 @@
 """Store the weights of MatMul and Gemm as int8 and quantize their inputs while the model runs.
 
-Convolutions stay float: quantized this way they run slower than before on every backend here. The
-rewriting is done by onnxruntime.quantization.
+Convolutions stay float: quantized this way they run slower than before on every backend here. A
+Gemm becomes MatMul and Add first: alpha A B + beta C = A (alpha B) + (beta C). The rewriting is
+done by onnxruntime.quantization, which also splits the Gemms that stay float.
 
 Source: Jacob et al. 2018, arXiv:1712.05877.
 """
@@ -9,14 +10,17 @@ Source: Jacob et al. 2018, arXiv:1712.05877.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
 from core import graph as graphs
+from core.analysis.edits import add_initializer
 from core.errors import PassPrecondition, UnsupportedModel
 from core.graph.opset import raised
 from core.passes.base import (
@@ -26,6 +30,7 @@ from core.passes.base import (
     Report,
     Statistics,
     adopt,
+    lift_constants,
     origin,
     parameter,
     quiet,
@@ -49,6 +54,8 @@ class QuantizeDynamic(Pass):
         "convolutional net hardly gains time."
     )
     order: ClassVar[int] = 70
+    family: ClassVar[str] = "Precision"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"int8 dynamic": {}}
 
     exclude: tuple[str, ...] = parameter(
         (), "Leave alone", "Names of layers that stay float.", expert=True
@@ -66,19 +73,35 @@ class QuantizeDynamic(Pass):
 
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
         """Hand the model to onnxruntime.quantization and take over what it wrote."""
-        chosen = [n.name or "" for n in graph.graph if _is_dense(n) and n.name not in self.exclude]
+        known = {node.name for node in graph.graph}
         for name in self.exclude:
-            report.skip(name, "left alone as asked")
-        if not chosen:
-            report.note("No layer is left to quantize.")
-            return
+            there = "left alone as asked" if name in known else "there is no layer of this name"
+            report.skip(name, there)
         try:
             source = raised(graph, OPSET)
         except UnsupportedModel as error:
             raise PassPrecondition(error.message) from None
+        lift_constants(source)
+        chosen = [name for node in list(source.graph) if (name := self._ready(node, report))]
+        if not chosen:
+            report.note("No layer is left to quantize.")
+            return
         adopt(graph, _quantize(source, chosen))
-        report.changed = len(chosen)
-        report.note(f"{len(chosen)} fully connected layers now have int8 weights.")
+        report.changed = sum(node.op_type == "MatMulInteger" for node in graph.graph)
+        report.note(f"{report.changed} fully connected layers now have int8 weights.")
+
+    def _ready(self, node: ir.Node, report: Report) -> str:
+        """The name of `node` if it can be quantized, as a MatMul; empty if it stays float."""
+        if node.op_type not in OPERATORS or node.domain not in STANDARD:
+            return ""
+        if node.name in self.exclude:
+            return ""
+        reason = "" if _is_dense(node) else "its weight is not a float32 constant"
+        if not reason and node.op_type == "Gemm":
+            reason = _split(node)
+        if reason:
+            report.skip(node.name, f"stays float: {reason}")
+        return "" if reason else node.name or ""
 
 
 def _is_dense(node: ir.Node) -> bool:
@@ -87,6 +110,42 @@ def _is_dense(node: ir.Node) -> bool:
     weight = origin(node.inputs[1])
     array = graphs.constant(weight)
     return array is not None and array.dtype.name == "float32" and array.ndim >= 2
+
+
+def _split(gemm: ir.Node) -> str:
+    """Turn a Gemm into a MatMul of the same name and an Add; the reason if that cannot be."""
+    root, bias = gemm.graph, gemm.inputs[2] if len(gemm.inputs) > 2 else None
+    alpha, beta = (gemm.attributes.get_float(name, 1.0) for name in ("alpha", "beta"))
+    weight, added = graphs.constant(gemm.inputs[1]), graphs.constant(bias)
+    if gemm.attributes.get_int("transA", 0):
+        return "it takes its input transposed"
+    if bias is not None and added is None and beta != 1.0:
+        return "its bias is computed while the model runs"
+    if weight is None or not isinstance(root, ir.Graph):
+        return "its weight is not a float32 constant"
+    if gemm.attributes.get_int("transB", 0) or alpha != 1.0:
+        across = weight.T if gemm.attributes.get_int("transB", 0) else weight
+        stem = f"{gemm.inputs[1].name}_factor" if gemm.inputs[1] else "factor"
+        gemm.replace_input_with(1, add_initializer(root, stem, across * np.float32(alpha)))
+    if bias is not None and added is not None and beta != 1.0:
+        bias = add_initializer(root, f"{bias.name}_scaled", added * np.float32(beta))
+    _replace(root, gemm, bias)
+    return ""
+
+
+def _replace(root: ir.Graph, gemm: ir.Node, bias: ir.Value | None) -> None:
+    """Put a MatMul of the inputs of `gemm`, and an Add of `bias`, in its place."""
+    output, name = gemm.outputs[0], gemm.outputs[0].name
+    new = [ir.Node("", "MatMul", list(gemm.inputs[:2]), name=gemm.name)]
+    if bias is not None:
+        new[0].outputs[0].name = f"{name}_product"
+        new.append(ir.Node("", "Add", [new[0].outputs[0], bias], name=f"{gemm.name}_bias"))
+    root.insert_before(gemm, new)
+    for node in new:
+        node.outputs[0].type, node.outputs[0].shape = output.type, output.shape
+    output.replace_all_uses_with(new[-1].outputs[0], replace_graph_outputs=True)
+    output.name, new[-1].outputs[0].name = None, name
+    root.remove(gemm, safe=True)
 
 
 def _quantize(graph: Graph, names: list[str]) -> Graph:

@@ -17,7 +17,7 @@ from core.errors import InferenceFailed
 from core.process import Progress
 from core.process.wire import Handler
 from core.records import Json, Preprocess, RunOptions, TensorSpec, from_json, optional
-from core.worker import evaluate, timing
+from core.worker import evaluate, profiling, timing
 from core.worker.outputs import in_order
 
 MEMORY_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
@@ -51,7 +51,9 @@ class Desk:
             "run": self.run,
             "evaluate": self.evaluate,
             "time": self.time,
+            "time_files": self.time_files,
             "startup": self.startup,
+            "profile": self.profile,
         }
 
     def load(self, args: Json, progress: Progress) -> Json:
@@ -105,6 +107,30 @@ class Desk:
         a, b = (self.slots[name].session for name in (args["a"], args["b"]))
         plan = from_json(timing.Plan, args["plan"])
         return timing.compare(a, b, self.feeds, plan, progress)
+
+    def time_files(self, args: Json, progress: Progress) -> Json:
+        """Load several files, time them in turns on made-up inputs, and close them again."""
+        del progress
+        plan = from_json(timing.Plan, args["plan"])
+        sessions: list[Session] = []
+        feeds: list[Tensors] = []
+        try:
+            for file in args["files"]:
+                sessions.append(_session(args | {"model": file["path"]}))
+                specs = from_json(tuple[TensorSpec, ...], file["inputs"])
+                feeds += synthetic_feeds(specs, 1, seed=0)
+            return {"minima": timing.rotate(sessions, feeds, plan)}
+        finally:
+            for session in sessions:
+                session.close()
+
+    def profile(self, args: Json, progress: Progress) -> Json:
+        """Time the layers of two files in turns, see `profiling`."""
+        del progress
+        plan = from_json(profiling.Plan, args["plan"])
+        models = [Path(args[side]) for side in ("before", "after")]
+        options = RunOptions(args["threads"], args["precision"])
+        return profiling.run(catalogue()[args["backend"]], models, options, self.feeds[0], plan)
 
     def startup(self, args: Json, progress: Progress) -> Json:
         """Load a model in this fresh process, run it once, and say what that took."""

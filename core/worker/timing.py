@@ -2,13 +2,14 @@
 
 A block is some ABBA quads; a sample is `repeat` calls in a row. The machine's noise only ever adds
 time, so a block is worth the minimum of its samples on each side; the raw samples go along for the
-median and the percentiles that a user sees.
+median and the percentiles that a user sees. The other model leaves the caches full of its weights,
+which costs the next call up to a third: whenever the side changes, one call goes uncounted.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from core.backends.base import SelfTimed, Session, Tensors
@@ -58,11 +59,36 @@ def compare(a: Session, b: Session, feeds: list[Tensors], plan: Plan, progress: 
     return {**result, "repeat": repeat}
 
 
+def rotate(sessions: Sequence[Session], feeds: Sequence[Tensors], plan: Plan) -> list[list[float]]:
+    """Block minima of several sessions in nanoseconds per call, one list for each session.
+
+    The sessions take turns, forwards and backwards, so that a drift of the clock hits all alike.
+    """
+    timers = [_timer(session, feed) for session, feed in zip(sessions, feeds, strict=True)]
+    repeats = []
+    for timer in timers:
+        typical_ns = min(timer(1)[0] for _ in range(max(1, plan.warmup)))
+        repeats.append(max(1, round(plan.sample_s * 1e9 / max(typical_ns, 1.0))))
+    minima: list[list[float]] = [[] for _ in timers]
+    order = list(range(len(timers)))
+    for _ in range(plan.blocks):
+        best = [float("inf")] * len(timers)
+        for _ in range(plan.quads):
+            for i in (*order, *reversed(order)):
+                best[i] = min(best[i], timers[i](repeats[i])[0])
+        for i in order:
+            minima[i].append(best[i])
+    return minima
+
+
 def _block(a: Timer, b: Timer, repeat: int, quads: int, result: dict[str, list[float]]) -> None:
     samples: dict[str, list[tuple[float, float]]] = {"a": [], "b": []}
-    for _ in range(quads):
-        for name, timer in (("a", a), ("b", b), ("b", b), ("a", a)):
-            samples[name].append(timer(repeat))
+    timers, last = {"a": a, "b": b}, ""
+    for name in "abba" * quads:
+        if name != last:
+            timers[name](1)
+        last = name
+        samples[name].append(timers[name](repeat))
     for name, pairs in samples.items():
         result[name] += [wall for wall, _ in pairs]
         result[f"cpu_{name}"] += [cpu for _, cpu in pairs]
@@ -74,9 +100,9 @@ def _timer(session: Session, feed: Tensors) -> Timer:
         own = session
 
         def ask(repeat: int) -> tuple[float, float]:
+            cpu = time.process_time_ns()
             runs = own.sample(feed, repeat)
-            mean = sum(runs) / len(runs)
-            return mean, mean
+            return sum(runs) / len(runs), (time.process_time_ns() - cpu) / repeat
 
         return ask
     run = session.run

@@ -134,7 +134,7 @@ def cost(spec: ExperimentSpec) -> str:
     text += f": {plural(pairs, 'latency comparison')}, at most {longest}"
     if spec.evaluation:
         text += ", and accuracy on every backend besides"
-    return f"{text}. What was measured before is not measured again."
+    return f"{text}. A sweep that was stopped goes on where it was."
 
 
 def plural(count: int, noun: str) -> str:

@@ -57,7 +57,9 @@ def advice(model: ModelSummary) -> None:
     for item in model.advice:
         number = ""
         if item.value is not None:
-            number = f" · {wording.number(item.value)} {wording.plain(item.unit)}".rstrip()
+            whole = item.value == int(item.value)
+            value = f"{item.value:,.0f}" if whole else wording.number(item.value)
+            number = f" · {value} {wording.plain(item.unit)}".rstrip()
         with st.container(border=True):
             st.markdown(f"**{wording.plain(item.title)}**{number}  \n{wording.plain(item.text)}")
 

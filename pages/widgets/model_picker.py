@@ -102,11 +102,20 @@ def refusal(kind: str) -> None:
 
 
 def freeze_form(workspace: Workspace, model: ModelSummary, owner: str) -> None:
-    """Numbers for the dimensions that the file leaves open."""
+    """Numbers for the dimensions that the file leaves open; a free batch alone can stay so."""
     if not model.dynamic_dims:
         return
+    if set(model.dynamic_dims) <= _batches(model):
+        with st.popover("Batch size: free", width="stretch"):
+            st.caption("Latency is measured with one image. Freeze the batch if you ship it fixed.")
+            _freeze_fields(workspace, model, owner)
+        return
+    st.markdown("**Open dimensions**: give each a size before measuring.")
+    _freeze_fields(workspace, model, owner)
+
+
+def _freeze_fields(workspace: Workspace, model: ModelSummary, owner: str) -> None:
     with st.form("freeze", border=True):
-        st.markdown("**Open dimensions**: give each a size before measuring.")
         sizes = {
             name: st.number_input(
                 f"Size of {wording.plain(name)}",
@@ -140,6 +149,10 @@ def _take_pending(names: dict[str, str]) -> None:
 
 def _likely(model: ModelSummary, name: str) -> int:
     """1 for a batch (the first axis); 224 for an open side of an image."""
-    firsts = {spec.shape[0] for spec in model.inputs if spec.shape}
     sides = {dim for spec in model.inputs for dim in spec.shape[1:]}
-    return 224 if name in sides and name not in firsts else 1
+    return 224 if name in sides and name not in _batches(model) else 1
+
+
+def _batches(model: ModelSummary) -> set[int | str]:
+    """The first dimension of every input."""
+    return {spec.shape[0] for spec in model.inputs if spec.shape}

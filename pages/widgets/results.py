@@ -5,6 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.charts import palette
+from core.charts.standing import Standing
 from core.charts.summary import rows_table
 from core.records import Outcome, Run, StepReport
 from pages.widgets import wording
@@ -22,6 +24,7 @@ COLUMNS = {
 def show(run: Run, outcome: Outcome | None) -> None:
     """The table and what the passes did."""
     table(run)
+    flips(run, outcome)
     steps(outcome)
 
 
@@ -39,6 +42,39 @@ def table(run: Run) -> None:
         column_config=COLUMNS,
         alt="Every measured row",
     )
+
+
+def flips(run: Run, outcome: Outcome | None) -> None:
+    """Which images get another answer than from the original, on each backend."""
+    digest = outcome.candidate.digest if outcome is not None and outcome.candidate else ""
+    rows = [
+        row
+        for row in Standing(run)
+        if row.candidate == digest and row.metric == "agreement" and row.detail.get("flips")
+    ]
+    if not rows:
+        return
+    most = max(int(row.detail["flips"]) for row in rows)
+    with st.expander(f"Images with another answer than before: up to {most:,}"):
+        st.caption("Numbered from 0, in the order of the evaluation set; the first 200 are listed.")
+        frame = pd.DataFrame(
+            [
+                {
+                    "backend": palette.label(row.backend),
+                    "images": int(row.detail["flips"]),
+                    "of": int(row.condition.get("images", 0)),
+                    "which": ", ".join(map(str, row.detail.get("flipped", ()))),
+                }
+                for row in rows
+            ]
+        )
+        which = st.column_config.TextColumn("which", width="large")
+        st.dataframe(
+            frame,
+            hide_index=True,
+            column_config={"which": which},
+            alt="Images whose answer changed",
+        )
 
 
 def steps(outcome: Outcome | None) -> None:

@@ -6,7 +6,6 @@ import pandas as pd
 import streamlit as st
 
 from core.experiment import Workspace
-from pages.widgets import wording
 
 
 def show(workspace: Workspace, expanded: bool) -> None:
@@ -20,7 +19,7 @@ def show(workspace: Workspace, expanded: bool) -> None:
                 "parameters (M)": sample.parameters / 1e6,
                 "MACs (M)": sample.macs / 1e6,
                 "batch norms": sample.batch_norms,
-                "what it is": wording.plain(sample.description),
+                "what it is": sample.description,
             }
             for sample in workspace.samples()
         ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +12,13 @@ import pytest
 
 from tests.browser import server
 
-AXE = Path(os.environ.get("AXE_JS", server.ROOT / "build/axe/package/axe.min.js"))
+
+def axe() -> Path:
+    """axe-core as the Python package that wraps it ships it."""
+    package = importlib.util.find_spec("axe_playwright_python")
+    if package is None or package.origin is None:
+        raise RuntimeError("axe-playwright-python is not installed (requirements/dev.txt)")
+    return Path(package.origin).with_name("axe.min.js")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -37,6 +43,15 @@ class Visitor:
         self.page.goto(self.url + path)
         self.page.wait_for_selector('[data-test-script-state="notRunning"]', timeout=60_000)
         return self.page
+
+    def hear(self, message: Any) -> None:
+        """Note an error of the console, but for Streamlit's own search for its server.
+
+        At a deep link its client asks for `/PAGE/_stcore/...` first, then for `/_stcore/...`.
+        """
+        searching = "/_stcore/" in message.location.get("url", "")
+        if message.type == "error" and not searching:
+            self.complaints.append(message.text)
 
     def strangers(self) -> list[str]:
         """Requests to any other host."""
@@ -69,12 +84,7 @@ def visit(browser: Any, url: str, **profile: Any) -> Visitor:
     page.on("request", lambda request: visitor.asked.append(request.url))
     page.on("websocket", lambda socket: visitor.asked.append(socket.url))
     page.on("pageerror", lambda error: visitor.complaints.append(str(error)))
-    page.on(
-        "console",
-        lambda message: (
-            visitor.complaints.append(message.text) if message.type == "error" else None
-        ),
-    )
+    page.on("console", visitor.hear)
     return visitor
 
 

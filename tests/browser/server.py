@@ -38,9 +38,9 @@ def why_not() -> str:
 
 @contextlib.contextmanager
 def serve(home: Path, port: int | None = None) -> Iterator[str]:
-    """Run `streamlit run app.py` with its results in `home`; yield its address."""
+    """Run `python app.py` with its results in `home`; yield its address."""
     port = port or free_port()
-    command = [sys.executable, "-m", "streamlit", "run", "app.py", f"--server.port={port}"]
+    command = [sys.executable, "app.py", f"--server.port={port}"]
     command += ["--server.address=127.0.0.1", "--server.headless=true"]
     environment = os.environ | {"LATHE_HOME": str(home)}
     with (home / "server.log").open("ab") as log:

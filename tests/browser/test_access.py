@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.browser import server
-from tests.browser.conftest import AXE, visit
+from tests.browser.conftest import axe, visit
 
 SCREENS = ("/", "/explore", "/model", "/backends", "/runs")
 PROFILES = {
@@ -21,12 +21,10 @@ RUN_AXE = """async () => (await axe.run(document, {resultTypes: ['violations']})
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize("screen", SCREENS)
 def test_axe_finds_nothing_serious(browser, url, screen, profile):
-    if not AXE.exists():
-        pytest.skip("axe-core is not here: `npm pack axe-core`, unpack into build/axe (or AXE_JS)")
     visitor = visit(browser, url, **PROFILES[profile])
     page = visitor.open(screen)
     page.wait_for_timeout(1500)
-    page.add_script_tag(path=str(AXE))
+    page.add_script_tag(path=str(axe()))
     assert page.evaluate(RUN_AXE) == []
     page.context.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 
 import pytest
 
@@ -63,7 +64,27 @@ def test_the_selected_point_is_ringed():
         tradeoff_figure(b.run(), selected=(b.PRUNED, "opencv")),
     )
     assert len(ringed.data) == len(plain.data) + 1
-    assert list(ringed.data[-1].x) == [3.85]
+    assert list(ringed.data[-1].x) == [pytest.approx(3.9 * 0.99)]
+
+
+def test_a_candidate_stands_at_its_ratio_times_the_common_median_of_the_original():
+    run = b.run()
+    slow_moment = [
+        replace(
+            row,
+            value=row.value * 3,
+            condition={**row.condition, "beside": b.PRUNED},
+        )
+        for row in run.measurements
+        if row.candidate == b.BASE and row.metric == "latency_ms" and row.backend == "opencv"
+    ]
+    again = [
+        replace(row, condition={**row.condition, "beside": b.QUANTIZED}) for row in slow_moment
+    ]
+    found = points(replace(run, measurements=(*run.measurements, *slow_moment, *again)))
+    placed = {p.digest: p.cost for p in found if p.backend == "opencv"}
+    assert placed[b.BASE] == pytest.approx(3 * 3.9)
+    assert placed[b.PRUNED] == pytest.approx(0.99 * placed[b.BASE])
 
 
 def test_agreement_stands_in_where_nothing_is_labelled():

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.passes.quantize.steps import layers_of, stand_in
+from core.passes.quantize_int8.steps import layers_of, stand_in
 from core.quantization import calibrate, correction, equalise, regions, search, sensitivity
 from core.quantization.judge import Images, Judge, headless
 from core.quantization.observers import observe

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.passes.quantize.steps import layers_of
+from core.passes.quantize_int8.steps import layers_of
 from core.quantization import calibrate, regions
 from core.quantization.grids import bias_codes
 from core.quantization.judge import Images, Judge, headless

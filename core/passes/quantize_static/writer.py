@@ -21,19 +21,6 @@ OPERATORS = WEIGHTED | frozenset(
 INFERRED = ("onnx.infer", "onnxruntime.quant")  # tells the quantizer that shapes are known
 
 
-def lift_constants(graph: Graph) -> None:
-    """Turn Constant nodes into initializers, also where Identity nodes stand in between."""
-    from onnx_ir.passes import common
-
-    for node in graph.graph:
-        for position, value in enumerate(node.inputs):
-            source = origin(value)
-            if source is not value and graphs.constant(source) is not None:
-                node.replace_input_with(position, source)
-    common.LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=0)(graph)
-    common.RemoveUnusedNodesPass()(graph)
-
-
 def is_weighted(node: ir.Node) -> bool:
     """Whether `node` is a layer with float32 weights."""
     if node.op_type not in WEIGHTED or node.domain not in STANDARD:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -46,6 +46,12 @@ class QuantizeWeights(Pass):
         "time is gained. Runs on ONNX Runtime; other backends may not know 4-bit tensors."
     )
     order: ClassVar[int] = 75
+    family: ClassVar[str] = "Precision"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "int4 weights": {"bits": "4"},
+        "int8 weights": {"bits": "8"},
+        "int3 weights": {"bits": "3"},
+    }
 
     bits: str = parameter(
         "4", "Bits", "Per weight; first and last layer keep 8.", choices=("8", "4", "3")

@@ -8,7 +8,7 @@ import pytest
 from core.candidates.runner import apply
 from core.errors import PassPrecondition
 from core.passes.base import NoStatistics, Report
-from core.passes.quantize import Quantize
+from core.passes.quantize_int8 import QuantizeInt8
 from core.quantization import scheme as schemes
 from core.records import Recipe, Step
 from tests.quantization.nets import (
@@ -26,7 +26,7 @@ SQNR_DB = 25.0  # of logits behind four int8 layers; 8 bits alone would allow ab
 
 def quantize(model, statistics=None, **options):
     report = Report()
-    chosen = Quantize(**options)
+    chosen = QuantizeInt8(**options)
     chosen.requires(model)
     chosen.apply(model, report, statistics or Random(count=64))
     return report
@@ -159,7 +159,7 @@ def test_calibration_streams():
 
 
 def test_the_runner_accepts_it_and_reverts_the_second_time():
-    step = Step("quantize", {"goal": "fastest"})
+    step = Step("quantize_int8", {"goal": "fastest"})
     made, (first, second) = apply(residual(), Recipe("int8", (step, step)), Random(count=64))
     assert not first.reverted
     assert first.changed == 4

@@ -19,15 +19,16 @@ Source: Jacob et al. 2018, arXiv:1712.05877; Nagel et al. 2021, arXiv:2106.08295
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from core import graph as graphs
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
-from core.passes.quantize.steps import Settings, Work, layers_of, race_of, stand_in
+from core.passes.quantize_int8.steps import Settings, Work, layers_of, race_of, stand_in
 from core.quantization import rounding
 from core.quantization.judge import Images
 from core.quantization.prepare import prepared
@@ -45,7 +46,7 @@ OPSET_16_BIT = 21
 
 
 @dataclass(frozen=True)
-class Quantize(Pass):
+class QuantizeInt8(Pass):
     """Int8 weights and activations that keep the accuracy and are not slower."""
 
     label: ClassVar[str] = "Quantize to int8, repaired"
@@ -53,7 +54,12 @@ class Quantize(Pass):
         "Computes in 8-bit integers: a quarter of the bytes and less time, layers that lose by it "
         "left float. Without calibration images only the weights; OpenCV does not gain from it."
     )
-    order: ClassVar[int] = 79
+    order: ClassVar[int] = 69
+    family: ClassVar[str] = "Precision"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "int8 safe": {"goal": "safe"},
+        "int8 fastest": {"goal": "fastest"},
+    }
 
     backend: str = parameter(
         "onnxruntime",
@@ -249,4 +255,4 @@ def _same_outputs(old: Graph, new: Graph, statistics: Statistics) -> None:
             )
 
 
-PASS = Quantize
+PASS = QuantizeInt8

@@ -1,0 +1,216 @@
+"""`measure`: size, accuracy and latency of model files side by side; the first is the baseline."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from core.cli import why
+from core.cli.inputs import Bench, add_model_options, admit, admit_data, bench
+from core.cli.result import Result, table
+from core.data import open_set
+from core.errors import BackendUnavailable
+from core.experiment.units import Comparison
+from core.measure import METRICS, Setting, Source, host
+from core.records import Json, Measurement, ModelSummary, to_json
+
+SHOWN = (
+    "size_bytes", "parameters", "macs", "top1", "top1_delta", "agreement", "sqnr_db", "latency_ms",
+    "latency_ratio", "load_ms", "first_ms", "peak_memory_bytes",
+)  # fmt: skip
+DEFAULT_BACKEND = "onnxruntime"
+
+
+def add(commands: Any) -> None:
+    """Register the command."""
+    command = commands.add_parser(
+        "measure", help="size, accuracy and latency; the first model is the baseline"
+    )
+    command.add_argument("models", type=Path, metavar="MODEL", nargs="+")
+    command.add_argument("--data", type=Path, metavar="DATA", help="images to score on")
+    command.add_argument(
+        "--why", action="store_true", help="layer times beside the baseline's, and the causes"
+    )
+    add_measure_options(command)
+    add_model_options(command)
+    command.set_defaults(run=run)
+
+
+def add_measure_options(command: argparse.ArgumentParser) -> None:
+    """On what, with how many threads and for how long."""
+    command.add_argument(
+        "--backend",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help=f"backend, or backend:precision (repeatable; default {DEFAULT_BACKEND})",
+    )
+    command.add_argument(
+        "--threads",
+        action="append",
+        type=int,
+        default=[],
+        metavar="N",
+        help="latency with N threads, 0 for all cores (repeatable; default 1)",
+    )
+    command.add_argument(
+        "--images", type=int, default=0, metavar="N", help="score on the first N images only"
+    )
+    command.add_argument(
+        "--budget-s",
+        type=float,
+        default=12.0,
+        metavar="S",
+        help="seconds for one latency comparison, at most (default 12)",
+    )
+
+
+def backends_of(options: argparse.Namespace) -> tuple[str, ...]:
+    """The backends asked for, each known.
+
+    Raises:
+        BackendUnavailable: no backend, or no precision, of that name.
+    """
+    names = tuple(dict.fromkeys(options.backend or [DEFAULT_BACKEND]))
+    for name in names:
+        Setting.of(name)
+    if any(threads < 0 for threads in options.threads):
+        raise BackendUnavailable("--threads: give 0 for all cores, or a number of threads.")
+    return names
+
+
+def threads_of(options: argparse.Namespace) -> tuple[int, ...]:
+    """The thread counts asked for."""
+    return tuple(dict.fromkeys(options.threads or [1]))
+
+
+def run(options: argparse.Namespace) -> Result:
+    """Admit the models, measure every unit, answer with all rows.
+
+    Raises:
+        CoreError: bad models, data or names.
+    """
+    backends = backends_of(options)
+    with bench() as at:
+        models = _named(options.models, [admit(at, path, options) for path in options.models])
+        rows = _measure(at, options, backends, models)
+        told = why.ask(at, models, backends, threads_of(options)) if options.why else []
+    names = {summary.digest: name for name, summary in models}
+    data, text = _data(models, rows), _text(names, rows)
+    if options.why:
+        data["causes"] = [why.as_json(one) for one in told]
+        text = "\n\n".join([text, *map(why.as_text, told)])
+    return Result(data, text)
+
+
+def _measure(
+    at: Bench,
+    options: argparse.Namespace,
+    backends: Sequence[str],
+    models: Sequence[tuple[str, ModelSummary]],
+) -> list[Measurement]:
+    data = admit_data(at, options.data)
+    path, digest = (data.path, data.digest) if data else (None, "")
+    comparison = Comparison(
+        models=tuple(models),
+        backends=tuple(backends),
+        threads=threads_of(options),
+        source=Source(path, digest, models[0][1].preprocess, options.images),
+        labels=open_set(path).labels if path else None,
+        caches=at.home / "caches",
+        budget_s=options.budget_s,
+        cancelled=lambda: False,
+    )
+    found: dict[tuple[object, ...], Measurement] = {}
+
+    def keep(rows: Sequence[Measurement]) -> None:
+        for row in rows:  # rows of a question that is measured on tighten: the last one stands
+            condition = tuple(sorted(row.condition.items()))
+            found[row.candidate, row.backend, row.metric, condition] = row
+
+    for unit in comparison.units():
+        print(f"lathe: {unit.label}", file=sys.stderr, flush=True)
+        unit.run(keep, lambda message: None)
+    return list(found.values())
+
+
+def _named(
+    paths: Sequence[Path], summaries: Sequence[ModelSummary]
+) -> list[tuple[str, ModelSummary]]:
+    """Each distinct file once, under the name that the user gave it."""
+    found: dict[str, tuple[str, ModelSummary]] = {}
+    for path, summary in zip(paths, summaries, strict=True):
+        found.setdefault(summary.digest, (str(path), summary))
+    return list(found.values())
+
+
+def row_json(row: Measurement, name: str) -> Json:
+    """A row for scripts: every number with its unit in the key, its interval and its status."""
+    metric = METRICS[row.metric]
+    unit = METRIC_KEYS.get(metric.unit, "")
+    return {
+        "model": name,
+        "digest": row.candidate,
+        "backend": row.backend,
+        "metric": row.metric,
+        "unit": metric.unit,
+        f"value{unit}": row.value,
+        f"low{unit}": row.low,
+        f"high{unit}": row.high,
+        "status": row.status.value,
+        "reason": row.reason,
+        "condition": dict(row.condition),
+        "detail": to_json(row.detail),
+    }
+
+
+METRIC_KEYS = {"ms": "_ms", "B": "_bytes", "%": "_percent", "points": "_points", "dB": "_db"}
+
+
+def _data(models: Sequence[tuple[str, ModelSummary]], rows: Sequence[Measurement]) -> Json:
+    names = {summary.digest: name for name, summary in models}
+    return {
+        "baseline": models[0][0],
+        "host": to_json(host()),
+        "models": [
+            {"model": name, "digest": s.digest, "size_bytes": s.size_bytes, "macs": s.macs}
+            for name, s in models
+        ],
+        "rows": [row_json(row, names[row.candidate]) for row in rows],
+    }
+
+
+def _text(names: dict[str, str], rows: Sequence[Measurement]) -> str:
+    lines = []
+    for row in rows:
+        if row.metric in SHOWN:
+            threads = row.condition.get("threads", "")
+            condition = f"{threads} thr" if threads else ""
+            lines.append(
+                (names[row.candidate], row.backend, row.metric, condition, number(row), says(row))
+            )
+    return table(
+        ("model", "backend", "metric", "threads", "value", "95 % interval, verdict"), lines
+    )
+
+
+def number(row: Measurement) -> str:
+    """The value with its unit, or the status that stands for it."""
+    if row.value is None:
+        return row.status.value
+    unit = METRICS[row.metric].unit
+    value = f"{row.value:.0f}" if unit in ("B", "") and row.value >= 100 else f"{row.value:.4g}"
+    return f"{value} {unit}".strip()
+
+
+def says(row: Measurement) -> str:
+    """Interval, verdict and reason."""
+    words = []
+    if row.low is not None and row.high is not None and row.low != row.high:
+        words.append(f"{row.low:.4g} .. {row.high:.4g}")
+    words.append(str(row.detail.get("text", "")))
+    words.append(row.reason)
+    return "; ".join(word for word in words if word)

@@ -1,0 +1,63 @@
+"""What recipes made before: the same model, recipe, images and code give the same file."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+
+import core
+from core.experiment.home import Home
+from core.records import Outcome, Recipe, from_json, to_json
+
+# Whatever decides how a candidate comes out.
+MAKERS = (
+    "analysis",
+    "candidates",
+    "data",
+    "graph",
+    "passes",
+    "quantization",
+    "reconstruction",
+    "training",
+)
+
+
+class Memo:
+    """Where the outcome of one question lies, once it is known."""
+
+    def __init__(self, home: Home, model: str, recipe: Recipe, calibration: str) -> None:
+        """Name the question: digests of model and images, and the steps of the recipe."""
+        facts = [model, to_json(recipe.steps), calibration, code_digest()]
+        key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
+        self._path = home.caches / "builds" / f"{key}.json"
+
+    def read(self) -> Outcome | None:
+        """The outcome, if it is known."""
+        try:
+            return from_json(Outcome, json.loads(self._path.read_text(encoding="utf-8")))
+        except (OSError, ValueError, TypeError, KeyError):
+            return None
+
+    def write(self, outcome: Outcome) -> None:
+        """Keep an outcome; one that is only a reason may have other causes and is not kept."""
+        if outcome.candidate is None:
+            return
+        self._path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, scratch = tempfile.mkstemp(dir=self._path.parent)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            json.dump(to_json(outcome), file)
+        os.replace(scratch, self._path)
+
+
+@functools.cache
+def code_digest() -> str:
+    """A digest of the sources that make candidates: what an older version made is made anew."""
+    root, running = Path(core.__file__).parent, hashlib.sha256()
+    for folder in MAKERS:
+        for file in sorted((root / folder).rglob("*.py")):
+            running.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
+    return running.hexdigest()

@@ -1,0 +1,65 @@
+"""The measured layer times that a recipe asks for, before it is built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from core.candidates.client import Workshop
+from core.errors import PassPrecondition
+from core.measure import Setting, staircase
+from core.passes.base import build
+from core.records import Recipe
+
+MULTIPLE = 8  # channel counts are timed in steps of this: kernels work in blocks of 8 or 16
+Told = Callable[[int, int], None]
+
+
+def wanted_on(recipe: Recipe) -> str:
+    """The backend whose layer times the passes of a recipe ask for; empty if none does.
+
+    Raises:
+        PassPrecondition: no such pass or parameter, or two passes that ask for two backends.
+    """
+    asked = {backend for step in recipe.steps if (backend := build(step).timed_on())}
+    if len(asked) > 1:
+        raise PassPrecondition(
+            f"The passes of this recipe aim at different backends: {', '.join(sorted(asked))}.",
+            "Aim all of them at the one that you ship on.",
+        )
+    return next(iter(asked), "")
+
+
+def table(
+    recipe: Recipe,
+    model: Path,
+    workshop: Workshop,
+    folder: Path,
+    threads: int = 1,
+    told: Told = lambda done, total: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Path | None:
+    """The table that the recipe needs, with every layer of the model timed; None if it needs none.
+
+    Args:
+        recipe: the passes.
+        model: an admitted model.
+        workshop: writes the micro-models.
+        folder: where tables are kept; what is there is not timed again.
+        threads: 0 for all cores.
+        told: called with how many layers are timed, of how many.
+        cancelled: asked while it runs.
+
+    Raises:
+        PassPrecondition: see `wanted_on`.
+        BackendUnavailable: the backend is not here.
+        Cancelled, WorkerError, BackendError
+    """
+    backend = wanted_on(recipe)
+    if not backend:
+        return None
+    setting = Setting.of(backend, threads)
+    path = staircase.cache_path(folder, setting)
+    chains = workshop.layer_chains(model, MULTIPLE)
+    staircase.measure(chains, setting, path, workshop.micro_models, told, cancelled)
+    return path

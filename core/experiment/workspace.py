@@ -1,0 +1,502 @@
+"""What pages and the command line call: models and images in, previews, runs and their results.
+
+Whoever knows the digest of a model or of an image set may name it in a question, as whoever knows
+the id of a run may see it: both are as long as keys and are given away only by sharing them. Lists
+are per owner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import functools
+import secrets
+import shutil
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import core.backends.base as backends
+from core.candidates.client import Workshop
+from core.errors import BackendUnavailable, DataError, InvalidModel, StoreError
+from core.experiment import jobs, keeping, samples
+from core.experiment.home import Home
+from core.experiment.job import Job, Watch, held
+from core.experiment.profiles import Profiles, key_of
+from core.experiment.sensing import Sensing
+from core.experiment.warm import Previews
+from core.measure import ProfileJob, Setting, Source, host
+from core.records import (
+    BackendInfo,
+    DataSummary,
+    ExperimentSpec,
+    Explanation,
+    Host,
+    ModelSummary,
+    Preprocess,
+    Preview,
+    Recipe,
+    Run,
+    RunProgress,
+    SampleModel,
+    Sensitivity,
+    State,
+)
+from core.store import Store
+
+NOBODY = ""  # the owner of what belongs to all: samples
+MOST_LIVE_RUNS = 4
+SUFFIXES = (".onnx", ".zip", ".npz")
+
+
+class Workspace:
+    """One installation. Thread-safe: all sessions of a server share one."""
+
+    def __init__(self, home: Home) -> None:
+        """Open what is in `home`; children start when they are first needed.
+
+        Raises:
+            StoreError: the store cannot be opened.
+        """
+        self._home = home
+        self._store = Store(home.database)
+        # Two children: a large upload in the gate does not keep a slider waiting.
+        self._gate, self._bench = _Lazy(), _Lazy()
+        self._samples_lock = threading.Lock()
+        self._previews = Previews(self._preview)
+        self._sensing = Sensing(home)
+        self._profiles = Profiles(home.caches / "profiles")
+        keeping.sweep(home, self._store)
+
+    @classmethod
+    def open(cls, home: Path | None = None) -> Workspace:
+        """The workspace in `home`, or in the default folder.
+
+        Raises:
+            StoreError: the folder or the store cannot be used.
+        """
+        return cls(Home.at(home) if home else Home.default())
+
+    def close(self) -> None:
+        """End the children; runs go on."""
+        self._sensing.stop()
+        self._profiles.close()
+        self._gate.close()
+        self._bench.close()
+
+    # Samples
+
+    def samples(self) -> tuple[SampleModel, ...]:
+        """The models that ship with Lathe."""
+        return samples.table()
+
+    def sample(self, name: str) -> ModelSummary:
+        """A sample model, admitted when it is first asked for.
+
+        Raises:
+            StoreError: no such sample, or its file is gone.
+            CoreError: it cannot be read.
+        """
+        file = samples.model_file(name)
+        with self._samples_lock:
+            known = {model.name: model for model in self._store.models(NOBODY)}
+            found = known.get(name)
+            if found is None or not found.path.exists():
+                found = self._bench.get().admit(file, file.name, self._home.models)
+                found = replace(found, name=name)
+                self._store.add_model(NOBODY, found)
+        return found
+
+    def sample_data(self) -> tuple[DataSummary, DataSummary]:
+        """The calibration and the evaluation images that ship with Lathe.
+
+        Raises:
+            CoreError: they cannot be read.
+        """
+        calibration = self._sample_set(samples.CALIBRATION)
+        return calibration, self._sample_set(samples.EVALUATION)
+
+    def _sample_set(self, name: str) -> DataSummary:
+        digest = samples.data_digest(name)
+        with self._samples_lock:
+            known = {data.digest: data for data in self._store.data_sets(NOBODY)}
+            found = known.get(digest)
+            if found is None or not found.path.exists():
+                source, title = samples.FOLDER / name, Path(name).stem
+                found = self._gate.get().admit_data(source, name, self._home.data)
+                found = replace(found, name=f"sample images, {title}")
+                self._store.add_data(NOBODY, found)
+        return found
+
+    # Models
+
+    def add_model(self, filename: str, content: bytes | Path, owner: str) -> ModelSummary:
+        """Take an upload through the gate and list it for `owner`.
+
+        Raises:
+            ModelError: refused, with the reason.
+            WorkerError: the file ended the child that read it.
+            StoreError: the disk is full.
+        """
+        with self._raw(filename, content) as source:
+            # Only who opened a file by its path may mean what lies beside it.
+            beside = source.parent if isinstance(content, Path) else None
+            summary = self._gate.get().admit(source, filename, self._home.models, beside)
+        self._store.add_model(owner, summary)
+        return summary
+
+    def model(self, digest: str, owner: str) -> ModelSummary:
+        """A model of this owner's list, or a sample.
+
+        Raises:
+            StoreError: it is neither.
+        """
+        for listed in (owner, NOBODY):
+            for model in self._store.models(listed):
+                if model.digest == digest and model.path.exists():
+                    return model
+        raise StoreError(f"No model of yours has the digest {digest[:12]}.", "Upload it again.")
+
+    def models(self, owner: str) -> tuple[ModelSummary, ...]:
+        """What this owner uploaded, newest first."""
+        return tuple(model for model in self._store.models(owner) if model.path.exists())
+
+    def freeze(self, digest: str, dims: Mapping[str, int], owner: str) -> ModelSummary:
+        """The model with sizes for its dynamic dimensions, as a new model of `owner`.
+
+        Raises:
+            InvalidModel: no such dimension, or sizes that the model cannot have.
+            StoreError: no such model.
+        """
+        model = self._named(digest, owner)
+        name = f"{_stem(model.name)} " + " ".join(f"{k}={v}" for k, v in dims.items())
+        frozen = self._bench.get().freeze(model.path, dims, self._home.models, name)
+        self._store.add_model(owner, frozen)
+        return frozen
+
+    def set_preprocess(self, digest: str, preprocess: Preprocess, owner: str) -> ModelSummary:
+        """The model with its preprocessing inside, as a new model of `owner`.
+
+        Raises:
+            DataError: preprocessing that does not fit the model.
+            StoreError: no such model.
+        """
+        model = self._named(digest, owner)
+        made = self._bench.get().set_preprocess(
+            model.path, preprocess, self._home.models, model.name
+        )
+        self._store.add_model(owner, made)
+        return made
+
+    def preview(self, digest: str, recipe: Recipe) -> Preview:
+        """What a recipe makes of the counts of a model, without running anything.
+
+        Raises:
+            CoreError: why it cannot be said.
+        """
+        return self._previews.get(digest, recipe)
+
+    def previews(self, digest: str, recipes: Sequence[Recipe]) -> None:
+        """Have these answers ready: computed in the background."""
+        self._previews.warm(digest, recipes)
+
+    def sensitivity(self, digest: str, before: Recipe, calibration: str) -> Sensitivity | None:
+        """What pruning would cost the model, for a forecast; None while it is being measured.
+
+        Args:
+            digest: of the model.
+            before: what runs before the pruning.
+            calibration: digest of an image set.
+
+        Raises:
+            CoreError: it cannot be measured.
+        """
+        path = self._home.data_path(calibration)
+        if path is None:
+            raise DataError("Without calibration images there is no forecast.")
+        return self._sensing.get(self._model_path(digest), before, path, calibration)
+
+    def _preview(self, digest: str, recipe: Recipe) -> Preview:
+        return self._bench.get().preview(self._model_path(digest), recipe)
+
+    def _model_path(self, digest: str) -> Path:
+        for sample in samples.table():
+            if sample.digest == digest:
+                return self.sample(sample.name).path
+        path = self._home.models / f"{digest}.onnx"
+        if not (digest.isalnum() and path.is_file()):
+            raise StoreError("The file of this model is gone.", "Upload it again.")
+        return path
+
+    def _named(self, digest: str, owner: str) -> ModelSummary:
+        """The summary of a model that is listed, or that somebody knows the digest of."""
+        try:
+            return self.model(digest, owner)
+        except StoreError:
+            return self._bench.get().summary(self._model_path(digest))
+
+    # Image sets
+
+    def add_data(self, filename: str, content: bytes | Path, owner: str) -> DataSummary:
+        """Take an image set in and list it for `owner`.
+
+        Raises:
+            DataError: refused, with the reason.
+            WorkerError: the set ended the child that read it.
+            StoreError: the disk is full.
+        """
+        with self._raw(filename, content) as source:
+            summary = self._gate.get().admit_data(source, filename, self._home.data)
+        self._store.add_data(owner, summary)
+        return summary
+
+    def data_sets(self, owner: str) -> tuple[DataSummary, ...]:
+        """The image sets of this owner, newest first."""
+        return tuple(data for data in self._store.data_sets(owner) if data.path.exists())
+
+    def data_set(self, digest: str, owner: str) -> DataSummary:
+        """An image set of this owner's list, or a sample set.
+
+        Raises:
+            StoreError: it is neither.
+        """
+        for data in (*self.data_sets(owner), *self._store.data_sets(NOBODY)):
+            if data.digest == digest:
+                return data
+        raise StoreError(f"No image set of yours has the digest {digest[:12]}.", "Upload it again.")
+
+    # This machine
+
+    @functools.cache  # noqa: B019 - one workspace lives as long as its process
+    def backends(self) -> tuple[BackendInfo, ...]:
+        """Every backend: usable, or what is missing and how to get it."""
+        return tuple(
+            _info(name, backend)
+            for name, backend in backends.catalogue().items()
+            if not backends.is_internal(backend)
+        )
+
+    def host(self) -> Host:
+        """This machine."""
+        return host()
+
+    # Runs
+
+    def submit(self, spec: ExperimentSpec, owner: str) -> str:
+        """Start a run in a process of its own; its id is its permalink.
+
+        Raises:
+            StoreError: too many at once, the model is gone, or the disk is full.
+            DataError: an image set is gone.
+        """
+        live = sum(run.progress.state in jobs.LIVE for run in self.runs(owner))
+        if live >= MOST_LIVE_RUNS:
+            raise StoreError(
+                f"{live} of your runs are still being measured.", "Cancel one, or wait for it."
+            )
+        run = self._new_run(spec, owner)
+        self._sensing.stop()
+        jobs.launch(self._home, run.id)
+        return run.id
+
+    def measure(self, spec: ExperimentSpec, owner: str, watch: Watch | None = None) -> Run:
+        """Do a run in this process and return it when it ended.
+
+        Raises:
+            StoreError, DataError: as `submit`.
+        """
+        run = self._new_run(spec, owner)
+        return self.work_on(run.id, watch)
+
+    def work_on(self, run_id: str, watch: Watch | None = None) -> Run:
+        """Go on with a run in this process, unless another one does; the run as it then is."""
+        with held(self._home, run_id) as free:
+            if free:
+                Job(self._home, self._store, self.run(run_id), watch).execute()
+        return self.run(run_id)
+
+    def run(self, run_id: str) -> Run:
+        """Everything known of a run.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        run = self._store.run(run_id)
+        if run is None:
+            raise StoreError("There is no such run: it was deleted, or the link is incomplete.")
+        return jobs.observed(self._home, run)
+
+    def runs(self, owner: str) -> tuple[Run, ...]:
+        """The runs of an owner, newest first."""
+        return tuple(jobs.observed(self._home, run) for run in self._store.runs(owner))
+
+    def cancel(self, run_id: str) -> None:
+        """Ask a run to stop; what it measured is kept."""
+        run = self.run(run_id)
+        self._store.set_cancelled(run_id, True)
+        if run.progress.state is State.INTERRUPTED:
+            stopped = replace(run.progress, state=State.CANCELLED, message="")
+            self._store.set_progress(run_id, stopped)
+
+    def allow(self, run_id: str) -> None:
+        """Take a request to stop back, so that `work_on` can go on."""
+        self._store.set_cancelled(run_id, False)
+
+    def resume(self, run_id: str) -> None:
+        """Go on with a run that was stopped or interrupted; what is done is not done again.
+
+        Raises:
+            StoreError: there is no such run, or its model is gone.
+        """
+        run = self.run(run_id)
+        if run.progress.state in jobs.LIVE:
+            return
+        self._model_path(run.spec.model)
+        self._store.set_cancelled(run_id, False)
+        self._store.set_progress(run_id, RunProgress(State.QUEUED))
+        jobs.launch(self._home, run_id)
+
+    def delete(self, run_id: str, owner: str) -> None:
+        """Forget a run, and let files go that nothing else refers to.
+
+        Raises:
+            StoreError: it is not this owner's.
+        """
+        if self.run(run_id).owner != owner:
+            raise StoreError("Only who started a run can delete it.")
+        jobs.stop(self._home, self._store, run_id)
+        self._store.delete_run(run_id)
+        shutil.rmtree(self._home.job(run_id), ignore_errors=True)
+        keeping.sweep(self._home, self._store)
+
+    def candidate_file(self, run_id: str, digest: str) -> Path:
+        """The file of a candidate of a run.
+
+        Raises:
+            StoreError: the run made no such file, or it is gone.
+        """
+        for outcome in self.run(run_id).outcomes:
+            candidate = outcome.candidate
+            if candidate and candidate.digest == digest and candidate.path.is_file():
+                return candidate.path
+        raise StoreError("This run has no such model file, or it is gone.")
+
+    def profile(
+        self, run_id: str, digest: str, backend: str, threads: int, wait_s: float | None = None
+    ) -> Explanation | None:
+        """Why a candidate of a run is as fast as it is, layer beside layer of the original.
+
+        Measured when it is first asked for, in the background; None while that lasts longer than
+        `wait_s`. A caller that wants no answer yet waits 0 seconds.
+
+        Raises:
+            StoreError: no such run or candidate, or its file is gone.
+            BackendUnavailable: not installed, or it does not tell how long its layers take.
+            CoreError: the backend does not take one of the two models.
+        """
+        run, setting = self.run(run_id), Setting.of(backend, threads)
+        models = [self._summary_in(run, which) for which in (run.spec.model, digest)]
+        source = Source(
+            self._home.data_path(run.spec.evaluation), run.spec.evaluation, run.model.preprocess
+        )
+
+        def job() -> ProfileJob:
+            zeros = [self._bench.get().zero_share(model.path) for model in models]
+            return ProfileJob(models[0], models[1], setting, source, (zeros[0], zeros[1]))
+
+        key = key_of(models[0].digest, models[1].digest, backend, threads)
+        return self._profiles.get(key, job, wait_s)
+
+    def profiled(self, run_id: str, digest: str, backend: str, threads: int) -> bool:
+        """Whether `profile` would answer at once.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        return self._profiles.known(key_of(self.run(run_id).spec.model, digest, backend, threads))
+
+    def _summary_in(self, run: Run, digest: str) -> ModelSummary:
+        """The summary of the original or a candidate of a run, with its file in place."""
+        if digest == run.spec.model:
+            return replace(run.model, path=self._model_path(digest))
+        path = self.candidate_file(run.id, digest)
+        for outcome in run.outcomes:
+            if outcome.summary is not None and outcome.summary.digest == digest:
+                return replace(outcome.summary, path=path)
+        raise StoreError("This run has no such model file, or it is gone.")
+
+    def _new_run(self, spec: ExperimentSpec, owner: str) -> Run:
+        model = self._named(spec.model, owner)
+        for digest in {spec.calibration, spec.evaluation} - {""}:
+            if self._home.data_path(digest) is None:
+                raise DataError("An image set of this run is gone.", "Upload it again.")
+        created = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        run = Run(
+            id=secrets.token_urlsafe(16).replace("_", "x").replace("-", "y"),
+            owner=owner,
+            created=created.isoformat(timespec="seconds"),
+            spec=spec,
+            progress=RunProgress(State.QUEUED),
+            model=model,
+        )
+        try:
+            self._home.job(run.id).mkdir(parents=True)
+        except OSError as error:
+            raise StoreError(f"The run cannot be kept: {error.strerror}.") from error
+        self._store.add_run(run)
+        return run
+
+    @contextlib.contextmanager
+    def _raw(self, filename: str, content: bytes | Path) -> Iterator[Path]:
+        """The upload as a file; a copy that vanishes where it came as bytes."""
+        if isinstance(content, Path):
+            if not content.exists():
+                raise InvalidModel(f"{content}: there is no such file.")
+            yield content
+            return
+        suffix = Path(filename).suffix.lower()
+        path = self._home.uploads / (
+            secrets.token_hex(16) + (suffix if suffix in SUFFIXES else ".bin")
+        )
+        try:
+            path.write_bytes(content)
+        except OSError as error:
+            path.unlink(missing_ok=True)
+            raise StoreError(f"The upload cannot be kept: {error.strerror}.") from error
+        try:
+            yield path
+        finally:
+            path.unlink(missing_ok=True)
+
+
+class _Lazy:
+    """A workshop that starts when it is first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._workshop: Workshop | None = None
+
+    def get(self) -> Workshop:
+        with self._lock:
+            if self._workshop is None:
+                self._workshop = Workshop()
+            return self._workshop
+
+    def close(self) -> None:
+        with self._lock:
+            if self._workshop is not None:
+                self._workshop.close()
+                self._workshop = None
+
+
+def _info(name: str, backend: backends.Backend) -> BackendInfo:
+    about = BackendInfo(name, backend.label, backend.about, backend.precisions)
+    try:
+        return replace(about, version=backend.version(), device=backend.device())
+    except BackendUnavailable as error:
+        return replace(about, reason=error.message, remedy=error.remedy or backend.remedy)
+
+
+def _stem(name: str) -> str:
+    return name.removesuffix(".onnx").removesuffix(".zip")

@@ -1,0 +1,94 @@
+"""What every backend promises before it runs anything: asked of the whole catalogue."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from pathlib import Path
+
+import pytest
+
+from core.backends import base
+from core.backends.base import catalogue, is_internal, parse
+from core.errors import BackendUnavailable
+from core.measure import METRICS, Setting
+from core.measure.verify import REFERENCE
+
+BACKENDS = sorted(catalogue())
+COUNTS = {"parameters", "macs", "nodes"}
+UNITS = {"_ms": "ms", "_bytes": "B", "_db": "dB", "_delta": "points", "_ratio": "x"}
+
+
+def test_every_file_is_a_backend():
+    folder = Path(base.__file__).parent
+    files = {p.stem for p in folder.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
+    assert {n for n in files if not n.startswith(("base", "__"))} == set(BACKENDS)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_it_explains_itself(name: str):
+    backend = catalogue()[name]
+    module = importlib.import_module(f"core.backends.{name}")
+    assert backend.label
+    assert backend.about.endswith(".")
+    assert (module.__doc__ or "").strip()
+    assert inspect.getdoc(type(backend))
+    assert backend.remedy or is_internal(backend)
+    assert len(set(backend.precisions)) == len(backend.precisions) > 0
+
+
+def test_labels_tell_backends_apart():
+    assert len({catalogue()[name].label for name in BACKENDS}) == len(BACKENDS)
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_it_is_here_with_a_version_or_says_how_to_get_it(name: str):
+    backend, missing = catalogue()[name], None
+    try:
+        assert backend.version()
+    except BackendUnavailable as error:
+        missing = error
+    assert missing.remedy if missing else backend.device()
+
+
+@pytest.mark.parametrize("name", [n for n in BACKENDS if not is_internal(catalogue()[n])])
+def test_what_is_not_installed_is_unavailable_with_its_remedy(
+    name: str, monkeypatch: pytest.MonkeyPatch
+):
+    def missing(distribution: str) -> str:
+        raise base.importlib.metadata.PackageNotFoundError(distribution)
+
+    monkeypatch.setattr(base.importlib.metadata, "version", missing)
+    with pytest.raises(BackendUnavailable) as raised:
+        catalogue()[name].version()
+    assert "pip install" in raised.value.remedy
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_a_setting_names_backend_and_precision(name: str):
+    for precision in catalogue()[name].precisions:
+        assert parse(f"{name}:{precision}") == (name, precision)
+    assert Setting.of(name).options.precision == catalogue()[name].precisions[0]
+
+
+@pytest.mark.parametrize("spec", ["nonsense", "openvino:f64", "opencv:bf16", "", ":f32"])
+def test_a_setting_that_does_not_exist_is_unavailable(spec: str):
+    with pytest.raises(BackendUnavailable):
+        Setting.of(spec)
+
+
+def test_the_reference_is_a_backend():
+    assert REFERENCE in catalogue()
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_a_metric_has_a_unit_that_its_name_tells(name: str):
+    metric = METRICS[name]
+    assert metric.name == name
+    if name in COUNTS:
+        assert metric.unit == ""
+        return
+    assert metric.unit
+    for ending, unit in UNITS.items():
+        if name.endswith(ending):
+            assert metric.unit == unit

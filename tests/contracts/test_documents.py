@@ -1,0 +1,74 @@
+"""What a user can name is documented: a test fails when a pass, backend or command is not."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from core.backends.base import catalogue as backends
+from core.backends.base import is_internal
+from core.cli.main import COMMANDS, parser
+from core.measure import METRICS
+from core.passes.base import catalogue as passes
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+COMMAND_NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
+MANUAL = ROOT / "docs" / "command_line.md"
+
+
+@pytest.mark.parametrize("name", sorted(passes()))
+def test_the_readme_lists_every_pass(name: str):
+    assert f"| `{name}` |" in README
+
+
+@pytest.mark.parametrize("name", sorted(n for n, b in backends().items() if not is_internal(b)))
+def test_the_readme_lists_every_backend(name: str):
+    assert f"| `{name}` |" in README
+
+
+def test_the_readme_lists_nothing_that_is_not_there():
+    listed = set(re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE))
+    assert listed <= set(passes()) | set(backends())
+
+
+@pytest.mark.parametrize("name", COMMAND_NAMES)
+def test_every_command_is_documented(name: str):
+    assert f"python -m core {name}" in README
+    assert f"## {name}" in MANUAL.read_text(encoding="utf-8")
+
+
+def _options() -> list[tuple[str, str]]:
+    (commands,) = (a for a in parser()._actions if isinstance(a.choices, dict))
+    pass_options = {f"--{name.replace('_', '-')}" for name in passes()}
+    return sorted(
+        (name, option)
+        for name, command in commands.choices.items()
+        for action in command._actions
+        for option in action.option_strings
+        if option.startswith("--") and option not in pass_options | {"--help"}
+    )
+
+
+@pytest.mark.parametrize(("command", "option"), _options())
+def test_every_option_is_documented(command: str, option: str):
+    manual = MANUAL.read_text(encoding="utf-8")
+    section = manual.partition(f"## {command}")[2].partition("\n## ")[0]
+    common = manual.partition("\n## ")[0]
+    assert f"`{option}" in section + common
+
+
+@pytest.mark.parametrize("name", METRICS)
+def test_every_metric_is_documented(name: str):
+    manual = MANUAL.read_text(encoding="utf-8")
+    assert re.search(rf"^\| [^|]*`{name}`", manual, re.MULTILINE)
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_links_lead_somewhere(document: Path):
+    links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text(encoding="utf-8"))
+    missing = [link for link in links if not (document.parent / link).exists()]
+    assert not missing

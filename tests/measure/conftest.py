@@ -1,0 +1,16 @@
+"""Measuring in tests keeps off the lock that real measurements hold."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from core.measure import lock
+
+
+@pytest.fixture(autouse=True)
+def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "lathe-measure.lock"
+    monkeypatch.setattr(lock, "path", lambda: path)
+    return path

@@ -1,0 +1,210 @@
+"""Scores of outputs on disk: every figure against a count by hand."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.measure import Outputs, accuracy
+from core.measure.accuracy import CHUNK, FLIPS_KEPT, SQNR_CAP_DB, sqnr_db
+from core.measure.statistics import paired_difference, wilson
+from core.records import Measurement, ModelSummary, Status, TensorSpec
+
+COUNT, CLASSES = 150, 10
+
+
+class Bench:
+    """Makes `Outputs` of arrays."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.made = folder, 0
+
+    def outputs(self, name: str, *arrays: np.ndarray) -> Outputs:
+        self.made += 1
+        folder = self.folder / str(self.made)
+        folder.mkdir()
+        for index, array in enumerate(arrays):
+            np.save(folder / f"{index}.npy", array.astype(np.float32))
+        specs = tuple(TensorSpec(f"y{i}", "float32", ("N",)) for i in range(len(arrays)))
+        model = ModelSummary(name, name, folder / "m.onnx", (), specs, 17, 8, "", 1, 1, 1, 1, 0)
+        return Outputs(model, "onnxruntime", folder, len(arrays[0]))
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+@pytest.fixture
+def scores() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(COUNT, CLASSES))
+
+
+@pytest.fixture
+def labels(scores: np.ndarray) -> np.ndarray:
+    """True in about two of three cases."""
+    guessed = scores.argmax(1)
+    return np.where(np.arange(COUNT) % 3 == 0, (guessed + 1) % CLASSES, guessed)
+
+
+def found(rows: list[Measurement]) -> dict[str, Measurement]:
+    assert len({row.metric for row in rows}) == len(rows)
+    return {row.metric: row for row in rows}
+
+
+def spoiled(scores: np.ndarray, images: list[int]) -> np.ndarray:
+    """The same scores but that `images` get another class."""
+    other = scores.copy()
+    for image in images:
+        other[image, (scores[image].argmax() + 1) % CLASSES] = scores[image].max() + 1
+    return other
+
+
+def test_the_baseline_against_itself(bench: Bench, scores, labels):
+    outputs = bench.outputs("base", scores)
+    rows = found(accuracy(outputs, outputs, labels, "set"))
+    right = int((scores.argmax(1) == labels).sum())
+    assert rows["top1"].value == pytest.approx(100 * right / COUNT)
+    assert rows.keys() <= {"top1", "top5"}  # with itself there is nothing to compare
+    assert all(row.status is Status.OK for row in rows.values())
+
+
+def test_every_figure_is_that_of_a_count_by_hand(bench: Bench, scores, labels):
+    flipped = [0, 1, 2, 3, 50, 149]  # 0, 3 were wrong, and their neighbour class is right
+    after = spoiled(scores, flipped)
+    rows = found(accuracy(bench.outputs("a", scores), bench.outputs("b", after), labels, "set"))
+    was, now = scores.argmax(1) == labels, after.argmax(1) == labels
+    won, lost = int((now & ~was).sum()), int((was & ~now).sum())
+    assert (won, lost) == (2, 4)
+    for metric, interval in (
+        ("top1", wilson(int(now.sum()), COUNT)),
+        ("agreement", wilson(COUNT - 6, COUNT)),
+        ("top1_delta", paired_difference(won, lost, COUNT)),
+    ):
+        row = rows[metric]
+        assert (row.value, row.low, row.high) == pytest.approx(tuple(interval))
+    assert rows["top1_delta"].detail == {"flips": 6, "flipped": flipped}
+    among = [labels[i] in np.argsort(after[i])[-5:] for i in range(COUNT)]
+    assert rows["top5"].value == pytest.approx(100 * np.mean(among))
+
+
+def test_rows_say_what_they_compare(bench: Bench, scores, labels):
+    base, other = bench.outputs("a", scores), bench.outputs("b", scores + 1)
+    for row in accuracy(base, other, labels, "set"):
+        assert row.candidate == "b"
+        assert row.backend == "onnxruntime"
+        assert row.condition == {"data": "set", "images": str(COUNT), "baseline": "a"}
+
+
+def test_without_labels_there_is_agreement_and_no_score(bench: Bench, scores):
+    after = spoiled(scores, [4])
+    rows = found(accuracy(bench.outputs("a", scores), bench.outputs("b", after), None, "set"))
+    assert set(rows) == {"agreement", "sqnr_db"}
+    assert rows["agreement"].detail == {"flips": 1, "flipped": [4]}
+
+
+def test_a_long_list_of_flips_is_cut(bench: Bench):
+    random = np.random.default_rng(0)
+    before, after = random.normal(size=(2, 1000, 10))
+    rows = found(accuracy(bench.outputs("a", before), bench.outputs("b", after), None, "set"))
+    detail = rows["agreement"].detail
+    assert detail["flips"] == (before.argmax(1) != after.argmax(1)).sum() > FLIPS_KEPT
+    assert len(detail["flipped"]) == FLIPS_KEPT
+
+
+def test_few_classes_have_no_top_five(bench: Bench):
+    two = bench.outputs("a", np.random.default_rng(0).normal(size=(20, 5)))
+    assert "top5" not in found(accuracy(two, two, np.zeros(20, np.int64), "set"))
+
+
+def test_a_background_class_shifts_the_labels_and_says_so(bench: Bench):
+    labels = np.array([0, 10, 999])
+    scores = np.zeros((3, 1001))
+    scores[np.arange(3), labels + 1] = 1
+    outputs = bench.outputs("a", scores)
+    rows = found(accuracy(outputs, outputs, labels, "set"))
+    assert rows["top1"].value == 100
+    assert rows["top5"].value == 100
+    assert "background" in rows["top1"].detail
+
+
+def test_no_shift_where_the_labels_use_the_last_class(bench: Bench):
+    labels = np.array([0, 10, 1000])
+    scores = np.zeros((3, 1001))
+    scores[np.arange(3), labels] = 1
+    outputs = bench.outputs("a", scores)
+    rows = found(accuracy(outputs, outputs, labels, "set"))
+    assert rows["top1"].value == 100
+    assert "background" not in rows["top1"].detail
+
+
+@pytest.mark.parametrize("shape", [(COUNT, CLASSES, 1, 1), (COUNT, 1, CLASSES)])
+def test_axes_of_one_do_not_hide_a_classifier(bench: Bench, scores, labels, shape):
+    flat, deep = bench.outputs("a", scores), bench.outputs("b", scores.reshape(shape))
+    expected = found(accuracy(flat, flat, labels, "set"))["top1"].value
+    assert found(accuracy(deep, deep, labels, "set"))["top1"].value == expected
+
+
+@pytest.mark.parametrize("arrays", [[(8, 3, 5)], [(8, 3, 5), (8, 4)], [(8,)], [(8, 1)]])
+def test_what_is_no_classifier_has_fidelity_only(bench: Bench, arrays):
+    random = np.random.default_rng(0)
+    made = [random.normal(size=shape) for shape in arrays]
+    base, other = bench.outputs("a", *made), bench.outputs("b", *(a + 0.1 for a in made))
+    assert set(found(accuracy(base, other, np.zeros(8, np.int64), "set"))) == {"sqnr_db"}
+
+
+def test_of_several_outputs_the_first_is_scored_and_the_row_says_so(bench: Bench, scores, labels):
+    alone = bench.outputs("a", scores)
+    features = bench.outputs("b", scores, np.ones((COUNT, 4)))
+    wanted = found(accuracy(alone, alone, labels, "set"))
+    rows = found(accuracy(features, features, labels, "set"))
+    assert rows["top1"].value == wanted["top1"].value
+    assert "'y0'" in rows["top1"].detail["scored"]
+    assert "scored" not in wanted["top1"].detail
+
+
+def test_only_images_that_both_have_are_compared(bench: Bench, scores, labels):
+    base, other = bench.outputs("a", scores), bench.outputs("b", scores[:40])
+    rows = found(accuracy(base, other, labels, "set"))
+    assert rows["top1"].condition["images"] == "40"
+    assert rows["top1"].value == pytest.approx(100 * (scores[:40].argmax(1) == labels[:40]).mean())
+
+
+def test_sqnr_is_that_of_known_noise_over_all_outputs(bench: Bench):
+    random = np.random.default_rng(0)
+    count = 2 * CHUNK + 7
+    before = [random.normal(size=(count, 30)), random.normal(size=(count, 4, 5)) * 3]
+    noise = [0.1 * random.normal(size=a.shape) for a in before]
+    after = [a + n for a, n in zip(before, noise, strict=True)]
+    signal = sum((a**2).sum() for a in before)
+    expected = 10 * np.log10(signal / sum((n**2).sum() for n in noise))
+    base, other = bench.outputs("a", *before), bench.outputs("b", *after)
+    assert sqnr_db(base, other, count) == pytest.approx(expected, abs=1e-3)
+
+
+def test_scores_that_are_no_numbers_are_never_right(bench: Bench):
+    scores, labels = np.eye(10)[[0, 0, 1, 2]], np.array([0, 0, 1, 2])
+    after = scores.copy()
+    after[0] = np.nan
+    rows = found(accuracy(bench.outputs("a", scores), bench.outputs("b", after), labels, "set"))
+    assert (rows["top1"].value, rows["top5"].value) == (75, 75)
+    assert rows["agreement"].detail == {"flips": 1, "flipped": [0]}
+    assert rows["top1_delta"].value == -25
+
+
+def test_sqnr_counts_what_is_not_finite_as_lost(bench: Bench):
+    before = np.ones((4, 5))
+    after = before.copy()
+    after[0, 0], after[1, 1] = np.nan, np.inf
+    base, other = bench.outputs("a", before), bench.outputs("b", after)
+    assert sqnr_db(base, other, 4) == pytest.approx(10)  # 2 of 20 are lost
+    assert sqnr_db(other, other, 4) == SQNR_CAP_DB
+
+
+def test_sqnr_of_equal_outputs_is_capped_and_of_silence_too(bench: Bench):
+    ones, zeros = bench.outputs("a", np.ones((4, 3))), bench.outputs("b", np.zeros((4, 3)))
+    assert sqnr_db(ones, ones, 4) == SQNR_CAP_DB
+    assert sqnr_db(zeros, ones, 4) == -SQNR_CAP_DB
+    assert sqnr_db(ones, zeros, 4) == pytest.approx(0)

@@ -1,0 +1,105 @@
+"""One measurement at a time on a host, whichever process it is in."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from core.measure import lock
+
+ROOT = Path(__file__).parents[2]
+HOLDER = """
+import sys
+from core.measure import lock
+with getattr(lock, sys.argv[1])():
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def holder(kind: str, folder: Path) -> Iterator[subprocess.Popen[str]]:
+    """Another process that holds the lock until it is let go."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "TMPDIR": str(folder)}
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, kind],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment,
+    ) as process:  # fmt: skip
+        assert process.stdout.readline() == "held\n"
+        yield process
+        process.kill()
+
+
+class GiveUpError(Exception):
+    """What a check raises in these tests."""
+
+
+def waits(kind: str, turns: int = 3) -> bool:
+    """Whether taking the lock in this process has to wait."""
+    asked: list[int] = []
+
+    def check() -> None:
+        asked.append(1)
+        if len(asked) == turns:
+            raise GiveUpError
+
+    try:
+        with getattr(lock, kind)(check):
+            return False
+    except GiveUpError:
+        return True
+
+
+@pytest.mark.parametrize(
+    ("held", "asked", "waiting"),
+    [("alone", "alone", True), ("alone", "shared", True), ("shared", "alone", True),
+     ("shared", "shared", False)],
+)  # fmt: skip
+def test_two_processes(held: str, asked: str, waiting: bool, own_lock: Path):
+    assert not waits(asked)
+    with holder(held, own_lock.parent):
+        assert waits(asked) is waiting
+    assert not waits(asked)
+
+
+def test_the_lock_dies_with_its_holder(own_lock: Path):
+    with holder("alone", own_lock.parent) as process:
+        assert waits("alone")
+        process.kill()
+        process.wait()
+        assert not waits("alone")
+
+
+def test_who_waits_gets_it_when_it_is_free(own_lock: Path):
+    with holder("alone", own_lock.parent) as process:
+        asked: list[int] = []
+
+        def check() -> None:
+            asked.append(1)
+            process.stdin.close()
+
+        with lock.alone(check):
+            assert asked
+
+
+def test_it_is_released_after_an_error():
+    with pytest.raises(ZeroDivisionError), lock.alone():
+        raise ZeroDivisionError
+    assert not waits("alone")
+
+
+def test_another_users_file_is_enough(own_lock: Path):
+    own_lock.touch()
+    own_lock.chmod(0o444)
+    assert not waits("alone")
+
+
+def test_the_lock_is_that_of_the_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
+    monkeypatch.undo()
+    assert lock.path().name == "lathe-measure.lock"

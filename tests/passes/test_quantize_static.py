@@ -1,0 +1,313 @@
+"""Static int8: close to the float net, by whichever calibration, and only where it should be."""
+
+from __future__ import annotations
+
+import platform
+import tracemalloc
+from collections.abc import Iterator
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+
+from core import graph as graphs
+from core.passes.base import Report, Tensors
+from core.passes.quantize_static import QuantizeStatic
+from core.passes.quantize_static.ranges import measure
+from tests.builders import (
+    Images,
+    feeds,
+    graph,
+    kinds,
+    norm,
+    refused,
+    rewrite,
+    run,
+    skips,
+    sqnr_db,
+    weights_of,
+)
+
+INT8_SQNR_DB = 20.0  # of one to three layers; eight bits give about 40 dB on one well-filled range
+NET = """(float[N,3,8,8] x) => (float[N,5] y) {
+    [stem] c = Conv <pads=[1,1,1,1]> (x, w, b) r = Relu (c)
+    [deep] d = Conv <group=4, pads=[1,1,1,1]> (r, dw) a = Add (d, r)
+    p = GlobalAveragePool (a) f = Flatten (p) [head] y = Gemm <transB=1> (f, u, k)
+}"""
+
+
+def net(place: str = "initializer", opset: int = 17) -> graphs.Graph:
+    shapes = {"w": (4, 3, 3, 3), "b": (4,), "dw": (4, 1, 3, 3), "u": (5, 4), "k": (5,)}
+    return graph(NET, opset, place, **shapes)
+
+
+def fidelity(before: graphs.Graph, made: graphs.Graph) -> float:
+    pairs = [(run(before, g), run(made, g)) for g in (feeds(before, seed) for seed in range(4))]
+    return sqnr_db(*([out for outs in side for out in outs] for side in zip(*pairs, strict=True)))
+
+
+OPTIONS = [
+    {},
+    {"calibration": "percentile"},
+    {"calibration": "percentile", "percentile": 99.0},
+    {"calibration": "entropy"},
+    {"activations": "u8"},
+    {"activations": "s8"},
+    {"per_channel": False},
+    {"reduce_range": True},
+]
+
+
+@pytest.mark.parametrize("place", ["initializer", "constant", "identity"])
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_close_to_the_float_net(options: dict[str, object], place: str):
+    before = net(place)
+    made, report = rewrite(before, QuantizeStatic(**options), data=Images(before))
+    assert report.changed == 3
+    assert report.notes[0].startswith("3 layers with weights now compute in int8")
+    assert INT8_SQNR_DB < fidelity(before, made) < 60
+    onnx.checker.check_model(graphs.serialize(made), full_check=True)
+
+
+@pytest.mark.parametrize("opset", [9, 11, 13, 15, 17, 19, 21])
+def test_every_opset(opset: int):
+    before = net(opset=opset)
+    made, report = rewrite(before, QuantizeStatic(), data=Images(before))
+    assert report.changed == 3
+    assert made.opset_imports[""] >= 13
+    assert fidelity(before, made) > INT8_SQNR_DB
+
+
+def test_inputs_and_outputs_stay_float():
+    before = net()
+    made, _ = rewrite(before, QuantizeStatic(), data=Images(before))
+    for side in (graphs.input_specs, graphs.output_specs):
+        assert [(s.name, s.dtype) for s in side(made)] == [(s.name, s.dtype) for s in side(before)]
+
+
+def quantizers(made: graphs.Graph, layer: str) -> dict[str, ir.Node]:
+    """Where the input and the weight of a layer come from."""
+    node = next(n for n in made.graph if n.name == layer)
+    return {"input": node.inputs[0].producer(), "weight": node.inputs[1].producer()}
+
+
+def test_weights_have_one_scale_per_output_channel():
+    before = net()
+    made, _ = rewrite(before, QuantizeStatic(), data=Images(before))
+    for layer, channels, weight in (("stem", 4, "w"), ("deep", 4, "dw"), ("head", 5, "u")):
+        quantizer = quantizers(made, layer)["weight"]
+        assert quantizer.op_type == "DequantizeLinear"
+        scale = graphs.constant(quantizer.inputs[1])
+        assert scale.shape == (channels,)
+        original = weights_of(before)[weight]
+        largest = np.abs(original).reshape(channels, -1).max(1)
+        np.testing.assert_allclose(scale, largest / 127, rtol=0.01)
+        stored = graphs.constant(quantizer.inputs[0]).astype(np.float64)
+        axes = (channels, *[1] * (original.ndim - 1))
+        error = np.abs(stored * scale.reshape(axes) - original)
+        assert (error <= scale.reshape(axes) * 0.51).all()
+
+
+def test_one_scale_for_a_whole_weight_if_asked():
+    before = net()
+    made, _ = rewrite(before, QuantizeStatic(per_channel=False), data=Images(before))
+    assert graphs.constant(quantizers(made, "stem")["weight"].inputs[1]).shape == ()
+
+
+def test_seven_bits_if_asked():
+    before = net()
+    made, _ = rewrite(before, QuantizeStatic(reduce_range=True), data=Images(before))
+    stored = graphs.constant(quantizers(made, "stem")["weight"].inputs[0])
+    assert 32 <= np.abs(stored.astype(int)).max() <= 64
+
+
+@pytest.mark.parametrize(("kind", "dtype"), [("u8", np.uint8), ("s8", np.int8)])
+def test_signed_or_unsigned_activations(kind: str, dtype: type):
+    before = net()
+    made, report = rewrite(before, QuantizeStatic(activations=kind), data=Images(before))
+    assert graphs.constant(quantizers(made, "stem")["input"].inputs[2]).dtype == dtype
+    assert f"(activations {kind})" in report.notes[0]
+
+
+@pytest.mark.parametrize(("machine", "dtype"), [("x86_64", np.uint8), ("aarch64", np.int8)])
+def test_auto_takes_what_suits_the_machine(machine, dtype, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    before = net()
+    made, _ = rewrite(before, QuantizeStatic(), data=Images(before))
+    assert graphs.constant(quantizers(made, "stem")["input"].inputs[2]).dtype == dtype
+
+
+def test_excluded_layers_stay_float():
+    before = net()
+    made, report = rewrite(before, QuantizeStatic(exclude=("deep", "nothing")), data=Images(before))
+    assert report.changed == 2
+    assert skips(report) == {
+        "deep": "left alone as asked",
+        "nothing": "there is no layer of this name",
+    }
+    assert weights_of(made)["dw"].dtype == np.float32
+    assert quantizers(made, "stem")["weight"].op_type == "DequantizeLinear"
+
+
+def test_all_layers_excluded_changes_nothing():
+    before = net()
+    every = QuantizeStatic(exclude=("stem", "deep", "head"))
+    made, report = rewrite(before, every, data=Images(before))
+    assert report.changed == 0
+    assert "No layer is left to quantize." in report.notes
+    assert graphs.serialize(made) == graphs.serialize(before)
+
+
+def test_what_comes_after_the_last_layer_stays_float():
+    before = graph(
+        "(float[N,6] x) => (float[N,4] y) { h = MatMul (x, w) s = Mul (h, k) y = Softmax (s) }",
+        w=(6, 4), k=(4,),
+    )  # fmt: skip
+    made, _ = rewrite(before, QuantizeStatic(), data=Images(before))
+    assert kinds(made)[-2:] == ["Mul", "Softmax"]
+
+
+def test_a_weight_that_is_computed_is_skipped():
+    before = graph(
+        """(float[N,6] x) => (float[N,4] y)
+        { h = MatMul (x, w) q = Relu (u) [it] y = MatMul (h, q) }""",
+        w=(6, 6), u=(6, 4),
+    )  # fmt: skip
+    _, report = rewrite(before, QuantizeStatic(), data=Images(before))
+    assert skips(report) == {"it": "stays float: its weight is not a float32 constant"}
+
+
+def test_without_images_it_is_refused():
+    assert "needs calibration images" in refused(net(), QuantizeStatic())
+
+
+def test_images_without_a_finite_value_are_refused():
+    before = net()
+
+    def spoil(given: Tensors) -> None:
+        given["x"][:] = np.nan
+
+    assert "no finite value" in refused(before, QuantizeStatic(), Images(before, spoil=spoil))
+
+
+def test_a_quantized_model_is_refused():
+    before = net()
+    made, _ = rewrite(before, QuantizeStatic(), data=Images(before))
+    assert refused(made, QuantizeStatic(), Images(before)) == "The model is already quantized."
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["(float[N,6] x) => (float[N,6] y) { y = Relu (x) }",
+     "(float16[N,6] x) => (float16[N,4] y) { y = MatMul (x, h) }"],
+)  # fmt: skip
+def test_a_model_without_float32_weights_is_refused(text: str):
+    before = graph(text, **({"h": np.ones((6, 4), np.float16)} if "h)" in text else {}))
+    assert "no convolution or fully connected layer" in refused(
+        before, QuantizeStatic(), Images(before)
+    )
+
+
+def test_batch_norms_that_stay_are_pointed_out():
+    before = graph(
+        """(float[N,3,8,8] x) => (float[N,4,H,W] y)
+        { c = Conv (x, w) r = Relu (c) n = BatchNormalization (r, s, t, m, v) y = Conv (n, u) }""",
+        w=(4, 3, 1, 1), u=(4, 4, 1, 1), **norm(4),
+    )  # fmt: skip
+    _, report = rewrite(before, QuantizeStatic(), data=Images(before))
+    assert any("1 batch norms stay float" in note for note in report.notes)
+
+
+def test_the_preview_counts_what_the_result_has():
+    before = net()
+    seen = before.clone()
+    assert QuantizeStatic().preview(seen, Report())
+    made, _ = rewrite(before, QuantizeStatic(), data=Images(before))
+    assert kinds(seen) == kinds(made)
+    sizes = [{n: (a.dtype, a.shape) for n, a in weights_of(g).items()} for g in (seen, made)]
+    assert sizes[0] == sizes[1]
+
+
+# Ranges
+
+
+def identity(size: int = 100) -> graphs.Graph:
+    return graph(f"(float[1,{size}] x) => (float[1,{size}] y) {{ y = Identity (x) }}")
+
+
+class Values(Images):
+    """Batches as given."""
+
+    def __init__(self, net: graphs.Graph, *arrays: np.ndarray):
+        super().__init__(net, len(arrays))
+        self.arrays = arrays
+
+    def feeds(self) -> Iterator[Tensors]:
+        self.reads += 1
+        for array in self.arrays:
+            yield {"x": array.reshape(1, -1).astype(np.float32)}
+
+
+def test_minmax_keeps_every_value_and_reads_once():
+    batches = np.random.default_rng(0).normal(size=(5, 100))
+    data = Values(identity(), *batches)
+    low, high = measure(identity(), ["y"], data, "minmax", 99.99)["y"]
+    assert (low, high) == (np.float32(batches.min()), np.float32(batches.max()))
+    assert data.reads == 1
+
+
+@pytest.mark.parametrize("share", [90.0, 99.0, 99.9, 100.0])
+def test_percentile_holds_the_central_share(share: float):
+    values = np.random.default_rng(0).normal(size=(20, 5000))
+    low, high = measure(
+        identity(5000), ["y"], Values(identity(5000), *values), "percentile", share
+    )["y"]
+    width = (values.max() - values.min()) / 2048  # a bin of the histogram
+    cut = (100 - share) / 2
+    assert low == pytest.approx(np.percentile(values, cut), abs=1.5 * width)
+    assert high == pytest.approx(np.percentile(values, 100 - cut), abs=1.5 * width)
+
+
+def test_entropy_clips_an_outlier_and_keeps_a_full_range():
+    random = np.random.default_rng(0)
+    values = random.normal(size=(20, 5000))
+    full = measure(identity(5000), ["y"], Values(identity(5000), *values), "entropy", 0)["y"]
+    assert full[1] > 2.5
+    values[3, 7] = 300.0
+    clipped = measure(identity(5000), ["y"], Values(identity(5000), *values), "entropy", 0)["y"]
+    assert clipped[1] < 60
+    flat = random.uniform(0, 1, (20, 5000))
+    kept = measure(identity(5000), ["y"], Values(identity(5000), *flat), "entropy", 0)["y"]
+    assert kept[1] > 0.95
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile", "entropy"])
+@pytest.mark.parametrize("value", [0.0, 3.0, -2.0])
+def test_a_constant_tensor_has_a_range(method: str, value: float):
+    data = Values(identity(), *np.full((3, 100), value))
+    low, high = measure(identity(), ["y"], data, method, 99.99)["y"]
+    assert low <= high
+    assert np.isfinite([low, high]).all()
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile", "entropy"])
+def test_infinities_are_left_out(method: str):
+    values = np.random.default_rng(0).normal(size=(3, 100))
+    values[1, 5], values[2, 6] = np.inf, np.nan
+    low, high = measure(identity(), ["y"], Values(identity(), *values), method, 99.99)["y"]
+    assert -5 < low < 0 < high < 5
+
+
+@pytest.mark.parametrize("method", ["minmax", "percentile", "entropy"])
+def test_memory_does_not_grow_with_the_number_of_images(method: str):
+    def peak(batches: int) -> int:
+        batch = np.random.default_rng(0).normal(size=20000)
+        tracemalloc.start()
+        measure(identity(20000), ["y"], Values(identity(20000), *[batch] * batches), method, 99.9)
+        _, most = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        return most
+
+    peak(2)  # what is imported and cached the first time
+    assert peak(60) < peak(4) * 1.5 + 100_000

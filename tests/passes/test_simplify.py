@@ -1,0 +1,209 @@
+"""Simplify: fewer nodes, the same numbers; what draws, quantizes or would grow the file stays."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core import graph as graphs
+from core.passes.simplify import LARGEST_GROWTH, Simplify
+from tests.builders import graph, kinds, rewrite, run, same
+
+ROW = "(float[N,6] x) => (float[N,6] y)"
+IMAGE = "(float[N,3,8,8] x) => (float[N,4,H,W] y)"
+
+# What each case is -> the graph, its weights, and the operators that are left.
+SHORTER = {
+    "constants": (f"{ROW} {{ a = Add (p, q) b = Mul (a, p) y = Add (x, b) }}",
+                  {"p": (6,), "q": (6,)}, ["Add"]),
+    "identities": (f"{ROW} {{ a = Identity (x) b = Relu (a) y = Identity (b) }}", {}, ["Relu"]),
+    "dropout": (f"{ROW} {{ a = Relu (x) b, mask = Dropout (a) y = Neg (b) }}", {}, ["Relu", "Neg"]),
+    "dead code": (f"{ROW} {{ y = Relu (x) a = Exp (x) b = Neg (a) }}", {}, ["Relu"]),
+    "nothing added": (f"{ROW} {{ a = Add (x, zero) b = Mul (a, one) y = Relu (b) }}",
+                      {"zero": np.float32(0), "one": np.float32(1)}, ["Relu"]),
+    "twice the same": (f"{ROW} {{ a = Relu (x) b = Relu (x) y = Add (a, b) }}", {},
+                       ["Relu", "Add"]),
+    "a cast to what it is": (f"{ROW} {{ a = Cast <to=1> (x) y = Relu (a) }}", {}, ["Relu"]),
+    "there and back": (f"{ROW} {{ a = Transpose <perm=[1,0]> (x) b = Transpose <perm=[1,0]> (a) "
+                       "y = Relu (b) }", {}, ["Relu"]),
+    "reshape of a reshape": (f"{ROW} {{ a = Reshape (x, flat) b = Reshape (a, rows) "
+                             "y = Relu (b) }",
+                             {"flat": np.array([-1]), "rows": np.array([-1, 6])},
+                             ["Reshape", "Relu"]),
+    "padding before a conv": (
+        f"{IMAGE} {{ a = Pad (x, pads, zero) y = Conv (a, w) }}",
+        {"pads": np.array([0, 0, 1, 1, 0, 0, 1, 1]), "zero": np.float32(0), "w": (4, 3, 3, 3)},
+        ["Conv"]),
+    "a shape that is known": (
+        "(float[2,3,4,4] x) => (float[2,48] y) { s = Shape (x) n = Gather (s, first) "
+        "u = Unsqueeze (n, first_axis) to = Concat <axis=0> (u, rest) y = Reshape (x, to) }",
+        {"first": np.array(0), "first_axis": np.array([0]), "rest": np.array([-1])}, ["Reshape"]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SHORTER)
+def test_fewer_nodes_and_the_same_numbers(name: str):
+    text, weights, left = SHORTER[name]
+    net = graph(text, **weights)
+    made, report = rewrite(net, Simplify())
+    assert kinds(made) == left
+    assert report.changed == len(kinds(net)) - len(left)
+    assert report.notes[0] == f"{report.changed} of {len(kinds(net))} nodes removed."
+    same(net, made, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SHORTER)
+def test_once_is_enough(name: str):
+    text, weights, _ = SHORTER[name]
+    once, _ = rewrite(graph(text, **weights), Simplify())
+    twice, report = rewrite(once, Simplify())
+    assert report.changed == 0
+    assert kinds(twice) == kinds(once)
+
+
+@pytest.mark.parametrize("opset", [9, 11, 13, 16, 18, 21, 23])
+def test_every_opset(opset: int):
+    net = graph(f"{ROW} {{ a = Identity (x) b = Add (p, q) c = Add (a, b) y = Relu (c) }}",
+                opset=opset, p=(6,), q=(6,))  # fmt: skip
+    made, _ = rewrite(net, Simplify())
+    assert kinds(made) == ["Add", "Relu"]
+    assert made.opset_imports[""] == opset
+    same(net, made, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(float[N,6] x) => (float[N,6] y) { r = RandomNormal <shape=[6]> () y = Add (x, r) }",
+        "(float[N,6] x) => (float[N,6] y) { r = RandomUniformLike (p) y = Add (x, r) }",
+    ],
+)
+def test_what_draws_is_drawn_each_time(text: str):
+    made, _ = rewrite(graph(text, p=(6,)), Simplify())
+    assert any(kind.startswith("Random") for kind in kinds(made))
+
+
+def test_the_quantization_of_a_weight_stays():
+    net = graph(
+        f"{ROW} {{ w = DequantizeLinear (q, scale, zero) y = MatMul (x, w) }}",
+        q=np.arange(36, dtype=np.int8).reshape(6, 6),
+        scale=np.float32(0.1),
+        zero=np.int8(0),
+    )
+    made, report = rewrite(net, Simplify())
+    assert kinds(made) == ["DequantizeLinear", "MatMul"]
+    assert report.changed == 0
+
+
+def test_constants_that_would_grow_the_file_are_computed_each_time():
+    wide = 2 * LARGEST_GROWTH
+    text = "(float[N,W] x) => (float[N,W] y) { k = Expand (p, to) y = Add (x, k) }"
+    net = graph(text, p=(1,), to=np.array([wide]))
+    made, _ = rewrite(net, Simplify())
+    assert len(graphs.serialize(made)) < 4 * wide
+
+
+def test_dropout_that_trains_stays():
+    net = graph(
+        f"{ROW} {{ a = Dropout (x, ratio, train) y = Relu (a) }}",
+        ratio=np.float32(0.5),
+        train=np.array(True),
+    )
+    assert "Dropout" in kinds(rewrite(net, Simplify())[0])
+
+
+def test_dropout_whose_mask_is_used_stays():
+    net = graph(
+        "(float[N,6] x) => (float[N,6] y, bool[N,6] mask) { a, mask = Dropout (x) y = Relu (a) }"
+    )
+    made, _ = rewrite(net, Simplify())
+    assert [value.name for value in made.graph.outputs] == ["y", "mask"]
+    same(net, made)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "(float[N,6] x) => (float[N,6] y) { y = Identity (x) }",
+        "(float[N,6] x) => (float[N,6] y, float[N,6] z) { y = Relu (x) z = Identity (y) }",
+        "(float[N,6] x) => (float[6] y) { y = Identity (p) }",
+        "(float[N,6] x) => (float[N,6] y, float[6] z) { y = Relu (x) z = Add (p, p) }",
+    ],
+)
+def test_inputs_and_outputs_keep_their_names(text: str):
+    net = graph(text, p=(6,)) if "p" in text.partition("{")[2] else graph(text)
+    made, _ = rewrite(net, Simplify())
+    assert [v.name for v in made.graph.inputs] == [v.name for v in net.graph.inputs]
+    assert [v.name for v in made.graph.outputs] == [v.name for v in net.graph.outputs]
+    same(net, made)
+
+
+BRANCH = """(float[N,6] x, bool flag) => (float[N,6] y) {
+    z = Identity (x)
+    y = If (flag) <
+      then_branch = a () => (float[N,6] p) { k = Add (w, w) p = Mul (z, k) },
+      else_branch = b () => (float[N,6] q) { q = Identity (z) }
+    >
+}"""
+
+
+def test_bodies_of_control_flow():
+    net = graph(BRANCH, w=(6,))
+    made, _ = rewrite(net, Simplify())
+    assert len(kinds(made)) < len(kinds(net))
+    x = np.random.default_rng(0).normal(size=(2, 6)).astype(np.float32)
+    for flag in (True, False):
+        given = {"x": x, "flag": np.array(flag)}
+        np.testing.assert_array_equal(run(made, given)[0], run(net, given)[0])
+
+
+def test_a_condition_that_is_known_is_decided():
+    net = graph(BRANCH.replace(", bool flag", ""), w=(6,), flag=np.array(True))
+    made, _ = rewrite(net, Simplify())
+    assert "If" not in kinds(made)
+    same(net, made)
+
+
+def test_flatten_stays_flatten():
+    net = graph("(float[N,3,2,2] x) => (float[N,12] y) { y = Flatten (x) }")
+    assert kinds(rewrite(net, Simplify())[0]) == ["Flatten"]
+
+
+def test_operators_of_other_domains_are_not_touched():
+    net = graph(
+        f"{ROW} {{ a = Identity (x) b = com.microsoft.Gelu (a) y = Identity (b) }}",
+        domains='"com.microsoft" : 1',
+    )
+    made, _ = rewrite(net, Simplify())
+    assert kinds(made) == ["Gelu"]
+    same(net, made)
+
+
+def test_no_diary_is_left_in_the_file():
+    made, _ = rewrite(graph(*SHORTER["constants"][:1], p=(6,), q=(6,)), Simplify())
+    assert b"onnxscript" not in graphs.serialize(made)
+
+
+def test_metadata_of_the_model_is_kept():
+    net = graph(f"{ROW} {{ a = Identity (x) y = Relu (a) }}")
+    net.metadata_props["lathe.labels"] = '["cat"]'
+    made, _ = rewrite(net, Simplify())
+    assert made.metadata_props["lathe.labels"] == '["cat"]'
+
+
+DATA = Path(os.environ.get("LATHE_DATA", "")) / "models"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    not (os.environ.get("LATHE_DATA") and DATA.is_dir()),
+    reason="LATHE_DATA names no folder with models",
+)
+@pytest.mark.parametrize("name", ["cifar10_keras_cnn", "weird_silero_vad_if", "coco_yolox_nano"])
+def test_published_models(name: str):
+    net = graphs.load(DATA / f"{name}.onnx")
+    made, report = rewrite(net, Simplify())  # the runner compares the outputs
+    assert len(kinds(made)) == len(kinds(net)) - report.changed <= len(kinds(net))

@@ -1,0 +1,173 @@
+"""Inside the worker: outputs in order, whole sets on disk, and two models timed in turn."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core.backends.base import Tensors
+from core.errors import InferenceFailed
+from core.records import TensorSpec
+from core.worker import evaluate, timing
+from core.worker.evaluate import Keep
+from core.worker.outputs import in_order
+from core.worker.timing import Plan
+
+SPECS = (TensorSpec("a", "float32", ("N", 3)), TensorSpec("b", "float32", ("N", 5)))
+A, B = np.ones((2, 3), np.float32), np.ones((2, 5), np.float32)
+
+
+@pytest.mark.parametrize(
+    "outputs",
+    [{"a": A, "b": B}, {"b": B, "a": A}, {"p": A, "q": B}, {"q": B, "p": A},
+     {"q": B[None], "p": A[..., None]}, {"x": A, "a": A, "b": B}],
+)  # fmt: skip
+def test_outputs_find_their_place_by_name_position_or_shape(outputs: Tensors):
+    assert [array.size for array in in_order(outputs, SPECS)] == [6, 10]
+
+
+@pytest.mark.parametrize(
+    "outputs", [{}, {"a": A}, {"p": A, "q": A}, {"p": A, "q": np.ones((2, 7))}]
+)
+def test_outputs_that_fit_nowhere_are_a_failure(outputs: Tensors):
+    with pytest.raises(InferenceFailed):
+        in_order(outputs, SPECS)
+
+
+# Whole sets
+
+
+def read(folder: Path, index: int) -> np.ndarray:
+    return np.load(folder / f"{index}.npy")
+
+
+def test_outputs_of_batches_lie_in_one_array(tmp_path: Path):
+    keep = Keep(tmp_path, 5)
+    rows = np.arange(15, dtype=np.float32).reshape(5, 3)
+    assert keep.add([rows[:2]])
+    assert keep.add([rows[2:4]])
+    assert not keep.add([np.concatenate([rows[4:], rows[4:]])])  # the last batch was filled up
+    assert keep.close() == 5
+    np.testing.assert_array_equal(read(tmp_path, 0), rows)
+
+
+def test_large_outputs_keep_as_many_images_as_there_is_room_for(tmp_path: Path, monkeypatch):
+    monkeypatch.setattr(evaluate, "MAX_BYTES", 3 * 4 * 100)
+    keep = Keep(tmp_path, 10)
+    assert keep.add([np.ones((2, 100), np.float32)])
+    assert not keep.add([np.ones((2, 100), np.float32)])
+    assert keep.close() == 3
+    assert read(tmp_path, 0).shape == (3, 100)
+
+
+def test_several_outputs_without_a_batch_axis(tmp_path: Path):
+    keep = Keep(tmp_path, 2)
+    assert keep.add([np.float32(3), np.ones(4, np.float32)])
+    assert not keep.add([np.float32(5), np.ones(4, np.float32)])
+    np.testing.assert_array_equal(read(tmp_path, 0).ravel(), [3, 5])
+
+
+SPEC = (TensorSpec("x", "float32", ("N", 2)),)
+PAIR = {"x": np.array([[1, 2], [3, 4]], np.float32)}
+
+
+def test_images_are_run_together_where_that_gives_the_same():
+    assert evaluate._batch(lambda feeds: [feeds["x"] * 2], PAIR, SPEC) == evaluate.BATCH
+
+
+@pytest.mark.parametrize(
+    "model",
+    [lambda feeds: [feeds["x"] / feeds["x"].sum()],  # mixes the images of a batch
+     lambda feeds: [feeds["x"].sum()],
+     lambda feeds: [feeds["x"][:1]]],
+)  # fmt: skip
+def test_and_one_by_one_where_it_does_not(model):
+    assert evaluate._batch(model, PAIR, SPEC) == 1
+
+
+def test_a_fixed_batch_is_kept():
+    fixed = (TensorSpec("x", "float32", (1, 2)),)
+    assert evaluate._batch(lambda feeds: [feeds["x"]], PAIR, fixed) == 1
+
+
+# Timing, by a clock that the test turns
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now = 0
+
+    def perf_counter_ns(self) -> int:
+        self.now += 1
+        return self.now
+
+    process_time_ns = perf_counter_ns
+
+
+class Timed:
+    """A session that takes a given time, and writes down when it was called."""
+
+    precision = "f32"
+
+    def __init__(self, name: str, ns: int, clock: Clock, calls: list[str]) -> None:
+        self.name, self.ns, self.clock, self.calls = name, ns, clock, calls
+
+    def run(self, feeds: Tensors) -> Tensors:
+        self.clock.now += self.ns
+        self.calls.append(self.name)
+        return {}
+
+    def close(self) -> None: ...
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    made = Clock()
+    monkeypatch.setattr(timing, "time", made)
+    return made
+
+
+def compare(clock: Clock, plan: Plan, a_ns: int = 10**6, b_ns: int = 2 * 10**6):
+    calls: list[str] = []
+    told: list[object] = []
+    pair = (Timed("a", a_ns, clock, calls), Timed("b", b_ns, clock, calls))
+    return timing.compare(*pair, [{}], plan, told.append), "".join(calls), told
+
+
+def test_both_sides_take_turns(clock: Clock):
+    result, calls, told = compare(clock, Plan(warmup=2, blocks=3, quads=2, sample_s=1e-3))
+    assert result["repeat"] == 1
+    # After each change of sides one call goes uncounted: the caches hold the other model.
+    assert calls == "abab" + ("aabbbaa" + "abbbaa") * 3
+    assert told == [{"block": n, "blocks": 3} for n in (1, 2, 3)]
+    assert [len(result[k]) for k in ("a", "b", "cpu_a", "a_min", "b_min")] == [12, 12, 12, 3, 3]
+
+
+def test_times_are_per_call_and_blocks_are_worth_their_minimum(clock: Clock):
+    result, calls, _ = compare(clock, Plan(1, 2, 2, sample_s=5e-3))
+    assert result["repeat"] == 5
+    assert result["a"] == pytest.approx([1e6] * 8, rel=1e-4)
+    assert result["b"] == pytest.approx([2e6] * 8, rel=1e-4)
+    assert result["b_min"] == [min(result["b"][:4]), min(result["b"][4:])]
+    assert (calls.count("a"), calls.count("b")) == (1 + 8 * 5 + 3 * 2, 1 + 8 * 5 + 2 * 2)
+
+
+def test_a_slow_down_slows_b_alone(clock: Clock):
+    result, _, _ = compare(clock, Plan(1, 2, 1, 1e-3, slow_down=0.5), a_ns=1000, b_ns=1000)
+    assert np.median(result["b"]) == pytest.approx(1500, rel=0.05)
+    assert np.median(result["a"]) == pytest.approx(1000, rel=0.05)
+
+
+def test_a_session_that_holds_its_own_clock_is_asked(clock: Clock):
+    class Phone(Timed):
+        def sample(self, feeds: Tensors, runs: int) -> tuple[int, ...]:
+            self.calls.append(self.name)
+            return (self.ns,) * runs
+
+    calls: list[str] = []
+    pair = (Phone("a", 300, clock, calls), Phone("b", 400, clock, calls))
+    result = timing.compare(*pair, [{}], Plan(1, 1, 1, 1e-6), lambda _: None)
+    assert (result["a"], result["b_min"]) == ([300, 300], [400])
+    assert "".join(calls) == "ab" + "aabbbaa"
