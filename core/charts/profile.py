@@ -104,9 +104,7 @@ def _mark(layer: LayerProfile | None, after: bool) -> lanes.Mark:
         return lanes.Mark(None, palette.BASELINE, words, words)
     value = 1e3 * layer.seconds
     color = COLORS.get(doing(layer), palette.BASELINE) if after else palette.BASELINE
-    return lanes.Mark(
-        value, color, f"{text.number(value)} {layer.precision}".strip(), _hover(layer)
-    )
+    return lanes.Mark(value, color, f"{_ms(value)} {layer.precision}".strip(), _hover(layer))
 
 
 def _together(pairs: Pairs) -> lanes.Lane:
@@ -118,15 +116,20 @@ def _together(pairs: Pairs) -> lanes.Lane:
     color = COLORS.get(next(iter(doings)), "") if len(doings) == 1 else COLORS["other"]
     marks = [_sum(before, palette.BASELINE), _sum(after, color)]
     if len(kinds) == 1 and _kind(pairs[0]):
-        return lanes.Lane(f"all {text.shorten(kinds.pop(), NAME_WIDTH)}", marks, "together")
-    return lanes.Lane(f"{len(pairs)} smaller layers", marks, "together")
+        return lanes.Lane(text.shorten(kinds.pop(), NAME_WIDTH), marks, "all together")
+    return lanes.Lane(f"{len(pairs)} smaller layers", marks, "all together")
 
 
 def _sum(layers: Sequence[LayerProfile], color: str) -> lanes.Mark:
     value = sum(1e3 * layer.seconds for layer in layers)
     many = f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
-    reading = f"{text.number(value)}, {many}" if layers else "none"
-    return lanes.Mark(value if layers else None, color, reading, f"{many}, {text.number(value)} ms")
+    reading = f"{_ms(value)}, {many}" if layers else "none"
+    return lanes.Mark(value if layers else None, color, reading, f"{many}, {_ms(value)} ms")
+
+
+def _ms(value: float) -> str:
+    """Milliseconds: three digits at most, and no zeros behind what a clock can tell."""
+    return text.number(value) if value >= 1 else f"{value:.3g}"
 
 
 def _legend(pairs: Pairs) -> str:
@@ -147,7 +150,7 @@ def _hover(layer: LayerProfile) -> str:
         [
             f"<b>{text.wrap(layer.name, 44, 3)}</b>",
             text.wrap(" · ".join(told), 56, 3),
-            f"{text.number(1e3 * layer.seconds)} ms, {100 * layer.share:.0f} % of all layers",
+            f"{_ms(1e3 * layer.seconds)} ms, {100 * layer.share:.0f} % of all layers",
         ]
     )
 

@@ -46,7 +46,7 @@ def test_quantizers_share_a_lane_because_they_count_together():
     small = replace(FLOAT, role="quantize", kind="quantize, dequantize", seconds=0.0005)
     many = [LayerPair(None, replace(small, name=f"q{i}")) for i in range(30)]
     figure = profile_figure(answer(LayerPair(replace(FLOAT, macs=9), None), *many))
-    assert "all quantize, dequantize" in words(figure)
+    assert "quantize, dequantize</b>  all together" in words(figure)
     assert "15.0, 30 layers" in words(figure)
     assert COLORS["quantize"] in figure.data[0].marker.color
     assert max(figure.data[0].x) == pytest.approx(15)
