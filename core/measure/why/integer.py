@@ -86,12 +86,16 @@ def stayed_float(view: View) -> Iterator[Found]:
         f"in int8; {count(len(floats), 'layer')} ran in float and took {ms(spent)}, "
         f"{percent(spent, view.after.layers_s)} of the time of all layers: {listed(floats)}."
     )
+    refused = [x for x in floats if x.stored_integer]
     if len(floats) == len(weighted):
         text += f" {view.label} computes this file in float throughout."
         fix = OFF
+    elif refused:
+        text += f" {_reason(view, refused)}"
+        fix = f"Spare them the conversions: {excluding(refused)}."
     else:
-        text += f" {_reason(view, floats)}"
-        fix = f"Spare them the conversions: {excluding(floats)}."
+        text += " The file itself keeps them float."
+        fix = ""
     yield Found(spent, Cause("Layers that stayed float", text, fix))
 
 
