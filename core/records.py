@@ -89,6 +89,64 @@ class Skip:
 
 
 @dataclass(frozen=True, slots=True)
+class LayerEffect:
+    """What changing one layer, or one group of layers, alone does to the model's outputs.
+
+    Attributes:
+        layers: the layers that are changed together.
+        setting: what is done to them, as a person reads it ("25 %", "int8").
+        error: of the outputs, squared, relative to their variance over the images.
+        agreement: percent of the images with the original's answer; None if that is not known.
+        share: of the layers' channels that were removed; 0 where none were.
+    """
+
+    layers: tuple[str, ...]
+    setting: str
+    error: float
+    agreement: float | None = None
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How many channels a step removes from layers that share them."""
+
+    layers: tuple[str, ...]
+    removed: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What pruning costs a model, measured on calibration images; a forecast starts from it.
+
+    Attributes:
+        effects: of cutting each group of layers alone, at several shares.
+        tolerance: (error of the outputs, percent of images that keep their answer), by error.
+        slack: low, middle and high: measured error behind a repair over the sum of the effects, as
+            it was seen on networks.
+    """
+
+    effects: tuple[LayerEffect, ...]
+    tolerance: tuple[tuple[float, float], ...] = ()
+    slack: tuple[float, float, float] = (0.35, 0.8, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyForecast:
+    """What is expected of a cut, with bounds; never a measurement.
+
+    Attributes:
+        agreement: percent of images that keep the original's answer.
+        low, high: between which it is expected.
+    """
+
+    agreement: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
 class StepReport:
     """What one step of a recipe did.
 
@@ -99,6 +157,9 @@ class StepReport:
         notes: sentences for the user.
         reverted: why the step was undone; empty if it stands.
         seconds: wall time.
+        effects: how sensitive the model is to the step, layer by layer, measured on calibration
+            images.
+        cuts: the channels that it removed.
     """
 
     step: Step
@@ -107,6 +168,8 @@ class StepReport:
     notes: tuple[str, ...] = ()
     reverted: str = ""
     seconds: float = 0.0
+    effects: tuple[LayerEffect, ...] = ()
+    cuts: tuple[Cut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

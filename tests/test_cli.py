@@ -143,6 +143,7 @@ def test_optimize_writes_a_model_that_computes_the_same(lathe: Lathe, model: Pat
     [
         (["--fold-bn"], ["fold_batch_norm"]),
         (["--fold-batch-norm"], ["fold_batch_norm"]),
+        (["--replace", "spatial-svd:1.5"], ["replace_convolutions"]),
         (["--prune", "0.5", "--fold-bn"], ["fold_batch_norm", "prune_channels"]),
         (["--fp16"], ["convert_precision"]),
         (["--quantize", "dynamic"], ["quantize_dynamic"]),
@@ -172,7 +173,7 @@ def test_parameters_reach_the_pass(lathe: Lathe, model: Path, tmp_path: Path):
 
 def test_static_quantization_takes_images(lathe: Lathe, model: Path, images: Path, tmp_path: Path):
     answer = lathe(
-        "optimize", model, "-o", tmp_path / "out.onnx", "--fold-bn", "--quantize", "int8",
+        "optimize", model, "-o", tmp_path / "out.onnx", "--fold-bn", "--quantize", "int8-stock",
         "--calibration", images, "--json",
     )  # fmt: skip
     assert answer.status == 0, answer.err
@@ -204,7 +205,7 @@ def test_a_step_that_fails_is_told_and_the_rest_is_written(
     lathe: Lathe, model: Path, tmp_path: Path
 ):
     out = tmp_path / "out.onnx"
-    answer = lathe("optimize", model, "-o", out, "--fold-bn", "--quantize", "int8", "--json")
+    answer = lathe("optimize", model, "-o", out, "--fold-bn", "--quantize", "int8-stock", "--json")
     assert answer.status == 0
     reverted = [step["reverted"] for step in answer.json["steps"]]
     assert reverted[0] == ""
@@ -238,9 +239,11 @@ BAD = {  # what is typed in the folder of net.onnx and FILES -> words of the ans
     "optimize net.onnx -o out.onnx --recipe melt.json": "melt",
     "optimize net.onnx -o out.onnx --prune-channels depth=1": "depth",
     "optimize net.onnx -o out.onnx --prune 1.5": "between",
+    "optimize net.onnx -o out.onnx --replace cubes:2": "one of",
+    "optimize net.onnx -o out.onnx --replace best:fast": "number",
     "optimize net.onnx -o out.onnx --prune-channels ratio=much": "number",
     "optimize net.onnx -o out.onnx --prune-channels 0.5": "name=value",
-    "optimize net.onnx -o out.onnx --quantize int8": "needs calibration images",
+    "optimize net.onnx -o out.onnx --quantize int8-stock": "needs calibration images",
     "optimize net.onnx -o nowhere/out.onnx --fold-bn": "no such folder",
     "optimize net.onnx -o out.onnx --fold-bn --calibration none.zip": "none.zip",
     "optimize net.onnx -o out.onnx --fold-bn --calibration net.onnx": "not an image set",
@@ -263,7 +266,7 @@ def test_bad_input_is_one_line_and_no_file(lathe: Lathe, model: Path, typed: str
 
 def test_an_existing_file_is_left_alone_when_nothing_holds(lathe: Lathe, model, tmp_path: Path):
     (tmp_path / "out.onnx").write_bytes(b"precious")
-    answer = lathe("optimize", model, "-o", tmp_path / "out.onnx", "--quantize", "int8")
+    answer = lathe("optimize", model, "-o", tmp_path / "out.onnx", "--quantize", "int8-stock")
     assert answer.status == 2
     assert (tmp_path / "out.onnx").read_bytes() == b"precious"
 

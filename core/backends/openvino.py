@@ -9,6 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from core.backends.base import Tensors, cores, installed
 from core.backends.base_openvino_profile import OpenVinoProfileSession
 from core.errors import BackendUnavailable, InferenceFailed
@@ -47,7 +49,8 @@ class OpenVinoSession:
         except Exception as error:
             raise InferenceFailed(f"OpenVINO could not load it: {error}") from error
         self.precision = self._read_back(options.precision, threads)
-        self._outputs = [(port.get_any_name(), port) for port in self._compiled.outputs]
+        self._outputs = [port.get_any_name() for port in self._compiled.outputs]
+        self._bound: Tensors = {}
 
     def _read_back(self, wanted: str, threads: int) -> str:
         hint = self._compiled.get_property("INFERENCE_PRECISION_HINT")
@@ -66,16 +69,46 @@ class OpenVinoSession:
         Raises:
             InferenceFailed: OpenVINO's words.
         """
+        values = self._infer(feeds)
+        # The request writes the next outputs over these: what is kept must be a copy.
+        return {name: np.array(values[i]) for i, name in enumerate(self._outputs)}
+
+    def sample(self, feeds: Tensors, runs: int) -> tuple[int, ...]:
+        """Nanoseconds of each run by OpenVINO's own clock, as its benchmark_app takes them.
+
+        Raises:
+            InferenceFailed: OpenVINO's words.
+        """
+        times = []
+        for _ in range(runs):
+            self._infer(feeds)
+            times.append(round(self._request.latency * 1e6))
+        return tuple(times)
+
+    def _infer(self, feeds: Tensors) -> Any:
+        """The outputs by index; binding an input anew costs as much as a small layer."""
         try:
-            values = self._request.infer(feeds, share_inputs=True)
+            if feeds.keys() == self._bound.keys() and all(
+                value is self._bound[name] for name, value in feeds.items()
+            ):
+                return self._request.infer(share_outputs=True)
+            self._bound = {}
+            values = self._request.infer(feeds, share_inputs=True, share_outputs=True)
         except Exception as error:
             raise InferenceFailed(f"OpenVINO could not run it: {error}") from error
-        return {name: values[port] for name, port in self._outputs}
+        if all(self._is_shared(name, value) for name, value in feeds.items()):
+            self._bound = dict(feeds)
+        return values
+
+    def _is_shared(self, name: str, value: np.ndarray[Any, Any]) -> bool:
+        """Whether the request reads this very memory; other arrays it has copied or cast."""
+        bound = self._request.get_tensor(name).data
+        return bool(bound.ctypes.data == value.ctypes.data and bound.dtype == value.dtype)
 
     def close(self) -> None:
         """Free the compiled model."""
         self._request = self._compiled = None
-        self._outputs = []
+        self._outputs, self._bound = [], {}
 
 
 class OpenVino:

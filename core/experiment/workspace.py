@@ -24,6 +24,7 @@ from core.experiment import jobs, keeping, samples
 from core.experiment.home import Home
 from core.experiment.job import Job, Watch, held
 from core.experiment.profiles import Profiles, key_of
+from core.experiment.sensing import Sensing
 from core.experiment.warm import Previews
 from core.measure import ProfileJob, Setting, Source, host
 from core.records import (
@@ -39,6 +40,7 @@ from core.records import (
     Run,
     RunProgress,
     SampleModel,
+    Sensitivity,
     State,
 )
 from core.store import Store
@@ -63,6 +65,7 @@ class Workspace:
         self._gate, self._bench = _Lazy(), _Lazy()
         self._samples_lock = threading.Lock()
         self._previews = Previews(self._preview)
+        self._sensing = Sensing(home)
         self._profiles = Profiles(home.caches / "profiles")
         keeping.sweep(home, self._store)
 
@@ -77,6 +80,7 @@ class Workspace:
 
     def close(self) -> None:
         """End the children; runs go on."""
+        self._sensing.stop()
         self._profiles.close()
         self._gate.close()
         self._bench.close()
@@ -197,6 +201,22 @@ class Workspace:
         """Have these answers ready: computed in the background."""
         self._previews.warm(digest, recipes)
 
+    def sensitivity(self, digest: str, before: Recipe, calibration: str) -> Sensitivity | None:
+        """What pruning would cost the model, for a forecast; None while it is being measured.
+
+        Args:
+            digest: of the model.
+            before: what runs before the pruning.
+            calibration: digest of an image set.
+
+        Raises:
+            CoreError: it cannot be measured.
+        """
+        path = self._home.data_path(calibration)
+        if path is None:
+            raise DataError("Without calibration images there is no forecast.")
+        return self._sensing.get(self._model_path(digest), before, path, calibration)
+
     def _preview(self, digest: str, recipe: Recipe) -> Preview:
         return self._bench.get().preview(self._model_path(digest), recipe)
 
@@ -276,6 +296,7 @@ class Workspace:
                 f"{live} of your runs are still being measured.", "Cancel one, or wait for it."
             )
         run = self._new_run(spec, owner)
+        self._sensing.stop()
         jobs.launch(self._home, run.id)
         return run.id
 

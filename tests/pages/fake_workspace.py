@@ -10,6 +10,7 @@ from core.records import (
     BackendInfo,
     Candidate,
     Cause,
+    Cut,
     DataSummary,
     ExperimentSpec,
     Explanation,
@@ -27,6 +28,7 @@ from core.records import (
     Run,
     RunProgress,
     SampleModel,
+    Sensitivity,
     State,
     Status,
     StepReport,
@@ -155,6 +157,7 @@ class FakeWorkspace:
     uploads: dict[str, ModelSummary] = field(default_factory=dict)
     refuse: str = ""
     verbs: list[tuple[str, str]] = field(default_factory=list)
+    known_sensitivity: Sensitivity | None = None
     profiles: set[tuple[str, str]] = field(default_factory=set)
     cannot_profile: str = ""
     slow_looks: int = 0
@@ -208,7 +211,17 @@ class FakeWorkspace:
         keep = 1.0
         for step in recipe.steps:
             keep *= 1 - float(step.params.get("ratio", 0.05))
-        return Preview(int(520_000 * keep), int(41_200_000 * keep), int(2_100_000 * keep), 40)
+        report = tuple(
+            StepReport(step, cuts=(Cut(("conv1",), 8, 32),))
+            if step.pass_name == "prune_channels"
+            else StepReport(step)
+            for step in recipe.steps
+        )
+        counts = (int(520_000 * keep), int(41_200_000 * keep), int(2_100_000 * keep), 40)
+        return Preview(*counts, report=report)
+
+    def sensitivity(self, digest: str, before: Recipe, calibration: str) -> Sensitivity | None:
+        return self.known_sensitivity
 
     def previews(self, digest: str, recipes: tuple[Recipe, ...]) -> None:
         self.verbs.append(("previews", str(len(recipes))))
