@@ -472,6 +472,7 @@ class LayerProfile:
         role: "compute", "quantize", "cast", "reorder" or "other".
         macs: of the layer of the file, for one sample.
         channels: of its output; 0 if not known.
+        stored_integer: whether the file holds its weights as integers.
         sources: `node`s that it reads from.
     """
 
@@ -487,6 +488,7 @@ class LayerProfile:
     role: str = "compute"
     macs: int = 0
     channels: int = 0
+    stored_integer: bool = False
     sources: tuple[str, ...] = ()
 
 

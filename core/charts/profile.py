@@ -10,8 +10,9 @@ from core.charts import lanes, palette, text
 from core.records import Explanation, LayerPair, LayerProfile
 
 TITLE = "Time per layer"
-MOST_LAYERS = 15
-LANE_PX, AROUND_PX = 44, 132
+MOST_LANES = 15
+OFTEN = 3  # so many layers of a kind without weights become one lane
+LANE_PX, AROUND_PX, TOP_PX, TITLE_PX = 44, 140, 64, 6
 NAME_WIDTH = 26
 INTEGER = ("int8", "int4", "int16")
 INT8 = "int8"
@@ -31,17 +32,14 @@ WORDS = {
     "reorder": "layout",
     "other": "other",
 }
+Pairs = Sequence[LayerPair]
 
 
 def profile_figure(answer: Explanation) -> go.Figure:
-    """The layers that take most, before and after, and all others as one lane."""
-    ranked = sorted(answer.pairs, key=_longest, reverse=True)
-    top, rest = ranked[:MOST_LAYERS], ranked[MOST_LAYERS:]
-    if not top:
+    """The layers that take most, before and after; small ones of a kind and all others together."""
+    drawn = [_lane(pairs) for pairs in _groups(answer.pairs)]
+    if not drawn:
         return lanes.message(TITLE, "This backend timed no layer.")
-    drawn = [_lane(pair) for pair in top]
-    if rest:
-        drawn.append(_rest(rest))
     longest = max(mark.value or 0.0 for lane in drawn for mark in lane.marks)
     panel = lanes.Panel(
         TITLE,
@@ -50,17 +48,47 @@ def profile_figure(answer: Explanation) -> go.Figure:
         axis="median time of one call (ms)",
         span=(0.0, lanes.round_up(1.25 * longest)),
     )
-    figure = lanes.draw(panel)
-    return figure.update_layout(height=height(answer))
+    tall = height(answer)
+    return lanes.draw(panel).update_layout(
+        height=tall, margin_t=TOP_PX, title_y=1 - TITLE_PX / tall
+    )
 
 
 def height(answer: Explanation) -> int:
     """Pixels that the figure needs."""
-    drawn = min(len(answer.pairs), MOST_LAYERS + 1)
-    return max(lanes.HEIGHT, AROUND_PX + LANE_PX * drawn)
+    return max(lanes.HEIGHT, AROUND_PX + LANE_PX * len(_groups(answer.pairs)))
 
 
-def _lane(pair: LayerPair) -> lanes.Lane:
+def doing(layer: LayerProfile) -> str:
+    """Key of its colour: the role, integer arithmetic apart."""
+    integer = layer.role == "compute" and layer.precision in INTEGER
+    return INT8 if integer else layer.role
+
+
+def _groups(pairs: Pairs) -> list[list[LayerPair]]:
+    """What shares a lane, the slowest first; the last lane holds all that did not fit."""
+    kinds: dict[str, list[LayerPair]] = {}
+    for pair in pairs:
+        kinds.setdefault(_kind(pair), []).append(pair)
+    found: list[list[LayerPair]] = []
+    for kind, members in kinds.items():
+        whole = kind and len(members) >= OFTEN
+        found += [members] if whole else [[pair] for pair in members]
+    found.sort(key=_longest, reverse=True)
+    rest = [pair for members in found[MOST_LANES:] for pair in members]
+    return [*found[:MOST_LANES], *([rest] if rest else [])]
+
+
+def _kind(pair: LayerPair) -> str:
+    """The kind of a layer that only moves data; empty for one that multiplies."""
+    sides = [side for side in (pair.before, pair.after) if side]
+    return "" if any(side.macs for side in sides) else sides[-1].kind
+
+
+def _lane(pairs: Pairs) -> lanes.Lane:
+    if len(pairs) > 1:
+        return _together(pairs)
+    (pair,) = pairs
     either = pair.after or pair.before
     name, kind = (either.name, either.kind) if either else ("", "")
     ratio = ""
@@ -76,28 +104,35 @@ def _mark(layer: LayerProfile | None, after: bool) -> lanes.Mark:
         return lanes.Mark(None, palette.BASELINE, words, words)
     value = 1e3 * layer.seconds
     color = COLORS.get(doing(layer), palette.BASELINE) if after else palette.BASELINE
-    return lanes.Mark(
-        value, color, f"{text.number(value)} {layer.precision}".strip(), _hover(layer)
-    )
+    return lanes.Mark(value, color, f"{_ms(value)} {layer.precision}".strip(), _hover(layer))
 
 
-def _rest(pairs: Sequence[LayerPair]) -> lanes.Lane:
-    before = sum(1e3 * p.before.seconds for p in pairs if p.before)
-    after = sum(1e3 * p.after.seconds for p in pairs if p.after)
-    marks = [
-        lanes.Mark(value, color, text.number(value), f"{len(pairs)} layers")
-        for value, color in ((before, palette.BASELINE), (after, COLORS["other"]))
-    ]
-    return lanes.Lane(f"{len(pairs)} more layers", marks, "together")
+def _together(pairs: Pairs) -> lanes.Lane:
+    """Many layers as one lane: of one kind, or the small rest."""
+    before = [pair.before for pair in pairs if pair.before]
+    after = [pair.after for pair in pairs if pair.after]
+    kinds = {side.kind for side in (*before, *after)}
+    doings = {doing(side) for side in after}
+    color = COLORS.get(next(iter(doings)), "") if len(doings) == 1 else COLORS["other"]
+    marks = [_sum(before, palette.BASELINE), _sum(after, color)]
+    if len(kinds) == 1 and _kind(pairs[0]):
+        return lanes.Lane(text.shorten(kinds.pop(), NAME_WIDTH), marks, "all together")
+    return lanes.Lane(f"{len(pairs)} smaller layers", marks, "all together")
 
 
-def doing(layer: LayerProfile) -> str:
-    """Key of its colour: the role, integer arithmetic apart."""
-    integer = layer.role == "compute" and layer.precision in INTEGER
-    return INT8 if integer else layer.role
+def _sum(layers: Sequence[LayerProfile], color: str) -> lanes.Mark:
+    value = sum(1e3 * layer.seconds for layer in layers)
+    many = f"{len(layers)} layer{'' if len(layers) == 1 else 's'}"
+    reading = f"{_ms(value)}, {many}" if layers else "none"
+    return lanes.Mark(value if layers else None, color, reading, f"{many}, {_ms(value)} ms")
 
 
-def _legend(pairs: Sequence[LayerPair]) -> str:
+def _ms(value: float) -> str:
+    """Milliseconds: three digits at most, and no zeros behind what a clock can tell."""
+    return text.number(value) if value >= 1 else f"{value:.3g}"
+
+
+def _legend(pairs: Pairs) -> str:
     present = {doing(pair.after) for pair in pairs if pair.after}
     words = [
         f'<span style="color:{COLORS[key]}">■</span> {word}'
@@ -115,7 +150,7 @@ def _hover(layer: LayerProfile) -> str:
         [
             f"<b>{text.wrap(layer.name, 44, 3)}</b>",
             text.wrap(" · ".join(told), 56, 3),
-            f"{text.number(1e3 * layer.seconds)} ms, {100 * layer.share:.0f} % of all layers",
+            f"{_ms(1e3 * layer.seconds)} ms, {100 * layer.share:.0f} % of all layers",
         ]
     )
 
@@ -126,5 +161,8 @@ def _tail(name: str) -> str:
     return flat if len(flat) <= NAME_WIDTH else f"…{flat[-NAME_WIDTH + 1 :]}"
 
 
-def _longest(pair: LayerPair) -> float:
-    return max((x.seconds for x in (pair.before, pair.after) if x), default=0.0)
+def _longest(pairs: Pairs) -> float:
+    """The longer side of what shares a lane."""
+    before = sum(pair.before.seconds for pair in pairs if pair.before)
+    after = sum(pair.after.seconds for pair in pairs if pair.after)
+    return max(before, after)

@@ -19,6 +19,7 @@ from core.worker.profiling import Plan
 
 COMPUTE = "compute"
 OF_THE_FILE = (COMPUTE, "other")  # roles of layers that the model file knows
+BYTES_PER_WEIGHT = 2.0
 NOTICEABLE = 1.15
 KINDS = {"quantize": "quantize, dequantize", "cast": "cast", "reorder": "layout change"}
 
@@ -68,7 +69,9 @@ def read(reply: Json, model: ModelSummary, setting: Setting, zero_share: float =
     """A worker's rows joined with what is known of the model's layers."""
     costs = {layer.name: layer for layer in model.layers}
     total = sum(row["seconds"] for row in reply["layers"]) or 1.0
-    layers = tuple(_layer(row, costs.get(row["name"]), total) for row in reply["layers"])
+    layers = tuple(
+        _layer(row, costs.get(row["name"]), total, model.quantized) for row in reply["layers"]
+    )
     notes = [f"{reply['runs']} runs, in turns with the other model"]
     if reply["profiled_s"] > NOTICEABLE * reply["total_s"]:
         notes.append(
@@ -95,7 +98,9 @@ def read(reply: Json, model: ModelSummary, setting: Setting, zero_share: float =
     )
 
 
-def _layer(row: dict[str, Any], cost: LayerCost | None, total_s: float) -> LayerProfile:
+def _layer(
+    row: dict[str, Any], cost: LayerCost | None, total_s: float, quantized: bool
+) -> LayerProfile:
     computes = row["role"] == COMPUTE
     channels = cost.output_shape[1] if cost and len(cost.output_shape) > 1 else 0
     return LayerProfile(
@@ -111,8 +116,14 @@ def _layer(row: dict[str, Any], cost: LayerCost | None, total_s: float) -> Layer
         role=row["role"],
         macs=cost.macs if cost and computes else 0,
         channels=channels if isinstance(channels, int) else 0,
+        stored_integer=quantized and _is_small(cost),
         sources=tuple(row["sources"]),
     )
+
+
+def _is_small(cost: LayerCost | None) -> bool:
+    """Whether the weights take about a byte each; the bias beside them is wider."""
+    return cost is not None and 0 < cost.size_bytes < BYTES_PER_WEIGHT * cost.parameters
 
 
 def pairs(before: Profile, after: Profile) -> tuple[LayerPair, ...]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from core.charts import palette, profile_figure
-from core.charts.profile import COLORS, INT8, MOST_LAYERS, doing, height
+from core.charts.profile import COLORS, INT8, MOST_LANES, doing, height
 from core.records import Explanation, LayerPair, LayerProfile, Profile
 from tests.charts import builders as b
 from tests.charts.test_figures import contrast, hovers, words
@@ -31,13 +31,25 @@ def test_a_lane_has_both_times_the_precisions_and_the_ratio():
 
 
 def test_the_slowest_are_drawn_and_the_rest_is_one_lane():
-    many = [LayerPair(replace(FLOAT, name=f"l{i}", seconds=i / 1e3), None) for i in range(1, 21)]
+    many = [
+        LayerPair(replace(FLOAT, name=f"l{i}", seconds=i / 1e3, macs=9), None) for i in range(1, 21)
+    ]
     figure = profile_figure(answer(*many))
     assert "l20" in words(figure)
-    assert "5 more layers" in words(figure)
+    assert "5 smaller layers" in words(figure)
     assert sum(figure.data[0].x) == pytest.approx(sum(range(1, 21)))
-    assert len(figure.layout.annotations) == MOST_LAYERS + 1
+    assert len(figure.layout.annotations) == MOST_LANES + 1
     assert figure.layout.height == height(answer(*many))
+
+
+def test_quantizers_share_a_lane_because_they_count_together():
+    small = replace(FLOAT, role="quantize", kind="quantize, dequantize", seconds=0.0005)
+    many = [LayerPair(None, replace(small, name=f"q{i}")) for i in range(30)]
+    figure = profile_figure(answer(LayerPair(replace(FLOAT, macs=9), None), *many))
+    assert "quantize, dequantize</b>  all together" in words(figure)
+    assert "15.0, 30 layers" in words(figure)
+    assert COLORS["quantize"] in figure.data[0].marker.color
+    assert max(figure.data[0].x) == pytest.approx(15)
 
 
 def test_a_layer_on_one_side_only_says_so():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import Counter
 from collections.abc import Iterator
 
 from core.measure.why.view import (
+    SAME,
     Found,
     View,
     count,
@@ -84,12 +86,16 @@ def stayed_float(view: View) -> Iterator[Found]:
         f"in int8; {count(len(floats), 'layer')} ran in float and took {ms(spent)}, "
         f"{percent(spent, view.after.layers_s)} of the time of all layers: {listed(floats)}."
     )
+    refused = [x for x in floats if x.stored_integer]
     if len(floats) == len(weighted):
         text += f" {view.label} computes this file in float throughout."
         fix = OFF
+    elif refused:
+        text += f" {_reason(view, refused)}"
+        fix = f"Spare them the conversions: {excluding(refused)}."
     else:
-        text += f" {_reason(view, floats)}"
-        fix = f"Spare them the conversions: {excluding(floats)}."
+        text += " The file itself keeps them float."
+        fix = ""
     yield Found(spent, Cause("Layers that stayed float", text, fix))
 
 
@@ -111,9 +117,22 @@ def slower_in_integers(view: View) -> Iterator[Found]:
         f"are {kinds[0]} ({kinds[1]}). The worst, {new.name}: {ms(old.seconds)} in float, "
         f"{ms(new.seconds)} in int8 ({new.implementation or new.op_type})."
     )
-    named = [layer for _, layer in worse if has_weights(layer)]
-    fix = f"Leave them float: {excluding(named)}." if named else ""
-    yield Found(lost, Cause("int8 kernels slower than float ones", text, fix))
+    yield Found(lost, Cause("int8 kernels slower than float ones", text, _spared(view, worse)))
+
+
+def _spared(view: View, worse: list[tuple[LayerProfile, LayerProfile]]) -> str:
+    """Leave float what loses more in int8 than a step to float and back would cost."""
+    steps = [x.seconds for x in view.after.layers if x.role == "quantize"]
+    there_and_back = 2 * statistics.median(steps) if steps else 0.0
+    named = [
+        new
+        for old, new in worse
+        if has_weights(new)
+        and new.seconds - old.seconds > (there_and_back if view.inside(new) else 0.0)
+    ]
+    if named:
+        return f"Leave float what loses more than a step to float and back: {excluding(named)}."
+    return OFF if view.ratio > 1 + SAME else ""
 
 
 def no_instruction(view: View) -> Iterator[Found]:
@@ -160,46 +179,18 @@ def _compute(view: View) -> list[LayerProfile]:
 
 
 def _islands(view: View) -> list[LayerProfile]:
-    """Float compute layers with an integer layer right above and right below."""
-    layers = {layer.node: layer for layer in view.after.layers}
-    readers: dict[str, list[LayerProfile]] = {}
-    for layer in view.after.layers:
-        for source in layer.sources:
-            readers.setdefault(source, []).append(layer)
-
-    def reaches(layer: LayerProfile, up: bool, seen: set[str]) -> bool:
-        steps = [layers[n] for n in layer.sources if n in layers] if up else readers.get(
-            layer.node, []
-        )  # fmt: skip
-        for other in steps:
-            if other.node in seen:
-                continue
-            seen.add(other.node)
-            if other.role == "compute" and is_integer(other):
-                return True
-            if reaches(other, up, seen):
-                return True
-        return False
-
-    return [
-        layer
-        for layer in view.after.layers
-        if layer.role == "compute"
-        and layer.precision
-        and not is_integer(layer)
-        and reaches(layer, True, set())
-        and reaches(layer, False, set())
-    ]
+    """Float compute layers with integer layers above and below."""
+    floats = (x for x in _compute(view) if x.precision and not is_integer(x))
+    return [layer for layer in floats if view.inside(layer)]
 
 
 def _around(view: View, found: list[LayerProfile]) -> str:
     """The switch that leaves the integer layers next to these in float."""
-    layers = {layer.node: layer for layer in view.after.layers}
     near: dict[str, LayerProfile] = {}
     for layer in found:
         waiting = list(layer.sources)
         while waiting:
-            other = layers.get(waiting.pop())
+            other = view.nodes.get(waiting.pop())
             if other is None or other.name in near:
                 continue
             if other.role == "compute":

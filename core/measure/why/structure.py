@@ -20,6 +20,7 @@ from core.records import Cause, LayerProfile
 
 WORTH_TELLING = 0.05
 OVERHEAD = 0.25
+MORE = 1.2
 FEWER_MACS = 0.9
 ZEROS_ADDED = 0.1
 MEMORY_BOUND = 0.35
@@ -30,7 +31,7 @@ def reorders(view: View) -> Iterator[Found]:
     layers = [x for x in view.after.layers if x.role == "reorder"]
     spent, whole = seconds(layers), view.after.layers_s
     before = seconds(x for x in view.before.layers if x.role == "reorder")
-    if spent < WORTH_TELLING * whole or spent <= before:
+    if spent < WORTH_TELLING * whole or spent <= MORE * before:
         return
     text = (
         f"{count(len(layers), 'layout change')} took {ms(spent)}, {percent(spent, whole)} of the "
@@ -47,27 +48,34 @@ def reorders(view: View) -> Iterator[Found]:
         text += " Each batch norm between int8 layers wants the plain layout."
         fix = "Put `fold_batch_norm` before quantize_static."
     else:
-        fix = "`simplify`, which removes transposes that cancel out." if len(layers) > 2 else ""
-        text += "" if fix else " They stand at the input and the output."
+        text += f" {view.label} puts them where its kernels change from one layout to another."
+        fix = ""
     yield Found(spent - before, Cause("Layout changes", text, fix))
 
 
 def odd_channels(view: View) -> Iterator[Found]:
     """Channel counts that fill the last register only partly."""
-    odd = _odd(view)
-    weighted = [x for x in view.after.layers if _is_convolution(x)]
     known = {x.name for x in view.before.layers if _is_convolution(x) and x.channels % view.block}
-    new = [x for x in odd if x.name not in known]
+    new = [(a, b) for a, b in view.both if b in _odd(view) and b.name not in known]
     if not new or view.after.macs >= FEWER_MACS * view.before.macs:
         return
-    padded = sum(x.seconds * (1 - x.channels / _rounded(x.channels, view.block)) for x in new)
+    took = seconds(b for _, b in new)
+    scaled = sum(a.seconds * (b.macs / a.macs if a.macs else 1.0) for a, b in new)
     text = (
-        f"{len(new)} of {count(len(weighted), 'convolution')} have channels that are no multiple "
-        f"of {view.block} ({listed(new)}): kernels work in blocks of {view.block} and compute the "
-        f"padding too, about {ms(padded)} of {ms(seconds(new))}."
+        f"{count(len(new), 'convolution')} now have channels that are no multiple of {view.block} "
+        f"({listed(b for _, b in new)}); kernels work in blocks of {view.block}. They took "
+        f"{ms(seconds(a for a, _ in new))} before and take {ms(took)} now; by their MACs it would "
+        f"be {ms(scaled)}."
     )
+    lost = [(a, b) for a, b in new if a.implementation != b.implementation]
+    if lost:
+        old, now = lost[0]
+        text += (
+            f" {count(len(lost), 'layer')} fell back from {old.implementation} to "
+            f"{now.implementation}."
+        )
     fix = f"Keep channels in blocks: `prune_channels multiple={view.block}`."
-    yield Found(padded, Cause("Channels that fill no block", text, fix))
+    yield Found(max(took - scaled, 0.0), Cause("Channels that fill no block", text, fix))
 
 
 def overhead(view: View) -> Iterator[Found]:
@@ -77,8 +85,8 @@ def overhead(view: View) -> Iterator[Found]:
         return
     text = (
         f"A call takes {ms(view.after.total_s)}, all its layers {ms(view.after.layers_s)}: "
-        f"{percent(outside, view.after.total_s)} is the cost of calling {view.label} at all, which "
-        "no smaller layer reduces."
+        f"{percent(outside, view.after.total_s)} is spent around them: on calling {view.label}, "
+        "on waking threads and on copies."
     )
     if view.after.threads != 1:
         text += f" {view.after.threads or 'All'} threads have to be woken for each layer."
@@ -96,7 +104,7 @@ def memory_bound(view: View) -> Iterator[Found]:
     macs = view.after.macs / view.before.macs
     bound = [x for x in view.after.layers if _waits(x)]
     spent, whole = seconds(bound), view.after.layers_s
-    if view.ratio <= macs + 0.1 or spent < MEMORY_BOUND * whole:
+    if view.ratio <= macs + 0.1 or spent < MEMORY_BOUND * whole or _grew(view):
         return
     kinds = sorted({x.kind for x in bound}, key=lambda k: -seconds(x for x in bound if x.kind == k))
     text = (
@@ -156,5 +164,7 @@ def _waits(layer: LayerProfile) -> bool:
     )
 
 
-def _rounded(channels: int, block: int) -> int:
-    return max(block, -(-channels // block) * block)
+def _grew(view: View) -> bool:
+    """Whether such layers take longer than before: then it is their kernel and not the memory."""
+    waiting = [(a, b) for a, b in view.both if _waits(b)]
+    return seconds(b for _, b in waiting) > MORE * seconds(a for a, _ in waiting)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from core.backends.base import catalogue
@@ -63,6 +63,39 @@ class View:
     def integer(self) -> tuple[LayerProfile, ...]:
         """Layers of the candidate that really computed in integers."""
         return tuple(x for x in self.after.layers if x.role == "compute" and is_integer(x))
+
+    @functools.cached_property
+    def readers(self) -> dict[str, list[LayerProfile]]:
+        """Node -> the layers of the candidate that read from it."""
+        found: dict[str, list[LayerProfile]] = {}
+        for layer in self.after.layers:
+            for source in layer.sources:
+                found.setdefault(source, []).append(layer)
+        return found
+
+    @functools.cached_property
+    def nodes(self) -> dict[str, LayerProfile]:
+        """The layers of the candidate by node."""
+        return {layer.node: layer for layer in self.after.layers}
+
+    def beyond(self, layer: LayerProfile, up: bool) -> Iterator[LayerProfile]:
+        """Every layer of the candidate above (`up`) or below this one."""
+        waiting, seen = [layer], {layer.node}
+        while waiting:
+            here = waiting.pop()
+            above = (self.nodes[name] for name in here.sources if name in self.nodes)
+            for other in above if up else self.readers.get(here.node, ()):
+                if other.node not in seen:
+                    seen.add(other.node)
+                    waiting.append(other)
+                    yield other
+
+    def inside(self, layer: LayerProfile) -> bool:
+        """Whether integer layers stand both above and below this one."""
+        return all(
+            any(x.role == "compute" and is_integer(x) for x in self.beyond(layer, up))
+            for up in (True, False)
+        )
 
     @property
     def block(self) -> int:
