@@ -48,6 +48,14 @@ def kept_count(group: Group, ratio: float, multiple: int) -> int:
     return min(total, unit * max(1, math.floor(total * (1 - ratio) / unit + 0.5)))
 
 
+def removals(group: Group, multiple: int) -> list[int]:
+    """How many atoms may go so that the kept channels are a multiple; 0 is always among them."""
+    total = len(group.atoms)
+    unit = multiple // math.gcd(multiple, group.width)
+    kept = range(unit, total, unit)
+    return [0, *sorted(total - k for k in kept)]
+
+
 def uniform(
     groups: Collection[Group], scores: Mapping[Group, Scores], ratio: float, multiple: int
 ) -> dict[Group, tuple[int, ...]]:

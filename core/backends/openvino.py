@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from core.backends.base import Tensors, cores, installed
+from core.backends.base_openvino_profile import OpenVinoProfileSession
 from core.errors import BackendUnavailable, InferenceFailed
 from core.records import RunOptions
 
@@ -145,6 +146,14 @@ class OpenVino:
             InferenceFailed, BackendUnavailable
         """
         return OpenVinoSession(artifact, options)
+
+    def profile(self, artifact: Path, options: RunOptions) -> OpenVinoProfileSession:
+        """A compiled model that counts the time of every layer.
+
+        Raises:
+            InferenceFailed: OpenVINO does not take the model.
+        """
+        return OpenVinoProfileSession(artifact, options, OPENVINO_NAMES[options.precision])
 
 
 BACKEND = OpenVino()

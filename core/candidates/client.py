@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from core.errors import CoreError, WorkerCrashed, WorkerError
+from core.errors import CoreError, PassError, WorkerCrashed, WorkerError
+from core.passes.base import build
 from core.process import Child, Limits, Progress
 from core.process.launch import Check, ChildBug
 from core.process.limits import GIB
@@ -26,6 +27,7 @@ from core.records import (
     Preprocess,
     Preview,
     Recipe,
+    Sensitivity,
     from_json,
     to_json,
 )
@@ -35,7 +37,13 @@ MODULE = "core.candidates"
 FLOOR_BYTES = 3 * GIB
 BYTES_PER_MODEL_BYTE = 6
 STALE_RSS_BYTES = GIB
-CPU_S = {"preview": 30.0, "trial": 15.0, "build": 1800.0, "admit_data": 1200.0}
+CPU_S = {
+    "preview": 30.0,
+    "trial": 15.0,
+    "build": 1800.0,
+    "sensitivity": 900.0,
+    "admit_data": 1200.0,
+}
 DEFAULT_CPU_S = 60.0
 
 
@@ -136,6 +144,34 @@ class Workshop:
         args = {"model": str(model), "recipe": to_json(recipe)}
         return from_json(Preview, self._ask("preview", args, model)["preview"])
 
+    def sensitivity(
+        self, model: Path, before: Recipe, calibration: Path, check: Check | None = None
+    ) -> Sensitivity:
+        """What pruning would cost, group by group, measured on calibration images.
+
+        Args:
+            model: an admitted model.
+            before: what runs before the pruning.
+            calibration: an admitted image set.
+            check: called several times a second; what it raises ends the study.
+
+        Raises:
+            CoreError: the images do not fit the model, or it does not run.
+            WorkerError: the child died.
+        """
+        args = {"model": str(model), "before": to_json(before), "calibration": str(calibration)}
+        reply = self._ask("sensitivity", args, model, check=check)
+        return from_json(Sensitivity, reply["sensitivity"])
+
+    def zero_share(self, model: Path) -> float:
+        """The share of a model's float weights that are exactly zero, 0 to 1.
+
+        Raises:
+            InvalidModel: not a readable model.
+            WorkerError: the child died.
+        """
+        return float(self._ask("zero_share", {"model": str(model)}, model)["share"])
+
     def layer_chains(self, model: Path, multiple: int) -> tuple[Chain, ...]:
         """The layers of a model, and what passes could make of them, as chains to be timed.
 
@@ -197,7 +233,9 @@ class Workshop:
             "timings": str(timings) if timings else None,
             "models": str(models),
         }
-        return from_json(Outcome, self._ask("build", args, model, progress, check)["outcome"])
+        extra = _extra_cpu_s(recipe)
+        reply = self._ask("build", args, model, progress, check, extra)
+        return from_json(Outcome, reply["outcome"])
 
     def _try(self, model: Path) -> None:
         if model in self._tried:
@@ -239,11 +277,12 @@ class Workshop:
         file: Path | None = None,
         progress: Progress | None = None,
         check: Check | None = None,
+        extra_cpu_s: float = 0.0,
     ) -> Json:
         with self._lock:
             child = self._ready(_memory_for(file))
             try:
-                cpu_s = CPU_S.get(call, DEFAULT_CPU_S)
+                cpu_s = CPU_S.get(call, DEFAULT_CPU_S) + extra_cpu_s
                 reply = child.request(call, args, progress, cpu_s, check)
             except WorkerError:
                 self._end()
@@ -286,6 +325,15 @@ class Workshop:
         if not child.alive or _rss(child.pid) > STALE_RSS_BYTES:
             self._end()
             self._start(FLOOR_BYTES)
+
+
+def _extra_cpu_s(recipe: Recipe) -> float:
+    """What the user gave the passes of a recipe; a step that cannot be built takes no time."""
+    total = 0.0
+    for step in recipe.steps:
+        with contextlib.suppress(PassError):
+            total += build(step).cpu_s()
+    return total
 
 
 def _memory_for(file: Path | None) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import logging
 import time
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from core.records import Recipe, Step, StepReport
 log = logging.getLogger(__name__)
 
 Work = Callable[[Graph, Report], None]
+During = Callable[[Step, str, float], None]
 
 
 def apply(
@@ -21,6 +23,7 @@ def apply(
     recipe: Recipe,
     statistics: Statistics | None = None,
     progress: Callable[[Step], None] | None = None,
+    during: During | None = None,
 ) -> tuple[Graph, tuple[StepReport, ...]]:
     """What `recipe` makes of `graph`, and what each step did; the caller's graph stays untouched.
 
@@ -32,14 +35,16 @@ def apply(
         recipe: the steps, in the order in which they run.
         statistics: calibration data, if there is any.
         progress: called with each step before it runs.
+        during: called by a step that works for long: what it does, and what share is done.
     """
     data = statistics or NoStatistics()
+    data.original = graph
     current, reports = graph.clone(), []
     verifier = Verifier(current, data) if recipe.steps else None
     for step in recipe.steps:
         if progress:
             progress(step)
-        current, report = _step(current, step, data, verifier)
+        current, report = _step(current, step, data, verifier, during)
         reports.append(report)
     return current, tuple(reports)
 
@@ -69,9 +74,15 @@ def preview(graph: Graph, recipe: Recipe) -> tuple[Graph, tuple[StepReport, ...]
 
 
 def _step(
-    graph: Graph, step: Step, statistics: Statistics, verifier: Verifier | None
+    graph: Graph,
+    step: Step,
+    statistics: Statistics,
+    verifier: Verifier | None,
+    during: During | None,
 ) -> tuple[Graph, StepReport]:
     def work(trial: Graph, report: Report) -> None:
+        if during:
+            report.progress = functools.partial(during, step)
         chosen = build(step)
         chosen.requires(trial)
         chosen.apply(trial, report, statistics)
@@ -103,5 +114,6 @@ def _attempt(graph: Graph, step: Step, work: Work) -> tuple[Graph, StepReport]:
     if reverted:
         return graph, StepReport(step, 0, tuple(report.skipped), (), reverted, seconds)
     return trial, StepReport(
-        step, report.changed, tuple(report.skipped), tuple(report.notes), "", seconds
-    )
+        step, report.changed, tuple(report.skipped), tuple(report.notes), "", seconds,
+        tuple(report.effects), tuple(report.cuts),
+    )  # fmt: skip

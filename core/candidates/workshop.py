@@ -5,6 +5,7 @@ The last few graphs stay parsed, so that a slider's move does not wait for a fil
 
 from __future__ import annotations
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -14,8 +15,10 @@ from core import graph as graphs
 from core import timings as layer_times
 from core.activations import Calibration, Probe
 from core.analysis import layer_signatures
+from core.analysis.zeros import zero_share
 from core.candidates import gate, micro_models, runner
 from core.candidates.preview import preview
+from core.candidates.sensitivity import sensitivity
 from core.candidates.summary import summarise
 from core.errors import CoreError, DataError, InvalidModel
 from core.graph import Graph
@@ -117,6 +120,14 @@ def _preview(args: Json, _: Progress) -> Json:
     return {"preview": to_json(preview(_graph(Path(args["model"])), recipe))}
 
 
+def _sensitivity(args: Json, _: Progress) -> Json:
+    graph, _reports, _exact = runner.preview(
+        _graph(Path(args["model"])), from_json(Recipe, args["before"])
+    )
+    found = sensitivity(graph, _statistics(graph, args["calibration"], None))
+    return {"sensitivity": to_json(found)}
+
+
 def _trial(args: Json, _: Progress) -> Json:
     graph = _graph(Path(args["model"]))
     feeds = next(data.synthetic_feeds(graphs.input_specs(graph), 1))
@@ -135,20 +146,41 @@ def _layer_chains(args: Json, _: Progress) -> Json:
     return {"chains": to_json(layer_signatures.worth_timing(graph, args["multiple"]))}
 
 
+def _zero_share(args: Json, _: Progress) -> Json:
+    return {"share": zero_share(_graph(Path(args["model"])))}
+
+
 def _build(args: Json, progress: Progress) -> Json:
     model, recipe = Path(args["model"]), from_json(Recipe, args["recipe"])
 
-    def told(step: Step) -> None:
-        progress({"current": step.pass_name})
-
+    clock = _Clock(progress)
     try:
         statistics: Statistics = NoStatistics()
         if recipe.steps:
             statistics = _statistics(_graph(model), args["calibration"], args["timings"])
-        outcome = build(model, recipe, statistics, Path(args["models"]), told)
+        outcome = build(model, recipe, statistics, Path(args["models"]), clock.begin, clock.during)
     except CoreError as error:
         outcome = Outcome(recipe, None, None, f"{error.code}: {error.message}")
     return {"outcome": to_json(outcome)}
+
+
+class _Clock:
+    """Tells where a build is, and how long a step that works for long will still take."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress, self._begun = progress, time.monotonic()
+
+    def begin(self, step: Step) -> None:
+        self._begun = time.monotonic()
+        self._progress({"current": step.pass_name})
+
+    def during(self, step: Step, sentence: str, share: float) -> None:
+        message: Json = {"current": f"{step.pass_name}: {sentence}", "share": share}
+        if share > 0:
+            left = (time.monotonic() - self._begun) * (1 - share) / share
+            message["current"] += f", about {left:.0f} s left"
+            message["eta_s"] = left
+        self._progress(message)
 
 
 def build(
@@ -157,6 +189,7 @@ def build(
     statistics: Statistics,
     models: Path,
     progress: Callable[[Step], None] | None = None,
+    during: runner.During | None = None,
 ) -> Outcome:
     """Run a recipe over a model and keep the result.
 
@@ -168,7 +201,7 @@ def build(
         digest = graphs.digest(model)
         candidate = Candidate(digest, model, recipe)
         return Outcome(recipe, candidate, summarise(graph, model, digest, model.name))
-    result, report = runner.apply(graph, recipe, statistics, progress)
+    result, report = runner.apply(graph, recipe, statistics, progress, during)
     graphs.infer_shapes(result)
     digest, path = gate.keep(result, models)
     summary = summarise(result, path, digest, recipe.name or model.name)
@@ -194,8 +227,10 @@ HANDLERS: Mapping[str, Handler] = {
     "summary": _summary,
     "admit_data": _admit_data,
     "preview": _preview,
+    "sensitivity": _sensitivity,
     "trial": _trial,
     "layer_chains": _layer_chains,
     "micro_models": _micro_models,
+    "zero_share": _zero_share,
     "build": _build,
 }

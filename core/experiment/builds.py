@@ -14,7 +14,16 @@ from core.experiment.home import Home
 from core.records import Outcome, Recipe, from_json, to_json
 
 # Whatever decides how a candidate comes out.
-MAKERS = ("analysis", "candidates", "data", "graph", "passes", "reconstruction", "quantization")
+MAKERS = (
+    "analysis",
+    "candidates",
+    "data",
+    "graph",
+    "passes",
+    "quantization",
+    "reconstruction",
+    "training",
+)
 
 
 class Memo:

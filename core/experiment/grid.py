@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from core.passes.base import catalogue
 from core.records import Recipe, Step
 
-ARITHMETIC_VERBS = ("convert", "quantize")
 SHARES = (0.2, 0.4)
 EXACT_FIRST = "fold_batch_norm"
 
@@ -25,9 +24,10 @@ def default(calibrated: bool, shares: Sequence[float] = SHARES) -> tuple[Recipe,
     cuts += [Step("prune_channels", {"ratio": share}) for share in shares]
     kinds: list[Step | None] = [None]
     kinds += [
-        Step(name, {})
+        Step(name, dict(params))
         for name, kind in passes.items()
-        if name.split("_")[0] in ARITHMETIC_VERBS and (calibrated or not kind.needs_data)
+        if kind.family and (calibrated or not kind.needs_data)
+        for params in kind.presets.values()
     ]
     order = list(passes)
     found = []

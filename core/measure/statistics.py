@@ -51,23 +51,28 @@ def ratio(pairs: Sequence[tuple[Sequence[float], Sequence[float]]], seed: int = 
     draws = _hierarchical_medians(logs, seed)
     low, high = np.quantile(draws, (0.025, 0.975))
     middle = float(np.median(np.concatenate(logs)))
-    return Interval(math.exp(middle), float(np.exp(low)), float(np.exp(high)))
+    low, high = min(float(low), middle), max(float(high), middle)
+    return Interval(math.exp(middle), math.exp(low), math.exp(high))
 
 
 def median(sessions: Sequence[Sequence[float]], seed: int = 0) -> Interval:
     """The median of samples drawn in several sessions."""
     groups = [np.asarray(s, dtype=np.float64) for s in sessions]
     low, high = np.quantile(_hierarchical_medians(groups, seed), (0.025, 0.975))
-    return Interval(float(np.median(np.concatenate(groups))), float(low), float(high))
+    middle = float(np.median(np.concatenate(groups)))
+    return Interval(middle, min(float(low), middle), max(float(high), middle))
 
 
 def _hierarchical_medians(groups: Sequence[Floats], seed: int) -> Floats:
+    """Medians of redrawn sessions; each draws from all of its blocks, as many as the shortest."""
     rng = np.random.default_rng(seed)
-    size = min(len(group) for group in groups)
-    table = np.stack([group[:size] for group in groups])
+    lengths = np.array([len(group) for group in groups])
+    table = np.zeros((len(groups), lengths.max()))
+    for row, group in zip(table, groups, strict=True):
+        row[: len(group)] = group
     drawn = max(1, len(groups) - 1)
     pair = rng.integers(len(groups), size=(RESAMPLES, drawn, 1))
-    block = rng.integers(size, size=(RESAMPLES, drawn, size))
+    block = rng.integers(lengths[pair], size=(RESAMPLES, drawn, lengths.min()))
     return np.asarray(np.median(table[pair, block].reshape(RESAMPLES, -1), axis=1))
 
 

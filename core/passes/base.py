@@ -17,7 +17,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -25,9 +25,10 @@ import onnx_ir as ir
 from core.catalogue import discover
 from core.errors import PassPrecondition
 from core.graph import constant
-from core.records import Skip, Step
+from core.records import Cut, LayerEffect, Skip, Step
 from core.timings import LayerTimes
 
+T = TypeVar("T")
 Graph = ir.Model
 Tensors = dict[str, np.ndarray[Any, Any]]
 STANDARD = ("", "ai.onnx")
@@ -45,6 +46,7 @@ class Parameter:
     step: float | None = None
     choices: tuple[str, ...] = ()
     expert: bool = False
+    only_with: tuple[str, tuple[str, ...]] | None = None  # (another field, values): else no effect
 
 
 def parameter(default: Any, label: str, help: str, **details: Any) -> Any:
@@ -68,6 +70,9 @@ class Report:
     changed: int = 0
     skipped: list[Skip] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    effects: list[LayerEffect] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
+    progress: Callable[[str, float], None] | None = None
 
     def skip(self, node: str | None, reason: str) -> None:
         """Say that `node` was left alone, and why."""
@@ -77,9 +82,21 @@ class Report:
         """Tell the user something that holds for the whole pass."""
         self.notes.append(sentence)
 
+    def tell(self, sentence: str, share: float) -> None:
+        """Say, while a pass works for long, where it is: `share` of the whole, 0 to 1."""
+        if self.progress:
+            self.progress(sentence, share)
+
 
 class Statistics(Protocol):
-    """Calibration data as a pass sees it; memory does not grow with the number of images."""
+    """Calibration data as a pass sees it; memory does not grow with the number of images.
+
+    Attributes:
+        original: the model before the first step of the recipe, which nobody changes; set by the
+            runner, None outside of one.
+    """
+
+    original: Graph | None
 
     @property
     def count(self) -> int:
@@ -103,12 +120,17 @@ class Statistics(Protocol):
         """A function from the inputs of any `graph`, a piece of the model too, to named tensors."""
         ...
 
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` gives, kept with these images so that the next run need not make it again."""
+        ...
+
 
 class NoStatistics:
     """No calibration data at all: what a pass gets where none is given or none is needed."""
 
     def __init__(self, timings: LayerTimes | None = None) -> None:
         """Layer times may be there without images."""
+        self.original: Graph | None = None
         self._timings = timings
 
     @property
@@ -137,6 +159,10 @@ class NoStatistics:
         """
         raise PassPrecondition("Without calibration images nothing can be run.")
 
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """Made each time."""
+        return make()
+
 
 @dataclass(frozen=True)
 class Pass(ABC):
@@ -148,6 +174,8 @@ class Pass(ABC):
         order: place in a recipe made by the form (fold before prune before quantize).
         needs_data: whether calibration images are required.
         exact: whether the outputs stay the same but for rounding; the runner holds the pass to it.
+        family: of passes of which a recipe holds at most one, shown as one control; empty for none.
+        presets: what the choices of that control are called -> the parameters that each sets.
     """
 
     label: ClassVar[str]
@@ -155,6 +183,8 @@ class Pass(ABC):
     order: ClassVar[int] = 50
     needs_data: ClassVar[bool] = False
     exact: ClassVar[bool] = False
+    family: ClassVar[str] = ""
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
 
     def requires(self, graph: Graph) -> None:  # noqa: B027 - most passes need nothing
         """Raise PassPrecondition if the pass cannot work on `graph` at all."""
@@ -190,6 +220,10 @@ class Pass(ABC):
         `name` or `name:precision`; empty, as here, for a pass that needs no times.
         """
         return ""
+
+    def cpu_s(self) -> float:
+        """CPU seconds that the pass was given on top of those that every build has."""
+        return 0.0
 
     def step(self) -> Step:
         """This pass as a line of a recipe."""

@@ -9,8 +9,9 @@ or select over long axes, bodies of control flow, and operators of other domains
 from __future__ import annotations
 
 import functools
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -44,6 +45,11 @@ class ConvertPrecision(Pass):
         "float32 all the same, and pay for the conversion."
     )
     order: ClassVar[int] = 60
+    family: ClassVar[str] = "Precision"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "fp16": {"precision": "fp16"},
+        "fp32": {"precision": "fp32"},
+    }
 
     precision: str = parameter(
         "fp16",

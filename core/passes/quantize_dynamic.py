@@ -10,9 +10,10 @@ Source: Jacob et al. 2018, arXiv:1712.05877.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx
@@ -53,6 +54,8 @@ class QuantizeDynamic(Pass):
         "convolutional net hardly gains time."
     )
     order: ClassVar[int] = 70
+    family: ClassVar[str] = "Precision"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"int8 dynamic": {}}
 
     exclude: tuple[str, ...] = parameter(
         (), "Leave alone", "Names of layers that stay float.", expert=True

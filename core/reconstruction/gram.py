@@ -21,7 +21,7 @@ from core.reconstruction.statistics import Graph, Statistics
 Array = np.ndarray[Any, Any]
 Matrix = NDArray[np.float64]
 
-PER_IMAGE = 64  # places of each image; more hardly differ from their neighbours
+PER_IMAGE = 48  # places of each image; more hardly differ from their neighbours
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,7 +29,7 @@ class Moments:
     """Centred second moments, each a mean over the rows; G groups, d inputs, o outputs of each.
 
     Attributes:
-        count: rows.
+        count: rows, or the sum of their weights.
         second: (G, d, d), covariance of the inputs.
         cross: (G, d, o), covariance of inputs and targets.
         spread: (G, o), variance of the targets.
@@ -37,7 +37,7 @@ class Moments:
         mean_out: (G, o).
     """
 
-    count: int
+    count: float
     second: Matrix
     cross: Matrix
     spread: Matrix
@@ -50,34 +50,45 @@ class Gram:
 
     def __init__(self, groups: int = 1) -> None:
         """Nothing is known yet; widths come with the first rows."""
-        self.groups, self.count = groups, 0
+        self.groups, self.count = groups, 0.0
         self._shift: tuple[Array, Array] | None = None
         self._product = np.zeros(0)
         self._sum = np.zeros(0)
         self._inputs = 0
 
-    def add(self, rows: Array, targets: Array | None = None) -> None:
+    def add(self, rows: Array, targets: Array | None = None, weights: Array | None = None) -> None:
         """Sum up more rows.
 
         Args:
             rows: (n, groups * d).
             targets: (n, groups * o), or None where only the inputs matter.
+            weights: (n,), how much each row counts; None: 1.
         """
         if not len(rows):
             return
         given = np.zeros((len(rows), 0), np.float32) if targets is None else targets
         x, y = (np.asarray(a, np.float32) for a in (rows, given))
         if self._shift is None:
-            self._shift = x.mean(0), y.mean(0)
-            self._inputs = x.shape[1] // self.groups
+            self.shift(x, y)
+        if self._shift is None:
+            return
         x, y = x - self._shift[0], y - self._shift[1]
         parts = [a.reshape(len(a), self.groups, -1).transpose(1, 0, 2) for a in (x, y)]
         both = np.concatenate(parts, axis=2)
+        if weights is not None:
+            both *= np.sqrt(weights.astype(np.float32))[:, None]
         product = np.stack([b.T @ b for b in both]) if self.groups < 16 else _blocks(both)
         self._product = self._product + product if self.count else product.astype(np.float64)
         total = both.sum(1, dtype=np.float64)
+        if weights is not None:
+            total = np.einsum("gnd,n->gd", both, np.sqrt(weights), dtype=np.float64)
         self._sum = self._sum + total if self.count else total
-        self.count += len(rows)
+        self.count += len(rows) if weights is None else float(weights.sum())
+
+    def shift(self, rows: Array, targets: Array) -> None:
+        """Take the means of these rows off all rows to come, before they are multiplied."""
+        self._shift = rows.mean(0).astype(np.float32), targets.mean(0).astype(np.float32)
+        self._inputs = rows.shape[1] // self.groups
 
     def merged(self, other: Gram) -> Gram:
         """The sums over the rows of both; only for rows that were shifted alike."""

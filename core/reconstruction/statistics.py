@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import onnx_ir as ir
 
+T = TypeVar("T")
 Graph = ir.Model
 Tensors = dict[str, np.ndarray[Any, Any]]
 Run = Callable[[Tensors], Tensors]
@@ -31,4 +32,8 @@ class Statistics(Protocol):
 
     def runner(self, graph: Graph, names: Sequence[str]) -> Run:
         """A function from the inputs of any `graph`, not only the model's, to named tensors."""
+        ...
+
+    def remember(self, key: str, make: Callable[[], T]) -> T:
+        """What `make` gives, kept with these images so that the next run need not make it again."""
         ...

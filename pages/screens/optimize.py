@@ -16,7 +16,9 @@ from pages.widgets import (
     result_card,
     results,
     samples,
+    sensitivity,
     session,
+    why,
     wording,
 )
 from pages.widgets.board import Board
@@ -78,7 +80,11 @@ def numbers(board: Board, first: Run) -> None:
     board.paint_run(recipe, run)
     if not progress.is_live(run):
         downloads.show(run, board.workspace)
-    results.show(run, board.outcome(run, recipe))
+    outcome = board.outcome(run, recipe)
+    if not progress.is_live(run):
+        why.show(run, outcome, board.workspace)
+    results.show(run, outcome)
+    sensitivity.show(outcome)
     if not progress.is_live(run):
         result_card.show(run)
 

@@ -9,6 +9,7 @@ from core.passes.base import catalogue
 from core.records import Recipe, Run, Step
 from pages.widgets import measure_form, model_picker, recipe_form
 
+LOADED = "recipe_loaded"  # set by whoever changes the recipe from outside its form
 START = Recipe("start", (Step("fold_batch_norm"),))
 
 
@@ -58,11 +59,11 @@ def choose_recipe(run: Run) -> None:
 
 def was_loaded() -> bool:
     """Whether a recipe was just loaded from outside the form, which must be drawn anew."""
-    return bool(st.session_state.pop("recipe_loaded", False))
+    return bool(st.session_state.pop(LOADED, False))
 
 
 def _load_chosen(run_id: str, recipes: dict[str, Recipe]) -> None:
     name = st.session_state.get(f"recipe_of.{run_id}")
     if name in recipes:
         recipe_form.load(recipes[name])
-        st.session_state["recipe_loaded"] = True
+        st.session_state[LOADED] = True

@@ -14,14 +14,11 @@ import streamlit as st
 
 from core.passes.base import Parameter, Pass, catalogue, parameters
 from core.records import ModelSummary, Recipe, Step
+from pages.widgets import alternatives
+from pages.widgets.keys import of as key_of
 
 STOPS = 21
 SHORT = 24  # letters of all choices together that fit in one row
-
-
-def key_of(pass_name: str, parameter: str = "") -> str:
-    """The widget key of a switch or of one of its parameters."""
-    return f"recipe.{pass_name}.{parameter}" if parameter else f"recipe.{pass_name}"
 
 
 def load(recipe: Recipe) -> None:
@@ -33,6 +30,7 @@ def load(recipe: Recipe) -> None:
         for parameter, (default, _) in parameters(kind).items():
             value = params.get(parameter, default)
             st.session_state[key_of(name, parameter)] = _to_widget(default, value)
+    alternatives.load(recipe)
 
 
 def current() -> Recipe:
@@ -59,23 +57,51 @@ def title(steps: tuple[Step, ...]) -> str:
 
 
 def show(model: ModelSummary) -> Recipe:
-    """Draw one switch per pass, with its parameters while it is on; return the recipe."""
+    """Draw one switch per pass, one control per family, parameters while they are on.
+
+    Returns:
+        The recipe that they stand at.
+    """
     for name, kind in catalogue().items():
-        _ensure(key_of(name), False)
-        on = st.toggle(kind.label, key=key_of(name), help=kind.help, persist_state="session")
-        known = parameters(kind)
-        if not on or not known:
+        if kind.family:
             continue
-        with st.container(key=f"parameters_{name}", gap="xsmall"):
-            for parameter, (default, about) in known.items():
-                if not about.expert:
-                    _widget(key_of(name, parameter), default, about, model)
-            expert = {p: v for p, v in known.items() if v[1].expert}
-            if expert:
-                with st.popover(f"More for {kind.label.lower()}", type="tertiary"):
-                    for parameter, (default, about) in expert.items():
-                        _widget(key_of(name, parameter), default, about, model)
+        _ensure(key_of(name), False)
+        if st.toggle(kind.label, key=key_of(name), help=kind.help, persist_state="session"):
+            _parameters(name, kind, model)
+    for family in alternatives.families(catalogue()):
+        if name := alternatives.show(family):
+            _parameters(name, catalogue()[name], model)
     return current()
+
+
+def _parameters(name: str, kind: type[Pass], model: ModelSummary) -> None:
+    """The parameters of a pass that is on; those for experts behind a button."""
+    known = {p: v for p, v in parameters(kind).items() if p not in _preset(kind)}
+    if not known:
+        return
+    with st.container(key=f"parameters_{name}", gap="xsmall"):
+        for parameter, (default, about) in known.items():
+            if not about.expert and _has_effect(name, about):
+                _widget(key_of(name, parameter), default, about, model)
+        expert = {p: v for p, v in known.items() if v[1].expert}
+        if expert:
+            with st.popover(f"More for {kind.label.lower()}", type="tertiary"):
+                for parameter, (default, about) in expert.items():
+                    _widget(key_of(name, parameter), default, about, model)
+
+
+def _has_effect(name: str, about: Parameter) -> bool:
+    """Whether a parameter counts for anything as the others stand."""
+    if about.only_with is None:
+        return True
+    other, values = about.only_with
+    default, _ = parameters(catalogue()[name])[other]
+    return st.session_state.get(key_of(name, other), default) in values
+
+
+def _preset(kind: type[Pass]) -> set[str]:
+    """Parameters that the choices of the pass's family set."""
+    return {name for params in kind.presets.values() for name in params}
 
 
 def neighbours(recipe: Recipe) -> Iterator[Recipe]:

@@ -1,8 +1,8 @@
 """Which recipes a sweep tries: every combination of a grid, or a list of one's own.
 
 The grid is made from the passes themselves. A pass with a share (prune ratio) is varied over it;
-one with choices over them; any other is off or on. Passes that set the arithmetic (verbs "convert"
-and "quantize") exclude each other and are one axis.
+one with choices over them; any other is off or on. Passes of one family exclude each other and are
+one axis, with their presets as its values.
 """
 
 from __future__ import annotations
@@ -15,14 +15,12 @@ import streamlit as st
 
 from core.passes.base import Pass, catalogue, parameters
 from core.records import ModelSummary, Recipe, Step
-from pages.widgets import opening, recipe_form, wording
+from pages.widgets import alternatives, opening, recipe_form, wording
 
 MODE, LIST = "explore.mode", "explore.list"
 GRID_MODE, LIST_MODE = "Grid", "List"
-PRECISION = "precision"
 MOST_RECIPES = 200
 START_SHARES = ("30 %", "50 %")
-_ARITHMETIC_VERBS = ("convert", "quantize")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,21 +96,25 @@ def axes_of(passes: Mapping[str, type[Pass]]) -> list[Axis]:
     started = {step.pass_name for step in opening.START.steps}
     swept = False
     axes: list[Axis] = []
-    arithmetic = [Variant("none", "as it is", None)]
     for name, kind in passes.items():
-        variants = _variants(name, kind)
-        if name.split("_")[0] in _ARITHMETIC_VERBS:
-            arithmetic += variants
+        if kind.family:
             continue
+        variants = _variants(name, kind)
         start = (variants[0].name,) if name in started else ("off",)
         if len(variants) > 1 and not swept:
             start, swept = ("off", *(v.name for v in variants if v.label in START_SHARES)), True
         axes.append(
             Axis(name, kind.label, kind.help, (Variant("off", "off", None), *variants), start)
         )
-    if len(arithmetic) > 1:
-        about = "The arithmetic of the model; each is tried on every combination above."
-        axes.append(Axis(PRECISION, "Precision", about, tuple(arithmetic), _start(arithmetic)))
+    about = "Of these, one at a time; each is tried on every combination above."
+    for family, members in alternatives.families(passes).items():
+        variants = [Variant("none", alternatives.AS_IT_IS, None)]
+        variants += [
+            _variant(name, passes[name], {**passes[name]().step().params, **params}, label)
+            for name in members
+            for label, params in passes[name].presets.items()
+        ]
+        axes.append(Axis(family, family, about, tuple(variants), _start(variants)))
     return axes
 
 
@@ -143,8 +145,8 @@ def _named_apart(recipes: list[Recipe]) -> list[Recipe]:
     return apart
 
 
-def _start(arithmetic: list[Variant]) -> tuple[str, ...]:
-    first = next((v.name for v in arithmetic if v.needs_data), None)
+def _start(variants: list[Variant]) -> tuple[str, ...]:
+    first = next((v.name for v in variants if v.needs_data), None)
     return ("none", first) if first else ("none",)
 
 
@@ -160,15 +162,10 @@ def _variants(name: str, kind: type[Pass]) -> list[Variant]:
     for parameter, (_, about) in visible.items():
         if about.choices:
             return [
-                _variant(name, kind, {**base, parameter: choice}, _choice(name, kind, choice))
+                _variant(name, kind, {**base, parameter: choice}, choice)
                 for choice in about.choices
             ]
-    label = kind.label if name.split("_")[0] in _ARITHMETIC_VERBS else "on"
-    return [_variant(name, kind, dict(base), label)]
-
-
-def _choice(name: str, kind: type[Pass], choice: str) -> str:
-    return f"{kind.label}: {choice}" if name.split("_")[0] in _ARITHMETIC_VERBS else choice
+    return [_variant(name, kind, dict(base), "on")]
 
 
 def _variant(name: str, kind: type[Pass], params: Mapping[str, object], label: str) -> Variant:

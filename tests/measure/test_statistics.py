@@ -69,18 +69,18 @@ def test_noise_that_drowns_the_answer_is_not_called_the_same():
 
 def test_the_interval_of_a_ratio_covers_the_truth():
     random, hits = np.random.default_rng(5), 0
-    for _ in range(200):
+    for _ in range(120):
         interval = ratio(sessions(random, 0.1, PAIRS_MOST, 0.004))
         hits += interval.low <= 1.1 <= interval.high
-    assert hits >= 180  # a bootstrap over a dozen sessions covers a little less than it says
+    assert hits >= 108  # a bootstrap over a dozen sessions covers a little less than it says
 
 
 def test_the_interval_of_a_median_covers_the_truth():
     random, hits = np.random.default_rng(5), 0
-    for _ in range(200):
+    for _ in range(120):
         interval = median([random.exponential(size=40) for _ in range(5)])
         hits += interval.low <= math.log(2) <= interval.high
-    assert hits >= 186
+    assert hits >= 112
 
 
 def test_a_ratio_is_exact_where_there_is_no_noise():
@@ -101,9 +101,18 @@ def test_the_same_samples_give_the_same_interval():
     assert ratio(pairs) == ratio(pairs)
 
 
-def test_sessions_of_unequal_length_are_cut_to_the_shortest():
-    interval = median([[1.0] * 3, [1.0] * 7, [1.0] * 5])
-    assert interval == (1.0, 1.0, 1.0)
+def test_sessions_of_unequal_length_count_with_all_of_their_blocks():
+    assert median([[1.0] * 3, [1.0] * 7, [1.0] * 5]) == (1.0, 1.0, 1.0)
+    late = median([[1.0] * 3, [1.0] * 3 + [2.0] * 60, [1.0] * 3 + [2.0] * 60])
+    assert (late.value, late.high) == (2.0, 2.0)  # what came after the third block is drawn too
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_the_value_lies_in_its_interval(seed: int):
+    random = np.random.default_rng(seed)
+    groups = [random.exponential(size=random.integers(1, 30)) + random.random() for _ in range(3)]
+    for interval in (median(groups), ratio([(group, group[::-1]) for group in groups])):
+        assert interval.low <= interval.value <= interval.high
 
 
 @pytest.mark.parametrize(

@@ -145,10 +145,19 @@ def test_a_pass_without_parameters_is_off_or_on():
     assert [v.label for v in sweep_form.axes_of({"half": Half})[0].variants] == ["off", "on"]
 
 
-def test_arithmetic_is_one_axis():
-    axes = sweep_form.axes_of({"quantize_a": Half, "convert_b": Half})
-    assert [axis.name for axis in axes] == ["precision"]
-    assert len(axes[0].variants) == 3
+def test_a_family_is_one_axis_with_the_presets_of_its_passes():
+    class Whole(Half):
+        family: ClassVar[str] = "Kind"
+        presets: ClassVar[dict] = {"all": {}}
+
+    class Quarter(Half):
+        family: ClassVar[str] = "Kind"
+        presets: ClassVar[dict] = {"one": {}, "three": {}}
+
+    (axis,) = sweep_form.axes_of({"whole": Whole, "quarter": Quarter})
+    assert axis.name == "Kind"
+    assert [v.label for v in axis.variants] == ["as it is", "all", "one", "three"]
+    assert [v.step and v.step.pass_name for v in axis.variants[1:]] == ["whole", *["quarter"] * 2]
 
 
 def test_parameter_builds_a_share_axis():

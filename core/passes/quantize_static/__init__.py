@@ -12,8 +12,9 @@ Source: Jacob et al. 2018, arXiv:1712.05877; Wu et al. 2020, arXiv:2004.09602.
 from __future__ import annotations
 
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import onnx_ir as ir
@@ -59,6 +60,8 @@ class QuantizeStatic(Pass):
         "int8 instructions. Needs calibration images; OpenCV does not gain from it."
     )
     order: ClassVar[int] = 80
+    family: ClassVar[str] = "Precision"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"int8 stock": {}}
     needs_data: ClassVar[bool] = True
 
     calibration: str = parameter(

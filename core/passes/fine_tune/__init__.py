@@ -1,0 +1,218 @@
+"""Win back what a recipe lost: train the weights for some minutes to answer as the original did.
+
+The teacher is the model before the first step of the recipe; no labels are needed. With integer
+weights asked for, they are trained on the grid that they will be rounded to (fake quantization),
+and written as float numbers on it: a later step that quantizes symmetrically per channel rounds
+nothing more. What that grid is, and what a fold of batch norms does to it, is said in
+`core.training.grids`; the loss, the images made out of images and the choice of the best state in
+its neighbours. Structure, names, inputs and outputs of the graph stay.
+
+Approximate: numbers change, and how far is told by the report, on images held out.
+
+Source: Hinton et al. 2015, arXiv:1503.02531; Esser et al. 2020, arXiv:1902.08153.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar
+
+import numpy as np
+import onnx_ir as ir
+
+from core import graph as graphs
+from core.errors import PassPrecondition, UnsupportedModel
+from core.passes.base import (
+    STANDARD,
+    Graph,
+    Pass,
+    Report,
+    Statistics,
+    lift_constants,
+    origin,
+    parameter,
+)
+
+if TYPE_CHECKING:
+    from core.training.fine_tune import Result
+    from core.training.student import Student
+
+LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
+FEATURES = 6
+BITS = {"float": 0, "int8": 8, "int4": 4}
+RATES = {"auto": 0.0, "0.0001": 1e-4, "0.0003": 3e-4, "0.001": 1e-3, "0.003": 3e-3}
+MARGIN = 1.2  # CPU seconds granted for one of training
+REMEDY = "pip install -r requirements/torch.txt"
+
+
+@dataclass(frozen=True)
+class FineTune(Pass):
+    """Distillation from the original, with fake-quantized weights if wanted."""
+
+    label: ClassVar[str] = "Fine-tune"
+    help: ClassVar[str] = (
+        "Trains the weights for some minutes to answer as the original did, without labels: wins "
+        "back accuracy after pruning, or before int8 or int4. Needs PyTorch and many images."
+    )
+    order: ClassVar[int] = 55
+    needs_data: ClassVar[bool] = True
+
+    minutes: float = parameter(
+        5.0,
+        "Time",
+        "How long to train; more helps, ever less.",
+        unit="min",
+        low=0.5,
+        high=10.5,
+        step=0.5,
+    )
+    weights: str = parameter(
+        "float",
+        "Weights",
+        "What the weights will be stored as afterwards: they are trained as if they were.",
+        choices=tuple(BITS),
+    )
+    activations: str = parameter(
+        "float",
+        "Activations",
+        "What the layers will compute with afterwards.",
+        choices=("float", "int8"),
+    )
+    edges: bool = parameter(
+        True,
+        "First and last layer at 8 bits",
+        "Keeps them at 8 bits where the weights are int4: they lose the most.",
+        expert=True,
+    )
+    rate: str = parameter(
+        "auto",
+        "Learning rate",
+        "The peak of Adam's rate; auto tries three for a moment each.",
+        choices=tuple(RATES),
+        expert=True,
+    )
+    steps: int = parameter(
+        0,
+        "Steps",
+        "A fixed number of optimizer steps instead of a time, so that another run does the same.",
+        low=0,
+        high=1_000_000,
+        step=1,
+        expert=True,
+    )
+    seed: int = parameter(
+        0, "Seed", "Of everything random.", low=0, high=1_000_000, step=1, expert=True
+    )
+
+    def requires(self, graph: Graph) -> None:
+        """Refuse without PyTorch, and where no weight can be trained."""
+        if importlib.util.find_spec("torch") is None:
+            raise PassPrecondition(
+                f"Fine-tuning needs PyTorch, which is not installed; install it with: {REMEDY}",
+                REMEDY,
+            )
+        if not _layers(graph):
+            raise PassPrecondition(
+                "The model has no layer with float32 weights to train (convert the precision "
+                "after fine-tuning, not before)."
+            )
+
+    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+        """Train, and write what proved best on the images held out."""
+        if not statistics.count:
+            raise PassPrecondition("Fine-tuning needs calibration images, and there are none.")
+        from core.training.student import Precision, enrol
+
+        lift_constants(graph)
+        precision = Precision(BITS[self.weights], BITS[self.activations], self.edges)
+        try:
+            student = enrol(graph, precision)
+            result = self._train(graph, student, report, statistics)
+        except UnsupportedModel as error:
+            raise PassPrecondition(error.message) from None
+        for name, reason in student.skipped.items():
+            report.skip(name, reason)
+        if result.after < result.before or precision.weight_bits:
+            report.changed = student.write(graph)
+        self._say(result, report)
+
+    def preview(self, graph: Graph, report: Report) -> bool:
+        """Numbers change, sizes and counts do not."""
+        return True
+
+    def cpu_s(self) -> float:
+        """All cores for as long as it may train."""
+        return self.minutes * 60 * (os.cpu_count() or 1) * MARGIN
+
+    def _train(
+        self, graph: Graph, student: Student, report: Report, statistics: Statistics
+    ) -> Result:
+        from core.training.fine_tune import Plan, Training
+        from core.training.images import gather
+
+        original = statistics.original or graph.clone()
+        outputs = [
+            value.name or ""
+            for value in graph.graph.outputs
+            if value.dtype == ir.DataType.FLOAT and value.producer() is not None
+        ]
+        features = _features(original, graph)
+        if not outputs:
+            raise PassPrecondition("The model has no float32 output to learn from.")
+        training = Training(
+            student,
+            statistics.runner(original, [*outputs, *features]),
+            gather(statistics.feeds(), _fixed_batch(graph)),
+            outputs,
+            features,
+            Plan(self.minutes * 60, self.steps, RATES[self.rate], self.seed),
+            report.tell,
+        )
+        return training.run()
+
+    def _say(self, result: Result, report: Report) -> None:
+        report.note(
+            f"Distance to the original on images held out: {result.before:.4f} -> "
+            f"{result.after:.4f}, after {result.steps} steps in {result.seconds:.0f} s on "
+            f"{result.images} images (rate {result.rate:g})."
+        )
+        if result.after >= result.before:
+            report.note("Training did not bring it closer; the state before it was kept.")
+        if self.weights != "float":
+            report.note(
+                f"The weights lie on the grid of symmetric {self.weights} per output channel; "
+                "quantize them so, and nothing more is rounded."
+            )
+
+
+def _layers(graph: Graph) -> list[ir.Node]:
+    found = []
+    for node in graph.graph:
+        if node.op_type in LAYERS and node.domain in STANDARD and len(node.inputs) > 1:
+            array = graphs.constant(origin(node.inputs[1]))
+            if array is not None and array.dtype == np.float32:
+                found.append(node)
+    return found
+
+
+def _features(original: Graph, graph: Graph) -> list[str]:
+    """Inputs of layers that both graphs compute under the same name, evenly over the depth."""
+    known = {value.name for node in original.graph for value in node.outputs}
+    found: dict[str, None] = {}
+    for node in _layers(graph):
+        value = node.inputs[0]
+        if value is not None and value.producer() is not None and value.name in known:
+            found[value.name or ""] = None
+    names = list(found)
+    return [names[int(i)] for i in np.linspace(0, len(names) - 1, min(FEATURES, len(names)))]
+
+
+def _fixed_batch(graph: Graph) -> int:
+    spec = graphs.input_specs(graph)[0]
+    first = spec.shape[0] if spec.shape else 1
+    return first if isinstance(first, int) else 0
+
+
+PASS = FineTune

@@ -1,0 +1,261 @@
+"""Remove whole channels everywhere they live, the weakest of each dependency group first.
+
+The groups come from `core.analysis.channels`. The cut is exact: the result computes what the
+original computes with the removed channels zeroed. With calibration images, channels are ranked by
+what their removal costs behind a refit (`core.reconstruction.elimination`), a budget is spread over
+the groups by the measured error of the outputs, and the layers that are left are refitted in closed
+form (`core.reconstruction.lockstep`). Nothing is trained, and labels are not used.
+
+Source: Fang et al. 2023, arXiv:2301.12900 (groups); Li et al. 2017, arXiv:1608.08710 (norms);
+He, Zhang, Sun 2017, arXiv:1707.06168 (refit); Frantar, Alistarh 2022, arXiv:2208.11580 (order).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from core.analysis import selection
+from core.analysis.channels import ChannelMap, Group, channel_map
+from core.analysis.surgery import remove
+from core.catalogue import names
+from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, parameter
+from core.passes.prune_channels.choice import (
+    budget_of,
+    by_images,
+    by_magnitude,
+    uniform,
+    within_budget,
+)
+from core.passes.prune_channels.repair import repair, stands
+from core.reconstruction.study import Study, study
+from core.records import Cut
+from core.timings import LayerTimes
+
+
+@dataclass(frozen=True)
+class PruneChannels(Pass):
+    """Cut the weakest channels out of every group of layers that share them."""
+
+    label: ClassVar[str] = "Prune channels"
+    help: ClassVar[str] = (
+        "Removes the weakest channels from every layer that carries them: fewer parameters and "
+        "MACs on every backend. With calibration images the layers that are left are refitted, "
+        "which keeps most of the accuracy; without, expect to lose a lot of it."
+    )
+    order: ClassVar[int] = 30
+
+    ratio: float = parameter(
+        0.25,
+        "Ratio",
+        "Share of the channels of each group to remove.",
+        low=0.0,
+        high=0.9,
+        step=0.05,
+        only_with=("budget", ("none",)),
+    )
+    criterion: str = parameter(
+        "obs",
+        "Criterion",
+        "What makes a channel weak. obs: how little the outputs change once the layers that read "
+        "it are refitted without it (needs calibration images). activation: how little it sends "
+        "on (needs images). l1, l2: the norm of its filters.",
+        choices=("obs", "l1", "l2", "activation"),
+    )
+    repair: bool = parameter(
+        True,
+        "Repair",
+        "Refit the weights that are left to what the whole network computed on the calibration "
+        "images, in closed form. Without images there is nothing to refit to.",
+    )
+    budget: str = parameter(
+        "none",
+        "Budget",
+        "none: the ratio, in every group alike. Otherwise what shall become smaller: each group "
+        "loses as much as it can bear until the target is met, and the ratio is not used.",
+        choices=("none", "macs", "bytes", "parameters", "latency"),
+    )
+    backend: str = parameter(
+        "onnxruntime",
+        "Backend",
+        "Where the layers are timed for a budget of latency.",
+        choices=names("core.backends", ignore=("base", "null")),
+        only_with=("budget", ("latency",)),
+    )
+    target: float = parameter(
+        0.7,
+        "Target",
+        "Share of the budget that may be left.",
+        low=0.05,
+        high=1.0,
+        step=0.05,
+        only_with=("budget", ("macs", "bytes", "parameters", "latency")),
+    )
+    scope: str = parameter(
+        "inner",
+        "Scope",
+        "inner: only channels inside blocks. all: also residual streams, which run through many "
+        "layers; that shrinks more and costs more accuracy.",
+        choices=("inner", "all"),
+    )
+    multiple: int = parameter(
+        8,
+        "Multiple",
+        "Kept channels are rounded to a multiple of this, as fast kernels want them; groups no "
+        "wider than it stay whole. 1 keeps the exact ratio.",
+        unit="channels", low=1, high=64, step=1, expert=True,
+    )  # fmt: skip
+    exclude: tuple[str, ...] = parameter(
+        (), "Leave alone", "Names of layers whose weights must not change.", expert=True
+    )
+
+    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+        """Choose per group, cut, repair, say what went."""
+        channels = channel_map(graph)
+        learnt = study(graph, statistics) if statistics.count and self._uses_images else None
+        chosen = self.choose(channels, report, learnt, statistics.timings)
+        atoms = {a for picked in chosen.values() for a in picked}
+        kept = stands(graph, channels, atoms)
+        report.changed = remove(channels, atoms)
+        self._say(chosen, report)
+        if atoms and learnt is not None and self.repair:
+            repair(graph, kept, learnt, report)
+        elif atoms and not statistics.count:
+            self._say_what_is_lost(report)
+
+    def timed_on(self) -> str:
+        """The backend of a budget of latency."""
+        return self.backend if self.budget == "latency" else ""
+
+    def preview(self, graph: Graph, report: Report) -> bool:
+        """Counts do not depend on the images unless a budget is allocated."""
+        timeless = self.budget == "latency"  # which only measured times can spread
+        budget = "macs" if timeless else self.budget
+        cheap = replace(self, criterion="l1", repair=False, budget=budget)
+        cheap.apply(graph, report, NoStatistics())
+        return self.budget == "none"
+
+    def choose(
+        self,
+        channels: ChannelMap,
+        report: Report,
+        learnt: Study | None = None,
+        timings: LayerTimes | None = None,
+    ) -> dict[Group, tuple[int, ...]]:
+        """The atoms to remove from each group that may be cut; changes nothing.
+
+        Raises:
+            PassPrecondition: a latency budget without measured times.
+        """
+        groups = self._open(channels.groups, report)
+        if learnt is None:
+            known = by_magnitude(groups, 2 if self.criterion == "l2" else 1)
+        else:
+            known = by_images(groups, learnt, self.criterion, self.budget != "none")
+        if self.budget == "none":
+            counts = uniform(groups, self.ratio, self.multiple)
+        else:
+            budget = budget_of(self.budget, channels, timings)
+            counts = within_budget(known, budget, self.target, self.multiple, report)
+        chosen = {g: known.orders[g][: counts[g]] for g in groups}
+        self._guard(channels, chosen, report)
+        return chosen
+
+    @property
+    def _uses_images(self) -> bool:
+        ranked = self.criterion in ("obs", "activation")
+        return ranked or self.repair or self.budget != "none"
+
+    def _say_what_is_lost(self, report: Report) -> None:
+        """Without images there is neither a measured ranking nor a repair."""
+        lost = []
+        if self.criterion in ("obs", "activation"):
+            lost.append("channels were ranked by the L1 norm of their filters")
+        if self.budget != "none":
+            lost.append("the budget was spread by those norms")
+        if self.repair:
+            lost.append("the layers that are left were not refitted")
+        if lost:
+            report.note(
+                f"No calibration images: {', '.join(lost)}. Expect to lose much more accuracy "
+                "than with images; they need no labels."
+            )
+
+    def _open(self, groups: Sequence[Group], report: Report) -> list[Group]:
+        """Groups that may be cut; the others are reported with their reason."""
+        free = []
+        excluded = frozenset(self.exclude)
+        known = {name for group in groups for name in selection.touches(group)}
+        for name in sorted(excluded - known):
+            report.skip(name, "no prunable layer has this name")
+        for group in groups:
+            reason = group.frozen
+            if not reason and excluded & selection.touches(group):
+                reason = "left alone as asked"
+            if not reason and group.stream and self.scope == "inner":
+                reason = "part of a residual stream; the scope is inner"
+            if reason:
+                report.skip(_title(group), reason)
+            else:
+                free.append(group)
+        return free
+
+    def _guard(
+        self, channels: ChannelMap, chosen: dict[Group, tuple[int, ...]], report: Report
+    ) -> None:
+        """Put back what would leave a tensor without channels."""
+        atoms = {atom for picked in chosen.values() for atom in picked}
+        emptied = channels.emptied(atoms)
+        for group, picked in chosen.items():
+            if emptied.intersection(picked):
+                chosen[group] = ()
+                report.skip(_title(group), "would leave a tensor without channels")
+
+    def _say(self, chosen: dict[Group, tuple[int, ...]], report: Report) -> None:
+        report.cuts += [
+            Cut(group.layers, len(picked) * group.width, len(group.atoms) * group.width)
+            for group, picked in chosen.items()
+        ]
+        total = sum(len(group.atoms) * group.width for group in chosen)
+        gone = sum(len(picked) * group.width for group, picked in chosen.items())
+        if not chosen:
+            report.note("No channel of this graph can be removed; nothing was changed.")
+            return
+        if not gone:
+            report.note(
+                f"Nothing was removed: at {self._wish}, rounded to multiples of "
+                f"{self.multiple}, each of the {len(chosen)} groups keeps all its channels."
+            )
+            return
+        cut = sum(bool(picked) for picked in chosen.values())
+        report.note(
+            f"{gone} of {total} channels removed ({gone / total:.0%}) from {cut} of "
+            f"{len(chosen)} groups; {report.changed} tensors became smaller."
+        )
+        for group, picked in chosen.items():
+            before, after = len(group.atoms), len(group.atoms) - len(picked)
+            if picked:
+                report.note(f"{_title(group)}: {before * group.width} -> {after * group.width}")
+            elif self.ratio and self.budget == "none":
+                report.skip(
+                    _title(group),
+                    f"keeps its {before * group.width} channels: rounded to a multiple of "
+                    f"{self.multiple}",
+                )
+
+    @property
+    def _wish(self) -> str:
+        if self.budget == "none":
+            return f"{self.ratio:.0%}"
+        return f"{self.target:.0%} of the {self.budget}"
+
+
+def _title(group: Group) -> str:
+    """The layers of a group, the first few by name."""
+    names = group.layers
+    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
+    return ", ".join(names[:3]) + rest
+
+
+PASS = PruneChannels

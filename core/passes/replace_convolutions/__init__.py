@@ -1,0 +1,286 @@
+"""Replace k x k convolutions by two or three cheaper layers, refitted to what they stood for.
+
+Each kernel becomes a product of factors (`forms`): spatial SVD (k x 1, 1 x k), Tucker-2 (1 x 1,
+k x k, 1 x 1), or network decoupling (depthwise, 1 x 1). Which layers, which forms and which ranks
+is one allocation over the whole network (`menus`, `allocation`): the least error of the model's
+output within a budget of MACs, bytes, or measured time on one backend. Then original and
+replacement are walked together, and each product is fitted to what the original computes there,
+given what everything before it has become (`core.reconstruction.lockstep`, `fitting`); the layers
+in between are refitted too. The graph holds the products multiplied out until all are fitted, and
+is rewritten last.
+
+Without calibration images the factors are those of the plain singular value decomposition, and
+nothing is refitted; that costs far more accuracy.
+
+Source: see `forms`; He, Zhang, Sun 2017, arXiv:1707.06168 (refitting in lockstep).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from core.analysis import cost
+from core.analysis.layer_signatures import signatures
+from core.catalogue import names
+from core.errors import PassPrecondition
+from core.passes.base import Graph, Pass, Report, Statistics, parameter
+from core.passes.replace_convolutions.allocation import allocate
+from core.passes.replace_convolutions.bound import Bound
+from core.passes.replace_convolutions.eligible import Target, targets
+from core.passes.replace_convolutions.fitting import fit
+from core.passes.replace_convolutions.forms import FORMS
+from core.passes.replace_convolutions.menus import (
+    RANKS,
+    Choice,
+    Menu,
+    Price,
+    kernel_of,
+    menu,
+    rank_text,
+)
+from core.passes.replace_convolutions.metric import Metric
+from core.passes.replace_convolutions.rewriting import replace_node
+from core.reconstruction.layers import find
+from core.reconstruction.lockstep import Stand, refit
+from core.reconstruction.study import study
+
+TURNS = 5  # of the fit of a replacement that was taken
+UNITS = {"macs": "MACs", "bytes": "bytes", "latency": "seconds"}
+
+
+@dataclass(frozen=True)
+class ReplaceConvolutions(Pass):
+    """Take k x k convolutions apart where that is cheaper, and refit what is left."""
+
+    label: ClassVar[str] = "Replace convolutions"
+    help: ClassVar[str] = (
+        "Writes k x k convolutions as two or three cheaper layers, refitted to the calibration "
+        "images. Does not help layers that are 1 x 1 or depthwise already; fewer MACs are not "
+        "always less time, so a budget of latency goes by measured layer times."
+    )
+    order: ClassVar[int] = 25
+
+    form: str = parameter(
+        "spatial_svd",
+        "Form",
+        "spatial_svd: k x 1, then 1 x k. tucker2: 1 x 1, k x k, 1 x 1. depthwise_pointwise: a few "
+        "depthwise kernels, then 1 x 1. best: for each layer the one with the least error.",
+        choices=(*FORMS, "best"),
+    )
+    speedup: float = parameter(
+        2.0,
+        "Speed-up",
+        "By how much the whole model shall need less of the budget.",
+        unit="x", low=1.0, high=6.0, step=0.25,
+    )  # fmt: skip
+    budget: str = parameter(
+        "macs",
+        "Budget",
+        "What shall shrink: macs, bytes of weights, or latency by the measured times of the "
+        "layers; with latency, only what was measured faster is replaced.",
+        choices=("macs", "latency", "bytes"),
+    )
+    backend: str = parameter(
+        "onnxruntime",
+        "Backend",
+        "Where the layers are timed for a budget of latency.",
+        choices=names("core.backends", ignore=("base", "null")),
+        only_with=("budget", ("latency",)),
+    )
+    multiple: int = parameter(
+        8,
+        "Multiple",
+        "Ranks are multiples of this, as fast kernels want them.",
+        unit="channels", low=1, high=64, step=1, expert=True,
+    )  # fmt: skip
+    tolerance: float = parameter(
+        0.5,
+        "Tolerance",
+        "A layer stays if its output would change by more than this share of its variance, before "
+        "anything is refitted.",
+        low=0.0, high=1.0, step=0.05, expert=True,
+    )  # fmt: skip
+    exclude: tuple[str, ...] = parameter(
+        (), "Leave alone", "Names of convolutions that must not change.", expert=True
+    )
+
+    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+        """Choose for all layers at once, refit, rewrite.
+
+        Raises:
+            PassPrecondition: the budget is latency and no layer times were given.
+        """
+        price = self._price(statistics)
+        found = targets(graph, self.exclude, report)
+        if not found:
+            report.note("No convolution of this model can be replaced; nothing was changed.")
+            return
+        original = graph.clone()
+        menus = self._menus(graph, found, statistics, price, report)
+        total = _total(graph, price)
+        chosen = self._choose(menus, total, report)
+        if not chosen:
+            report.note("Nothing was replaced: no replacement is worth it under this budget.")
+            return
+        bound = _fitted(chosen)
+        if statistics.count:
+            stands = {layer.output: Stand(layer.output) for layer in find(graph)}
+            refit(graph, stands, study(original, statistics).reference, constraints=bound)
+        for one, choice in chosen:
+            layer = one.target.layer
+            factors = bound[layer.output].factors()
+            replace_node(layer.node, choice.chain, choice.form, factors)
+            report.changed += 1
+        self._say(chosen, total, statistics, report)
+
+    def preview(self, graph: Graph, report: Report) -> bool:
+        """Sizes of about the right magnitude: which layers shrink most depends on the images."""
+        found = targets(graph, self.exclude, report)
+        forms = [FORMS[self._forms()[0]]]
+        for target in found:
+            before = Price("macs").of((target.signature,)) or 0.0
+            fits = [
+                (form, rank, chain)
+                for form in forms
+                if not form.refuses(target.signature)
+                for rank in form.ranks(target.signature, self.multiple, RANKS)
+                if (Price("macs").of(chain := form.chain(target.signature, rank)) or 0.0)
+                <= before / self.speedup
+            ]
+            if fits:
+                form, rank, chain = fits[-1]
+                shape = kernel_of(target)
+                blank = form.start(shape, np.eye(shape[0].size), rank)
+                replace_node(target.layer.node, chain, form, blank)
+                report.changed += 1
+        return False
+
+    def timed_on(self) -> str:
+        """The backend of a budget of latency."""
+        return self.backend if self.budget == "latency" else ""
+
+    def _forms(self) -> list[str]:
+        return list(FORMS) if self.form == "best" else [self.form]
+
+    def _price(self, statistics: Statistics) -> Price:
+        if self.budget == "latency" and statistics.timings is None:
+            raise PassPrecondition(
+                "A budget of latency needs measured layer times of this model; without them, "
+                "choose macs or bytes."
+            )
+        return Price(self.budget, statistics.timings)
+
+    def _menus(
+        self,
+        graph: Graph,
+        found: Sequence[Target],
+        statistics: Statistics,
+        price: Price,
+        report: Report,
+    ) -> list[Menu]:
+        """What each layer could become; those that could become nothing are reported."""
+        metrics = _metrics(graph, found, statistics)
+        menus = [
+            menu(target, metric, self._forms(), price, self.multiple, self.tolerance)
+            for target, metric in zip(found, metrics, strict=True)
+        ]
+        for one in menus:
+            if not one.choices:
+                report.skip(one.target.name, one.reason)
+        return [one for one in menus if one.choices]
+
+    def _choose(
+        self, menus: Sequence[Menu], total: float, report: Report
+    ) -> list[tuple[Menu, Choice]]:
+        """The replacement of each layer that gets one."""
+        fixed = total - sum(one.cost for one in menus)
+        picked = allocate([one.offers for one in menus], total / self.speedup - fixed)
+        chosen = []
+        for one, index in zip(menus, picked, strict=True):
+            if index:
+                chosen.append((one, one.choices[index - 1]))
+            else:
+                report.skip(
+                    one.target.name, "the budget is met without it, at less error elsewhere"
+                )
+        return chosen
+
+    def _say(
+        self,
+        chosen: Sequence[tuple[Menu, Choice]],
+        total: float,
+        statistics: Statistics,
+        report: Report,
+    ) -> None:
+        after = total - sum(one.cost - choice.cost for one, choice in chosen)
+        unit = UNITS[self.budget]
+        report.note(
+            f"{len(chosen)} convolutions replaced: {_amount(total, unit)} -> "
+            f"{_amount(after, unit)} (x{after / total:.2f}), counted over all layers."
+        )
+        if after > 1.001 * total / self.speedup:
+            report.note(
+                f"A speed-up of {self.speedup:g} was not reached: that is all that the layers "
+                "allow within the tolerance."
+            )
+        if not statistics.count:
+            report.note(
+                "No calibration images: nothing was refitted, which costs far more accuracy than "
+                "with some hundred images."
+            )
+        for one, choice in chosen:
+            before = one.target.signature
+            report.note(
+                f"{one.target.name}: {before.inputs} -> {before.outputs}, "
+                f"{' x '.join(map(str, before.kernel))} became {choice.form.about}, rank "
+                f"{rank_text(choice.rank)}; {_amount(one.cost, unit)} -> "
+                f"{_amount(choice.cost, unit)}, its output off by {choice.error:.1%} "
+                "before refitting"
+            )
+
+
+def _amount(cost: float, unit: str) -> str:
+    if unit == "seconds":
+        return f"{cost * 1e6:,.0f} us"
+    return f"{cost / 1e6:,.2f} M{' MACs' if unit == 'MACs' else 'B'}"
+
+
+def _metrics(graph: Graph, found: Sequence[Target], statistics: Statistics) -> list[Metric]:
+    """What errors of each layer count; every direction alike without images."""
+    layers = [target.layer for target in found]
+    shapes = [layer.matrix().shape for layer in layers]
+    if not statistics.count:
+        return [Metric.of(outputs, np.eye(width), None) for _, outputs, width in shapes]
+    known = study(graph, statistics)
+    moments = known.moments([layer.output for layer in layers])
+    return [
+        Metric.of(outputs, moments[layer.output].second[0], known.importance(layer.output))
+        for layer, (_, outputs, _) in zip(layers, shapes, strict=True)
+    ]
+
+
+def _total(graph: Graph, price: Price) -> float:
+    """What the whole model costs, as far as it is counted."""
+    if price.budget == "macs":
+        return float(cost.totals(graph)[1])
+    if price.budget == "bytes":
+        return float(sum(layer.size_bytes for layer in cost.layers(graph)))
+    return sum(price.of((layer,)) or 0.0 for layer in signatures(graph).values())
+
+
+def _fitted(chosen: Sequence[tuple[Menu, Choice]]) -> dict[str, Bound]:
+    """The layers with factors fitted to their original weights, by name of their output."""
+    bound = {}
+    for one, choice in chosen:
+        kernel, second = one.metric.weighed(kernel_of(one.target)), one.metric.second
+        factors = fit(choice.form, choice.factors, kernel, second, TURNS)
+        layer = one.target.layer
+        bound[layer.output] = Bound(layer, choice.form, one.metric, factors)
+    return bound
+
+
+PASS = ReplaceConvolutions

@@ -1,0 +1,94 @@
+"""How much the model's outputs depend on each tensor: a graph that runs backwards.
+
+For a random vector v of signs, the gradient g of v . outputs by a tensor has E[g g'] = E[J'J], J
+being the Jacobian of the outputs: to first order, an error e on that tensor moves the outputs by
+E (g'e)^2. One pass backwards costs about two forwards and needs no labels; nothing is trained by
+it. Every output counts relative to its own root mean square, so that none outshouts the others.
+
+The rules cover what vision networks are made of. Where an operator has none, the way back ends: the
+tensors before it that reach no output otherwise get no gradient, and are weighed alike; where there
+is another way, such as a shortcut, it alone counts.
+
+Source: Hutchinson 1990 (stochastic estimate of J'J); Martens 2014, arXiv:1412.1193 (the same matrix
+as the Gauss-Newton approximation).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import onnx
+import onnx_ir as ir
+
+from core.analysis.shapes import facts
+from core.analysis.values import constant_tensor
+from core.reconstruction.gradient_elementwise import ELEMENTWISE
+from core.reconstruction.gradient_layers import LAYERS
+from core.reconstruction.gradient_layout import LAYOUT, split_
+from core.reconstruction.tape import Backward, NoGradient
+
+RULES = ELEMENTWISE | LAYERS | LAYOUT
+
+
+def backward(graph: ir.Model, names: Sequence[str]) -> tuple[ir.Model, dict[str, str]]:
+    """A graph that gives out gradients, and the gradient's name for each tensor that has one.
+
+    Args:
+        graph: the model; only read.
+        names: tensors whose gradients are wanted.
+    """
+    known = facts(graph)
+    back = Backward(known, graph.graph.opset_imports.get("", 1))
+    parts: dict[str, list[str]] = {}
+    for seed, out in enumerate(graph.graph.outputs):
+        if known.types.get(out, ir.DataType.FLOAT) == ir.DataType.FLOAT:
+            parts[out.name or ""] = [_signs(out.name or "", seed, back)]
+    for node in reversed(list(graph.graph)):
+        for value in node.outputs:
+            _total(value, parts, back)
+        _step(node, parts, back)
+    found = {n: back.total[n] for n in names if n in back.total}
+    proto = ir.to_proto(graph)
+    proto.graph.node.extend(back.nodes)
+    proto.graph.initializer.extend(back.constants)
+    del proto.graph.output[:]
+    proto.graph.output.extend(onnx.ValueInfoProto(name=n) for n in dict.fromkeys(found.values()))
+    return ir.from_proto(proto), found
+
+
+def _signs(out: str, seed: int, back: Backward) -> str:
+    signs = back.op("Sign", back.op("RandomNormalLike", out, seed=float(seed), dtype=1))
+    power = back.op("ReduceMean", back.op("Mul", out, out), keepdims=0)
+    return back.op("Div", signs, back.op("Sqrt", back.op("Add", power, back.const(1e-12))))
+
+
+def _total(value: ir.Value, parts: dict[str, list[str]], back: Backward) -> None:
+    given = parts.get(value.name or "", [])
+    if given:
+        total = given[0]
+        for other in given[1:]:
+            total = back.op("Add", total, other)
+        back.total[value.name or ""] = total
+
+
+def _step(node: ir.Node, parts: dict[str, list[str]], back: Backward) -> None:
+    gradients = [back.total.get(v.name or "") for v in node.outputs]
+    if not any(gradients):
+        return
+    mark = len(back.nodes), len(back.constants)
+    try:
+        if node.domain not in ("", "ai.onnx") or node.op_type not in RULES:
+            raise NoGradient(node.op_type)
+        if node.op_type == "Split":
+            made = split_(node, gradients, back)
+        else:
+            if gradients[0] is None:
+                raise NoGradient(node.op_type)
+            made = RULES[node.op_type](node, gradients[0], back)
+    except NoGradient:
+        del back.nodes[mark[0] :], back.constants[mark[1] :]
+        return
+    for position, gradient in made.items():
+        value = node.inputs[position]
+        if value is not None and constant_tensor(value) is None and value not in back.known.known:
+            parts.setdefault(value.name or "", []).append(gradient)

@@ -1,0 +1,277 @@
+"""Refit the layers of a rewritten graph, one after the other, to what the original computes.
+
+Original and rewritten graph are walked together in topological order. For each layer the inputs are
+those that the *rewritten* graph computes, its earlier layers already refitted, and the targets
+those of the *original* (`aims`): so a layer makes good what everything before it has lost. The fit
+is closed form (`solve`), from sums over sampled places (`gram`), on four fifths of the images; the
+layer keeps its new weights only if the error on the other fifth falls, and is then solved once more
+on all of them. Layers behind the last change are refitted too.
+
+What is approximate: layers are fitted one at a time, to activations and not to the output; places
+are sampled, and count by how much they matter to the outputs (`gradient`); where a Relu follows, a
+few rounds of `aims.Aim.bend` replace the exact minimum.
+
+Source: He, Zhang, Sun 2017, arXiv:1707.06168; Zhang et al. 2015, arXiv:1505.06798.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+
+from core.analysis.shapes import facts
+from core.reconstruction.aims import Aim, aim, plain
+from core.reconstruction.gram import Gram, Matrix, Moments
+from core.reconstruction.layers import Layer, find
+from core.reconstruction.patches import values_at
+from core.reconstruction.reference import Reference
+from core.reconstruction.shelf import Array
+from core.reconstruction.solve import error, free_bias, ridge
+from core.reconstruction.statistics import Graph
+from core.reconstruction.walk import Walk
+
+FEW = 256  # images below which the ridge is strong
+STRONG, WEAK = 0.1, 1e-3
+ROWS_BYTES = 384 << 20  # of one layer's rows kept for the rounds behind a Relu
+FACTORS = (1.0, 30.0, 0.1)  # ridges tried, in units of the one that is asked for
+Constrain = Callable[[Matrix, Moments], Matrix]
+BENT_WIDTH = 1536  # inputs of a layer beyond which one round must do
+
+
+@dataclass(frozen=True, eq=False)
+class Stand:
+    """Which tensor of the original a layer's output stands for.
+
+    Attributes:
+        original: its name.
+        keep: which of its channels, in order; None for all.
+    """
+
+    original: str
+    keep: Array | None = None
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to fit.
+
+    Attributes:
+        strength: of the ridge; None: by the number of images.
+        bends: rounds of target and fit where a Relu follows.
+    """
+
+    strength: float | None = None
+    bends: int = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Refit:
+    """What became of a layer: relative error on held-out images, before and after.
+
+    `reason` says why it kept its weights; empty where it did not.
+    """
+
+    layer: str
+    before: float
+    after: float
+    reason: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class _Case:
+    """A layer with its aim, and the original's tensor that the aim's tensor stands for."""
+
+    layer: Layer
+    aim: Aim
+    source: str
+    keep: Array | None
+
+
+def refit(
+    rewritten: Graph,
+    stands: Mapping[str, Stand],
+    reference: Reference,
+    options: Options | None = None,
+    constraints: Mapping[str, Constrain] | None = None,
+) -> tuple[Refit, ...]:
+    """Refit the layers of `rewritten` in place.
+
+    Args:
+        rewritten: the graph; its inputs are those of the original.
+        stands: output of a layer of it -> what that stands for. A layer that is not named here,
+            like the first half of a factorised one, keeps its weights.
+        reference: the original on the calibration images.
+        options: how.
+        constraints: output of a layer -> what brings free weights back to the form that they must
+            have, such as a product of factors, in the metric of the moments.
+    """
+    options, constraints = options or Options(), constraints or {}
+    cases = _cases(rewritten, stands, reference.original)
+    reference.sample({case.source: case.layer.channel_axis for case in cases})
+    strength = options.strength or (STRONG if reference.images < FEW else WEAK)
+    walk = Walk(rewritten, reference.statistics.runner, reference.feeds)
+    done = []
+    for case in cases:
+        walk.reach([case.layer.input, *([case.aim.other] if case.aim.other else [])])
+        constrain = constraints.get(case.layer.output)
+        done.append(_Fit(case, walk, reference, strength, options.bends, constrain).run())
+    return tuple(done)
+
+
+def _cases(graph: Graph, stands: Mapping[str, Stand], original: Graph) -> list[_Case]:
+    """The layers from the first that differs from the original on."""
+    order = {v.name or "": i for i, node in enumerate(graph.graph) for v in node.outputs}
+    old = {v.name for node in original.graph for v in node.outputs}
+    twins = {layer.output: layer for layer in find(original)}
+    known, changed, cases = facts(graph), False, []
+    for layer in find(graph):
+        twin, stand = twins.get(layer.output), stands.get(layer.output)
+        changed = changed or twin is None or not np.array_equal(twin.matrix(), layer.matrix())
+        if stand is None or not changed or stand.original not in old:
+            continue
+        goal = aim(layer, order, known)
+        if goal.tensor != layer.output and goal.tensor not in old:
+            goal = plain(layer)
+        source = stand.original if goal.tensor == layer.output else goal.tensor
+        cases.append(_Case(layer, goal, source, stand.keep))
+    return cases
+
+
+@dataclass
+class _Rows:
+    """One batch of a layer: inputs, wanted values, the other branch, how much each row matters."""
+
+    inputs: Array
+    wanted: Array
+    other: Array | None
+    weights: Array | None
+
+
+@dataclass
+class _Fit:
+    """One layer being fitted."""
+
+    case: _Case
+    walk: Walk
+    reference: Reference
+    strength: float
+    bends: int
+    constrain: Constrain | None = None
+    _kept: dict[int, _Rows] = field(default_factory=dict)
+
+    def run(self) -> Refit:
+        """Fit on some images, judge on others; if that is better, fit on all and write."""
+        layer, start = self.case.layer, self.case.layer.matrix()
+        old = layer.bias().reshape(layer.groups, -1)
+        fitted, judged = self._sums()
+        moments, held = fitted.moments(), (judged if judged.count else fitted).moments()
+        before = self._judge(start, old, held)
+        factors = FACTORS if judged.count else FACTORS[:1]
+        after, strength = self._strength(moments, held, start, factors)
+        if np.isfinite(after) and after < before:
+            both = fitted.merged(judged).moments() if judged.count else moments
+            layer.write(*self._bent(both, start, strength))
+            return Refit(layer.name, before, after)
+        bias = free_bias(moments, start)
+        after = self._judge(start, bias, held)
+        if np.isfinite(after) and after < before:
+            layer.write(start, bias)
+            return Refit(layer.name, before, after, "only its bias: more was no better")
+        return Refit(layer.name, before, before, "no better on held-out images")
+
+    def _strength(
+        self, moments: Moments, held: Moments, start: Matrix, factors: Sequence[float]
+    ) -> tuple[float, float]:
+        """(error on images held back, ridge) of the ridge that does best there."""
+        wide = moments.second.shape[1] > BENT_WIDTH
+        return min(
+            (self._judge(*self._solve(moments, start, self.strength * f), held), self.strength * f)
+            for f in (factors[:2] if wide else factors)
+        )
+
+    def _rows(self, batch: int) -> _Rows:
+        if batch in self._kept:
+            return self._kept[batch]
+        case, reference = self.case, self.reference
+        sites = reference.sites(case.source, batch)
+        inputs = case.layer.rows(self.walk.value(case.layer.input, batch), sites)
+        wanted, other = reference.wanted(case.source, batch), None
+        if case.aim.other:
+            other = values_at(
+                self.walk.value(case.aim.other, batch), case.layer.channel_axis, sites
+            )
+        wanted = wanted if case.keep is None else wanted[:, case.keep]
+        found = _Rows(inputs, wanted, other, reference.weights(case.source, batch, case.keep))
+        if inputs.nbytes * self.walk.count <= ROWS_BYTES:
+            self._kept[batch] = found
+        return found
+
+    def _sums(self) -> tuple[Gram, Gram]:
+        """Sums over the images to fit on and over those to judge on."""
+        fitted = judged = None
+        for batch in range(self.walk.count):
+            rows = self._rows(batch)
+            targets = self.case.aim.targets(rows.wanted, rows.other)
+            if fitted is None or judged is None:
+                fitted = Gram(self.case.layer.groups)
+                fitted.shift(rows.inputs, targets)
+                judged = fitted.sharing_shift()
+            chosen = judged if self.reference.held(batch) else fitted
+            chosen.add(rows.inputs, targets, rows.weights)
+        if fitted is None or judged is None:
+            raise ValueError("a fit without images")
+        return fitted, judged
+
+    def _bent(self, moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
+        """The fit, with targets that a Relu zeroes moved to the prediction a few times."""
+        weights, bias = self._solve(moments, start, strength)
+        if not self.case.aim.rectified or len(self._kept) < self.walk.count:
+            return weights, bias
+        for _ in range(self.bends if moments.second.shape[1] <= BENT_WIDTH else 1):
+            moments = self._targets_anew(moments, weights, bias)
+            weights, bias = self._solve(moments, start, strength)
+        return weights, bias
+
+    def _solve(self, moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
+        """The weights of least error among those that the layer may have."""
+        weights, bias = ridge(moments, start, strength)
+        if self.constrain is None:
+            return weights, bias
+        weights = self.constrain(weights, moments)
+        return weights, free_bias(moments, weights)
+
+    def _targets_anew(self, moments: Moments, weights: Matrix, bias: Matrix) -> Moments:
+        """Moments with bent targets; those of the inputs stay as they are."""
+        groups, mean = self.case.layer.groups, moments.mean_in.reshape(-1).astype(np.float32)
+        cross, total = np.zeros_like(moments.cross), np.zeros_like(moments.mean_out)
+        for batch in range(self.walk.count):
+            rows = self._rows(batch)
+            now = outputs(rows.inputs, weights, bias)
+            bent = self.case.aim.bend(rows.wanted, now, rows.other)
+            targets = self.case.aim.targets(bent, rows.other)
+            if rows.weights is not None:
+                targets = targets * rows.weights[:, None].astype(np.float32)
+            x, y = (split(a, groups) for a in (rows.inputs - mean, targets))
+            cross += x.transpose(0, 2, 1) @ y
+            total += y.sum(1)
+        return replace(moments, cross=cross / moments.count, mean_out=total / moments.count)
+
+    def _judge(self, weights: Matrix, bias: Matrix, held: Moments) -> float:
+        """Error on held-out images, relative to the variance of the targets."""
+        scale = (self.case.aim.scale**2).reshape(self.case.layer.groups, -1)
+        total = float((held.spread * scale).sum())
+        return float((error(held, weights, bias) * scale).sum()) / max(total, 1e-20)
+
+
+def split(rows: Array, groups: int) -> Array:
+    """(rows, groups * n) as (groups, rows, n)."""
+    return rows.reshape(len(rows), groups, -1).transpose(1, 0, 2)
+
+
+def outputs(rows: Array, weights: Matrix, bias: Matrix) -> Array:
+    """What a layer with these weights gives, (rows, outputs)."""
+    made = split(rows, len(weights)) @ weights.transpose(0, 2, 1).astype(np.float32)
+    made = made + bias[:, None, :].astype(np.float32)
+    return np.ascontiguousarray(made.transpose(1, 0, 2)).reshape(len(rows), -1)

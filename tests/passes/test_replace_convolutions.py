@@ -1,0 +1,485 @@
+"""Replacing convolutions: the product is what the layer was, what is left alone and why."""
+
+from __future__ import annotations
+
+import itertools
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+
+from core import graph as graphs
+from core.activations import Probe
+from core.analysis import cost
+from core.analysis.layer_signatures import STEPS, signatures
+from core.errors import PassPrecondition
+from core.passes.base import NoStatistics, Report
+from core.passes.replace_convolutions import ReplaceConvolutions
+from core.passes.replace_convolutions.allocation import Offer, allocate
+from core.passes.replace_convolutions.bound import Bound
+from core.passes.replace_convolutions.eligible import targets
+from core.passes.replace_convolutions.fitting import error, fit
+from core.passes.replace_convolutions.forms import FORMS, Form
+from core.passes.replace_convolutions.menus import kernel_of
+from core.passes.replace_convolutions.metric import Metric
+from core.passes.replace_convolutions.rewriting import replace_node
+from core.reconstruction.gram import Moments
+from core.timings import Conditions, LayerTime, LayerTimes
+from tests.analysis.nets import Net, head, image, residual
+
+RNG = np.random.default_rng(3)
+
+
+class Images:
+    """Calibration data made up for a graph with one input, a few images at a time."""
+
+    def __init__(self, graph: ir.Model, count: int = 48, times: LayerTimes | None = None) -> None:
+        (value,) = graph.graph.inputs
+        shape = [d if isinstance(d, int) else 1 for d in value.shape][1:]
+        rng = np.random.default_rng(0)
+        self.images = rng.standard_normal((count, *shape)).astype(np.float32)
+        self.name, self.timings, self._kept = value.name, times, {}
+
+    @property
+    def count(self) -> int:
+        return len(self.images)
+
+    def feeds(self):
+        for start in range(0, self.count, 8):
+            yield {self.name: self.images[start : start + 8]}
+
+    def activations(self, graph, names):
+        run = self.runner(graph, names)
+        for feeds in self.feeds():
+            yield run(feeds) | {n: feeds[n] for n in names if n in feeds}
+
+    def runner(self, graph, names):
+        return Probe(graph, [n for n in names if n != self.name]).run
+
+    def remember(self, key, make):
+        if key not in self._kept:
+            self._kept[key] = make()
+        return self._kept[key]
+
+
+def wide(**changes) -> ir.Model:
+    """Two convolutions worth replacing, one behind the other, and a shortcut around the second."""
+    net = image(channels=4)
+    a = net.add("Relu", net.conv("x", 4, 16, name="a"))
+    b = net.conv(a, 16, 16, name="b", **changes)
+    if changes.get("strides", [1, 1]) == [1, 1]:
+        b = net.add("Add", b, a)
+    return head(net, net.add("Relu", b), 16)
+
+
+def run(graph: ir.Model, x: np.ndarray) -> np.ndarray:
+    name = graph.graph.inputs[0].name
+    return next(iter(Probe(graph, [graph.graph.outputs[0].name]).run({name: x}).values()))
+
+
+def replaced(graph: ir.Model, statistics=None, **options) -> Report:
+    report = Report()
+    chosen = {"multiple": 2, "tolerance": 1.0} | options
+    ReplaceConvolutions(**chosen).apply(graph, report, statistics or NoStatistics())
+    graphs.check(graph)
+    return report
+
+
+def reasons(report: Report) -> dict[str, str]:
+    return {skip.node: skip.reason for skip in report.skipped}
+
+
+def kernels(outputs: int = 6, inputs: int = 5, height: int = 3, width: int = 3):
+    kernel = RNG.standard_normal((outputs, inputs, height, width))
+    root = RNG.standard_normal((inputs * height * width, 3 * inputs * height * width))
+    return kernel, root @ root.T / root.shape[1]
+
+
+FULL = {"spatial_svd": (15,), "tucker2": (5, 6), "depthwise_pointwise": (6,)}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_at_full_rank_the_product_is_the_kernel(name: str):
+    form = FORMS[name]
+    kernel, second = kernels()
+    factors = form.start(kernel, second, FULL[name])
+    np.testing.assert_allclose(form.dense(factors), kernel, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_a_smaller_rank_is_the_beginning_of_a_larger_one(name: str):
+    form = FORMS[name]
+    kernel, second = kernels()
+    small = tuple(max(1, r // 2) for r in FULL[name])
+    cut = form.truncated(form.start(kernel, second, FULL[name]), small)
+    direct = form.start(kernel, second, small)
+    np.testing.assert_allclose(form.dense(cut), form.dense(direct), atol=1e-8)
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_fitting_in_turns_only_lowers_the_error(name: str):
+    form = FORMS[name]
+    kernel, second = kernels()
+    factors = form.start(kernel, second, tuple(max(1, r // 2) for r in FULL[name]))
+    errors = [error(form, factors, kernel, second)]
+    for _ in range(4):
+        factors = fit(form, factors, kernel, second, turns=1)
+        errors.append(error(form, factors, kernel, second))
+    assert errors[-1] < errors[0]
+    assert all(b <= a + 1e-12 for a, b in itertools.pairwise(errors))
+
+
+@pytest.mark.parametrize("name", ["spatial_svd", "depthwise_pointwise"])
+def test_the_metric_of_the_images_beats_the_plain_decomposition(name: str):
+    form = FORMS[name]
+    kernel, second = kernels()
+    small = tuple(max(1, r // 3) for r in FULL[name])
+    plain = form.start(kernel, np.eye(len(second)), small)
+    aware = fit(form, form.start(kernel, second, small), kernel, second, turns=5)
+    assert error(form, aware, kernel, second) < error(form, plain, kernel, second)
+
+
+SHAPES = {
+    "plain": {},
+    "strides": {"strides": [2, 1]},
+    "dilations": {"dilations": [1, 2], "pads": [1, 2, 1, 2]},
+    "uneven pads": {"pads": [0, 1, 2, 1]},
+    "no bias": {"bias": False},
+    "auto_pad": {"auto_pad": "SAME_UPPER", "strides": [2, 2], "pads": None},
+}
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("name", FORMS)
+def test_the_chain_at_full_rank_computes_what_the_layer_did(name: str, shape: str):
+    form: Form = FORMS[name]
+    net = image(channels=4)
+    options = dict(SHAPES[shape])
+    if options.get("pads", 0) is None:
+        del options["pads"]
+        weights = net.weight(6, 4, 3, 3), net.weight(6)
+        x = net.add("Conv", "x", *weights, name="layer", **options)
+    else:
+        x = net.conv("x", 4, 6, name="layer", **options)
+    model = head(net, x, 6)
+    graphs.infer_shapes(model)
+    images = RNG.standard_normal((2, 4, 8, 8)).astype(np.float32)
+    before = run(model, images)
+    (target,) = [t for t in targets(model, (), Report()) if t.name == "layer"]
+    full = {"spatial_svd": (12,), "tucker2": (4, 6), "depthwise_pointwise": (6,)}[name]
+    kernel = kernel_of(target)
+    factors = form.start(kernel, np.eye(kernel[0].size), full)
+    replace_node(target.layer.node, form.chain(target.signature, full), form, factors)
+    graphs.check(model)
+    np.testing.assert_allclose(run(model, images), before, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", [*FORMS, "best"])
+def test_refitted_replacements_come_near_the_original_at_fewer_macs(name: str):
+    model = wide()
+    images = Images(model)
+    before, macs = run(model, images.images), cost.totals(model)[1]
+    blind = model.clone()
+    replaced(blind, form=name, speedup=1.4)
+    report = replaced(model, images, form=name, speedup=1.4)
+    assert report.changed
+    assert cost.totals(model)[1] <= macs / 1.4
+    off = ((run(model, images.images) - before) ** 2).mean()
+    assert off < ((run(blind, images.images) - before) ** 2).mean()
+
+
+def test_the_report_says_before_and_after_of_each_layer():
+    model = wide()
+    report = replaced(model, Images(model), speedup=1.4)
+    lines = [note for note in report.notes if note.startswith(("a:", "b:"))]
+    assert len(lines) == report.changed
+    assert all("became k x 1 and 1 x k, rank" in line for line in lines)
+    assert "M MACs" in report.notes[0]
+
+
+def test_without_images_it_says_what_is_lost():
+    report = replaced(wide(), speedup=1.4)
+    assert any("nothing was refitted" in note for note in report.notes)
+
+
+def test_a_second_time_changes_nothing_more():
+    model = wide()
+    images = Images(model)
+    replaced(model, images, speedup=1.4)
+    written = graphs.serialize(model)
+    report = replaced(model, images, speedup=1.0)
+    assert graphs.serialize(model) == written
+    assert report.changed == 0
+    assert reasons(report)["b_1"] == "its kernel is a single row or column already"
+
+
+def test_a_kernel_that_two_layers_share_stays_whole_for_the_other():
+    net = image(channels=4)
+    shared = net.weight(16, 16, 3, 3)
+    x = net.conv("x", 4, 16, name="stem")
+    a = net.add("Conv", x, shared, name="a", pads=[1] * 4)
+    b = net.add("Conv", a, shared, name="b", pads=[1] * 4)
+    model = head(net, b, 16)
+    graphs.infer_shapes(model)
+    before = {n.name: n for n in model.graph}["b"].inputs[1].const_value.numpy().copy()
+    report = replaced(model, speedup=1.2, exclude=("b", "stem"))
+    assert report.changed == 1
+    after = {n.name: n for n in model.graph}["b"].inputs[1].const_value.numpy()
+    np.testing.assert_array_equal(after, before)
+
+
+def test_weights_in_constant_nodes_and_a_batch_norm_behind():
+    net = image(channels=4)
+    x = net.conv("x", 4, 16, name="stem")
+    weight = RNG.standard_normal((16, 16, 3, 3)).astype(np.float32) / 12
+    made = net.add("Constant", name="k", value=onnx_tensor(weight))
+    x = net.add("Conv", x, made, name="a", pads=[1] * 4)
+    scale = [net.weight(16) for _ in range(3)]
+    x = net.add("BatchNormalization", x, *scale, net.const(np.ones(16)))
+    model = head(net, net.add("Relu", x), 16)
+    graphs.infer_shapes(model)
+    images = Images(model)
+    before = run(model, images.images)
+    report = replaced(model, images, speedup=1.3, exclude=("stem",))
+    assert report.changed == 1
+    assert "k" not in {node.name for node in model.graph}
+    after = run(model, images.images)
+    assert ((after - before) ** 2).mean() < before.var()
+
+
+def onnx_tensor(array):
+    from onnx import numpy_helper
+
+    return numpy_helper.from_array(array)
+
+
+def skipped(build) -> str:
+    net = image(channels=4)
+    model = head(net, build(net), 8)
+    graphs.infer_shapes(model)
+    return reasons(replaced(model, speedup=2.0))["layer"]
+
+
+SKIPS = {
+    "depthwise already": lambda net: net.conv(
+        net.conv("x", 4, 8, k=1), 8, 8, group=8, name="layer"
+    ),
+    "2 groups": lambda net: net.conv("x", 4, 8, group=2, name="layer"),
+    "1 x 1": lambda net: net.conv("x", 4, 8, k=1, name="layer"),
+    "single row or column": lambda net: net.add(
+        "Conv", "x", net.weight(8, 4, 3, 1), name="layer", pads=[1, 0, 1, 0]
+    ),
+    "transposed": lambda net: net.add(
+        "ConvTranspose", "x", net.weight(4, 8, 3, 3), name="layer", pads=[1] * 4
+    ),
+    "computed while the model runs": lambda net: net.add(
+        "Conv", "x", net.add("Add", net.weight(8, 4, 3, 3), net.add("ReduceMean", "x",
+        keepdims=0)), name="layer", pads=[1] * 4
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("reason", SKIPS)
+def test_what_is_left_alone_and_why(reason: str):
+    assert reason in skipped(SKIPS[reason])
+
+
+def test_one_spatial_axis_is_left_alone():
+    net = Net({"x": ["N", 4, 12]})
+    x = net.add("Conv", "x", net.weight(8, 4, 3), name="layer", pads=[1, 1])
+    model = net.model(net.add("Relu", x))
+    assert "spatial axes" in reasons(replaced(model))["layer"]
+
+
+def test_excluded_and_misspelt_names():
+    report = replaced(wide(), speedup=1.4, exclude=("a", "nothing"))
+    assert reasons(report)["a"] == "left alone as asked"
+    assert reasons(report)["nothing"] == "no convolution has this name"
+
+
+def test_an_unknown_size_asks_to_freeze():
+    net = Net({"x": ["N", 4, "H", "W"]})
+    x = net.conv("x", 4, 8, name="layer")
+    model = net.model(x)
+    assert "freeze" in reasons(replaced(model))["layer"]
+
+
+def test_tolerance_keeps_layers_that_would_change_too_much():
+    model = wide()
+    report = replaced(model, Images(model), speedup=1.4, tolerance=0.0)
+    assert report.changed == 0
+    assert "by more than 0%" in reasons(report)["b"]
+
+
+def test_the_multiple_aligns_the_ranks():
+    for multiple in (2, 8):
+        model = wide()
+        replaced(model, speedup=1.5, multiple=multiple)
+        made = [n for n in model.graph if n.op_type == "Conv" and n.name.endswith("_0")]
+        ranks = [n.inputs[1].shape[0] for n in made]
+        assert ranks
+        assert all(rank % multiple == 0 for rank in ranks)
+
+
+def test_more_speed_up_is_fewer_macs():
+    macs = []
+    for speedup in (1.0, 1.3, 1.6):
+        model = wide()
+        replaced(model, speedup=speedup)
+        macs.append(cost.totals(model)[1])
+    assert macs[0] > macs[1] > macs[2]
+
+
+def test_bytes_shrink_where_they_are_the_budget():
+    model = wide()
+    before = sum(layer.size_bytes for layer in cost.layers(model))
+    report = replaced(model, speedup=1.5, budget="bytes")
+    after = sum(layer.size_bytes for layer in cost.layers(model))
+    assert after <= before / 1.5
+    assert "MB" in report.notes[0]
+
+
+def test_an_unreachable_budget_is_said():
+    report = replaced(wide(), speedup=10.0, tolerance=1.0)
+    assert any("was not reached" in note for note in report.notes)
+
+
+def test_latency_needs_times():
+    with pytest.raises(PassPrecondition, match="measured layer times"):
+        replaced(wide(), budget="latency")
+
+
+def times(model: ir.Model, fast: str) -> LayerTimes:
+    """A table in which only replacements of the layers named `fast` are faster."""
+    rows = {}
+    for node, layer in signatures(model).items():
+        rows[(layer,)] = LayerTime((layer,), 10.0)
+        for form in FORMS.values():
+            if len(layer.kernel) == 2:
+                for rank in form.ranks(layer, 2, STEPS):
+                    chain = form.chain(layer, rank)
+                    seconds = 4.0 if node.name == fast else 20.0
+                    rows[chain] = LayerTime(chain, seconds)
+    return LayerTimes(Conditions("b", "1", 1, "h"), tuple(rows.values()))
+
+
+def test_by_latency_only_what_was_measured_faster_is_replaced():
+    model = wide()
+    graphs.infer_shapes(model)
+    table = times(model, fast="b")
+    report = replaced(model, Images(model, times=table), budget="latency", speedup=1.2)
+    assert report.changed == 1
+    assert "measured faster" in reasons(report)["a"]
+    assert any(note.startswith("b:") and "us" in note for note in report.notes)
+
+
+def test_by_latency_what_was_not_timed_stays():
+    model = wide()
+    empty = LayerTimes(Conditions("b", "1", 1, "h"))
+    report = replaced(model, NoStatistics(empty), budget="latency")
+    assert report.changed == 0
+    assert "not timed" in reasons(report)["a"]
+
+
+def test_nothing_to_replace_says_so():
+    net = image(channels=4)
+    report = replaced(head(net, net.conv("x", 4, 8, k=1), 8))
+    assert report.changed == 0
+    assert "nothing was changed" in report.notes[0]
+
+
+def test_a_real_shortcut_keeps_its_shapes():
+    model = residual()
+    x = RNG.standard_normal((1, 3, 8, 8)).astype(np.float32)
+    shape = run(model, x).shape
+    replaced(model, speedup=1.3)
+    assert run(model, x).shape == shape
+
+
+def test_preview_counts_at_once_and_is_a_bound():
+    model = wide()
+    macs = cost.totals(model)[1]
+    report = Report()
+    assert not ReplaceConvolutions(multiple=2).preview(model, report)
+    assert report.changed
+    assert cost.totals(model)[1] < macs
+
+
+def brute(menus, budget: float) -> float:
+    return min(
+        sum(o.error for o in picked)
+        for picked in itertools.product(*menus)
+        if sum(o.cost for o in picked) <= budget
+    )
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_allocation_keeps_the_budget_near_the_best_error(seed: int):
+    rng = np.random.default_rng(seed)
+    menus = [
+        [Offer(10.0, 0.0)]
+        + [Offer(10 * s, float(e)) for s, e in zip((0.7, 0.5, 0.2), np.sort(rng.random(3)),
+        strict=True)]
+        for _ in range(4)
+    ]  # fmt: skip
+    picked = allocate(menus, 24.0)
+    chosen = [menu[i] for menu, i in zip(menus, picked, strict=True)]
+    assert sum(o.cost for o in chosen) <= 24.0
+    assert sum(o.error for o in chosen) <= brute(menus, 24.0) + 0.35
+
+
+def test_allocation_leaves_everything_where_the_budget_allows():
+    menus = [[Offer(10.0, 0.0), Offer(1.0, 0.1)]] * 2
+    assert allocate(menus, 20.0) == [0, 0]
+    assert allocate(menus, 1.0) == [1, 1]
+
+
+def test_outputs_that_matter_more_are_kept_better():
+    form = FORMS["spatial_svd"]
+    kernel, second = kernels()
+    importance = np.diag([100.0, 1, 1, 1, 1, 1])
+    off = []
+    for matters in (None, importance):
+        metric = Metric.of(len(kernel), second, matters)
+        weighed = metric.weighed(kernel)
+        factors = fit(form, form.start(weighed, second, (4,)), weighed, second, turns=20)
+        flat = (form.dense(metric.plain(factors)) - kernel).reshape(len(kernel), -1)
+        off.append(float(flat[0] @ second @ flat[0]))
+    assert off[1] < off[0]
+
+
+def test_weighing_and_back_changes_nothing():
+    kernel, second = kernels()
+    root = RNG.standard_normal((6, 6))
+    metric = Metric.of(6, second, root @ root.T)
+    np.testing.assert_allclose(metric.plain((metric.weighed(kernel),))[0], kernel, atol=1e-12)
+
+
+@pytest.mark.parametrize("importance", [None, np.zeros((6, 6)), np.full((6, 6), np.nan)])
+def test_without_gradients_all_outputs_count_alike(importance):
+    np.testing.assert_array_equal(Metric.of(6, np.eye(45), importance).root, np.eye(6))
+
+
+def test_a_layer_that_keeps_its_weights_keeps_the_factors_of_those():
+    model = wide()
+    target = next(t for t in targets(model, (), Report()) if t.name == "b")
+    kernel = kernel_of(target)
+    form, metric = FORMS["spatial_svd"], Metric.of(16, np.eye(144), None)
+    bound = Bound(target.layer, form, metric, form.start(kernel, metric.second, (8,)))
+    kept = target.layer.weight.copy()
+    zeros = np.zeros((1, 16))
+    other = Moments(1, np.eye(144)[None], np.zeros((1, 144, 16)), zeros, np.zeros((1, 144)), zeros)
+    bound(RNG.standard_normal((1, 16, 144)), other)
+    np.testing.assert_allclose(form.dense(bound.factors()), kept, atol=1e-6)
+
+
+def test_a_second_speed_up_on_the_same_images_learns_nothing_anew():
+    model = wide()
+    images = Images(model)
+    runs = []
+    plain = images.runner
+    images.runner = lambda graph, names: (runs.append(tuple(names)), plain(graph, names))[1]
+    replaced(model.clone(), images, speedup=1.2)
+    first = len(runs)
+    replaced(model.clone(), images, speedup=1.4)
+    assert len(runs) - first < first

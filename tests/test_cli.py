@@ -1,0 +1,381 @@
+"""The command line: files in, files and JSON out; bad input is one line, status 2, no file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from core import graph as graphs
+from core.backends.base import catalogue as backends
+from core.cli import main
+from core.cli.main import parser
+from core.cli.recipe import read_recipe
+from core.errors import PassPrecondition
+from core.passes.base import build, catalogue, parameters
+from core.records import Recipe, Step, to_json
+from tests.builders import graph, kinds, norm, run, same, weights_of
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a command said."""
+
+    status: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> dict[str, Any]:
+        return json.loads(self.out)
+
+
+Lathe = Callable[..., Answer]
+
+
+@pytest.fixture
+def lathe(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch) -> Lathe:
+    monkeypatch.setenv("LATHE_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Answer:
+        status = main([str(argument) for argument in arguments])
+        said = capsys.readouterr()
+        return Answer(status, said.out, said.err)
+
+    return call
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    made = graph(
+        """(float[N,3,8,8] image) => (float[N,6] scores) {
+            c = Conv <pads=[1,1,1,1]> (image, w) n = BatchNormalization (c, s, t, m, v)
+            r = Relu (n) e = Conv <pads=[1,1,1,1]> (r, w2) p = GlobalAveragePool (e)
+            f = Flatten (p) scores = Gemm <transB=1> (f, u, k)
+        }""",
+        w=(16, 3, 3, 3), w2=(8, 16, 3, 3), u=(6, 8), k=(6,), **norm(16),
+    )  # fmt: skip
+    graphs.save(made, tmp_path / "net.onnx")
+    return tmp_path / "net.onnx"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    pixels = np.random.default_rng(0).integers(0, 256, (8, 8, 8, 3), np.uint8)
+    np.savez(tmp_path / "images.npz", images=pixels)
+    return tmp_path / "images.npz"
+
+
+# inspect
+
+
+def test_inspect_says_what_the_model_is(lathe: Lathe, model: Path):
+    answer = lathe("inspect", model, "--json")
+    assert (answer.status, answer.err) == (0, "")
+    found = answer.json
+    parameters_ = 16 * 27 + 4 * 16 + 8 * 16 * 9 + 6 * 8 + 6
+    assert (found["name"], found["opset"], found["batch_norms"]) == ("net.onnx", 17, 1)
+    assert found["parameters"] == parameters_
+    assert found["inputs"] == [{"name": "image", "dtype": "float32", "shape": ["N", 3, 8, 8]}]
+    assert found["size_bytes"] == pytest.approx(model.stat().st_size, rel=0.1)
+    assert found["macs"] >= 64 * (16 * 27 + 8 * 16 * 9) + 48
+    assert "path" not in found
+    assert next(layer["op_type"] for layer in found["layers"] if layer["macs"]) == "Conv"
+
+
+def test_inspect_speaks_to_people_too(lathe: Lathe, model: Path):
+    answer = lathe("inspect", model)
+    assert answer.status == 0
+    assert answer.out.startswith("net.onnx  opset 17")
+    assert "batch norms 1" in answer.out
+    assert "input   image float32 [N, 3, 8, 8]" in answer.out
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(answer.out)
+
+
+def test_inspect_freezes_dimensions(lathe: Lathe, model: Path):
+    answer = lathe("inspect", model, "--freeze", "N=4", "--json")
+    assert answer.json["inputs"][0]["shape"] == [4, 3, 8, 8]
+
+
+def test_inspect_takes_a_preprocessing(lathe: Lathe, model: Path, tmp_path: Path):
+    (tmp_path / "p.json").write_text('{"color": "bgr", "scale": 1.0}')
+    answer = lathe("inspect", model, "--preprocess", tmp_path / "p.json", "--json")
+    assert answer.json["preprocess"]["color"] == "bgr"
+    assert answer.json["preprocess"]["std"] == [1.0]
+
+
+def test_a_name_from_outside_cannot_drive_the_terminal(lathe: Lathe, tmp_path: Path):
+    made = graph("(float[N,6] x) => (float[N,6] y) { [node] y = MatMul (x, w) }", w=(6, 6))
+    next(iter(made.graph)).name = "\x1b[31mred\x07"
+    graphs.save(made, tmp_path / "net.onnx")
+    answer = lathe("inspect", tmp_path / "net.onnx")
+    assert answer.status == 0
+    assert not set("\x1b\x07") & set(answer.out)
+
+
+# optimize
+
+
+def test_optimize_writes_a_model_that_computes_the_same(lathe: Lathe, model: Path, tmp_path: Path):
+    answer = lathe("optimize", model, "-o", tmp_path / "out.onnx", "--fold-bn", "--json")
+    assert answer.status == 0, answer.err
+    found = answer.json
+    before, after = graphs.load(model), graphs.load(tmp_path / "out.onnx")
+    assert "BatchNormalization" not in kinds(after)
+    same(before, after)
+    assert (found["before"]["batch_norms"], found["after"]["batch_norms"]) == (1, 0)
+    assert found["digest"] == graphs.digest(tmp_path / "out.onnx")
+    (step,) = found["steps"]
+    assert step["step"]["pass_name"] == "fold_batch_norm"
+    assert (step["changed"], step["reverted"]) == (1, "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "steps"),
+    [
+        (["--fold-bn"], ["fold_batch_norm"]),
+        (["--fold-batch-norm"], ["fold_batch_norm"]),
+        (["--replace", "spatial-svd:1.5"], ["replace_convolutions"]),
+        (["--prune", "0.5", "--fold-bn"], ["fold_batch_norm", "prune_channels"]),
+        (["--fp16"], ["convert_precision"]),
+        (["--quantize", "dynamic"], ["quantize_dynamic"]),
+        (["--prune-weights", "ratio=0.3", "pattern=unstructured"], ["prune_weights"]),
+        (["--simplify", "--fp16", "--fold-bn"], ["simplify", "fold_batch_norm",
+                                                 "convert_precision"]),
+    ],
+)  # fmt: skip
+def test_options_become_a_recipe_in_its_order(lathe: Lathe, model, tmp_path, arguments, steps):
+    answer = lathe("optimize", model, "-o", tmp_path / "out.onnx", "--json", *arguments)
+    assert answer.status == 0, answer.err
+    found = answer.json
+    assert [step["pass_name"] for step in found["recipe"]["steps"]] == steps
+    assert not any(step["reverted"] for step in found["steps"])
+    run(graphs.load(tmp_path / "out.onnx"))
+
+
+def test_parameters_reach_the_pass(lathe: Lathe, model: Path, tmp_path: Path):
+    out = tmp_path / "out.onnx"
+    answer = lathe(
+        "optimize", model, "-o", out, "--prune-weights", "ratio=0.25", "exclude=", "--json"
+    )
+    assert answer.json["recipe"]["steps"][0]["params"] == {"ratio": 0.25, "exclude": []}
+    weight = weights_of(graphs.load(out))["w2"]
+    assert (weight == 0).mean() == pytest.approx(0.25, abs=0.01)
+
+
+def test_static_quantization_takes_images(lathe: Lathe, model: Path, images: Path, tmp_path: Path):
+    answer = lathe(
+        "optimize", model, "-o", tmp_path / "out.onnx", "--fold-bn", "--quantize", "int8-stock",
+        "--calibration", images, "--json",
+    )  # fmt: skip
+    assert answer.status == 0, answer.err
+    assert "QuantizeLinear" in kinds(graphs.load(tmp_path / "out.onnx"))
+    assert answer.json["after"]["size_bytes"] > 0
+
+
+def test_a_recipe_file_is_the_recipe_of_the_answer(lathe: Lathe, model: Path, tmp_path: Path):
+    recipe = Recipe("mine", (Step("fold_batch_norm"), Step("prune_channels", {"ratio": 0.5})))
+    (tmp_path / "r.json").write_text(json.dumps(to_json(recipe)))
+    arguments = ("optimize", model, "-o", tmp_path / "a.onnx", "--recipe", tmp_path / "r.json")
+    first = lathe(*arguments, "--json").json
+    assert first["recipe"] == to_json(recipe)
+    (tmp_path / "again.json").write_text(json.dumps(first["recipe"]))
+    again = lathe(
+        "optimize", model, "-o", tmp_path / "b.onnx", "--recipe", tmp_path / "again.json", "--json"
+    ).json
+    assert again["digest"] == first["digest"]
+    assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+def test_optimize_speaks_to_people_too(lathe: Lathe, model: Path, tmp_path: Path):
+    answer = lathe("optimize", model, "-o", tmp_path / "out.onnx", "--fold-bn")
+    assert "fold_batch_norm: 1 changed, 0 left alone" in answer.out
+    assert answer.out.startswith("file ")
+
+
+def test_a_step_that_fails_is_told_and_the_rest_is_written(
+    lathe: Lathe, model: Path, tmp_path: Path
+):
+    out = tmp_path / "out.onnx"
+    answer = lathe("optimize", model, "-o", out, "--fold-bn", "--quantize", "int8-stock", "--json")
+    assert answer.status == 0
+    reverted = [step["reverted"] for step in answer.json["steps"]]
+    assert reverted[0] == ""
+    assert "needs calibration images" in reverted[1]
+    assert "BatchNormalization" not in kinds(graphs.load(out))
+
+
+# Bad input
+
+
+FILES = {
+    "junk.onnx": "not a model",
+    "junk.json": "{",
+    "list.json": "[1]",
+    "melt.json": '{"name": "r", "steps": [{"pass_name": "melt"}]}',
+}
+BAD = {  # what is typed in the folder of net.onnx and FILES -> words of the answer
+    "inspect none.onnx": "there is no such file",
+    "inspect .": "there is no such file",
+    "inspect junk.onnx": "not an ONNX",
+    "inspect net.onnx --freeze Q=3": "Q",
+    "inspect net.onnx --freeze N=0": "at least 1",
+    "inspect net.onnx --freeze N=x": "DIM=SIZE",
+    "inspect net.onnx --preprocess none.json": "none.json",
+    "inspect net.onnx --preprocess junk.json": "junk.json",
+    "inspect net.onnx --preprocess list.json": "preprocess",
+    "optimize net.onnx -o out.onnx": "Nothing to do",
+    "optimize net.onnx -o out.onnx --recipe none.json": "none.json",
+    "optimize net.onnx -o out.onnx --recipe junk.json": "not a readable recipe",
+    "optimize net.onnx -o out.onnx --recipe list.json": "not a readable recipe",
+    "optimize net.onnx -o out.onnx --recipe melt.json": "melt",
+    "optimize net.onnx -o out.onnx --prune-channels depth=1": "depth",
+    "optimize net.onnx -o out.onnx --prune 1.5": "between",
+    "optimize net.onnx -o out.onnx --replace cubes:2": "one of",
+    "optimize net.onnx -o out.onnx --replace best:fast": "number",
+    "optimize net.onnx -o out.onnx --prune-channels ratio=much": "number",
+    "optimize net.onnx -o out.onnx --prune-channels 0.5": "name=value",
+    "optimize net.onnx -o out.onnx --quantize int8-stock": "needs calibration images",
+    "optimize net.onnx -o nowhere/out.onnx --fold-bn": "no such folder",
+    "optimize net.onnx -o out.onnx --fold-bn --calibration none.zip": "none.zip",
+    "optimize net.onnx -o out.onnx --fold-bn --calibration net.onnx": "not an image set",
+}
+
+
+@pytest.mark.parametrize("typed", BAD)
+def test_bad_input_is_one_line_and_no_file(lathe: Lathe, model: Path, typed: str):
+    for name, content in FILES.items():
+        (model.parent / name).write_text(content)
+    answer = lathe(*typed.split())
+    assert answer.status == 2
+    assert answer.out == ""
+    assert answer.err.startswith("lathe: ")
+    assert answer.err.count("\n") == 1
+    assert BAD[typed] in answer.err
+    assert "Traceback" not in answer.err
+    assert not (model.parent / "out.onnx").exists()
+
+
+def test_an_existing_file_is_left_alone_when_nothing_holds(lathe: Lathe, model, tmp_path: Path):
+    (tmp_path / "out.onnx").write_bytes(b"precious")
+    answer = lathe("optimize", model, "-o", tmp_path / "out.onnx", "--quantize", "int8-stock")
+    assert answer.status == 2
+    assert (tmp_path / "out.onnx").read_bytes() == b"precious"
+
+
+def test_the_source_may_be_written_over(lathe: Lathe, model: Path):
+    assert lathe("optimize", model, "-o", model, "--fold-bn").status == 0
+    assert "BatchNormalization" not in kinds(graphs.load(model))
+
+
+def test_external_data_beside_the_model_is_taken_along(lathe: Lathe, model: Path, tmp_path: Path):
+    proto = onnx.load(model)
+    onnx.save_model(
+        proto, tmp_path / "outside.onnx", save_as_external_data=True, location="weights.bin",
+        size_threshold=0,
+    )  # fmt: skip
+    answer = lathe("optimize", tmp_path / "outside.onnx", "-o", tmp_path / "o.onnx", "--fold-bn")
+    assert answer.status == 0, answer.err
+    (tmp_path / "weights.bin").unlink()
+    same(graphs.load(model), graphs.load(tmp_path / "o.onnx"))
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["optimize", "--help"], ["measure", "--help"]])
+def test_help_explains(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 0
+    assert len(capsys.readouterr().out) > 200
+
+
+@pytest.mark.parametrize("arguments", [[], ["melt"], ["optimize", "m.onnx"], ["inspect"]])
+def test_wrong_usage_has_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]):
+    with pytest.raises(SystemExit) as left:
+        main(arguments)
+    assert left.value.code == 2
+    assert "usage:" in capsys.readouterr().err
+
+
+# Recipes
+
+
+@pytest.mark.parametrize("name", sorted(catalogue()))
+def test_every_parameter_can_be_written_on_the_command_line(name: str):
+    kind = catalogue()[name]
+    written = [f"{p}={_text(default)}" for p, (default, _) in parameters(kind).items()]
+    options = parser().parse_args(
+        ["optimize", "m.onnx", "-o", "o.onnx", f"--{name.replace('_', '-')}", *written]
+    )
+    (step,) = read_recipe(options).steps
+    assert build(step) == kind()
+
+
+def _text(value: object) -> str:
+    return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+PRUNING = {
+    "--prune 0.3 --prune-criterion obs --repair": {
+        "ratio": 0.3, "criterion": "obs", "repair": True
+    },
+    "--prune 0.3 --no-repair": {"ratio": 0.3, "repair": False},
+    "--budget macs:0.6": {"budget": "macs", "target": 0.6},
+    "--budget latency:onnxruntime:0.7": {
+        "budget": "latency", "backend": "onnxruntime", "target": 0.7
+    },
+    "--budget latency:openvino:f16:0.7": {
+        "budget": "latency", "backend": "openvino:f16", "target": 0.7
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("typed", PRUNING)
+def test_short_forms_of_pruning(typed: str):
+    options = parser().parse_args(["optimize", "m.onnx", "-o", "o.onnx", *typed.split()])
+    (step,) = read_recipe(options).steps
+    assert step == Step("prune_channels", PRUNING[typed])
+
+
+@pytest.mark.parametrize("typed", ["0.7", "latency:0.7", "macs:onnxruntime:0.7", "macs:much"])
+def test_a_budget_that_is_none_is_refused(typed: str):
+    options = parser().parse_args(["optimize", "m.onnx", "-o", "o.onnx", "--budget", typed])
+    with pytest.raises(PassPrecondition, match="--budget"):
+        read_recipe(options)
+
+
+def test_a_value_of_the_wrong_kind_is_refused():
+    options = parser().parse_args(
+        ["optimize", "m", "-o", "o", "--quantize-static", "per_channel=perhaps"]
+    )
+    with pytest.raises(PassPrecondition, match="per_channel"):
+        read_recipe(options)
+
+
+# backends
+
+
+def test_backends_lists_what_is_here_and_what_is_missing(lathe: Lathe):
+    answer = lathe("backends", "--json")
+    assert (answer.status, answer.err) == (0, "")
+    found = {backend["name"]: backend for backend in answer.json["backends"]}
+    assert {"onnxruntime", "openvino", "opencv", "opencv_classic"} <= set(found)
+    assert "null" not in found
+    assert found["onnxruntime"]["version"] == backends()["onnxruntime"].version()
+    for backend in found.values():
+        assert bool(backend["version"]) != bool(backend["reason"])
+        assert backend["label"]
+    assert answer.json["host"]["cores"] >= 1
+
+
+def test_backends_speaks_to_people_too(lathe: Lathe):
+    answer = lathe("backends")
+    assert "onnxruntime" in answer.out
+    assert "cores" in answer.out
