@@ -505,6 +505,7 @@ class Profile:
         notes: what the backend could not tell.
         macs, parameters, size_bytes, batch_norms, quantized: of the file.
         zero_share: of the weights, 0 to 1.
+        passes: that made the file, as far as they are known.
     """
 
     candidate: str
@@ -519,6 +520,7 @@ class Profile:
     batch_norms: int = 0
     quantized: bool = False
     zero_share: float = 0.0
+    passes: tuple[str, ...] = ()
 
     @property
     def layers_s(self) -> float:

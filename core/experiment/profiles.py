@@ -17,7 +17,7 @@ from concurrent.futures import TimeoutError as StillRunning
 from pathlib import Path
 
 from core.measure import ProfileJob, explained, host, host_digest, profile
-from core.records import Explanation, Profile, from_json, to_json
+from core.records import Explanation, Profile, Run, from_json, to_json
 
 FORMAT = 1  # of what is kept
 Pair = tuple[Profile, Profile]
@@ -100,3 +100,11 @@ def key_of(before: str, after: str, backend: str, threads: int) -> str:
     """A name for the question: both digests, the backend, the threads, and this host's versions."""
     parts = (FORMAT, before, after, backend, threads, host_digest(host()))
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def passes_of(run: Run, digest: str) -> tuple[str, ...]:
+    """The passes of a candidate that were not undone."""
+    reports = [
+        o.candidate.report for o in run.outcomes if o.candidate and o.candidate.digest == digest
+    ]
+    return tuple(r.step.pass_name for report in reports[:1] for r in report if not r.reverted)

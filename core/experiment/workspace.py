@@ -23,7 +23,7 @@ from core.errors import BackendUnavailable, DataError, InvalidModel, StoreError
 from core.experiment import jobs, keeping, samples
 from core.experiment.home import Home
 from core.experiment.job import Job, Watch, held
-from core.experiment.profiles import Profiles, key_of
+from core.experiment.profiles import Profiles, key_of, passes_of
 from core.experiment.sensing import Sensing
 from core.experiment.warm import Previews
 from core.measure import ProfileJob, Setting, Source, host
@@ -403,7 +403,8 @@ class Workspace:
 
         def job() -> ProfileJob:
             zeros = [self._bench.get().zero_share(model.path) for model in models]
-            return ProfileJob(models[0], models[1], setting, source, (zeros[0], zeros[1]))
+            shares = (zeros[0], zeros[1])
+            return ProfileJob(models[0], models[1], setting, source, shares, passes_of(run, digest))
 
         key = key_of(models[0].digest, models[1].digest, backend, threads)
         return self._profiles.get(key, job, wait_s)

@@ -33,6 +33,7 @@ class ProfileJob:
         setting: backend, precision and threads.
         source: where the input comes from.
         zeros: share of zero weights of each.
+        passes: that made the second one, if they are known.
         plan: how much to run.
     """
 
@@ -41,6 +42,7 @@ class ProfileJob:
     setting: Setting
     source: Source = field(default_factory=Source)
     zeros: tuple[float, float] = (0.0, 0.0)
+    passes: tuple[str, ...] = ()
     plan: Plan = field(default_factory=Plan)
 
 
@@ -59,10 +61,9 @@ def profile(
     with lock.alone(check), Worker(larger, cancelled) as worker:
         worker.prepare(job.before, job.source, 1)
         reply = worker.profile(job.before, job.after, job.setting, job.plan)
-    return (
-        read(reply["before"], job.before, job.setting, job.zeros[0]),
-        read(reply["after"], job.after, job.setting, job.zeros[1]),
-    )
+    before = read(reply["before"], job.before, job.setting, job.zeros[0])
+    after = read(reply["after"], job.after, job.setting, job.zeros[1])
+    return before, replace(after, passes=job.passes)
 
 
 def read(reply: Json, model: ModelSummary, setting: Setting, zero_share: float = 0.0) -> Profile:

@@ -87,6 +87,7 @@ def switches(text: str) -> list[Step]:
     return steps
 
 
+STATIC = ("fold_batch_norm", "quantize_static")
 QUANTIZED = of(
     plumbing("q", 30, "quantize"), int8("one", 40, sources=("q",)),
     plumbing("dq", 30, "quantize", sources=("one",)), int8("two", 40, sources=("dq",)),
@@ -173,6 +174,12 @@ def test_batch_norms_between_integer_layers_are_folded_first():
     assert "fold_batch_norm" in found(BETWEEN_NORMS, "Layout changes").fix
 
 
+def test_what_could_not_be_folded_is_left_float_with_its_neighbours():
+    fix = found(replace(ISLAND, passes=STATIC), "Float islands").fix
+    assert "fold_batch_norm" not in fix
+    assert switches(fix) == [Step("quantize_static", {"exclude": ("one",)})]
+
+
 def test_another_island_frees_its_neighbours():
     cause = found(OTHER_ISLAND, "Float islands")
     assert "ran no HardSwish in int8" in cause.text
@@ -220,14 +227,18 @@ def test_a_backend_that_runs_nothing_in_integers_is_said_so():
     cause = found(NEVER, "Layers that stayed float")
     assert "0 of 2 layers" in cause.text
     assert "in float throughout" in cause.text
-    assert switches(cause.fix) == [Step("quantize_static")]
+    assert "weights alone" in cause.fix
+    tried = replace(NEVER, layers=(*NEVER.layers, plumbing("q", 9, "quantize")), passes=STATIC)
+    fix = found(tried, "Layers that stayed float").fix
+    assert "off for this backend" in fix
+    assert switches(fix) == [Step("quantize_static")]
 
 
 def test_slow_integer_layers_are_named_to_be_left_alone():
     cause = found(SLOWER, "int8 kernels slower than float ones")
     assert "0.06 ms" in cause.text
     assert "depthwise 3x3" in cause.text
-    assert switches(cause.fix) == [Step("quantize_static", {"exclude": ("one",)})]
+    assert switches(cause.fix) == [Step("quantize_int8", {"exclude": ("one",)})]
 
 
 def test_vnni_is_missed_only_where_it_is_missing():
