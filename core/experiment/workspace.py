@@ -403,11 +403,10 @@ class Workspace:
 
         def job() -> ProfileJob:
             zeros = [self._bench.get().zero_share(model.path) for model in models]
-            shares = (zeros[0], zeros[1])
-            return ProfileJob(models[0], models[1], setting, source, shares, passes_of(run, digest))
+            return ProfileJob(models[0], models[1], setting, source, (zeros[0], zeros[1]))
 
         key = key_of(models[0].digest, models[1].digest, backend, threads)
-        return self._profiles.get(key, job, wait_s)
+        return self._profiles.get(key, job, wait_s, passes_of(run, digest))
 
     def profiled(self, run_id: str, digest: str, backend: str, threads: int) -> bool:
         """Whether `profile` would answer at once.

@@ -33,7 +33,6 @@ class ProfileJob:
         setting: backend, precision and threads.
         source: where the input comes from.
         zeros: share of zero weights of each.
-        passes: that made the second one, if they are known.
         plan: how much to run.
     """
 
@@ -42,7 +41,6 @@ class ProfileJob:
     setting: Setting
     source: Source = field(default_factory=Source)
     zeros: tuple[float, float] = (0.0, 0.0)
-    passes: tuple[str, ...] = ()
     plan: Plan = field(default_factory=Plan)
 
 
@@ -61,9 +59,10 @@ def profile(
     with lock.alone(check), Worker(larger, cancelled) as worker:
         worker.prepare(job.before, job.source, 1)
         reply = worker.profile(job.before, job.after, job.setting, job.plan)
-    before = read(reply["before"], job.before, job.setting, job.zeros[0])
-    after = read(reply["after"], job.after, job.setting, job.zeros[1])
-    return before, replace(after, passes=job.passes)
+    return (
+        read(reply["before"], job.before, job.setting, job.zeros[0]),
+        read(reply["after"], job.after, job.setting, job.zeros[1]),
+    )
 
 
 def read(reply: Json, model: ModelSummary, setting: Setting, zero_share: float = 0.0) -> Profile:
@@ -184,12 +183,12 @@ def _by_kind(
     taken = set(matched.values())
     free: dict[tuple[int, str], list[int]] = {}
     for j, layer in enumerate(right):
-        if j not in taken and layer.role == COMPUTE:
+        if j not in taken:
             gap = sum(1 for other in taken if other < j)
             free.setdefault((gap, layer.kind), []).append(j)
     anchors = sorted(matched)
     for i, layer in enumerate(left):
-        if i in matched or layer.role != COMPUTE:
+        if i in matched:
             continue
         gap = sum(1 for other in anchors if other < i)
         waiting = free.get((gap, layer.kind))

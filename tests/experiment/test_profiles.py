@@ -46,6 +46,13 @@ def test_it_is_measured_once_and_kept_on_disk(tmp_path: Path, measured: list[obj
     assert Profiles(tmp_path).known(KEY)
 
 
+def test_passes_belong_to_the_question_and_not_to_the_file(tmp_path: Path, measured: list[object]):
+    asked = Profiles(tmp_path)
+    for passes in (("simplify",), ("quantize_static",)):
+        assert asked.get(KEY, job, passes=passes).after.passes == passes
+    assert len(measured) == 1
+
+
 def test_what_is_damaged_is_measured_again(tmp_path: Path, measured: list[object]):
     (tmp_path / f"{KEY}.json").write_text("{")
     assert Profiles(tmp_path).get(KEY, job)
