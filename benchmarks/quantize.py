@@ -254,6 +254,7 @@ def main() -> int:
     parser.add_argument("--nncf", default="")
     parser.add_argument("--backends", default="")
     parser.add_argument("--ours-only", action="store_true")
+    parser.add_argument("--only", default="", help="words, one of which a candidate's name holds")
     parser.add_argument("--verbose", action="store_true")
     parser.add_argument("--keep", type=Path)
     parser.add_argument("--json", type=Path)
@@ -274,7 +275,10 @@ def table(name: str, bench: Bench, options: argparse.Namespace) -> list[dict[str
     """Make, score, race and print the candidates of one net."""
     rows: list[Row] = []
     backends = loaders([b for b in options.backends.split(",") if b])
+    words = [word for word in options.only.split(",") if word]
     for label, make in candidates(bench, options):
+        if words and label != "fp32" and not any(word in label for word in words):
+            continue
         started = time.perf_counter()
         try:
             row = make()
@@ -305,16 +309,16 @@ def table(name: str, bench: Bench, options: argparse.Namespace) -> list[dict[str
 def show(name: str, net: Net, rows: list[Row], verbose: bool) -> None:
     """One table."""
     print(f"\n{name} ({net.file}); to reach: {net.lost} points, {net.ratio}x time")
-    print(f"{'':34s} {'top-1 %':24s} {'lost':>6s} {'time':>6s} {'size':>6s} {'made in':>8s}")
+    print(f"{'':34s} {'top-1 %':52s} {'lost':>6s} {'time':>6s} {'size':>6s} {'made in':>8s}")
     first = rows[0]
     for row in rows:
         if not row.model:
             print(f"{row.name:34s} - {row.reason}")
             continue
         lost = first.top1["onnxruntime"] - row.top1.get("onnxruntime", float("nan"))
-        scores = " ".join(f"{b[:3]} {v:.2f}" for b, v in row.top1.items())
+        scores = " ".join(f"{b} {v:.2f}" for b, v in row.top1.items())
         print(
-            f"{row.name:34s} {scores:24s} {lost:6.2f} {row.ratio:5.2f}x "
+            f"{row.name:34s} {scores:52s} {lost:6.2f} {row.ratio:5.2f}x "
             f"{len(row.model) / len(first.model):5.2f}x {row.seconds:6.1f} s"
         )
         for note in row.notes if verbose else ():

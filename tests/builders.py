@@ -161,6 +161,7 @@ class Images(NoStatistics):
     def __init__(
         self, net: Graph, batches: int = 4, spoil: Callable[[Tensors], None] | None = None
     ):
+        super().__init__()
         self.net, self.batches, self.spoil = net, batches, spoil
         self.reads = 0
 
@@ -180,3 +181,6 @@ class Images(NoStatistics):
         probe = Probe(net, [name for name in names if name not in feeds(self.net)])
         for given in self.feeds():
             yield probe.run(given) | {k: v for k, v in given.items() if k in names}
+
+    def runner(self, net: Graph, names: Sequence[str]) -> Callable[[Tensors], Tensors]:
+        return Probe(net, names).run

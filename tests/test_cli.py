@@ -322,6 +322,35 @@ def _text(value: object) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
 
 
+PRUNING = {
+    "--prune 0.3 --prune-criterion obs --repair": {
+        "ratio": 0.3, "criterion": "obs", "repair": True
+    },
+    "--prune 0.3 --no-repair": {"ratio": 0.3, "repair": False},
+    "--budget macs:0.6": {"budget": "macs", "target": 0.6},
+    "--budget latency:onnxruntime:0.7": {
+        "budget": "latency", "backend": "onnxruntime", "target": 0.7
+    },
+    "--budget latency:openvino:f16:0.7": {
+        "budget": "latency", "backend": "openvino:f16", "target": 0.7
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("typed", PRUNING)
+def test_short_forms_of_pruning(typed: str):
+    options = parser().parse_args(["optimize", "m.onnx", "-o", "o.onnx", *typed.split()])
+    (step,) = read_recipe(options).steps
+    assert step == Step("prune_channels", PRUNING[typed])
+
+
+@pytest.mark.parametrize("typed", ["0.7", "latency:0.7", "macs:onnxruntime:0.7", "macs:much"])
+def test_a_budget_that_is_none_is_refused(typed: str):
+    options = parser().parse_args(["optimize", "m.onnx", "-o", "o.onnx", "--budget", typed])
+    with pytest.raises(PassPrecondition, match="--budget"):
+        read_recipe(options)
+
+
 def test_a_value_of_the_wrong_kind_is_refused():
     options = parser().parse_args(
         ["optimize", "m", "-o", "o", "--quantize-static", "per_channel=perhaps"]

@@ -86,7 +86,10 @@ class OpenVinoSession:
         return tuple(times)
 
     def _infer(self, feeds: Tensors) -> Any:
-        """The outputs by index; binding an input anew costs as much as a small layer."""
+        """The request's outputs by index.
+
+        Arrays that are bound already are not bound again: that costs as much as a small layer.
+        """
         try:
             if feeds.keys() == self._bound.keys() and all(
                 value is self._bound[name] for name, value in feeds.items()

@@ -137,7 +137,8 @@ def _budget(text: str) -> dict[str, Any]:
     Raises:
         PassPrecondition: it is neither.
     """
-    kind, *backend, share = text.split(":")
+    *front, share = text.split(":")
+    kind, backend = (front or [""])[0], front[1:]
     number = _number(share)
     if isinstance(number, str) or not kind or (kind == "latency") != bool(backend):
         raise PassPrecondition(

@@ -4,8 +4,8 @@ Two ways to store them, for a layer that computes in float:
 
 - dequantize: int8 or INT4 (opset 21, two in a byte) behind DequantizeLinear, one scale per output
   channel. Every tool can read it, but ONNX Runtime dequantizes anew for every run.
-- packed: codes side by side in the bits of UINT32 words (eight of 4 bits, ten of 3, for which ONNX
-  has no type), and
+- packed: codes side by side in the bits of words (two of 4 bits in a UINT8; ten of 3 bits, for
+  which ONNX has no type, in a UINT32 whose top bit stays 0: OpenVINO reads it as a sign), and
       BitShift, BitwiseAnd, Cast, Reshape, Slice, Reshape, Sub, Mul
   to unpack them (opset 18); int8 needs only Cast and Mul. All of these are constants, so a runtime
   that folds constants unpacks while it loads and then runs at float speed.
@@ -24,7 +24,7 @@ from core.quantization.grids import Weight
 
 Array = np.ndarray[Any, Any]
 
-WORD = 32
+WORDS: dict[int, np.dtype[Any]] = {4: np.dtype(np.uint8), 3: np.dtype(np.uint32)}
 OPSETS = {"dequantize": 21, "packed": 18}
 LIMITS = {8: 127, 4: 7, 3: 3}
 
@@ -62,16 +62,17 @@ def dequantized(
 
 
 def packed(codes: Array, bits: int) -> Array:
-    """Signed codes as uint32 words, the first one in the lowest bits, offset to be positive."""
-    per_word = WORD // bits
-    flat = (codes.reshape(-1).astype(np.int64) + (1 << (bits - 1))).astype(np.uint32)
-    words = np.zeros((-(-flat.size // per_word), per_word), np.uint32)
+    """Signed codes as words, the first one in the lowest bits, offset to be positive."""
+    shifts = _shifts(bits)
+    flat = (codes.reshape(-1).astype(np.int64) + (1 << (bits - 1))).astype(shifts.dtype)
+    words = np.zeros((-(-flat.size // shifts.size), shifts.size), shifts.dtype)
     words.reshape(-1)[: flat.size] = flat
-    return np.asarray((words << _shifts(bits)).sum(1, dtype=np.uint32))
+    return np.asarray((words << shifts).sum(1, dtype=shifts.dtype))
 
 
 def _shifts(bits: int) -> Array:
-    return np.arange(WORD // bits, dtype=np.uint32) * np.uint32(bits)
+    kind = WORDS[bits]
+    return np.asarray(np.arange(kind.itemsize * 8 // bits) * bits, kind)
 
 
 def _unfold(node: ir.Node, stem: str, weight: Weight, constants: Constants) -> ir.Value:
@@ -95,20 +96,17 @@ def _unfold(node: ir.Node, stem: str, weight: Weight, constants: Constants) -> i
             name: constants.shared(f"unpack_{bits}_{name}", array)
             for name, array in {
                 "shifts": _shifts(bits)[None],
-                "mask": np.array((1 << bits) - 1, np.uint32),
-                "start": np.array([0]),
-                "flat": np.array([-1]),
+                "mask": np.array((1 << bits) - 1, WORDS[bits]),
                 "offset": np.array(1 << (bits - 1), np.float32),
             }.items()
         }
-        size = constants.add(f"{stem}_size", np.array([weight.codes.size]))
         target = constants.add(f"{stem}_shape", np.array(shape))
+        whole = weight.codes.size % _shifts(bits).size == 0
         steps = (
             ("BitShift", [given["shifts"]], [ir.AttrString("direction", "RIGHT")]),
             ("BitwiseAnd", [given["mask"]], []),
             cast,
-            ("Reshape", [given["flat"]], []),
-            ("Slice", [given["start"], size], []),
+            *(() if whole else _cut(stem, weight, constants)),
             ("Reshape", [target], []),
             ("Sub", [given["offset"]], []),
             ("Mul", [factor], []),
@@ -117,6 +115,16 @@ def _unfold(node: ir.Node, stem: str, weight: Weight, constants: Constants) -> i
         value = _before(node, op_type, [value, *more], attributes, f"{stem}_{index}", None)
     value.shape, value.type = ir.Shape(shape), ir.TensorType(ir.DataType.FLOAT)
     return value
+
+
+def _cut(
+    stem: str, weight: Weight, constants: Constants
+) -> tuple[tuple[str, list[ir.Value], list[ir.Attr]], ...]:
+    """Drop what fills up the last word."""
+    flat = constants.shared("unpack_flat", np.array([-1]))
+    start = constants.shared("unpack_start", np.array([0]))
+    size = constants.add(f"{stem}_size", np.array([weight.codes.size]))
+    return ("Reshape", [flat], []), ("Slice", [start, size], [])
 
 
 def _before(

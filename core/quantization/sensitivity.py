@@ -14,7 +14,7 @@ arXiv:2106.08295, section 3.6.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import onnx_ir as ir
 
@@ -104,8 +104,3 @@ def _without(graph: ir.Model, floats: frozenset[str]) -> Selection:
 
 def _covered(plan: Plan, selection: Selection) -> bool:
     return all(root in plan.selection.tensors for root in selection.roots)
-
-
-def renewed(plan: Plan, weights: Mapping[str, object]) -> Plan:
-    """The plan with other integers."""
-    return replace(plan, weights=weights)  # type: ignore[arg-type]

@@ -7,9 +7,9 @@ reads the operator's float output: so every consumer, integer or not, reads the 
 A tensor that a float node makes keeps its float consumers as they are. ReLU and Clip that the grid
 makes superfluous are dropped.
 
-ONNX Runtime quantizes the weights of a float Conv or Gemm by itself, with one scale, where it stands
-between Dequantize and Quantize. A layer that is to stay float therefore reads through a Clip without
-bounds, which does nothing but break that pattern.
+ONNX Runtime quantizes the weights of a float Conv or Gemm by itself, with one scale, where it
+stands between Dequantize and Quantize. A layer that is to stay float therefore reads through a Clip
+without bounds, which does nothing but break that pattern.
 """
 
 from __future__ import annotations

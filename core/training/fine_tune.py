@@ -6,11 +6,16 @@ small share of the time and the one of the lowest loss on held-out images is tak
 never trained on, also choose the state that is kept: the start included, so a fine-tune that helps
 nothing changes nothing.
 
+Batch norms normalise by the batch while float weights train, which finds the way back faster after
+a deep cut, and are given the statistics of the images, unbent, before every look. Where weights
+are rounded they keep their statistics: those would wander with every weight that changes its level.
+
 Source: Loshchilov and Hutter 2019, arXiv:1711.05101; Hinton et al. 2015, arXiv:1503.02531.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 import os
 import time
@@ -35,6 +40,8 @@ LOOKS = 12  # at the held-out images
 RANGES_FROZEN = 0.5  # of the time, after which activation ranges stay
 CLIP = 5.0
 BATCH = 64
+NORM_BATCHES = 16
+LIVE_BATCH = 16  # the fewest images whose statistics a batch norm may normalise by
 STEP_BYTES = 768 << 20  # of activations that a step may hold
 
 
@@ -47,14 +54,12 @@ class Plan:
         steps: optimizer steps instead, where not 0: the same ones on every machine.
         rate: the peak learning rate; 0 finds one.
         seed: of everything random.
-        norms: whether batch norms normalise by the batch while training.
     """
 
     seconds: float = 300.0
     steps: int = 0
     rate: float = 0.0
     seed: int = 0
-    norms: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,10 +144,12 @@ class Training:
             self._measure_norms()
             self._look(0.0)
             self.student.restore(self._kept)
+        enough = min(self._micro, self.images.count) >= LIVE_BATCH
+        self._live = bool(self.student.norms and enough and not self.student.weight_grids)
         return before
 
     def _measure_norms(self) -> None:
-        batches = self.images.batches(self._micro)
+        batches = itertools.islice(self.images.batches(self._micro), NORM_BATCHES)
         norms.measure(self.student.network, batches, self.outputs[-1])
 
     def _batch_size(self) -> tuple[int, int]:
@@ -190,6 +197,8 @@ class Training:
             )
             if share >= (looked + 1) / looks or share >= 1:
                 looked = math.floor(share * looks)
+                if self._live:
+                    self._measure_norms()
                 self._look(share if looks > 1 else 0.0)
             if share >= 1:
                 return
@@ -207,7 +216,9 @@ class Training:
             batch = self._augment(self.images.draw(self._micro, self._random))
             names = [*self.outputs, *self.features]
             wanted = self._ask(batch, names)
+            self.student.network.norms_by_batch = self._live
             given = self.student.network(batch, names)
+            self.student.network.norms_by_batch = False
             loss = losses.outputs(given, {name: wanted[name] for name in self.outputs})
             loss = loss + losses.features(given, wanted, self.features)
             (loss / self._repeats).backward()

@@ -14,8 +14,9 @@ from core.analysis import cost
 from core.analysis.layer_signatures import STEPS, signatures
 from core.errors import PassPrecondition
 from core.passes.base import NoStatistics, Report
-from core.passes.replace_convolutions import Bound, ReplaceConvolutions
+from core.passes.replace_convolutions import ReplaceConvolutions
 from core.passes.replace_convolutions.allocation import Offer, allocate
+from core.passes.replace_convolutions.bound import Bound
 from core.passes.replace_convolutions.eligible import targets
 from core.passes.replace_convolutions.fitting import error, fit
 from core.passes.replace_convolutions.forms import FORMS, Form

@@ -65,10 +65,8 @@ def test_a_channel_that_others_can_stand_in_for_is_made_good(norm, bias):
     assert after < 1e-3 * before
 
 
-@pytest.mark.parametrize("name", ["residual", "shuffle_v2", "squeeze_excite", "mobile"])
+@pytest.mark.parametrize("name", ["residual", "shuffle_v2", "squeeze_excite", "dense"])
 def test_repair_lowers_the_error_of_the_outputs(name):
-    if name not in NETS:
-        pytest.skip("no such builder")
     model = NETS[name][0]()
     images = Pictures(model, count=256)
     channels = channel_map(model)
@@ -97,19 +95,23 @@ def test_layers_without_a_stand_keep_their_weights():
     np.testing.assert_array_equal(before[0], after[0])
 
 
-def test_a_fit_that_does_not_hold_on_other_images_is_not_kept():
-    """With two images in batches of one, the fit of 54 weights is to noise."""
-    model, channel = twins(norm=False)
-    random = np.random.default_rng(0)
-    pruned, stands = cut(model, "a", channel)
-    images = Pictures(model, count=4, batch=1)
-    for node in pruned.graph:  # nothing is lost, so that any change makes it worse
-        if node.name == "b":
-            pass
-    reference = Reference(model, images, Sampling(4, 2))
-    done = refit(pruned, stands, reference, Options(strength=1e-9))
+@pytest.mark.parametrize("count", [2, 64])
+def test_a_graph_that_computes_the_same_still_does_after_a_refit(count):
+    """Layer a doubled, b halved: too few rows to fit b anew must do no harm."""
+    model, _ = twins(norm=False)
+    same = model.clone()
+    factors = {"a": 2, "b": 0.5}
+    for node in same.graph:
+        if node.name in factors:
+            array = node.inputs[1].const_value.numpy() * np.float32(factors[node.name])
+            node.inputs[1].const_value = ir.tensor(array, name=node.inputs[1].name)
+    stands = {name: Stand(name) for name in ("b_out0", "fc_out0")}
+    few, many = Pictures(model, count, batch=1), Pictures(model)
+    before = error(model, same, many)
+    done = refit(same, stands, Reference(model, few, Sampling(count, 4)))
+    assert [fit.layer for fit in done] == ["b", "fc"]
     assert all(fit.after <= fit.before for fit in done)
-    assert random is not None
+    assert error(model, same, many) <= before + 1e-3
 
 
 def test_a_walk_computes_each_node_once_and_what_the_graph_computes():

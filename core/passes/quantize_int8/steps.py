@@ -19,7 +19,7 @@ from core.reconstruction.layers import Layer
 
 CORRECTION_IMAGES = 32
 STAND_IN = Grid(0.02, 0)
-SLOWER = 1.0  # times the float graph: a result above it is no result
+SLOWER = 0.97  # of the float time: what does not beat it beyond doubt is no result
 
 
 @dataclass(frozen=True)

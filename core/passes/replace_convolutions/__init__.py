@@ -29,9 +29,10 @@ from core.catalogue import names
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, parameter
 from core.passes.replace_convolutions.allocation import allocate
+from core.passes.replace_convolutions.bound import Bound
 from core.passes.replace_convolutions.eligible import Target, targets
 from core.passes.replace_convolutions.fitting import fit
-from core.passes.replace_convolutions.forms import FORMS, Factors, Form, Matrix
+from core.passes.replace_convolutions.forms import FORMS
 from core.passes.replace_convolutions.menus import (
     RANKS,
     Choice,
@@ -43,13 +44,11 @@ from core.passes.replace_convolutions.menus import (
 )
 from core.passes.replace_convolutions.metric import Metric
 from core.passes.replace_convolutions.rewriting import replace_node
-from core.reconstruction.gram import Moments
-from core.reconstruction.layers import Layer, find
+from core.reconstruction.layers import find
 from core.reconstruction.lockstep import Stand, refit
 from core.reconstruction.study import study
 
 TURNS = 5  # of the fit of a replacement that was taken
-TURNS_AGAIN = 1  # of each round in lockstep, from where the last one ended
 UNITS = {"macs": "MACs", "bytes": "bytes", "latency": "seconds"}
 
 
@@ -282,42 +281,6 @@ def _fitted(chosen: Sequence[tuple[Menu, Choice]]) -> dict[str, Bound]:
         layer = one.target.layer
         bound[layer.output] = Bound(layer, choice.form, one.metric, factors)
     return bound
-
-
-class Bound:
-    """A layer whose weights are to stay a product of factors while it is refitted."""
-
-    def __init__(self, layer: Layer, form: Form, metric: Metric, factors: Factors) -> None:
-        """Write the product into the layer.
-
-        Args:
-            layer: to be refitted.
-            form: of the product.
-            metric: of the layer.
-            factors: of the weighed kernel.
-        """
-        self._layer, self._form, self._metric = layer, form, metric
-        self._tried = [factors]
-        layer.write(self._dense(factors).reshape(layer.matrix().shape), layer.bias())
-
-    def __call__(self, weights: Matrix, moments: Moments) -> Matrix:
-        """The product nearest to free weights, in the metric of the inputs as they are now."""
-        kernel = self._metric.weighed(weights[0].reshape(self._layer.weight.shape))
-        factors = fit(self._form, self._tried[-1], kernel, moments.second[0], TURNS_AGAIN)
-        self._tried.append(factors)
-        return self._dense(factors).reshape(weights.shape)
-
-    def factors(self) -> Factors:
-        """Those of the weights that the layer kept, which need not be the last that were tried."""
-        kept = self._layer.weight
-
-        def off(factors: Factors) -> float:
-            return float(np.abs(self._dense(factors) - kept).max())
-
-        return self._metric.plain(min(self._tried, key=off))
-
-    def _dense(self, factors: Factors) -> Matrix:
-        return self._form.dense(self._metric.plain(factors))
 
 
 PASS = ReplaceConvolutions

@@ -35,7 +35,7 @@ def _conv_transpose(call: Call) -> Tensor:
     given = call.ints("pads") or [0] * (2 * rank)
     cuts = list(zip(given[:rank], given[rank:], strict=True))
     if wanted:
-        lower = call.get("auto_pad", "NOTSET") == "SAME_LOWER"
+        lower = call.get("auto_pad", "NOTSET") != "SAME_UPPER"
         cuts = [_cut(size - want, lower) for size, want in zip(sizes, wanted, strict=True)]
     result = pad(
         call, whole, [(-begin, extra - end) for (begin, end), extra in zip(cuts, more, strict=True)]
