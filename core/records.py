@@ -506,6 +506,7 @@ class Profile:
         macs, parameters, size_bytes, batch_norms, quantized: of the file.
         zero_share: of the weights, 0 to 1.
         passes: that made the file, as far as they are known.
+        busy: whether others had the processor meanwhile, so that calls look longer than layers.
     """
 
     candidate: str
@@ -521,6 +522,7 @@ class Profile:
     quantized: bool = False
     zero_share: float = 0.0
     passes: tuple[str, ...] = ()
+    busy: bool = False
 
     @property
     def layers_s(self) -> float:

@@ -20,7 +20,7 @@ from pathlib import Path
 from core.measure import ProfileJob, explained, host, host_digest, profile
 from core.records import Explanation, Profile, Run, from_json, to_json
 
-FORMAT = 1  # of what is kept
+FORMAT = 2  # of what is kept
 Pair = tuple[Profile, Profile]
 
 

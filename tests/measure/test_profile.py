@@ -270,6 +270,10 @@ def test_threads_are_blamed_for_a_call_that_waits():
     assert "67 %" in cause.text
 
 
+def test_a_busy_machine_is_not_the_cost_of_a_call():
+    assert "The call itself" not in titles(replace(SMALL, busy=True))
+
+
 GAINS = {
     "int8 arithmetic": of(int8("one", 40), int8("two", 40), quantized=True),
     "Smaller layers": of(layer("one", 50, macs=400), layer("two", 60, macs=500)),
@@ -342,11 +346,16 @@ def test_rows_of_a_worker_get_kind_and_macs_from_the_file(tmp_path):
         "node": "n", "name": conv.name, "op_type": "Conv", "role": "compute", "precision": "f32",
         "provider": "CPU", "implementation": "k", "sources": [], "seconds": 0.5,
     }  # fmt: skip
-    reply = {"total_s": 1.0, "profiled_s": 2.0, "runs": 3, "layers": [row, row | {"node": "m"}]}
+    rows = [row, row | {"node": "m"}]
+    reply = {"total_s": 1.0, "cpu_s": 0.99, "profiled_s": 2.0, "runs": 3, "layers": rows}
     made = read(reply, model, Setting.of("onnxruntime"))
     assert (made.layers[0].kind, made.layers[0].macs) == (conv.kind, conv.macs)
     assert made.layers[0].share == 0.5
     assert "2.0 times as long" in " ".join(made.notes)
+    assert not made.busy
+    crowded = read(reply | {"cpu_s": 0.4}, model, Setting.of("onnxruntime"))
+    assert crowded.busy
+    assert "busy with other work" in " ".join(crowded.notes)
 
 
 def test_a_backend_that_does_not_tell_says_so(tmp_path):

@@ -57,7 +57,8 @@ def calls(view: View) -> Iterator[Found]:
     """Time outside of the layers that is saved."""
     outside = [p.total_s - p.layers_s for p in (view.before, view.after)]
     saved = outside[0] - outside[1]
-    if min(outside) < 0 or not _counts(view, saved, CLEARLY):
+    busy = view.before.busy or view.after.busy
+    if busy or min(outside) < 0 or not _counts(view, saved, CLEARLY):
         return
     text = (
         f"Outside of the layers a call took {ms(outside[0])} before and {ms(outside[1])} after: "

@@ -81,7 +81,7 @@ def odd_channels(view: View) -> Iterator[Found]:
 def overhead(view: View) -> Iterator[Found]:
     """Time of a call that no layer accounts for."""
     outside = view.after.total_s - view.after.layers_s
-    if outside < OVERHEAD * view.after.total_s:
+    if view.after.busy or outside < OVERHEAD * view.after.total_s:
         return
     text = (
         f"A call takes {ms(view.after.total_s)}, all its layers {ms(view.after.layers_s)}: "
