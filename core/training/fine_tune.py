@@ -34,7 +34,7 @@ from core.training.student import Student
 
 Teacher = Callable[[dict[str, Array]], Mapping[str, Array]]
 Tell = Callable[[str, float], None]
-RATES = (3e-4, 1e-3, 3e-3)
+RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 TRIAL = 0.04  # of the time, for each rate
 WARM_UP = 0.03
 LOOKS = 12  # at the held-out images
@@ -43,7 +43,8 @@ CLIP = 5.0
 BATCH = 64
 NORM_BATCHES = 16
 LIVE_BATCH = 16  # the fewest images whose statistics a batch norm may normalise by
-STEP_BYTES = 768 << 20  # of activations that a step may hold
+STEP_BYTES = 256 << 20  # of activations that a step may hold
+ROUNDED = 4.0  # times the bytes of an activation that is rounded: what its gradient needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +158,7 @@ class Training:
         first = next(self.images.batches(self.images.fixed or 1))
         size = len(next(iter(first.values())))
         weight = self.student.network.weigh(first) / size
+        weight *= ROUNDED if self.student.activation_grids else 1.0
         most = self.images.fixed or int(max(1, min(BATCH, STEP_BYTES / max(weight, 1))))
         return most, max(1, round(BATCH / 2 / most))
 

@@ -98,6 +98,29 @@ def test_int4_weights_are_trained_on_their_grid(net: Graph, data: Images):
     assert any("int4" in note for note in report.notes)
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("fold_batch_norm", "fine_tune", "quantize_static"),
+        ("fine_tune", "fold_batch_norm", "quantize_static"),
+    ],
+)
+def test_quantizing_afterwards_rounds_no_weight(net: Graph, data: Images, names):
+    params = {"fine_tune": {**QUICK, "steps": 20, "weights": "int8", "activations": "int8"}}
+    steps = [Step(name, params.get(name, {})) for name in names]
+    tuned_only, _ = runner.apply(net, Recipe("r", tuple(steps[:2])), data)
+    made, reports = runner.apply(net, Recipe("r", tuple(steps)), data)
+    assert [report.reverted for report in reports] == ["", "", ""]
+    integers = {n: a for n, a in weights_of(made).items() if a.dtype == np.int8 and a.ndim > 1}
+    assert len(integers) == 4
+    stored = weights_of(made)
+    for name, array in integers.items():
+        scale = stored[name.replace("_quantized", "_scale")]
+        wanted = weights_of(tuned_only)[name.removesuffix("_quantized")]
+        got = array * scale.reshape(-1, *[1] * (array.ndim - 1))
+        np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-5)
+
+
 def test_first_and_last_layer_keep_more_levels(net: Graph, data: Images):
     made, _ = tuned(net, data, net, weights="int4", steps=4)
     levels = {n: len(np.unique(np.abs(weights_of(made)[n][0]))) for n in ("w", "p", "q")}
