@@ -233,8 +233,7 @@ class Workshop:
             "timings": str(timings) if timings else None,
             "models": str(models),
         }
-        extra = _extra_cpu_s(recipe)
-        reply = self._ask("build", args, model, progress, check, extra)
+        reply = self._ask("build", args, model, progress, check, _extra(recipe))
         return from_json(Outcome, reply["outcome"])
 
     def _try(self, model: Path) -> None:
@@ -277,12 +276,12 @@ class Workshop:
         file: Path | None = None,
         progress: Progress | None = None,
         check: Check | None = None,
-        extra_cpu_s: float = 0.0,
+        extra: tuple[float, int] = (0.0, 0),
     ) -> Json:
         with self._lock:
-            child = self._ready(_memory_for(file))
+            child = self._ready(_memory_for(file) + extra[1])
             try:
-                cpu_s = CPU_S.get(call, DEFAULT_CPU_S) + extra_cpu_s
+                cpu_s = CPU_S.get(call, DEFAULT_CPU_S) + extra[0]
                 reply = child.request(call, args, progress, cpu_s, check)
             except WorkerError:
                 self._end()
@@ -327,13 +326,15 @@ class Workshop:
             self._start(FLOOR_BYTES)
 
 
-def _extra_cpu_s(recipe: Recipe) -> float:
-    """What the user gave the passes of a recipe; a step that cannot be built takes no time."""
-    total = 0.0
+def _extra(recipe: Recipe) -> tuple[float, int]:
+    """CPU seconds and bytes that passes need; a step that cannot be built needs none."""
+    seconds, size = 0.0, 0
     for step in recipe.steps:
         with contextlib.suppress(PassError):
-            total += build(step).cpu_s()
-    return total
+            chosen = build(step)
+            seconds += chosen.cpu_s()
+            size = max(size, chosen.memory_bytes())
+    return seconds, size
 
 
 def _memory_for(file: Path | None) -> int:

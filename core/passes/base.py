@@ -222,8 +222,12 @@ class Pass(ABC):
         return ""
 
     def cpu_s(self) -> float:
-        """CPU seconds that the pass was given on top of those that every build has."""
+        """CPU seconds that the pass needs on top of those that every build has."""
         return 0.0
+
+    def memory_bytes(self) -> int:
+        """Memory that the pass needs on top of what every build has."""
+        return 0
 
     def step(self) -> Step:
         """This pass as a line of a recipe."""

@@ -6,9 +6,10 @@ small share of the time and the one of the lowest loss on held-out images is tak
 never trained on, also choose the state that is kept: the start included, so a fine-tune that helps
 nothing changes nothing.
 
-Batch norms normalise by the batch while float weights train, which finds the way back faster after
-a deep cut, and are given the statistics of the images, unbent, before every look. Where weights
-are rounded they keep their statistics: those would wander with every weight that changes its level.
+Batch norms may normalise by the batch while float weights train, which finds the way back faster
+after a deep cut, and are then given the statistics of the images, unbent, before every look; a
+trial decides. Where weights are rounded they keep their statistics, which would wander with every
+weight that changes its level.
 
 Source: Loshchilov and Hutter 2019, arXiv:1711.05101; Hinton et al. 2015, arXiv:1503.02531.
 """
@@ -33,7 +34,7 @@ from core.training.student import Student
 
 Teacher = Callable[[dict[str, Array]], Mapping[str, Array]]
 Tell = Callable[[str, float], None]
-RATES = (3e-4, 1e-3, 3e-3)
+RATES = (1e-4, 3e-4, 1e-3, 3e-3)
 TRIAL = 0.04  # of the time, for each rate
 WARM_UP = 0.03
 LOOKS = 12  # at the held-out images
@@ -42,7 +43,8 @@ CLIP = 5.0
 BATCH = 64
 NORM_BATCHES = 16
 LIVE_BATCH = 16  # the fewest images whose statistics a batch norm may normalise by
-STEP_BYTES = 768 << 20  # of activations that a step may hold
+STEP_BYTES = 256 << 20  # of activations that a step may hold
+ROUNDED = 4.0  # times the bytes of an activation that is rounded: what its gradient needs
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +88,7 @@ class Training:
     features: Sequence[str]
     plan: Plan
     tell: Tell = lambda message, share: None
+    _live: bool = False  # whether batch norms normalise by the batch
     _steps: int = 0
     _best: float = math.inf
     _kept: Any = None
@@ -107,7 +110,7 @@ class Training:
         self._augment = Augment(self.images.train, self.plan.seed)
         self._begun = time.monotonic()
         before = self._prepare()
-        rate = self.plan.rate or self._find_rate()
+        rate = self._search()
         self._train(rate, self._rest())
         self.student.restore(self._kept)
         return Result(
@@ -144,8 +147,6 @@ class Training:
             self._measure_norms()
             self._look(0.0)
             self.student.restore(self._kept)
-        enough = min(self._micro, self.images.count) >= LIVE_BATCH
-        self._live = bool(self.student.norms and enough and not self.student.weight_grids)
         return before
 
     def _measure_norms(self) -> None:
@@ -157,6 +158,7 @@ class Training:
         first = next(self.images.batches(self.images.fixed or 1))
         size = len(next(iter(first.values())))
         weight = self.student.network.weigh(first) / size
+        weight *= ROUNDED if self.student.activation_grids else 1.0
         most = self.images.fixed or int(max(1, min(BATCH, STEP_BYTES / max(weight, 1))))
         return most, max(1, round(BATCH / 2 / most))
 
@@ -169,28 +171,35 @@ class Training:
         answers = self.teacher({name: x.numpy() for name, x in batch.items()})
         return {name: self._torch.from_numpy(np.ascontiguousarray(answers[name])) for name in names}
 
-    def _find_rate(self) -> float:
-        """The rate under which a short trial leads furthest."""
-        found: dict[float, float] = {}
-        trial = replace(
-            self.plan,
-            seconds=self.plan.seconds * TRIAL,
-            steps=math.ceil(self.plan.steps * TRIAL),
-        )
-        for rate in RATES:
-            self.student.restore(self._kept)
-            start, self._best = self._kept, math.inf
-            self._train(rate, trial, looks=1)
-            found[rate], self._kept = self._best, start
-        self.student.restore(self._kept)
-        self._best = self._loss()
-        return min(found, key=lambda rate: found[rate])
+    def _search(self) -> float:
+        """The rate, and how batch norms normalise, under which a short trial leads furthest."""
+        rates = (self.plan.rate,) if self.plan.rate else RATES
+        micro_is_enough = min(self._micro, self.images.count) >= LIVE_BATCH
+        live = bool(self.student.norms and micro_is_enough and not self.student.weight_grids)
+        if len(rates) == 1 and not live:
+            return rates[0]
+        start = self._kept
+        found = {rate: self._trial(rate, live, start) for rate in rates}
+        best = min(found, key=lambda rate: found[rate])
+        self._live = live and found[best] <= self._trial(best, False, start)
+        self.student.restore(start)
+        return best
 
-    def _train(self, rate: float, plan: Plan, looks: int = LOOKS) -> None:
+    def _trial(self, rate: float, live: bool, start: Any) -> float:
+        """The loss that a short training from `start` leads to."""
+        self.student.restore(start)
+        self._live = live
+        steps = math.ceil(self.plan.steps * TRIAL)
+        return self._train(
+            rate, replace(self.plan, seconds=self.plan.seconds * TRIAL, steps=steps), looks=1
+        )
+
+    def _train(self, rate: float, plan: Plan, looks: int = LOOKS) -> float:
+        """Train for as long as `plan` says; the loss at the end."""
         optimizer = self._torch.optim.AdamW(
             self.student.parameters(), lr=rate, weight_decay=0.0, fused=True
         )
-        begun, steps, looked = time.monotonic(), 0, 0
+        begun, steps, looked, loss = time.monotonic(), 0, 0, math.inf
         while True:
             share = (
                 steps / plan.steps if plan.steps > 0 else (time.monotonic() - begun) / plan.seconds
@@ -199,9 +208,9 @@ class Training:
                 looked = math.floor(share * looks)
                 if self._live:
                     self._measure_norms()
-                self._look(share if looks > 1 else 0.0)
+                loss = self._look(share if looks > 1 else 0.0)
             if share >= 1:
-                return
+                return loss
             if looks > 1:
                 self.student.freeze_ranges(share > RANGES_FROZEN)
             for group in optimizer.param_groups:
@@ -226,12 +235,13 @@ class Training:
         optimizer.step()
         self._steps += 1
 
-    def _look(self, share: float) -> None:
+    def _look(self, share: float) -> float:
         """Judge by the held-out images, and keep the state if it is the best so far."""
         loss = self._loss()
         if loss < self._best or self._kept is None:
             self._best, self._kept = loss, self.student.state()
         self.tell(f"distance to the original {loss:.3f}, best {self._best:.3f}", share)
+        return loss
 
     def _loss(self) -> float:
         self.student.freeze_ranges()

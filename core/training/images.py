@@ -73,6 +73,7 @@ def gather(feeds: Iterable[Mapping[str, Array]], fixed: int) -> Images:
             f"are {count}; add images."
         )
     whole = {name: np.concatenate([batch[name] for batch in kept]) for name in kept[0]}
+    kept.clear()
     places = np.arange(count)
     out = places[-fixed:] if fixed > count // HELD_OUT else places[::HELD_OUT]
     rest = np.setdiff1d(places, out)

@@ -92,10 +92,10 @@ def enrol(graph: Graph, precision: Precision) -> Student:
     """
     student = Student(Network(graph), norms=tuple(norms.names(graph)))
     _hold_zeros(student.network)
-    layers = [node for node in graph.graph if _axis(node) is not None]
+    layers = [node for node in graph.graph if output_axis(node) is not None]
     axes: dict[str, set[int]] = {}
     for node in layers:
-        axes.setdefault(_weight(node), set()).add(_axis(node) or 0)
+        axes.setdefault(_weight(node), set()).add(output_axis(node) or 0)
     for place, node in enumerate(layers):
         name, edge = _weight(node), precision.edges and place in (0, len(layers) - 1)
         if precision.weight_bits:
@@ -131,7 +131,7 @@ def _weight(node: ir.Node) -> str:
     return value.name or "" if value is not None else ""
 
 
-def _axis(node: ir.Node) -> int | None:
+def output_axis(node: ir.Node) -> int | None:
     """The output channels of a layer's weight, if the weight is stored as the layer reads it."""
     if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul") or len(node.inputs) < 2:
         return None

@@ -231,3 +231,29 @@ def test_a_preview_runs_nothing_and_says_what_it_knows(net: Graph):
     assert exact
     assert [bool(r.reverted) for r in reports] == [False, False, True]
     assert "QuantizeLinear" in kinds(made)
+
+
+def test_a_long_step_tells_where_it_is(net: Graph, step):
+    def work(made: Graph, report: Report) -> None:
+        report.tell("half", 0.5)
+        report.tell("done", 1.0)
+
+    told: list[tuple[str, str, float]] = []
+    made = step(work)
+    runner.apply(
+        net,
+        Recipe("r", (made,)),
+        during=lambda step, sentence, share: told.append((step.pass_name, sentence, share)),
+    )
+    assert told == [(made.pass_name, "half", 0.5), (made.pass_name, "done", 1.0)]
+    runner.apply(net, Recipe("r", (made,)))  # nobody listens
+
+
+def test_every_step_can_ask_for_the_model_before_the_first(net: Graph, step):
+    data, seen = Images(net), []
+
+    def look(made: Graph, report: Report) -> None:
+        seen.append((data.original, first(made, "MatMul") is not first(net, "MatMul")))
+
+    runner.apply(net, Recipe("r", (step(scale(2.0)), step(look), step(look))), data)
+    assert seen == [(net, True), (net, True)]

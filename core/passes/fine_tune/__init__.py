@@ -89,7 +89,7 @@ class FineTune(Pass):
     rate: str = parameter(
         "auto",
         "Learning rate",
-        "The peak of Adam's rate; auto tries three for a moment each.",
+        "The peak of Adam's rate; auto tries each for a moment.",
         choices=tuple(RATES),
         expert=True,
     )
@@ -146,6 +146,10 @@ class FineTune(Pass):
         """All cores for as long as it may train."""
         return self.minutes * 60 * (os.cpu_count() or 1) * MARGIN
 
+    def memory_bytes(self) -> int:
+        """For PyTorch itself, the images, and the activations of one step."""
+        return 2 << 30
+
     def _train(
         self, graph: Graph, student: Student, report: Report, statistics: Statistics
     ) -> Result:
@@ -170,7 +174,14 @@ class FineTune(Pass):
             Plan(self.minutes * 60, self.steps, RATES[self.rate], self.seed),
             report.tell,
         )
-        return training.run()
+        try:
+            return training.run()
+        except RuntimeError as error:  # PyTorch knows no more special one
+            if "allocate memory" not in str(error):
+                raise
+            raise PassPrecondition(
+                "Fine-tuning ran out of memory: use fewer calibration images, or smaller ones."
+            ) from None
 
     def _say(self, result: Result, report: Report) -> None:
         report.note(
