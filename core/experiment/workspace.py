@@ -1,56 +1,43 @@
-"""What pages and the command line call: models and images in, previews, runs and their results.
-
-Whoever knows the digest of a model or of an image set may name it in a question, as whoever knows
-the id of a run may see it: both are as long as keys and are given away only by sharing them. Lists
-are per owner.
-"""
+"""What pages and the command line call: models and images in, previews, runs and their results."""
 
 from __future__ import annotations
 
-import contextlib
 import datetime
 import functools
 import secrets
 import shutil
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import core.backends.base as backends
-from core.candidates.client import Workshop
-from core.errors import BackendUnavailable, DataError, InvalidModel, StoreError
-from core.experiment import jobs, keeping, samples
+from core.errors import BackendUnavailable, DataError, StoreError
+from core.experiment import jobs, keeping
 from core.experiment.home import Home
 from core.experiment.job import Job, Watch, held
+from core.experiment.library import Library
 from core.experiment.profiles import Profiles, key_of, passes_of
 from core.experiment.sensing import Sensing
 from core.experiment.warm import Previews
 from core.measure import ProfileJob, Setting, Source, host
 from core.records import (
     BackendInfo,
-    DataSummary,
     ExperimentSpec,
     Explanation,
     Host,
     ModelSummary,
-    Preprocess,
     Preview,
     Recipe,
     Run,
     RunProgress,
-    SampleModel,
     Sensitivity,
     State,
 )
-from core.store import Store
 
-NOBODY = ""  # the owner of what belongs to all: samples
 MOST_LIVE_RUNS = 4
-SUFFIXES = (".onnx", ".zip", ".npz")
 
 
-class Workspace:
+class Workspace(Library):
     """One installation. Thread-safe: all sessions of a server share one."""
 
     def __init__(self, home: Home) -> None:
@@ -59,11 +46,7 @@ class Workspace:
         Raises:
             StoreError: the store cannot be opened.
         """
-        self._home = home
-        self._store = Store(home.database)
-        # Two children: a large upload in the gate does not keep a slider waiting.
-        self._gate, self._bench = _Lazy(), _Lazy()
-        self._samples_lock = threading.Lock()
+        super().__init__(home)
         self._previews = Previews(self._preview)
         self._sensing = Sensing(home)
         self._profiles = Profiles(home.caches / "profiles")
@@ -82,112 +65,7 @@ class Workspace:
         """End the children; runs go on."""
         self._sensing.stop()
         self._profiles.close()
-        self._gate.close()
-        self._bench.close()
-
-    # Samples
-
-    def samples(self) -> tuple[SampleModel, ...]:
-        """The models that ship with Lathe."""
-        return samples.table()
-
-    def sample(self, name: str) -> ModelSummary:
-        """A sample model, admitted when it is first asked for.
-
-        Raises:
-            StoreError: no such sample, or its file is gone.
-            CoreError: it cannot be read.
-        """
-        file = samples.model_file(name)
-        with self._samples_lock:
-            known = {model.name: model for model in self._store.models(NOBODY)}
-            found = known.get(name)
-            if found is None or not found.path.exists():
-                found = self._bench.get().admit(file, file.name, self._home.models)
-                found = replace(found, name=name)
-                self._store.add_model(NOBODY, found)
-        return found
-
-    def sample_data(self) -> tuple[DataSummary, DataSummary]:
-        """The calibration and the evaluation images that ship with Lathe.
-
-        Raises:
-            CoreError: they cannot be read.
-        """
-        calibration = self._sample_set(samples.CALIBRATION)
-        return calibration, self._sample_set(samples.EVALUATION)
-
-    def _sample_set(self, name: str) -> DataSummary:
-        digest = samples.data_digest(name)
-        with self._samples_lock:
-            known = {data.digest: data for data in self._store.data_sets(NOBODY)}
-            found = known.get(digest)
-            if found is None or not found.path.exists():
-                source, title = samples.FOLDER / name, Path(name).stem
-                found = self._gate.get().admit_data(source, name, self._home.data)
-                found = replace(found, name=f"sample images, {title}")
-                self._store.add_data(NOBODY, found)
-        return found
-
-    # Models
-
-    def add_model(self, filename: str, content: bytes | Path, owner: str) -> ModelSummary:
-        """Take an upload through the gate and list it for `owner`.
-
-        Raises:
-            ModelError: refused, with the reason.
-            WorkerError: the file ended the child that read it.
-            StoreError: the disk is full.
-        """
-        with self._raw(filename, content) as source:
-            # Only who opened a file by its path may mean what lies beside it.
-            beside = source.parent if isinstance(content, Path) else None
-            summary = self._gate.get().admit(source, filename, self._home.models, beside)
-        self._store.add_model(owner, summary)
-        return summary
-
-    def model(self, digest: str, owner: str) -> ModelSummary:
-        """A model of this owner's list, or a sample.
-
-        Raises:
-            StoreError: it is neither.
-        """
-        for listed in (owner, NOBODY):
-            for model in self._store.models(listed):
-                if model.digest == digest and model.path.exists():
-                    return model
-        raise StoreError(f"No model of yours has the digest {digest[:12]}.", "Upload it again.")
-
-    def models(self, owner: str) -> tuple[ModelSummary, ...]:
-        """What this owner uploaded, newest first."""
-        return tuple(model for model in self._store.models(owner) if model.path.exists())
-
-    def freeze(self, digest: str, dims: Mapping[str, int], owner: str) -> ModelSummary:
-        """The model with sizes for its dynamic dimensions, as a new model of `owner`.
-
-        Raises:
-            InvalidModel: no such dimension, or sizes that the model cannot have.
-            StoreError: no such model.
-        """
-        model = self._named(digest, owner)
-        name = f"{_stem(model.name)} " + " ".join(f"{k}={v}" for k, v in dims.items())
-        frozen = self._bench.get().freeze(model.path, dims, self._home.models, name)
-        self._store.add_model(owner, frozen)
-        return frozen
-
-    def set_preprocess(self, digest: str, preprocess: Preprocess, owner: str) -> ModelSummary:
-        """The model with its preprocessing inside, as a new model of `owner`.
-
-        Raises:
-            DataError: preprocessing that does not fit the model.
-            StoreError: no such model.
-        """
-        model = self._named(digest, owner)
-        made = self._bench.get().set_preprocess(
-            model.path, preprocess, self._home.models, model.name
-        )
-        self._store.add_model(owner, made)
-        return made
+        super().close()
 
     def preview(self, digest: str, recipe: Recipe) -> Preview:
         """What a recipe makes of the counts of a model, without running anything.
@@ -219,52 +97,6 @@ class Workspace:
 
     def _preview(self, digest: str, recipe: Recipe) -> Preview:
         return self._bench.get().preview(self._model_path(digest), recipe)
-
-    def _model_path(self, digest: str) -> Path:
-        for sample in samples.table():
-            if sample.digest == digest:
-                return self.sample(sample.name).path
-        path = self._home.models / f"{digest}.onnx"
-        if not (digest.isalnum() and path.is_file()):
-            raise StoreError("The file of this model is gone.", "Upload it again.")
-        return path
-
-    def _named(self, digest: str, owner: str) -> ModelSummary:
-        """The summary of a model that is listed, or that somebody knows the digest of."""
-        try:
-            return self.model(digest, owner)
-        except StoreError:
-            return self._bench.get().summary(self._model_path(digest))
-
-    # Image sets
-
-    def add_data(self, filename: str, content: bytes | Path, owner: str) -> DataSummary:
-        """Take an image set in and list it for `owner`.
-
-        Raises:
-            DataError: refused, with the reason.
-            WorkerError: the set ended the child that read it.
-            StoreError: the disk is full.
-        """
-        with self._raw(filename, content) as source:
-            summary = self._gate.get().admit_data(source, filename, self._home.data)
-        self._store.add_data(owner, summary)
-        return summary
-
-    def data_sets(self, owner: str) -> tuple[DataSummary, ...]:
-        """The image sets of this owner, newest first."""
-        return tuple(data for data in self._store.data_sets(owner) if data.path.exists())
-
-    def data_set(self, digest: str, owner: str) -> DataSummary:
-        """An image set of this owner's list, or a sample set.
-
-        Raises:
-            StoreError: it is neither.
-        """
-        for data in (*self.data_sets(owner), *self._store.data_sets(NOBODY)):
-            if data.digest == digest:
-                return data
-        raise StoreError(f"No image set of yours has the digest {digest[:12]}.", "Upload it again.")
 
     # This machine
 
@@ -447,48 +279,6 @@ class Workspace:
         self._store.add_run(run)
         return run
 
-    @contextlib.contextmanager
-    def _raw(self, filename: str, content: bytes | Path) -> Iterator[Path]:
-        """The upload as a file; a copy that vanishes where it came as bytes."""
-        if isinstance(content, Path):
-            if not content.exists():
-                raise InvalidModel(f"{content}: there is no such file.")
-            yield content
-            return
-        suffix = Path(filename).suffix.lower()
-        path = self._home.uploads / (
-            secrets.token_hex(16) + (suffix if suffix in SUFFIXES else ".bin")
-        )
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            raise StoreError(f"The upload cannot be kept: {error.strerror}.") from error
-        try:
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
-
-
-class _Lazy:
-    """A workshop that starts when it is first needed."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._workshop: Workshop | None = None
-
-    def get(self) -> Workshop:
-        with self._lock:
-            if self._workshop is None:
-                self._workshop = Workshop()
-            return self._workshop
-
-    def close(self) -> None:
-        with self._lock:
-            if self._workshop is not None:
-                self._workshop.close()
-                self._workshop = None
-
 
 def _info(name: str, backend: backends.Backend) -> BackendInfo:
     about = BackendInfo(name, backend.label, backend.about, backend.precisions)
@@ -496,7 +286,3 @@ def _info(name: str, backend: backends.Backend) -> BackendInfo:
         return replace(about, version=backend.version(), device=backend.device())
     except BackendUnavailable as error:
         return replace(about, reason=error.message, remedy=error.remedy or backend.remedy)
-
-
-def _stem(name: str) -> str:
-    return name.removesuffix(".onnx").removesuffix(".zip")
