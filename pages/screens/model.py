@@ -8,8 +8,9 @@ import streamlit as st
 from core.charts import layers_figure
 from core.charts.layers import layer_rows
 from core.charts.table import to_csv
-from core.records import ModelSummary, TensorSpec
-from pages.widgets import downloads, model_picker, session, wording
+from core.experiment import Workspace
+from core.records import ModelSummary, Recipe, Step, TensorSpec
+from pages.widgets import data_picker, downloads, model_picker, sensitivity, session, wording
 
 HEIGHT = 420
 SHARES = {"macs": "MACs", "size_bytes": "Bytes", "parameters": "Parameters"}
@@ -31,7 +32,16 @@ def show() -> None:
     advice(model)
     chart(model)
     table(model)
+    pruning(workspace, model)
     interface(model)
+
+
+def pruning(workspace: Workspace, model: ModelSummary) -> None:
+    """What cutting each group of layers would cost, on the images chosen on Optimize."""
+    st.header("Sensitivity to pruning")
+    fold = Recipe("before", (Step("fold_batch_norm"),)) if model.batch_norms else Recipe("before")
+    images = data_picker.calibration_of(workspace, model.digest)
+    sensitivity.of_pruning(workspace, model.digest, fold, images)
 
 
 def facts(model: ModelSummary) -> None:

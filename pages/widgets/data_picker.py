@@ -65,6 +65,15 @@ def _pickers(sets: dict[str, DataSummary], run: Run | None) -> Data:
     return Data(chosen[CALIBRATION], chosen[EVALUATION])
 
 
+def calibration_of(workspace: Workspace, model: str) -> str:
+    """The digest of the set that the model would be calibrated with; empty for none."""
+    if st.session_state.get("data.model") == model:
+        return str(st.session_state.get("data.calibration", NONE))
+    if model in {sample.digest for sample in workspace.samples()}:
+        return workspace.sample_data()[0].digest
+    return NONE
+
+
 def available(workspace: Workspace, owner: str) -> dict[str, DataSummary]:
     """The sample sets and the visitor's own, by digest."""
     sets = [*workspace.sample_data(), *workspace.data_sets(owner)]

@@ -5,12 +5,15 @@ from __future__ import annotations
 import streamlit as st
 
 from core.charts import sensitivity_figure
+from core.errors import CoreError
+from core.experiment import Workspace
 from core.passes.base import catalogue, parameters
-from core.records import LayerEffect, Outcome, StepReport
+from core.records import LayerEffect, Outcome, Recipe, StepReport
 from pages.widgets import recipe_form, wording
 from pages.widgets.opening import LOADED
 
 EXCLUDE = "exclude"
+POLL_S = 2.0
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 ROW_PX, AROUND_PX, LOWEST_PX = 22, 140, 260
 
@@ -36,6 +39,41 @@ def chart(step: StepReport) -> None:
         st.caption(
             "Measured on calibration images, each layer changed alone. A click on a bar, or "
             "“Leave alone” among the step's parameters, keeps a layer as it is."
+        )
+
+
+def of_pruning(workspace: Workspace, model: str, before: Recipe, calibration: str) -> None:
+    """The heat map of groups and ratios, once it is asked for; the page does not wait for it."""
+    asked = f"sensitivity.asked.{model}"
+    if not calibration:
+        st.caption("Needs calibration images.")
+        return
+    if not st.session_state.get(asked):
+        words = "Measure what pruning each layer would cost"
+        st.button(words, key="sensitivity.ask", on_click=_ask, args=(asked,))
+        return
+    st.fragment(_known, run_every=POLL_S)(workspace, model, before, calibration)
+
+
+def _ask(asked: str) -> None:
+    st.session_state[asked] = True  # a button itself is true for one run of the script only
+
+
+def _known(workspace: Workspace, model: str, before: Recipe, calibration: str) -> None:
+    try:
+        known = workspace.sensitivity(model, before, calibration)
+    except CoreError as error:
+        st.warning(wording.plain(error.message))
+        return
+    if known is None:
+        st.caption("Measuring on the calibration images; this takes seconds to minutes …")
+    elif not known.effects:
+        st.caption("No group of channels of this model can be pruned.")
+    else:
+        draw(known.effects, "sensitivity.pruning")
+        st.caption(
+            "Each group of layers that share channels, cut alone at each ratio, without repair: "
+            "dark cells are where pruning hurts."
         )
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from core.records import LayerEffect, Sensitivity
 from tests.charts import builders
 from tests.pages.screen import clean, files, markup, page, stock, words
 
@@ -62,3 +63,23 @@ def test_hostile_names_stay_text(fake, monkeypatch):
     evil = replace(builders.summary(name=builders.HOSTILE), producer=builders.HOSTILE)
     monkeypatch.setattr(fake, "sample", lambda name: evil)
     assert not markup(clean(page("model").run()))
+
+
+def test_the_sensitivity_to_pruning_is_measured_when_asked_for(fake):
+    test = clean(page("model").run())
+    assert "Sensitivity to pruning" in words(test)
+    fake.known_sensitivity = Sensitivity(
+        tuple(
+            LayerEffect((name,), setting, 0.1, 90.0, share)
+            for name in ("conv1", "conv2")
+            for setting, share in (("25 %", 0.25), ("50 %", 0.5))
+        )
+    )
+    test = clean(test.button(key="sensitivity.ask").click().run())
+    charts = [str(chart.proto) for chart in test.get("plotly_chart")]
+    assert any("one layer alone" in chart for chart in charts)
+
+
+def test_a_sensitivity_in_the_making_is_said(fake):
+    test = clean(clean(page("model").run()).button(key="sensitivity.ask").click().run())
+    assert "Measuring on the calibration images" in words(test)

@@ -16,6 +16,7 @@ from core.quantization.regions import Selection, is_weighted, select
 from core.quantization.scheme import Scheme
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
+from core.records import LayerEffect
 
 CORRECTION_IMAGES = 32
 STAND_IN = Grid(0.02, 0)
@@ -172,6 +173,9 @@ class Work:
         result = sensitivity.fall_back(
             self.judged, plan, self.judge, floats, self.settings.target, self._affordable
         )
+        self.report.effects += [
+            LayerEffect((name,), "int8", error) for name, error in result.sensitivities.items()
+        ]
         worst = list(result.sensitivities.items())[:3]
         if worst:
             listed = ", ".join(f"{name} {value:.1g}" for name, value in worst)
