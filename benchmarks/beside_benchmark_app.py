@@ -2,9 +2,10 @@
 
     .venv/bin/python -m benchmarks.beside_benchmark_app [--data-dir MODELS] [--rounds 5]
 
-The same file, one stream, one request, f32, the same threads. Every round asks each of the two once,
-in turn; dynamic dimensions are frozen to 1, because benchmark_app takes no others. What the machine
-does besides hits both: compare the columns, not a number with one of another day.
+The same file, one stream, one request, f32, the same threads. Every round asks each of the two
+once, in turn; dynamic dimensions are frozen to 1, because benchmark_app takes no others. What the
+machine does besides hits both: compare the columns, not a number with one of another day. On a
+machine that is shared only the minima can be compared: a median counts who else had the core.
 """
 
 from __future__ import annotations

@@ -9,8 +9,9 @@ the others are held out, and the relative error of the logits on them chooses be
 is that on the test set, which chooses nothing.
 
 `macs`: each form at half the MACs. `latency`: for each backend, layer times are measured there and
-recipes of a few speed-ups are built; the fastest whose held-out top-1 stays within a point is timed
-against the original by `core.measure.latency`.
+recipes of a few speed-ups are built; the fastest that still agrees with the original on 98 % of the
+held-out images is timed against the original by `core.measure.latency`. (An image on which the two
+disagree is lost about as often as it is won, so that costs less than a point.)
 """
 
 from __future__ import annotations
@@ -34,8 +35,8 @@ from core.measure import LatencyJob, Setting, Source, Verifier, latency, stairca
 from core.records import ModelSummary, Outcome, Recipe, Step
 
 HALF = (("spatial_svd", 90.3), ("depthwise_pointwise", 91.0), ("tucker2", None), ("best", None))
-SPEEDUPS = (1.3, 1.4, 1.5, 1.6)
-ALLOWED_POINTS = 1.0
+SPEEDUPS = (1.35, 1.45, 1.55)
+AGREEMENT = 98.0
 MULTIPLE = 8
 
 
@@ -44,6 +45,7 @@ class Score:
     """A candidate on held-out and test images."""
 
     logit_error: float
+    agreement: float
     held_top1: float
     test_top1: float
 
@@ -83,7 +85,8 @@ class Bench:
         spread = ((self.wanted - self.wanted.mean(0)) ** 2).sum()
         error = float(((got - self.wanted) ** 2).sum() / spread)
         seen, truth = self._logits(model, self.test)
-        return Score(error, _top1(got, labels), _top1(seen, truth))
+        same = _top1(got, self.wanted.argmax(1))
+        return Score(error, same, _top1(got, labels), _top1(seen, truth))
 
     def _logits(self, model: ModelSummary, images: Path) -> tuple[np.ndarray, np.ndarray]:
         session = ort.InferenceSession(str(model.path), providers=["CPUExecutionProvider"])
@@ -102,8 +105,8 @@ def halves(bench: Bench) -> Iterator[str]:
     """Each form at half the MACs."""
     for (form, target), multiple in itertools.product(HALF, (4, 8)):
         outcome = bench.build({"form": form, "speedup": 2.0, "multiple": multiple})
-        if outcome.summary is None or outcome.candidate is None:
-            yield f"{form}: {outcome.reason}"
+        if (reason := _failed(outcome)) or outcome.summary is None or outcome.candidate is None:
+            yield f"{form}: {reason}"
             continue
         score, step = bench.score(outcome.summary), outcome.candidate.report[0]
         wish = f" (to reach {target})" if target else ""
@@ -115,6 +118,13 @@ def halves(bench: Bench) -> Iterator[str]:
         )
 
 
+def _failed(outcome: Outcome) -> str:
+    """Why there is no candidate, or none that differs; empty if there is one."""
+    if outcome.candidate is None:
+        return outcome.reason
+    return "; ".join(step.reverted for step in outcome.candidate.report if step.reverted)
+
+
 def fastest(bench: Bench, backend: str) -> Iterator[str]:
     """The fastest recipe within the allowed loss on one backend, timed there."""
     setting = Setting.of(backend)
@@ -122,31 +132,28 @@ def fastest(bench: Bench, backend: str) -> Iterator[str]:
     chains = bench.workshop.layer_chains(bench.model.path, MULTIPLE)
     staircase.measure(chains, setting, path, bench.workshop.micro_models)
     base, best = bench.score(bench.model), None
-    for speedup, form in itertools.product(SPEEDUPS, ("best", "spatial_svd")):
-        params = {"form": form, "budget": "latency", "speedup": speedup, "backend": backend}
+    for speedup in SPEEDUPS:
+        params = {"form": "best", "budget": "latency", "speedup": speedup, "backend": backend}
         outcome = bench.build(params, path)
-        if outcome.summary is None:
-            yield f"{backend} {form} x{speedup}: {outcome.reason}"
+        if (reason := _failed(outcome)) or outcome.summary is None:
+            yield f"{backend} x{speedup}: {reason}"
             continue
         score = bench.score(outcome.summary)
         yield (
-            f"{backend} {form} x{speedup}: MACs x{outcome.summary.macs / bench.model.macs:.2f}, "
-            f"held-out logit error {score.logit_error:.4f}, top-1 held out {score.held_top1:.1f}, "
-            f"test {score.test_top1:.1f} ({score.test_top1 - base.test_top1:+.1f})"
+            f"{backend} x{speedup}: MACs x{outcome.summary.macs / bench.model.macs:.2f}, held-out "
+            f"logit error {score.logit_error:.4f}, agreement {score.agreement:.1f}, top-1 test "
+            f"{score.test_top1:.1f} ({score.test_top1 - base.test_top1:+.1f})"
         )
-        row = (speedup, -score.logit_error)
-        if _allowed(base, score) and (best is None or row > best[0]):
-            best = row, outcome.summary, score, f"{form} x{speedup}"
-    if best is not None:
-        _, summary, score, name = best
-        yield f"{backend} chosen: {name}, test {score.test_top1:.1f}; {timed(bench, summary, setting)}"
-
-
-def _allowed(base: Score, score: Score) -> bool:
-    """Held-out images are of the set that the network was trained on: a fall there is smaller than
-    that on the test set, which the share of the logit error makes good.
-    """
-    return base.held_top1 - score.held_top1 <= ALLOWED_POINTS * 3 and score.logit_error < 0.05
+        if score.agreement >= AGREEMENT:
+            best = outcome.summary, score, speedup
+    if best is None:
+        yield f"{backend}: no recipe agrees on {AGREEMENT:g} % of the held-out images"
+    else:
+        summary, score, speedup = best
+        yield (
+            f"{backend} chosen: x{speedup}, test {score.test_top1:.1f}; "
+            f"{timed(bench, summary, setting)}"
+        )
 
 
 def timed(bench: Bench, model: ModelSummary, setting: Setting) -> str:

@@ -6,10 +6,13 @@ A few images are in memory at a time, however many there are.
 from __future__ import annotations
 
 import os
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
+
+import numpy as np
 
 from core import graph as graphs
 from core.data import open_set
@@ -26,6 +29,8 @@ REMEMBERED = 2
 T = TypeVar("T")
 
 _remembered: OrderedDict[tuple[str, str, int, str], Any] = OrderedDict()
+WARMUP = 3
+RACE_TURNS = 24
 
 
 class Calibration:
@@ -103,6 +108,25 @@ class Calibration:
         found: T = _remembered[full]
         return found
 
+    def race(self, contestants: Sequence[Graph]) -> list[float]:
+        """Seconds per run of each graph on one image and one thread, taken in turns.
+
+        Raises:
+            InferenceFailed: ONNX Runtime refuses a graph or fails.
+        """
+        names = [[value.name or "" for value in graph.graph.outputs] for graph in contestants]
+        probes = [Probe(g, n, threads=1) for g, n in zip(contestants, names, strict=True)]
+        feeds = next(self._set.feeds(self._specs, self._preprocess, 1, range(1)))
+        times: list[list[float]] = [[] for _ in probes]
+        for turn in range(WARMUP + RACE_TURNS):
+            order = list(zip(probes, times, strict=True))
+            for probe, found in order if turn % 2 else reversed(order):
+                started = time.perf_counter()
+                probe.run(feeds)
+                found.append(time.perf_counter() - started)
+        # What disturbs a run only ever makes it longer: the fastest runs tell the graphs apart.
+        return [float(np.sort(t[WARMUP:])[: RACE_TURNS // 5].mean()) for t in times]
+
     @property
     def _fixed_batch(self) -> int:
         first = self._specs[0].shape[0] if self._specs and self._specs[0].shape else 1
@@ -112,8 +136,8 @@ class Calibration:
 class Probe:
     """ONNX Runtime over a copy of a graph whose outputs are the tensors asked for."""
 
-    def __init__(self, graph: Graph, names: Sequence[str]) -> None:
-        """Load the copy.
+    def __init__(self, graph: Graph, names: Sequence[str], threads: int = 0) -> None:
+        """Load the copy; 0 threads are all cores.
 
         Raises:
             InferenceFailed: ONNX Runtime refuses it.
@@ -130,7 +154,7 @@ class Probe:
         copy.graph.outputs.extend(values[name] for name in self.names)
         options = onnxruntime.SessionOptions()
         options.log_severity_level = ERRORS_ONLY
-        options.intra_op_num_threads = os.cpu_count() or 1
+        options.intra_op_num_threads = threads or os.cpu_count() or 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         try:
             self._session = onnxruntime.InferenceSession(

@@ -14,6 +14,10 @@ raised is a bug and surfaces as one.
 
 from __future__ import annotations
 
+import errno
+
+NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+
 
 class CoreError(Exception):
     """A failure with a reason that is worth a row or a line on the screen."""
@@ -92,6 +96,16 @@ class WorkerOutOfMemory(WorkerError):
 
 class StoreError(CoreError):
     """The results could not be written or read."""
+
+
+def no_room(error: OSError) -> StoreError | None:
+    """What to say where a write failed for want of room; None where it failed otherwise."""
+    if error.errno not in NO_ROOM:
+        return None
+    return StoreError(
+        f"A file cannot be written: {error.strerror}.",
+        "Free some space, also on the disk of temporary files. What was measured before is kept.",
+    )
 
 
 def _tree(root: type[CoreError]) -> dict[str, type[CoreError]]:

@@ -97,12 +97,53 @@ class LayerEffect:
         setting: what is done to them, as a person reads it ("25 %", "int8").
         error: of the outputs, squared, relative to their variance over the images.
         agreement: percent of the images with the original's answer; None if that is not known.
+        share: of the layers' channels that were removed; 0 where none were.
     """
 
     layers: tuple[str, ...]
     setting: str
     error: float
     agreement: float | None = None
+    share: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """How many channels a step removes from layers that share them."""
+
+    layers: tuple[str, ...]
+    removed: int
+    channels: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """What pruning costs a model, measured on calibration images; a forecast starts from it.
+
+    Attributes:
+        effects: of cutting each group of layers alone, at several shares.
+        tolerance: (error of the outputs, percent of images that keep their answer), by error.
+        slack: low, middle and high: measured error behind a repair over the sum of the effects, as
+            it was seen on networks.
+    """
+
+    effects: tuple[LayerEffect, ...]
+    tolerance: tuple[tuple[float, float], ...] = ()
+    slack: tuple[float, float, float] = (0.35, 0.8, 2.0)
+
+
+@dataclass(frozen=True, slots=True)
+class AccuracyForecast:
+    """What is expected of a cut, with bounds; never a measurement.
+
+    Attributes:
+        agreement: percent of images that keep the original's answer.
+        low, high: between which it is expected.
+    """
+
+    agreement: float
+    low: float
+    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +159,7 @@ class StepReport:
         seconds: wall time.
         effects: how sensitive the model is to the step, layer by layer, measured on calibration
             images.
+        cuts: the channels that it removed.
     """
 
     step: Step
@@ -127,6 +169,7 @@ class StepReport:
     reverted: str = ""
     seconds: float = 0.0
     effects: tuple[LayerEffect, ...] = ()
+    cuts: tuple[Cut, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -410,6 +453,112 @@ class Run:
     outcomes: tuple[Outcome, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     host: Host | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LayerProfile:
+    """One layer as a backend ran it.
+
+    Attributes:
+        node: the runtime's own name; unique in a profile.
+        name: the layer of the model file that it came from.
+        op_type: the runtime's word for the operator.
+        kind: what a person calls it ("conv 3x3", "depthwise 3x3", "quantize").
+        seconds: median of one call.
+        share: of the sum over all layers, 0 to 1.
+        precision: what it computed in ("f32", "int8", ...); empty if the runtime does not tell.
+        provider: the device or execution provider.
+        implementation: the kernel.
+        role: "compute", "quantize", "cast", "reorder" or "other".
+        macs: of the layer of the file, for one sample.
+        channels: of its output; 0 if not known.
+        stored_integer: whether the file holds its weights as integers.
+        sources: `node`s that it reads from.
+    """
+
+    node: str
+    name: str
+    op_type: str
+    kind: str
+    seconds: float
+    share: float
+    precision: str = ""
+    provider: str = ""
+    implementation: str = ""
+    role: str = "compute"
+    macs: int = 0
+    channels: int = 0
+    stored_integer: bool = False
+    sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Where one candidate spends its time on one backend.
+
+    Attributes:
+        candidate: digest of the file.
+        backend: `name` or `name:precision`.
+        threads: 0 for all cores.
+        layers: in the order of running.
+        total_s: median wall time of a call with no profiling switched on.
+        notes: what the backend could not tell.
+        macs, parameters, size_bytes, batch_norms, quantized: of the file.
+        zero_share: of the weights, 0 to 1.
+    """
+
+    candidate: str
+    backend: str
+    threads: int
+    layers: tuple[LayerProfile, ...]
+    total_s: float
+    notes: tuple[str, ...] = ()
+    macs: int = 0
+    parameters: int = 0
+    size_bytes: int = 0
+    batch_norms: int = 0
+    quantized: bool = False
+    zero_share: float = 0.0
+
+    @property
+    def layers_s(self) -> float:
+        """The sum over all layers."""
+        return sum(layer.seconds for layer in self.layers)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why a candidate is as fast as it is.
+
+    Attributes:
+        title: a few words.
+        text: what was seen, with its numbers.
+        fix: the one switch that changes it; empty where none does.
+        gain: whether it made the candidate faster.
+    """
+
+    title: str
+    text: str
+    fix: str = ""
+    gain: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LayerPair:
+    """A layer before and after; None on the side on which there is none."""
+
+    before: LayerProfile | None
+    after: LayerProfile | None
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """The answer to "why this speed?" for one candidate on one backend."""
+
+    before: Profile
+    after: Profile
+    pairs: tuple[LayerPair, ...] = ()
+    causes: tuple[Cause, ...] = ()
 
 
 def to_json(value: Any) -> Any:

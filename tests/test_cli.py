@@ -173,7 +173,7 @@ def test_parameters_reach_the_pass(lathe: Lathe, model: Path, tmp_path: Path):
 
 def test_static_quantization_takes_images(lathe: Lathe, model: Path, images: Path, tmp_path: Path):
     answer = lathe(
-        "optimize", model, "-o", tmp_path / "out.onnx", "--fold-bn", "--quantize", "int8",
+        "optimize", model, "-o", tmp_path / "out.onnx", "--fold-bn", "--quantize", "int8-stock",
         "--calibration", images, "--json",
     )  # fmt: skip
     assert answer.status == 0, answer.err
@@ -205,7 +205,7 @@ def test_a_step_that_fails_is_told_and_the_rest_is_written(
     lathe: Lathe, model: Path, tmp_path: Path
 ):
     out = tmp_path / "out.onnx"
-    answer = lathe("optimize", model, "-o", out, "--fold-bn", "--quantize", "int8", "--json")
+    answer = lathe("optimize", model, "-o", out, "--fold-bn", "--quantize", "int8-stock", "--json")
     assert answer.status == 0
     reverted = [step["reverted"] for step in answer.json["steps"]]
     assert reverted[0] == ""
@@ -243,7 +243,7 @@ BAD = {  # what is typed in the folder of net.onnx and FILES -> words of the ans
     "optimize net.onnx -o out.onnx --replace best:fast": "number",
     "optimize net.onnx -o out.onnx --prune-channels ratio=much": "number",
     "optimize net.onnx -o out.onnx --prune-channels 0.5": "name=value",
-    "optimize net.onnx -o out.onnx --quantize int8": "needs calibration images",
+    "optimize net.onnx -o out.onnx --quantize int8-stock": "needs calibration images",
     "optimize net.onnx -o nowhere/out.onnx --fold-bn": "no such folder",
     "optimize net.onnx -o out.onnx --fold-bn --calibration none.zip": "none.zip",
     "optimize net.onnx -o out.onnx --fold-bn --calibration net.onnx": "not an image set",
@@ -266,7 +266,7 @@ def test_bad_input_is_one_line_and_no_file(lathe: Lathe, model: Path, typed: str
 
 def test_an_existing_file_is_left_alone_when_nothing_holds(lathe: Lathe, model, tmp_path: Path):
     (tmp_path / "out.onnx").write_bytes(b"precious")
-    answer = lathe("optimize", model, "-o", tmp_path / "out.onnx", "--quantize", "int8")
+    answer = lathe("optimize", model, "-o", tmp_path / "out.onnx", "--quantize", "int8-stock")
     assert answer.status == 2
     assert (tmp_path / "out.onnx").read_bytes() == b"precious"
 
@@ -320,6 +320,35 @@ def test_every_parameter_can_be_written_on_the_command_line(name: str):
 
 def _text(value: object) -> str:
     return ",".join(value) if isinstance(value, tuple) else str(value)
+
+
+PRUNING = {
+    "--prune 0.3 --prune-criterion obs --repair": {
+        "ratio": 0.3, "criterion": "obs", "repair": True
+    },
+    "--prune 0.3 --no-repair": {"ratio": 0.3, "repair": False},
+    "--budget macs:0.6": {"budget": "macs", "target": 0.6},
+    "--budget latency:onnxruntime:0.7": {
+        "budget": "latency", "backend": "onnxruntime", "target": 0.7
+    },
+    "--budget latency:openvino:f16:0.7": {
+        "budget": "latency", "backend": "openvino:f16", "target": 0.7
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("typed", PRUNING)
+def test_short_forms_of_pruning(typed: str):
+    options = parser().parse_args(["optimize", "m.onnx", "-o", "o.onnx", *typed.split()])
+    (step,) = read_recipe(options).steps
+    assert step == Step("prune_channels", PRUNING[typed])
+
+
+@pytest.mark.parametrize("typed", ["0.7", "latency:0.7", "macs:onnxruntime:0.7", "macs:much"])
+def test_a_budget_that_is_none_is_refused(typed: str):
+    options = parser().parse_args(["optimize", "m.onnx", "-o", "o.onnx", "--budget", typed])
+    with pytest.raises(PassPrecondition, match="--budget"):
+        read_recipe(options)
 
 
 def test_a_value_of_the_wrong_kind_is_refused():

@@ -17,7 +17,7 @@ def add_initializer(graph: ir.Graph, stem: str, array: Array) -> ir.Value:
     while name in taken:
         count += 1
         name = f"{stem}_{count}"
-    tensor = ir.tensor(np.ascontiguousarray(array), name=name)
+    tensor = ir.tensor(np.asarray(array, order="C"), name=name)  # a scalar stays a scalar
     value = ir.Value(
         name=name, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype), const_value=tensor
     )

@@ -56,9 +56,9 @@ def narrower(layer: LayerSignature, multiple: int) -> Iterator[LayerSignature]:
             yield layer.resized(inputs, outputs)
 
 
-def steps(channels: int, multiple: int, whole: bool = False) -> list[int]:
-    """Multiples below `channels`, at most STEPS of them; with `channels` itself if `whole`."""
-    stride = multiple * max(1, math.ceil(channels / multiple / STEPS))
+def steps(channels: int, multiple: int, whole: bool = False, most: int = STEPS) -> list[int]:
+    """Multiples below `channels`, at most `most` of them; with `channels` itself if `whole`."""
+    stride = multiple * max(1, math.ceil(channels / multiple / most))
     return [*range(stride, channels, stride), *([channels] if whole else [])]
 
 
@@ -68,16 +68,32 @@ def replacements(layer: LayerSignature, multiple: int) -> list[Chain]:
         return []
     if max(layer.kernel) == 1:
         return []
-    ranks = steps(min(layer.inputs * max(layer.kernel), layer.outputs * 2), multiple)
-    chains = [spatial_svd(layer, rank) for rank in ranks if min(layer.kernel) > 1]
+    chains = [spatial_svd(layer, rank) for rank in svd_ranks(layer, multiple, STEPS)]
     chains += [depthwise_pointwise(layer, terms) for terms in range(1, math.prod(layer.kernel))]
-    chains += (
-        tucker2(layer, first, last)
-        for first in steps(layer.inputs, multiple)
-        for last in steps(layer.outputs, multiple)
-        if last in (first, first * layer.outputs // layer.inputs)
-    )
+    chains += [tucker2(layer, *kept) for kept in tucker_ranks(layer, multiple, STEPS)]
     return [chain for chain in chains if macs(chain) < layer.macs]
+
+
+def svd_ranks(layer: LayerSignature, multiple: int, most: int) -> list[int]:
+    """Aligned ranks of the two halves, as far as they may save anything."""
+    if min(layer.kernel) == 1:
+        return []
+    full = min(layer.inputs * layer.kernel[0], layer.outputs * layer.kernel[1])
+    return steps(full, multiple, most=most)
+
+
+def tucker_ranks(layer: LayerSignature, multiple: int, most: int) -> list[tuple[int, int]]:
+    """(inputs kept, outputs kept), aligned, in proportion to the layer's channels."""
+    narrow = min(layer.inputs, layer.outputs)
+    shares = [kept / narrow for kept in steps(narrow, multiple, most=most)]
+    return [
+        (_aligned(layer.inputs * share, multiple), _aligned(layer.outputs * share, multiple))
+        for share in shares
+    ]
+
+
+def _aligned(channels: float, multiple: int) -> int:
+    return max(multiple, round(channels / multiple) * multiple)
 
 
 def macs(chain: Iterable[LayerSignature]) -> int:

@@ -243,6 +243,12 @@ def _product(node: ir.Node, values: list[Known]) -> Known | None:
     return np.asarray(np.prod(values[0], keepdims=kept))
 
 
+def _where(_: ir.Node, values: list[Known]) -> Known:
+    mask, yes, no = np.broadcast_arrays(*values)
+    picked = np.where(mask.astype(bool), yes.astype(object), no.astype(object))
+    return pack(picked.tolist()) if picked.ndim == 1 else picked
+
+
 _RULES: dict[str, Callable[[ir.Node, list[Known]], Known | None]] = {
     "Identity": lambda _, v: v[0],
     "Cast": _cast,
@@ -255,6 +261,7 @@ _RULES: dict[str, Callable[[ir.Node, list[Known]], Known | None]] = {
     "Transpose": _transpose,
     "ConstantOfShape": _fill,
     "Range": _range,
+    "Where": _where,
     "ReduceProd": _product,
     "Floor": lambda _, v: np.floor(v[0]) if v[0].dtype != object else v[0],
     "Ceil": lambda _, v: np.ceil(v[0]) if v[0].dtype != object else v[0],

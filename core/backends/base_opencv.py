@@ -14,8 +14,17 @@ from typing import Any
 import numpy as np
 
 from core.backends.base import Tensors, cores, installed
-from core.errors import InferenceFailed
+from core.backends.base_profile import COMPUTE, OTHER, QUANTIZE, REORDER, TimedLayer
+from core.errors import BackendUnavailable, InferenceFailed
 from core.records import RunOptions
+
+_ROLES = {
+    **dict.fromkeys(("Quantize", "Dequantize", "Requantize"), QUANTIZE),
+    "QuantizeLinear": QUANTIZE,
+    "DequantizeLinear": QUANTIZE,
+    "TransformLayout": REORDER,
+    **dict.fromkeys(("Reshape", "Reshape2", "Flatten", "Identity", "Const"), OTHER),
+}
 
 
 class OpenCvSession:
@@ -63,6 +72,50 @@ class OpenCvSession:
         self._net = None
 
 
+class OpenCvProfileSession(OpenCvSession):
+    """A net whose ticks per layer are read after every run."""
+
+    def __init__(self, model: Path, engine: str, options: RunOptions) -> None:
+        """Read `model`.
+
+        Raises:
+            InferenceFailed: OpenCV does not take the model, or made an empty net of it.
+            BackendUnavailable: this OpenCV does not keep one time per layer.
+        """
+        super().__init__(model, engine, options)
+        self._layers = [str(name) for name in self._net.getLayerNames()]
+        self._seconds: list[list[float]] = [[] for _ in self._layers]
+
+    def run(self, feeds: Tensors) -> Tensors:
+        """Outputs; the times are kept.
+
+        Raises:
+            InferenceFailed: OpenCV's words.
+            BackendUnavailable: the times are not one per layer.
+        """
+        import cv2
+
+        values = super().run(feeds)
+        ticks = np.asarray(self._net.getPerfProfile()[1]).ravel()
+        if len(ticks) != len(self._layers):
+            raise BackendUnavailable("This OpenCV does not tell how long its layers take.")
+        for kept, count in zip(self._seconds, ticks, strict=True):
+            kept.append(float(count) / cv2.getTickFrequency())
+        return values
+
+    def layers(self) -> tuple[TimedLayer, ...]:
+        """Layers that took time; what was fused into another one took none."""
+        pairs = zip(self._layers, self._seconds, strict=True)
+        return tuple(self._row(name, seconds) for name, seconds in pairs if any(seconds))
+
+    def _row(self, name: str, seconds: list[float]) -> TimedLayer:
+        op_type = str(self._net.getLayer(self._net.getLayerId(name)).type)
+        plain = name.rpartition("!")[2]
+        precision = "int8" if op_type.endswith("Int8") else "f32"
+        role = _ROLES.get(op_type, COMPUTE)
+        return TimedLayer(name, plain, op_type, role, precision, "CPU", op_type, (), tuple(seconds))
+
+
 @dataclass(frozen=True)
 class OpenCv:
     """cv2.dnn with one of its engines."""
@@ -97,6 +150,15 @@ class OpenCv:
             InferenceFailed: OpenCV does not take the model.
         """
         return OpenCvSession(artifact, self.engine, options)
+
+    def profile(self, artifact: Path, options: RunOptions) -> OpenCvProfileSession:
+        """A net on this engine whose layers are timed.
+
+        Raises:
+            InferenceFailed: OpenCV does not take the model.
+            BackendUnavailable: it keeps no times.
+        """
+        return OpenCvProfileSession(artifact, self.engine, options)
 
 
 def _words(error: Exception) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from core.backends.base import Tensors, cores, installed
+from core.backends.base_onnx_profile import OnnxProfileSession
 from core.errors import InferenceFailed
 from core.records import RunOptions
 
@@ -122,6 +123,14 @@ class OnnxRuntime:
             InferenceFailed: ONNX Runtime does not take the model.
         """
         return OnnxRuntimeSession(artifact, options)
+
+    def profile(self, artifact: Path, options: RunOptions) -> OnnxProfileSession:
+        """A session that keeps the time of every kernel.
+
+        Raises:
+            InferenceFailed: ONNX Runtime does not take the model.
+        """
+        return OnnxProfileSession(artifact, options)
 
 
 BACKEND = OnnxRuntime()

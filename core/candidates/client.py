@@ -27,6 +27,7 @@ from core.records import (
     Preprocess,
     Preview,
     Recipe,
+    Sensitivity,
     from_json,
     to_json,
 )
@@ -36,7 +37,13 @@ MODULE = "core.candidates"
 FLOOR_BYTES = 3 * GIB
 BYTES_PER_MODEL_BYTE = 6
 STALE_RSS_BYTES = GIB
-CPU_S = {"preview": 30.0, "trial": 15.0, "build": 1800.0, "admit_data": 1200.0}
+CPU_S = {
+    "preview": 30.0,
+    "trial": 15.0,
+    "build": 1800.0,
+    "sensitivity": 900.0,
+    "admit_data": 1200.0,
+}
 DEFAULT_CPU_S = 60.0
 
 
@@ -136,6 +143,34 @@ class Workshop:
         """
         args = {"model": str(model), "recipe": to_json(recipe)}
         return from_json(Preview, self._ask("preview", args, model)["preview"])
+
+    def sensitivity(
+        self, model: Path, before: Recipe, calibration: Path, check: Check | None = None
+    ) -> Sensitivity:
+        """What pruning would cost, group by group, measured on calibration images.
+
+        Args:
+            model: an admitted model.
+            before: what runs before the pruning.
+            calibration: an admitted image set.
+            check: called several times a second; what it raises ends the study.
+
+        Raises:
+            CoreError: the images do not fit the model, or it does not run.
+            WorkerError: the child died.
+        """
+        args = {"model": str(model), "before": to_json(before), "calibration": str(calibration)}
+        reply = self._ask("sensitivity", args, model, check=check)
+        return from_json(Sensitivity, reply["sensitivity"])
+
+    def zero_share(self, model: Path) -> float:
+        """The share of a model's float weights that are exactly zero, 0 to 1.
+
+        Raises:
+            InvalidModel: not a readable model.
+            WorkerError: the child died.
+        """
+        return float(self._ask("zero_share", {"model": str(model)}, model)["share"])
 
     def layer_chains(self, model: Path, multiple: int) -> tuple[Chain, ...]:
         """The layers of a model, and what passes could make of them, as chains to be timed.

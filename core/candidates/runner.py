@@ -115,5 +115,5 @@ def _attempt(graph: Graph, step: Step, work: Work) -> tuple[Graph, StepReport]:
         return graph, StepReport(step, 0, tuple(report.skipped), (), reverted, seconds)
     return trial, StepReport(
         step, report.changed, tuple(report.skipped), tuple(report.notes), "", seconds,
-        tuple(report.effects),
+        tuple(report.effects), tuple(report.cuts),
     )  # fmt: skip

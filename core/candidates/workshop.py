@@ -15,8 +15,10 @@ from core import graph as graphs
 from core import timings as layer_times
 from core.activations import Calibration, Probe
 from core.analysis import layer_signatures
+from core.analysis.zeros import zero_share
 from core.candidates import gate, micro_models, runner
 from core.candidates.preview import preview
+from core.candidates.sensitivity import sensitivity
 from core.candidates.summary import summarise
 from core.errors import CoreError, DataError, InvalidModel
 from core.graph import Graph
@@ -118,6 +120,14 @@ def _preview(args: Json, _: Progress) -> Json:
     return {"preview": to_json(preview(_graph(Path(args["model"])), recipe))}
 
 
+def _sensitivity(args: Json, _: Progress) -> Json:
+    graph, _reports, _exact = runner.preview(
+        _graph(Path(args["model"])), from_json(Recipe, args["before"])
+    )
+    found = sensitivity(graph, _statistics(graph, args["calibration"], None))
+    return {"sensitivity": to_json(found)}
+
+
 def _trial(args: Json, _: Progress) -> Json:
     graph = _graph(Path(args["model"]))
     feeds = next(data.synthetic_feeds(graphs.input_specs(graph), 1))
@@ -134,6 +144,10 @@ def _micro_models(args: Json, _: Progress) -> Json:
 def _layer_chains(args: Json, _: Progress) -> Json:
     graph = _graph(Path(args["model"]))
     return {"chains": to_json(layer_signatures.worth_timing(graph, args["multiple"]))}
+
+
+def _zero_share(args: Json, _: Progress) -> Json:
+    return {"share": zero_share(_graph(Path(args["model"])))}
 
 
 def _build(args: Json, progress: Progress) -> Json:
@@ -213,8 +227,10 @@ HANDLERS: Mapping[str, Handler] = {
     "summary": _summary,
     "admit_data": _admit_data,
     "preview": _preview,
+    "sensitivity": _sensitivity,
     "trial": _trial,
     "layer_chains": _layer_chains,
     "micro_models": _micro_models,
+    "zero_share": _zero_share,
     "build": _build,
 }

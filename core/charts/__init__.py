@@ -3,6 +3,7 @@
 from core.charts.accuracy import accuracy_figure
 from core.charts.latency import latency_figure
 from core.charts.layers import layers_figure
+from core.charts.profile import profile_figure
 from core.charts.sensitivity import sensitivity_figure
 from core.charts.size import preview_figure, size_figure
 from core.charts.tradeoff import tradeoff_figure
@@ -13,6 +14,7 @@ __all__ = [
     "layers_figure",
     "preview_figure",
     "sensitivity_figure",
+    "profile_figure",
     "size_figure",
     "tradeoff_figure",
 ]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from core.cli import why
 from core.cli.inputs import Bench, add_model_options, admit, admit_data, bench
 from core.cli.result import Result, table
 from core.data import open_set
@@ -30,6 +31,9 @@ def add(commands: Any) -> None:
     )
     command.add_argument("models", type=Path, metavar="MODEL", nargs="+")
     command.add_argument("--data", type=Path, metavar="DATA", help="images to score on")
+    command.add_argument(
+        "--why", action="store_true", help="layer times beside the baseline's, and the causes"
+    )
     add_measure_options(command)
     add_model_options(command)
     command.set_defaults(run=run)
@@ -93,8 +97,13 @@ def run(options: argparse.Namespace) -> Result:
     with bench() as at:
         models = _named(options.models, [admit(at, path, options) for path in options.models])
         rows = _measure(at, options, backends, models)
+        told = why.ask(at, models, backends, threads_of(options)) if options.why else []
     names = {summary.digest: name for name, summary in models}
-    return Result(_data(models, rows), _text(names, rows))
+    data, text = _data(models, rows), _text(names, rows)
+    if options.why:
+        data["causes"] = [why.as_json(one) for one in told]
+        text = "\n\n".join([text, *map(why.as_text, told)])
+    return Result(data, text)
 
 
 def _measure(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,13 @@ from core.passes.base import Parameter, Pass, build, catalogue, parameters
 from core.records import Recipe, Step, from_json
 
 # Short forms of what people switch on most, beside the option that every pass has.
-QUANTIZE = {"int8": "quantize_static", "dynamic": "quantize_dynamic"}
+QUANTIZE: Mapping[str, tuple[str, dict[str, Any]]] = {
+    "int8": ("quantize_int8", {"goal": "safe"}),
+    "int8-fastest": ("quantize_int8", {"goal": "fastest"}),
+    "int8-stock": ("quantize_static", {}),
+    "dynamic": ("quantize_dynamic", {}),
+    "int4": ("quantize_weights", {"bits": "4"}),
+}
 
 
 def add_recipe_options(command: argparse.ArgumentParser) -> None:
@@ -23,12 +30,28 @@ def add_recipe_options(command: argparse.ArgumentParser) -> None:
         "--prune", type=float, metavar="RATIO", help="--prune-channels ratio=RATIO"
     )
     command.add_argument(
+        "--prune-criterion",
+        metavar="NAME",
+        help="--prune-channels criterion=NAME: obs, activation (need --calibration), l1, l2",
+    )
+    command.add_argument(
+        "--repair",
+        action=argparse.BooleanOptionalAction,
+        help="--prune-channels repair=true|false: refit what is left to the calibration images",
+    )
+    command.add_argument(
+        "--budget",
+        metavar="WHAT:SHARE",
+        help="prune until at most SHARE is left of WHAT: macs, bytes, parameters or "
+        "latency:BACKEND, as in latency:onnxruntime:0.7",
+    )
+    command.add_argument(
         "--replace",
         metavar="FORM:SPEEDUP",
         help="--replace-convolutions, for example spatial-svd:2.0, tucker2:1.5, best:2",
     )
     command.add_argument(
-        "--quantize", choices=sorted(QUANTIZE), help="8-bit: static QDQ or dynamic"
+        "--quantize", choices=list(QUANTIZE), help="8-bit arithmetic, or 4-bit weights"
     )
     command.add_argument("--fp16", action="store_true", help="--convert-precision to fp16")
     group = command.add_argument_group("passes (each takes its parameters as name=value)")
@@ -82,15 +105,48 @@ def _short_forms(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     chosen: dict[str, dict[str, Any]] = {}
     if options.fold_bn:
         chosen["fold_batch_norm"] = {}
-    if options.prune is not None:
-        chosen["prune_channels"] = {"ratio": options.prune}
+    if pruning := _pruning(options):
+        chosen["prune_channels"] = pruning
     if options.replace:
         chosen["replace_convolutions"] = _replacement(options.replace)
     if options.fp16:
         chosen["convert_precision"] = {"precision": "fp16"}
     if options.quantize:
-        chosen[QUANTIZE[options.quantize]] = {}
+        name, params = QUANTIZE[options.quantize]
+        chosen[name] = dict(params)
     return chosen
+
+
+def _pruning(options: argparse.Namespace) -> dict[str, Any]:
+    """What the short forms say of `prune_channels`."""
+    params: dict[str, Any] = {}
+    if options.prune is not None:
+        params["ratio"] = options.prune
+    if options.prune_criterion:
+        params["criterion"] = options.prune_criterion
+    if options.repair is not None:
+        params["repair"] = options.repair
+    if options.budget:
+        params |= _budget(options.budget)
+    return params
+
+
+def _budget(text: str) -> dict[str, Any]:
+    """`macs:0.7` or `latency:onnxruntime:0.7` as parameters.
+
+    Raises:
+        PassPrecondition: it is neither.
+    """
+    *front, share = text.split(":")
+    kind, backend = (front or [""])[0], front[1:]
+    number = _number(share)
+    if isinstance(number, str) or not kind or (kind == "latency") != bool(backend):
+        raise PassPrecondition(
+            f"--budget {text!r}: write WHAT:SHARE, as in macs:0.7, or latency:BACKEND:SHARE, as "
+            "in latency:onnxruntime:0.7."
+        )
+    named = {"backend": ":".join(backend)} if backend else {}
+    return {"budget": kind, "target": number, **named}
 
 
 def _replacement(text: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core.candidates.client import Workshop
 from core.data import describe, open_set, split
-from core.errors import CoreError, DataError, ModelError
+from core.errors import CoreError, DataError, ModelError, no_room
 from core.experiment import builds, layer_times
 from core.experiment.home import Home
 from core.experiment.units import Comparison, Unit
@@ -93,7 +93,12 @@ class Job:
         except Cancelled:
             return self._end(State.CANCELLED, "stopped; what was measured is kept")
         except CoreError as error:
-            return self._end(State.FAILED, f"{error.code}: {error.message} {error.remedy}".strip())
+            return self._failed(error)
+        except OSError as error:
+            full = no_room(error)
+            if full is None:
+                raise
+            return self._failed(full)
         return self._end(State.DONE, "")
 
     def _build(self, workshop: Workshop) -> list[Outcome]:
@@ -219,6 +224,9 @@ class Job:
             progress = self._progress.now(current)
             self._store.set_progress(self._run.id, progress)
             self._watch(progress)
+
+    def _failed(self, error: CoreError) -> State:
+        return self._end(State.FAILED, f"{error.code}: {error.message} {error.remedy}".strip())
 
     def _end(self, state: State, message: str) -> State:
         progress = self._progress.end(state, message)

@@ -23,12 +23,15 @@ from core.errors import BackendUnavailable, DataError, InvalidModel, StoreError
 from core.experiment import jobs, keeping, samples
 from core.experiment.home import Home
 from core.experiment.job import Job, Watch, held
+from core.experiment.profiles import Profiles, key_of
+from core.experiment.sensing import Sensing
 from core.experiment.warm import Previews
-from core.measure import host
+from core.measure import ProfileJob, Setting, Source, host
 from core.records import (
     BackendInfo,
     DataSummary,
     ExperimentSpec,
+    Explanation,
     Host,
     ModelSummary,
     Preprocess,
@@ -37,6 +40,7 @@ from core.records import (
     Run,
     RunProgress,
     SampleModel,
+    Sensitivity,
     State,
 )
 from core.store import Store
@@ -61,6 +65,8 @@ class Workspace:
         self._gate, self._bench = _Lazy(), _Lazy()
         self._samples_lock = threading.Lock()
         self._previews = Previews(self._preview)
+        self._sensing = Sensing(home)
+        self._profiles = Profiles(home.caches / "profiles")
         keeping.sweep(home, self._store)
 
     @classmethod
@@ -74,6 +80,8 @@ class Workspace:
 
     def close(self) -> None:
         """End the children; runs go on."""
+        self._sensing.stop()
+        self._profiles.close()
         self._gate.close()
         self._bench.close()
 
@@ -193,6 +201,22 @@ class Workspace:
         """Have these answers ready: computed in the background."""
         self._previews.warm(digest, recipes)
 
+    def sensitivity(self, digest: str, before: Recipe, calibration: str) -> Sensitivity | None:
+        """What pruning would cost the model, for a forecast; None while it is being measured.
+
+        Args:
+            digest: of the model.
+            before: what runs before the pruning.
+            calibration: digest of an image set.
+
+        Raises:
+            CoreError: it cannot be measured.
+        """
+        path = self._home.data_path(calibration)
+        if path is None:
+            raise DataError("Without calibration images there is no forecast.")
+        return self._sensing.get(self._model_path(digest), before, path, calibration)
+
     def _preview(self, digest: str, recipe: Recipe) -> Preview:
         return self._bench.get().preview(self._model_path(digest), recipe)
 
@@ -272,6 +296,7 @@ class Workspace:
                 f"{live} of your runs are still being measured.", "Cancel one, or wait for it."
             )
         run = self._new_run(spec, owner)
+        self._sensing.stop()
         jobs.launch(self._home, run.id)
         return run.id
 
@@ -355,6 +380,50 @@ class Workspace:
             candidate = outcome.candidate
             if candidate and candidate.digest == digest and candidate.path.is_file():
                 return candidate.path
+        raise StoreError("This run has no such model file, or it is gone.")
+
+    def profile(
+        self, run_id: str, digest: str, backend: str, threads: int, wait_s: float | None = None
+    ) -> Explanation | None:
+        """Why a candidate of a run is as fast as it is, layer beside layer of the original.
+
+        Measured when it is first asked for, in the background; None while that lasts longer than
+        `wait_s`. A caller that wants no answer yet waits 0 seconds.
+
+        Raises:
+            StoreError: no such run or candidate, or its file is gone.
+            BackendUnavailable: not installed, or it does not tell how long its layers take.
+            CoreError: the backend does not take one of the two models.
+        """
+        run, setting = self.run(run_id), Setting.of(backend, threads)
+        models = [self._summary_in(run, which) for which in (run.spec.model, digest)]
+        source = Source(
+            self._home.data_path(run.spec.evaluation), run.spec.evaluation, run.model.preprocess
+        )
+
+        def job() -> ProfileJob:
+            zeros = [self._bench.get().zero_share(model.path) for model in models]
+            return ProfileJob(models[0], models[1], setting, source, (zeros[0], zeros[1]))
+
+        key = key_of(models[0].digest, models[1].digest, backend, threads)
+        return self._profiles.get(key, job, wait_s)
+
+    def profiled(self, run_id: str, digest: str, backend: str, threads: int) -> bool:
+        """Whether `profile` would answer at once.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        return self._profiles.known(key_of(self.run(run_id).spec.model, digest, backend, threads))
+
+    def _summary_in(self, run: Run, digest: str) -> ModelSummary:
+        """The summary of the original or a candidate of a run, with its file in place."""
+        if digest == run.spec.model:
+            return replace(run.model, path=self._model_path(digest))
+        path = self.candidate_file(run.id, digest)
+        for outcome in run.outcomes:
+            if outcome.summary is not None and outcome.summary.digest == digest:
+                return replace(outcome.summary, path=path)
         raise StoreError("This run has no such model file, or it is gone.")
 
     def _new_run(self, spec: ExperimentSpec, owner: str) -> Run:

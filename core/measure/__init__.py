@@ -9,27 +9,33 @@ from core.measure.host import digest as host_digest
 from core.measure.host import host, int8_outlook
 from core.measure.latency import LatencyJob, latency
 from core.measure.metrics import METRICS
+from core.measure.profile import ProfileJob, profile
 from core.measure.rows import no_data
 from core.measure.subject import Setting, Source
 from core.measure.verify import Verifier
+from core.measure.why import explain, explained
 
 __all__ = [
     "METRICS",
     "Cancelled",
     "LatencyJob",
     "Outputs",
+    "ProfileJob",
     "Setting",
     "Source",
     "Verifier",
     "accuracy",
     "accuracy_failed",
     "evaluate",
+    "explain",
+    "explained",
     "host",
     "host_digest",
     "int8_outlook",
     "latency",
     "lock",
     "no_data",
+    "profile",
     "sizes",
     "staircase",
     "startup",

@@ -51,9 +51,10 @@ class Outputs:
         return mapped
 
     def scores(self) -> np.ndarray[Any, Any] | None:
-        """(images, classes) if the net is a classifier: one output with one axis of scores."""
-        if len(self.model.outputs) != 1:
-            return None
+        """(images, classes) if the net is a classifier: its first output has one axis of scores.
+
+        Whatever else it gives (features, a second head) comes behind that.
+        """
         array = self.array(0)
         flat = array.reshape(array.shape[0], -1) if array.ndim > 1 else array[:, None]
         wide = [size for size in array.shape[1:] if size != 1]
@@ -135,9 +136,15 @@ def accuracy(baseline: Outputs, candidate: Outputs, labels: Labels | None, data:
     """
     count = min(baseline.images, candidate.images)
     condition = {"data": data, "images": str(count), "baseline": baseline.model.digest}
-    made: Callable[..., Measurement] = lambda metric, interval, **detail: rows.measured(  # noqa: E731
-        candidate.model.digest, candidate.backend, metric, interval, "exact", condition, detail
-    )
+    several = len(candidate.model.outputs) > 1
+    which = {"scored": f"of the first output, {candidate.model.outputs[0].name!r}"}
+
+    def made(metric: str, interval: Interval, **detail: Any) -> Measurement:
+        said = detail | (which if several and metric != "sqnr_db" else {})
+        return rows.measured(
+            candidate.model.digest, candidate.backend, metric, interval, "exact", condition, said
+        )
+
     before, after = baseline.scores(), candidate.scores()
     found: Rows = []
     if before is not None and after is not None:

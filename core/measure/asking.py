@@ -12,6 +12,7 @@ from core.errors import WorkerError
 from core.measure.subject import Setting, Source, memory_bytes
 from core.process import Child, Limits, Progress
 from core.records import Json, ModelSummary, TensorSpec, to_json
+from core.worker import profiling
 from core.worker.timing import Plan
 
 LOAD_CPU_S = 60.0
@@ -104,6 +105,26 @@ class Worker:
         """
         args = {"a": a, "b": b, "plan": to_json(plan)}
         return self._ask("running", "time", args, cpu_s)
+
+    def profile(
+        self, before: ModelSummary, after: ModelSummary, setting: Setting, plan: profiling.Plan
+    ) -> Json:
+        """Layer times of two models in turns, see `core.worker.profiling.run`.
+
+        Raises:
+            BackendUnavailable: the runtime is not installed, or does not tell.
+            BackendError, WorkerError
+        """
+        catalogue()[setting.name].version()
+        args = {
+            "before": str(before.path),
+            "after": str(after.path),
+            "backend": setting.name,
+            "precision": setting.options.precision,
+            "threads": setting.options.threads,
+            "plan": to_json(plan),
+        }
+        return self._ask("profiling", "profile", args, 2 * LOAD_CPU_S + RUN_CPU_S)
 
     def time_files(
         self, files: Sequence[tuple[Path, Sequence[TensorSpec]]], setting: Setting, plan: Plan

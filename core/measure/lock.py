@@ -1,7 +1,9 @@
 """One measurement at a time on a host: a file lock that every process of Lathe respects.
 
-Latency takes it alone; work that only loads the machine (evaluating, building) shares it. The
-kernel drops the lock with the process that holds it, however that ends.
+Latency takes it alone; work that only loads the machine (evaluating, building) shares it. Who
+waits stands in a door that is held alone: otherwise those who share it, following each other
+without a gap, would keep a latency measurement waiting for ever. The kernel drops both with the
+process that holds them, however that ends.
 """
 
 from __future__ import annotations
@@ -38,7 +40,15 @@ def shared(check: Callable[[], None] = lambda: None) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _held(kind: int, check: Callable[[], None]) -> Iterator[None]:
-    descriptor = _opened()
+    with contextlib.ExitStack() as room:
+        with _locked(path().with_suffix(".door"), fcntl.LOCK_EX, check):
+            room.enter_context(_locked(path(), kind, check))
+        yield
+
+
+@contextlib.contextmanager
+def _locked(file: Path, kind: int, check: Callable[[], None]) -> Iterator[None]:
+    descriptor = _opened(file)
     try:
         while True:
             try:
@@ -52,8 +62,8 @@ def _held(kind: int, check: Callable[[], None]) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _opened() -> int:
+def _opened(file: Path) -> int:
     try:  # without O_CREAT: Linux refuses to "create" another user's file in a sticky folder
-        return os.open(path(), os.O_RDONLY | os.O_CLOEXEC)
+        return os.open(file, os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
-        return os.open(path(), os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        return os.open(file, os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC, 0o644)

@@ -25,7 +25,7 @@ import onnx_ir as ir
 from core.catalogue import discover
 from core.errors import PassPrecondition
 from core.graph import constant
-from core.records import LayerEffect, Skip, Step
+from core.records import Cut, LayerEffect, Skip, Step
 from core.timings import LayerTimes
 
 T = TypeVar("T")
@@ -46,6 +46,7 @@ class Parameter:
     step: float | None = None
     choices: tuple[str, ...] = ()
     expert: bool = False
+    only_with: tuple[str, tuple[str, ...]] | None = None  # (another field, values): else no effect
 
 
 def parameter(default: Any, label: str, help: str, **details: Any) -> Any:
@@ -70,6 +71,7 @@ class Report:
     skipped: list[Skip] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     effects: list[LayerEffect] = field(default_factory=list)
+    cuts: list[Cut] = field(default_factory=list)
     progress: Callable[[str, float], None] | None = None
 
     def skip(self, node: str | None, reason: str) -> None:

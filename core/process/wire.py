@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.errors import CoreError, WorkerOutOfMemory
+from core.errors import CoreError, WorkerOutOfMemory, no_room
 from core.process import limits as bounds
 from core.records import Json, from_json
 
@@ -50,8 +50,9 @@ def _answer(handlers: Mapping[str, Handler], request: Json, progress: Progress) 
         return _error(WorkerOutOfMemory(f"{request['call']} needed more memory than it may use."))
     except CoreError as error:
         return _error(error)
-    except Exception:  # a bug crosses as such and surfaces in the parent
-        return {"bug": traceback.format_exc()}
+    except Exception as error:  # a bug crosses as such and surfaces in the parent
+        full = no_room(error) if isinstance(error, OSError) else None
+        return _error(full) if full else {"bug": traceback.format_exc()}
 
 
 def _error(error: CoreError) -> Json:

@@ -2,7 +2,9 @@
 
 Every layer's cost is its cost now times the share of each axis of its weight that is left; for
 latency it is looked up, at the channel counts that are left, in a table of measured layer times.
-What no group touches is a constant. Bytes and parameters are those of the constants themselves.
+What no group touches is a constant. Bytes and parameters are those of the constants themselves. The
+atoms of a group are taken as equally wide, which they are but for odd layouts; products of two
+activations are taken as they are now.
 """
 
 from __future__ import annotations
@@ -16,8 +18,8 @@ import onnx_ir as ir
 
 from core.analysis.channels import ChannelMap, Group
 from core.analysis.cost import layers as layer_costs
-from core.analysis.labels import Slot
-from core.analysis.values import constant_tensor, node_name
+from core.analysis.labels import Labels, Slot
+from core.analysis.values import constant_tensor, node_name, sources
 
 Removed = Mapping[Group, int]
 
@@ -96,7 +98,7 @@ def elements(channels: ChannelMap, in_bytes: bool) -> Budget:
         if tensor is None:
             continue
         now = float(tensor.nbytes if in_bytes else tensor.size)
-        axes = tuple(_axis(channels, s, where) for s in slots.get(value, []))
+        axes = tuple(_axis(channels, s.labels, len(s.labels), where) for s in slots.get(value, []))
         if any(axis.takes for axis in axes):
             parts.append(Part(axes, _share(now, axes)))
         else:
@@ -141,24 +143,18 @@ def _share(now: float, axes: Sequence[Axis]) -> Callable[[Sequence[float]], floa
 
 def _weights(channels: ChannelMap) -> list[tuple[ir.Node, tuple[Axis, ...]]]:
     """Nodes with a weight that groups change."""
-    by_value: dict[ir.Value, list[Slot]] = defaultdict(list)
-    for slot in channels.flow.slots:
-        by_value[slot.value].append(slot)
-    where, found = _where(channels), []
-    for node in channels.flow.graph.graph:
+    flow, where, found = channels.flow, _where(channels), []
+    for node in flow.graph.graph:
         weight = node.inputs[1] if len(node.inputs) > 1 else None
-        if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul") or weight is None:
+        if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
             continue
-        tensor = constant_tensor(weight)
-        slots = {s.axis: s for s in by_value[weight] if s.use in (None, (node, 1))}
-        if tensor is None or not slots:
+        shape = flow.facts.shape(weight)
+        if weight is None or sources(weight) is None or shape is None or len(shape) < 2:
             continue
-        sizes = [int(d) for d in tensor.shape.numpy()][:2]
-        axes = [
-            _axis(channels, slots[a], where) if a in slots else Axis(d, {})
-            for a, d in enumerate(sizes)
-        ]
-        found.append((node, tuple(axes)))
+        sides = zip(flow.of(node, 1), shape, strict=True)
+        axes = [_axis(channels, labels, size, where) for labels, size in list(sides)[:2]]
+        if any(axis.takes for axis in axes):
+            found.append((node, tuple(axes)))
     return found
 
 
@@ -176,12 +172,14 @@ def _where(channels: ChannelMap) -> dict[int, Group]:
     return {atom: group for group in channels.groups for atom in group.atoms}
 
 
-def _axis(channels: ChannelMap, slot: Slot, where: Mapping[int, Group]) -> Axis:
+def _axis(
+    channels: ChannelMap, labels: Labels | None, size: int | str, where: Mapping[int, Group]
+) -> Axis:
     takes: dict[Group, float] = defaultdict(float)
-    for root in channels.flow.roots(slot.labels).tolist():
+    for root in [] if labels is None else channels.flow.roots(labels).tolist():
         if root in where:
             takes[where[root]] += 1 / len(where[root].atoms)
-    return Axis(len(slot.labels), dict(takes))
+    return Axis(size if isinstance(size, int) else 1, dict(takes))
 
 
 def _constants(graph: ir.Model) -> list[ir.Value]:

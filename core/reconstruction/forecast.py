@@ -45,7 +45,7 @@ class Forecast:
 
 def curve(ranking: Ranking, effects: Mapping[int, Effect]) -> dict[int, float]:
     """Atoms removed -> error of the outputs, for every count of a group."""
-    depths = sorted(ranking.weights)
+    depths = sorted(effects)
     seen = np.maximum.accumulate([effects[d].error for d in depths])
     derived = [0.0, *(float(ranking.error[d - 1]) for d in depths)]
     last = max(float(ranking.error[-1]), derived[-1])

@@ -16,7 +16,7 @@ Source: He, Zhang, Sun 2017, arXiv:1707.06168; Zhang et al. 2015, arXiv:1505.067
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -35,6 +35,7 @@ from core.reconstruction.walk import Walk
 FEW = 256  # images below which the ridge is strong
 STRONG, WEAK = 0.1, 1e-3
 ROWS_BYTES = 384 << 20  # of one layer's rows kept for the rounds behind a Relu
+FACTORS = (1.0, 30.0, 0.1)  # ridges tried, in units of the one that is asked for
 Constrain = Callable[[Matrix, Moments], Matrix]
 BENT_WIDTH = 1536  # inputs of a layer beyond which one round must do
 
@@ -165,20 +166,30 @@ class _Fit:
         layer, start = self.case.layer, self.case.layer.matrix()
         old = layer.bias().reshape(layer.groups, -1)
         fitted, judged = self._sums()
-        if not judged.count:
-            judged = fitted
-        held, moments = judged.moments(), fitted.moments()
+        moments, held = fitted.moments(), (judged if judged.count else fitted).moments()
         before = self._judge(start, old, held)
-        choices = [self._bent(moments, start, held_too=False), (start, free_bias(moments, start))]
-        for turn, (weights, bias) in enumerate(choices):
-            after = self._judge(weights, bias, held)
-            if np.isfinite(after) and after < before:
-                if turn == 0 and judged is not fitted:
-                    both = fitted.merged(judged).moments()
-                    weights, bias = self._bent(both, start, held_too=True)
-                layer.write(weights, bias)
-                return Refit(layer.name, before, after, "only its bias" if turn else "")
+        factors = FACTORS if judged.count else FACTORS[:1]
+        after, strength = self._strength(moments, held, start, factors)
+        if np.isfinite(after) and after < before:
+            both = fitted.merged(judged).moments() if judged.count else moments
+            layer.write(*self._bent(both, start, strength))
+            return Refit(layer.name, before, after)
+        bias = free_bias(moments, start)
+        after = self._judge(start, bias, held)
+        if np.isfinite(after) and after < before:
+            layer.write(start, bias)
+            return Refit(layer.name, before, after, "only its bias: more was no better")
         return Refit(layer.name, before, before, "no better on held-out images")
+
+    def _strength(
+        self, moments: Moments, held: Moments, start: Matrix, factors: Sequence[float]
+    ) -> tuple[float, float]:
+        """(error on images held back, ridge) of the ridge that does best there."""
+        wide = moments.second.shape[1] > BENT_WIDTH
+        return min(
+            (self._judge(*self._solve(moments, start, self.strength * f), held), self.strength * f)
+            for f in (factors[:2] if wide else factors)
+        )
 
     def _rows(self, batch: int) -> _Rows:
         if batch in self._kept:
@@ -213,33 +224,29 @@ class _Fit:
             raise ValueError("a fit without images")
         return fitted, judged
 
-    def _bent(self, moments: Moments, start: Matrix, held_too: bool) -> tuple[Matrix, Matrix]:
+    def _bent(self, moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
         """The fit, with targets that a Relu zeroes moved to the prediction a few times."""
-        weights, bias = self._solve(moments, start)
+        weights, bias = self._solve(moments, start, strength)
         if not self.case.aim.rectified or len(self._kept) < self.walk.count:
             return weights, bias
         for _ in range(self.bends if moments.second.shape[1] <= BENT_WIDTH else 1):
-            moments = self._targets_anew(moments, weights, bias, held_too)
-            weights, bias = self._solve(moments, start)
+            moments = self._targets_anew(moments, weights, bias)
+            weights, bias = self._solve(moments, start, strength)
         return weights, bias
 
-    def _solve(self, moments: Moments, start: Matrix) -> tuple[Matrix, Matrix]:
+    def _solve(self, moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
         """The weights of least error among those that the layer may have."""
-        weights, bias = ridge(moments, start, self.strength)
+        weights, bias = ridge(moments, start, strength)
         if self.constrain is None:
             return weights, bias
         weights = self.constrain(weights, moments)
         return weights, free_bias(moments, weights)
 
-    def _targets_anew(
-        self, moments: Moments, weights: Matrix, bias: Matrix, held_too: bool
-    ) -> Moments:
+    def _targets_anew(self, moments: Moments, weights: Matrix, bias: Matrix) -> Moments:
         """Moments with bent targets; those of the inputs stay as they are."""
         groups, mean = self.case.layer.groups, moments.mean_in.reshape(-1).astype(np.float32)
         cross, total = np.zeros_like(moments.cross), np.zeros_like(moments.mean_out)
         for batch in range(self.walk.count):
-            if self.reference.held(batch) and not held_too:
-                continue
             rows = self._rows(batch)
             now = outputs(rows.inputs, weights, bias)
             bent = self.case.aim.bend(rows.wanted, now, rows.other)
@@ -253,20 +260,9 @@ class _Fit:
 
     def _judge(self, weights: Matrix, bias: Matrix, held: Moments) -> float:
         """Error on held-out images, relative to the variance of the targets."""
-        if not self.case.aim.rectified:
-            scale = (self.case.aim.scale**2).reshape(self.case.layer.groups, -1)
-            total = float((held.spread * scale).sum())
-            return float((error(held, weights, bias) * scale).sum()) / max(total, 1e-20)
-        wrong = total = 0.0
-        for batch in range(self.walk.count):
-            if self.reference.held(batch) or self.walk.count == 1:
-                rows = self._rows(batch)
-                now = self.case.aim.tensor_of(outputs(rows.inputs, weights, bias), rows.other)
-                wanted = np.maximum(rows.wanted, 0)
-                matter = 1.0 if rows.weights is None else rows.weights[:, None]
-                wrong += float((matter * (np.maximum(now, 0) - wanted) ** 2).sum())
-                total += float((matter * (wanted - wanted.mean(0)) ** 2).sum())
-        return wrong / max(total, 1e-20)
+        scale = (self.case.aim.scale**2).reshape(self.case.layer.groups, -1)
+        total = float((held.spread * scale).sum())
+        return float((error(held, weights, bias) * scale).sum()) / max(total, 1e-20)
 
 
 def split(rows: Array, groups: int) -> Array:

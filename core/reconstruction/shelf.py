@@ -5,7 +5,9 @@ So memory stays flat in the number of images, however many lie on the shelf.
 
 from __future__ import annotations
 
+import shutil
 import tempfile
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +25,7 @@ class Shelf:
         """Nothing is on disk before more than `limit_bytes` are kept."""
         self._limit, self._bytes = limit_bytes, 0
         self._held: dict[str, dict[int, Array | Path]] = {}
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
         self._written = 0
 
     def __contains__(self, name: str) -> bool:
@@ -57,8 +59,9 @@ class Shelf:
 
     def _write(self, array: Array) -> Path:
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="shelf-")
+            self._folder = Path(tempfile.mkdtemp(prefix="shelf-"))
+            weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._written += 1
-        path = Path(self._folder.name) / f"{self._written}.npy"
+        path = self._folder / f"{self._written}.npy"
         np.save(path, array)
         return path

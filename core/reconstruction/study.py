@@ -7,21 +7,26 @@ again, groups are not ranked again, effects are not measured again.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 
 from core import graph as graphs
 from core.analysis.channels import Group, channel_map
 from core.analysis.shapes import facts
+from core.errors import StoreError
 from core.reconstruction.aims import Aim, aim
 from core.reconstruction.elimination import Ranking, Reader, eliminate, readers
-from core.reconstruction.gram import Gram, Matrix
+from core.reconstruction.forecast import Forecast, curve, forecast
+from core.reconstruction.gram import Gram, Matrix, Moments
 from core.reconstruction.layers import Layer, find
 from core.reconstruction.reference import Reference, Sampling
 from core.reconstruction.sensitivity import Effect, measure
 from core.reconstruction.shelf import Array
 from core.reconstruction.statistics import Graph, Statistics, Tensors
+from core.records import from_json, to_json
 
 DEPTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # shares of a group at which effects are measured
 TRIED_IMAGES = 128  # on which effects are measured
@@ -46,6 +51,7 @@ class Study:
         self._rankings: dict[tuple[Group, tuple[int, ...] | None], Ranking] = {}
         self._effects: dict[tuple[Group, tuple[int, ...]], dict[int, Effect]] = {}
         self._readers: dict[Group, list[Reader]] = {}
+        self._known_outputs: Array | None = None
 
     def group(self, other: Group) -> Group:
         """The group of this study that is `other` in a copy of the graph."""
@@ -61,12 +67,12 @@ class Study:
             orders: in which the atoms go, where that was decided otherwise.
         """
         orders = orders or {}
-        wanted = {g: self.readers(g) for g in groups}
+        wanted = {g: self.readers(g) for g in groups if (g, orders.get(g)) not in self._rankings}
         self._observe({r.layer.output for reading in wanted.values() for r in reading})
         matters = {o: m for o in self._grams if (m := self._importance(self.layers[o])) is not None}
         for group, reading in wanted.items():
             key = group, orders.get(group)
-            if key in self._rankings or not reading:
+            if not reading:
                 continue
             depths = {max(1, round(share * len(group.atoms))) for share in DEPTHS}
             judge = matters if all(r.layer.output in matters for r in reading) else {}
@@ -78,13 +84,64 @@ class Study:
 
     def effects(self, rankings: Mapping[Group, Ranking]) -> dict[Group, dict[int, Effect]]:
         """What cutting each group alone, by its ranking, does to the outputs."""
-        missing = {g: r for g, r in rankings.items() if (g, r.order) not in self._effects}
+        missing = {
+            g: r for g, r in rankings.items() if r.weights and (g, r.order) not in self._effects
+        }
         if missing:
             cuts = {g: (r, self.readers(g)) for g, r in missing.items()}
             few = self.some_feeds(TRIED_IMAGES)
             found = measure(self.graph, cuts, self._grams, self._statistics, few)
             self._effects |= {(g, missing[g].order): effects for g, effects in found.items()}
-        return {g: self._effects[g, r.order] for g, r in rankings.items()}
+        known = {g: (g, r.order) for g, r in rankings.items()}
+        return {g: self._effects[key] for g, key in known.items() if key in self._effects}
+
+    def sensitivity(self, groups: Sequence[Group]) -> tuple[Effect, ...]:
+        """Group x depth, for a heat map: what each cut alone does to the outputs."""
+        found = self.effects(self.rankings(groups))
+        return tuple(effects[depth] for effects in found.values() for depth in sorted(effects))
+
+    def forecast(self, removed: Mapping[Group, int]) -> Forecast:
+        """What is expected of cutting so many atoms of these groups, and repairing."""
+        rankings = self.rankings([g for g, count in removed.items() if count])
+        effects = self.effects(rankings)
+        curves = {g: curve(r, effects[g]) for g, r in rankings.items() if g in effects}
+        known = {g: count for g, count in removed.items() if g in curves}
+        return forecast(known, curves, self._outputs())
+
+    def save(self, path: Path) -> None:
+        """Write what was ranked and measured, so that another process need not do it again."""
+        records = [
+            {
+                "atom": group.atoms[0],
+                "forced": list(forced) if forced else None,
+                "order": list(ranking.order),
+                "error": ranking.error.tolist(),
+                "effects": to_json(self._effects.get((group, ranking.order), {})),
+            }
+            for (group, forced), ranking in self._rankings.items()
+        ]
+        path.write_text(json.dumps(records), encoding="utf-8")
+
+    def load(self, path: Path) -> None:
+        """Read what `save` wrote for the same graph and images.
+
+        Raises:
+            StoreError: not such a file.
+        """
+        by_atom = {group.atoms[0]: group for group in self.channels.groups}
+        try:
+            for record in json.loads(path.read_text(encoding="utf-8")):
+                group, order = by_atom[record["atom"]], tuple(record["order"])
+                forced = tuple(record["forced"]) if record["forced"] else None
+                ranking = Ranking(order, np.array(record["error"]))
+                self._rankings[group, forced] = ranking
+                effects = {int(k): from_json(Effect, v) for k, v in record["effects"].items()}
+                if effects:
+                    self._effects[group, order] = effects
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise StoreError(
+                f"{path.name} is not a readable study: {error}", "Delete it; it is made again."
+            ) from error
 
     def activity(self, group: Group) -> Matrix:
         """For each atom: the mean square of what it sends into the layers that read it."""
@@ -113,6 +170,27 @@ class Study:
             if images <= 0:
                 break
         return chosen
+
+    def _outputs(self) -> Array | None:
+        """The first output of the original on some images, kept."""
+        if self._known_outputs is None:
+            name = self.graph.graph.outputs[0].name or ""
+            run = self._statistics.runner(self.graph, [name])
+            made = [run(feeds)[name] for feeds in self.some_feeds(TRIED_IMAGES)]
+            self._known_outputs = np.concatenate(made) if made[0].ndim == 2 else np.zeros(0)
+        return self._known_outputs if self._known_outputs.ndim == 2 else None
+
+    def moments(self, outputs: Collection[str]) -> dict[str, Moments]:
+        """Moments of the inputs of these layers, by name of the layer's output."""
+        self._observe(set(outputs))
+        return {output: self._grams[output].moments() for output in outputs}
+
+    def importance(self, output: str) -> Array | None:
+        """How much errors of a layer's outputs matter together, (outputs, outputs), if known.
+
+        The layer is named by its output and its moments have been asked for.
+        """
+        return self._importance(self.layers[output])
 
     def _observe(self, outputs: set[str]) -> None:
         """Sum up the inputs of these layers, while the original runs once."""

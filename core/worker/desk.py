@@ -17,7 +17,7 @@ from core.errors import InferenceFailed
 from core.process import Progress
 from core.process.wire import Handler
 from core.records import Json, Preprocess, RunOptions, TensorSpec, from_json, optional
-from core.worker import evaluate, timing
+from core.worker import evaluate, profiling, timing
 from core.worker.outputs import in_order
 
 MEMORY_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
@@ -53,6 +53,7 @@ class Desk:
             "time": self.time,
             "time_files": self.time_files,
             "startup": self.startup,
+            "profile": self.profile,
         }
 
     def load(self, args: Json, progress: Progress) -> Json:
@@ -122,6 +123,14 @@ class Desk:
         finally:
             for session in sessions:
                 session.close()
+
+    def profile(self, args: Json, progress: Progress) -> Json:
+        """Time the layers of two files in turns, see `profiling`."""
+        del progress
+        plan = from_json(profiling.Plan, args["plan"])
+        models = [Path(args[side]) for side in ("before", "after")]
+        options = RunOptions(args["threads"], args["precision"])
+        return profiling.run(catalogue()[args["backend"]], models, options, self.feeds[0], plan)
 
     def startup(self, args: Json, progress: Progress) -> Json:
         """Load a model in this fresh process, run it once, and say what that took."""

@@ -18,6 +18,7 @@ from pages.widgets import (
     samples,
     sensitivity,
     session,
+    why,
     wording,
 )
 from pages.widgets.board import Board
@@ -80,6 +81,8 @@ def numbers(board: Board, first: Run) -> None:
     if not progress.is_live(run):
         downloads.show(run, board.workspace)
     outcome = board.outcome(run, recipe)
+    if not progress.is_live(run):
+        why.show(run, outcome, board.workspace)
     results.show(run, outcome)
     sensitivity.show(outcome)
     if not progress.is_live(run):

@@ -14,7 +14,7 @@ from core.errors import CoreError
 from core.experiment import Workspace
 from core.passes.base import build
 from core.records import ModelSummary, Outcome, Preview, Recipe, Run, Step
-from pages.widgets import answer, headline, progress, recipe_form, wording
+from pages.widgets import answer, foreseen, headline, progress, recipe_form, wording
 
 CHART_HEIGHT = 340
 CONFIG = {"displaylogo": False, "displayModeBar": False}
@@ -67,8 +67,9 @@ class Board:
                 self.paint_answer(recipe, self.run)
             return
         preview, refusal = self.preview(recipe)
+        expected = foreseen.of(self.workspace, self.model.digest, recipe, preview)
         text = refusal or answer.draft_sentence(self.model, preview, len(recipe.steps))
-        tiles = headline.draft_tiles(self.model, preview, self.top1)
+        tiles = headline.draft_tiles(self.model, preview, self.top1, expected)
         note = (
             "Latency and accuracy below belong to the recipe that was measured." if self.run else ""
         )
@@ -76,6 +77,10 @@ class Board:
         if preview is not None:
             figure = preview_figure(self.model, preview)
             self.chart(self.size, figure, "size", "Size before and after, not measured")
+        position = foreseen.cutting(preview)
+        if expected.waiting and position is not None:
+            look = st.fragment(foreseen.wait, run_every=foreseen.POLL_S)
+            look(self.workspace, self.model.digest, recipe, position)
 
     def paint_run(self, recipe: Recipe, run: Run) -> None:
         """What a run has measured so far."""

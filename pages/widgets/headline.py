@@ -13,6 +13,7 @@ from core.charts.standing import Standing
 from core.charts.summary import LIVE, NO_DELTA, Delta, accuracy_delta, latency_delta
 from core.records import ModelSummary, Outcome, Preview, Run
 from pages.widgets import wording
+from pages.widgets.foreseen import Foreseen
 from pages.widgets.wording import BYTES, COUNT, escape
 
 
@@ -33,17 +34,34 @@ class Tile:
     hollow: bool = False
 
 
-def draft_tiles(model: ModelSummary, preview: Preview | None, top1: float | None) -> list[Tile]:
+def draft_tiles(
+    model: ModelSummary, preview: Preview | None, top1: float | None, foreseen: Foreseen
+) -> list[Tile]:
     """The tiles of a recipe that was not measured."""
-    known = f"{top1:.1f} %" if top1 is not None else NO_DELTA
     tiles = [
-        Tile("Top-1", known, note="the original's; not measured here", hollow=True),
+        accuracy_tile(top1, foreseen),
         Tile("Latency", NO_DELTA, note="not measured", hollow=True),
     ]
     if preview is None:
         return [*tiles, Tile("Size", NO_DELTA, hollow=True), Tile("MACs", NO_DELTA, hollow=True)]
     note = "exact, not measured" if preview.exact else "predicted"
     return [*tiles, *cost_tiles(model, preview, note, hollow=True)]
+
+
+def accuracy_tile(top1: float | None, foreseen: Foreseen) -> Tile:
+    """The forecast where there is one, else what is known of the original."""
+    if foreseen.expected is not None:
+        expected = foreseen.expected
+        return Tile(
+            "Same answers as the original",
+            f"≈ {expected.agreement:.1f} %",
+            f"{expected.low:.1f} … {expected.high:.1f} %",
+            "forecast from calibration images; not measured",
+            hollow=True,
+        )
+    known = f"{top1:.1f} %" if top1 is not None else NO_DELTA
+    note = foreseen.reason or "not measured here"
+    return Tile("Top-1", known, note=f"the original's; {note}" if top1 else note, hollow=True)
 
 
 def cost_tiles(

@@ -81,13 +81,22 @@ def _parameters(name: str, kind: type[Pass], model: ModelSummary) -> None:
         return
     with st.container(key=f"parameters_{name}", gap="xsmall"):
         for parameter, (default, about) in known.items():
-            if not about.expert:
+            if not about.expert and _has_effect(name, about):
                 _widget(key_of(name, parameter), default, about, model)
         expert = {p: v for p, v in known.items() if v[1].expert}
         if expert:
             with st.popover(f"More for {kind.label.lower()}", type="tertiary"):
                 for parameter, (default, about) in expert.items():
                     _widget(key_of(name, parameter), default, about, model)
+
+
+def _has_effect(name: str, about: Parameter) -> bool:
+    """Whether a parameter counts for anything as the others stand."""
+    if about.only_with is None:
+        return True
+    other, values = about.only_with
+    default, _ = parameters(catalogue()[name])[other]
+    return st.session_state.get(key_of(name, other), default) in values
 
 
 def _preset(kind: type[Pass]) -> set[str]:

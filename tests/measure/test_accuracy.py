@@ -147,12 +147,22 @@ def test_axes_of_one_do_not_hide_a_classifier(bench: Bench, scores, labels, shap
     assert found(accuracy(deep, deep, labels, "set"))["top1"].value == expected
 
 
-@pytest.mark.parametrize("arrays", [[(8, 3, 5)], [(8, 10), (8, 4)], [(8,)], [(8, 1)]])
+@pytest.mark.parametrize("arrays", [[(8, 3, 5)], [(8, 3, 5), (8, 4)], [(8,)], [(8, 1)]])
 def test_what_is_no_classifier_has_fidelity_only(bench: Bench, arrays):
     random = np.random.default_rng(0)
     made = [random.normal(size=shape) for shape in arrays]
     base, other = bench.outputs("a", *made), bench.outputs("b", *(a + 0.1 for a in made))
     assert set(found(accuracy(base, other, np.zeros(8, np.int64), "set"))) == {"sqnr_db"}
+
+
+def test_of_several_outputs_the_first_is_scored_and_the_row_says_so(bench: Bench, scores, labels):
+    alone = bench.outputs("a", scores)
+    features = bench.outputs("b", scores, np.ones((COUNT, 4)))
+    wanted = found(accuracy(alone, alone, labels, "set"))
+    rows = found(accuracy(features, features, labels, "set"))
+    assert rows["top1"].value == wanted["top1"].value
+    assert "'y0'" in rows["top1"].detail["scored"]
+    assert "scored" not in wanted["top1"].detail
 
 
 def test_only_images_that_both_have_are_compared(bench: Bench, scores, labels):

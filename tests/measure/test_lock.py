@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -86,6 +87,29 @@ def test_who_waits_gets_it_when_it_is_free(own_lock: Path):
 
         with lock.alone(check):
             assert asked
+
+
+def test_who_shares_does_not_overtake_who_waits_to_be_alone(own_lock: Path):
+    def waiter() -> None:
+        with pytest.raises(GiveUpError), lock.alone(check):
+            pass
+
+    standing, leave = threading.Event(), threading.Event()
+
+    def check() -> None:
+        standing.set()
+        if leave.is_set():
+            raise GiveUpError
+
+    with holder("shared", own_lock.parent):
+        assert not waits("shared")
+        thread = threading.Thread(target=waiter)
+        thread.start()
+        assert standing.wait(30)
+        assert waits("shared")
+        leave.set()
+        thread.join()
+        assert not waits("shared")
 
 
 def test_it_is_released_after_an_error():

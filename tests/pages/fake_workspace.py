@@ -5,23 +5,30 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from core.errors import InvalidModel, StoreError
+from core.errors import BackendUnavailable, InvalidModel, StoreError
 from core.records import (
     BackendInfo,
     Candidate,
+    Cause,
+    Cut,
     DataSummary,
     ExperimentSpec,
+    Explanation,
     Host,
     LayerCost,
+    LayerPair,
+    LayerProfile,
     Measurement,
     ModelSummary,
     Outcome,
     Preprocess,
     Preview,
+    Profile,
     Recipe,
     Run,
     RunProgress,
     SampleModel,
+    Sensitivity,
     State,
     Status,
     StepReport,
@@ -34,6 +41,7 @@ BACKENDS = (
     BackendInfo("opencv", "OpenCV", "CPU", ("f32",), "5.0", "CPU"),
     BackendInfo("ncnn", "ncnn", "CPU", ("f32",), reason="not installed", remedy="pip install ncnn"),
 )
+HOSTILE = "<img src=x onerror=alert(1)> *a*"
 HOST = Host("Some CPU", ("avx2",), 2, "Linux")
 
 
@@ -120,6 +128,25 @@ def finished_rows(base: str, candidate: str, count: int = 1) -> tuple[Measuremen
     return tuple(found)
 
 
+def explanation(digest: str, backend: str, threads: int) -> Explanation:
+    """One convolution that became int8, and the quantizer that it needed."""
+    before = LayerProfile("c", "conv1", "Conv", "conv 3x3", 0.002, 1.0, "f32")
+    after = replace(before, seconds=0.0009, share=0.9, precision="int8", implementation="QConv")
+    quantizer = LayerProfile(
+        "q", HOSTILE, "QuantizeLinear", "quantize", 0.0001, 0.1, "f32", role="quantize"
+    )
+    sides = Profile("a" * 64, backend, threads, (before,), 0.0021)
+    return Explanation(
+        sides,
+        replace(sides, candidate=digest, layers=(quantizer, after), total_s=0.0011),
+        (LayerPair(None, quantizer), LayerPair(before, after)),
+        (
+            Cause("int8 arithmetic", "1 layer computes in int8 now: 2 ms before.", gain=True),
+            Cause("Quantizing", f"{HOSTILE} took 0.1 ms.", "`quantize_static exclude=<b>x</b>`"),
+        ),
+    )
+
+
 @dataclass
 class FakeWorkspace:
     """Keeps everything in memory; `state` is what a new run is in."""
@@ -130,6 +157,10 @@ class FakeWorkspace:
     uploads: dict[str, ModelSummary] = field(default_factory=dict)
     refuse: str = ""
     verbs: list[tuple[str, str]] = field(default_factory=list)
+    known_sensitivity: Sensitivity | None = None
+    profiles: set[tuple[str, str]] = field(default_factory=set)
+    cannot_profile: str = ""
+    slow_looks: int = 0
 
     def samples(self) -> tuple[SampleModel, ...]:
         return tuple(
@@ -180,7 +211,17 @@ class FakeWorkspace:
         keep = 1.0
         for step in recipe.steps:
             keep *= 1 - float(step.params.get("ratio", 0.05))
-        return Preview(int(520_000 * keep), int(41_200_000 * keep), int(2_100_000 * keep), 40)
+        report = tuple(
+            StepReport(step, cuts=(Cut(("conv1",), 8, 32),))
+            if step.pass_name == "prune_channels"
+            else StepReport(step)
+            for step in recipe.steps
+        )
+        counts = (int(520_000 * keep), int(41_200_000 * keep), int(2_100_000 * keep), 40)
+        return Preview(*counts, report=report)
+
+    def sensitivity(self, digest: str, before: Recipe, calibration: str) -> Sensitivity | None:
+        return self.known_sensitivity
 
     def previews(self, digest: str, recipes: tuple[Recipe, ...]) -> None:
         self.verbs.append(("previews", str(len(recipes))))
@@ -230,6 +271,21 @@ class FakeWorkspace:
 
     def delete(self, run_id: str, owner: str) -> None:
         del self.known[run_id]
+
+    def profile(
+        self, run_id: str, digest: str, backend: str, threads: int, wait_s: float | None = None
+    ) -> Explanation | None:
+        self.verbs.append(("profile", backend))
+        if self.cannot_profile:
+            raise BackendUnavailable(self.cannot_profile)
+        if self.slow_looks:
+            self.slow_looks -= 1
+            return None
+        self.profiles.add((digest, backend))
+        return explanation(digest, backend, threads)
+
+    def profiled(self, run_id: str, digest: str, backend: str, threads: int) -> bool:
+        return (digest, backend) in self.profiles
 
     def candidate_file(self, run_id: str, digest: str) -> Path:
         return Path(__file__)

@@ -6,6 +6,7 @@ import pytest
 
 from core.records import ExperimentSpec, Outcome, Recipe, State, Step
 from pages.widgets import answer, headline
+from pages.widgets.foreseen import Foreseen
 from tests.pages.fake_workspace import FakeWorkspace, model, row
 
 BASE, CANDIDATE = "a" * 64, "f" * 64
@@ -110,11 +111,11 @@ def test_a_candidate_in_the_making_is_said(run):
 
 def test_a_draft_is_hollow_and_says_so():
     preview = FakeWorkspace().preview(BASE, Recipe("p", (Step("p", {"ratio": 0.5}),)))
-    drafted = headline.draft_tiles(model(), preview, 93.8)
+    drafted = headline.draft_tiles(model(), preview, 93.8, Foreseen())
     assert all(tile.hollow for tile in drafted)
     assert drafted[2].note == "exact, not measured"
     bounds = replace(preview, exact=False)
-    assert headline.draft_tiles(model(), bounds, None)[2].note == "predicted"
+    assert headline.draft_tiles(model(), bounds, None, Foreseen())[2].note == "predicted"
     assert "predicted" in answer.draft_sentence(model(), bounds, 1)
     assert "50 % smaller" in answer.draft_sentence(model(), preview, 1)
 

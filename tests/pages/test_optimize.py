@@ -9,7 +9,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import StoreError
 from core.passes.base import catalogue, parameters
-from core.records import ExperimentSpec, Recipe, State, Step
+from core.records import ExperimentSpec, LayerEffect, Recipe, Sensitivity, State, Step
 from pages.widgets import alternatives, data_picker, measure_form, recipe_form, session
 from tests.pages.fake_workspace import model
 
@@ -30,12 +30,14 @@ def switch(page: AppTest, name: str):
 
 
 def sliders() -> list[tuple[str, str]]:
-    """Passes that have a visible slider, and its name."""
+    """Passes that have a visible slider with stops that can be asked for ahead, and its name."""
     return [
         (name, parameter)
         for name, kind in catalogue().items()
         for parameter, (default, about) in parameters(kind).items()
-        if not about.expert and recipe_form.is_slider(default, about)
+        if not about.expert
+        and recipe_form.is_slider(default, about)
+        and any(recipe_form.neighbours(Recipe("r", (kind().step(),))))
     ]
 
 
@@ -112,6 +114,23 @@ def test_a_moved_slider_changes_the_exact_numbers(optimize, workspace):
     assert "exact, not measured" in after
     stops = [int(count) for verb, count in workspace.verbs if verb == "previews"]
     assert max(stops) >= 2, "the other stops were not asked for ahead"
+
+
+def pruning(page: AppTest) -> AppTest:
+    switch(page, "prune_channels").set_value(True)
+    return clean(page.run())
+
+
+def test_a_cut_is_forecast_from_measured_sensitivities_and_says_so(optimize, workspace):
+    effects = (LayerEffect(("conv1",), "50 %", 0.02, 99.0, 0.5),)
+    workspace.known_sensitivity = Sensitivity(effects, ((0.001, 99.5), (0.1, 80.0)))
+    said = page_text(pruning(clean(optimize.run())))
+    assert "Same answers as the original" in said
+    assert "forecast from calibration images; not measured" in said
+
+
+def test_a_forecast_in_the_making_is_said(optimize, workspace):
+    assert "a forecast is being made" in page_text(pruning(clean(optimize.run())))
 
 
 def test_measure_submits_what_the_forms_say_and_names_the_run_in_the_address(optimize, workspace):

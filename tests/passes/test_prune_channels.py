@@ -11,10 +11,15 @@ import onnxruntime
 import pytest
 
 from core.analysis.channels import channel_map
+from core.analysis.cost import totals
+from core.analysis.layer_signatures import signatures
 from core.analysis.surgery import mask, remove
-from core.passes.base import Report
+from core.errors import PassPrecondition
+from core.passes.base import NoStatistics, Report
 from core.passes.prune_channels import PruneChannels
+from core.timings import Conditions, LayerTime, LayerTimes
 from tests.analysis.nets import NETS, head, image, residual
+from tests.reconstruction.images import Pictures, error
 
 
 def run(model: ir.Model, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
@@ -44,7 +49,7 @@ def twins(model: ir.Model, prune: PruneChannels) -> tuple[ir.Model, ir.Model, se
     chosen = prune.choose(channels, Report())
     atoms = {a for picked in chosen.values() for a in picked}
     mask(channels, atoms)
-    prune.apply(cut, Report(), None)
+    prune.apply(cut, Report(), NoStatistics())
     return cut, zeroed, atoms
 
 
@@ -82,7 +87,7 @@ def test_the_layers_that_can_be_pruned_are_found(name):
 
 def prune(model: ir.Model, **options: object) -> Report:
     report = Report()
-    PruneChannels(**options).apply(model, report, None)
+    PruneChannels(**options).apply(model, report, NoStatistics())
     return report
 
 
@@ -273,3 +278,145 @@ def test_two_cuts_in_a_row():
     prune(model, ratio=0.5, scope="all", multiple=1)
     assert widths(model) == {"stem": 6, "a": 5, "b": 6}
     assert run(model, feeds_of(model))[0].shape == (2, 5)
+
+
+# With calibration images
+
+
+def cost(model: ir.Model) -> int:
+    return totals(model)[1]
+
+
+def test_images_make_good_what_pruning_lost():
+    model = residual()
+    images = Pictures(model, count=256)
+    results = {}
+    for repaired in (False, True):
+        pruned, report = model.clone(), Report()
+        PruneChannels(ratio=0.25, multiple=1, repair=repaired).apply(pruned, report, images)
+        results[repaired] = error(model, pruned, images)
+        assert any("refitted on 256" in note for note in report.notes) == repaired
+    assert results[True] < 0.5 * results[False]
+
+
+@pytest.mark.parametrize("criterion", ["obs", "l1", "l2", "activation"])
+def test_every_criterion_cuts_as_much(criterion):
+    model = residual()
+    images = Pictures(model)
+    PruneChannels(ratio=0.5, multiple=1, scope="all", criterion=criterion).apply(
+        model, Report(), images
+    )
+    assert widths(model) == {"stem": 8, "a": 6, "b": 8}
+
+
+def test_obs_removes_the_channel_that_another_repeats():
+    net = image()
+    kernel = net.random.normal(size=(6, 3, 3, 3)).astype(np.float32)
+    kernel[4] = 3 * kernel[1]  # large, but of no use beside the other
+    x = net.add("Relu", net.add("Conv", "x", net.const(kernel), pads=[1] * 4, name="a"))
+    model = head(net, net.add("Relu", net.conv(x, 6, 8, name="b")), 8)
+    images = Pictures(model)
+    pruned = model.clone()
+    PruneChannels(ratio=0.17, multiple=1, exclude=("b",)).apply(pruned, Report(), images)
+    assert widths(pruned)["a"] == 6  # b reads a: asked to leave it alone, nothing goes
+    pruned = model.clone()
+    PruneChannels(ratio=0.17, multiple=1, exclude=("fc",)).apply(pruned, Report(), images)
+    assert widths(pruned)["a"] == 5
+    (a,) = (n for n in pruned.graph if n.name == "a")
+    rows = a.inputs[1].const_value.numpy().reshape(5, -1)
+    both = [any(np.allclose(r, kernel[i].reshape(-1), atol=0.2) for r in rows) for i in (1, 4)]
+    assert sum(both) == 1
+
+
+@pytest.mark.parametrize("budget", ["macs", "parameters", "bytes"])
+def test_a_budget_is_met_without_more_than_needed(budget):
+    model = residual()
+    images = Pictures(model)
+    pruned, report = model.clone(), Report()
+    PruneChannels(budget=budget, target=0.7, multiple=1, scope="all").apply(pruned, report, images)
+    number = {"macs": cost, "parameters": lambda m: totals(m)[0]}.get(
+        budget, lambda m: sum(v.const_value.nbytes for v in m.graph.initializers.values())
+    )
+    share = number(pruned) / number(model)
+    assert 0.5 < share <= 0.72  # biases that the repair makes come on top of the bytes
+    assert error(model, pruned, images) < 1
+
+
+def test_a_budget_out_of_reach_is_said():
+    report = prune(residual(), budget="macs", target=0.05, multiple=1)
+    assert any("no less than" in note for note in report.notes)
+
+
+def test_a_latency_budget_follows_measured_times_and_not_macs():
+    """Only the stem is slow here, so the stem is cut, although most MACs are elsewhere."""
+    model = residual()
+    slow = signatures(model)
+    rows = []
+    for node, layer in slow.items():
+        for inputs in range(1, layer.inputs + 1):
+            for outputs in range(1, layer.outputs + 1):
+                seconds = 1e-3 * outputs if node.name == "a" else 1e-6
+                rows.append(LayerTime((layer.resized(inputs, outputs),), seconds))
+    images = Pictures(model)
+    images.timings = LayerTimes(Conditions("fake", "1", 1, "host")).extended(rows)
+    PruneChannels(budget="latency", target=0.51, multiple=1, scope="all").apply(
+        model, Report(), images
+    )
+    assert widths(model) == {"stem": 16, "a": 6, "b": 16}
+
+
+def test_a_latency_budget_without_times_is_refused():
+    with pytest.raises(PassPrecondition, match="measured layer times"):
+        prune(residual(), budget="latency", target=0.5)
+    assert PruneChannels(budget="latency", backend="openvino").timed_on() == "openvino"
+    assert PruneChannels(budget="macs").timed_on() == ""
+
+
+def test_what_is_lost_without_images_is_said():
+    report = prune(residual(), ratio=0.5, multiple=1)
+    assert "No calibration images" in report.notes[-1]
+    assert "not refitted" in report.notes[-1]
+    report = prune(residual(), ratio=0.5, multiple=1, criterion="l1", repair=False)
+    assert not any("No calibration images" in note for note in report.notes)
+
+
+def test_few_images_are_said():
+    model, report = residual(), Report()
+    PruneChannels(ratio=0.5, multiple=1).apply(model, report, Pictures(model, count=32))
+    assert any("Only 32 calibration images" in note for note in report.notes)
+
+
+def test_the_next_ratio_starts_from_what_is_known():
+    model = residual()
+    images = Pictures(model)
+    prune = PruneChannels(ratio=0.25, multiple=1)
+    prune.apply(model.clone(), Report(), images)
+    first, images.loaded = images.loaded, 0
+    PruneChannels(ratio=0.5, multiple=1).apply(model.clone(), Report(), images)
+    assert 0 < images.loaded < first
+
+
+def test_previews_count_what_images_would_leave():
+    model = residual()
+    shown, made = model.clone(), model.clone()
+    prune = PruneChannels(ratio=0.5, multiple=1)
+    assert prune.preview(shown, Report())
+    prune.apply(made, Report(), Pictures(model))
+    assert widths(shown) == widths(made)
+    assert not PruneChannels(budget="latency").preview(model.clone(), Report())
+
+
+@pytest.mark.parametrize("name", NETS)
+def test_every_net_is_repaired_without_harm(name):
+    model = NETS[name][0]()
+    if len(model.graph.inputs) > 1 or any(
+        isinstance(d, int) for d in model.graph.inputs[0].shape[:1]
+    ):
+        pytest.skip("the pictures have one input and batches of 8")
+    images = Pictures(model, count=64)
+    plain, repaired = model.clone(), model.clone()
+    options = {"ratio": 0.25, "scope": "all", "multiple": 1}
+    PruneChannels(**options, repair=False).apply(plain, Report(), images)
+    PruneChannels(**options).apply(repaired, Report(), images)
+    onnx.checker.check_model(ir.to_proto(repaired), full_check=True)
+    assert error(model, repaired, images) <= error(model, plain, images) * 1.02 + 1e-6

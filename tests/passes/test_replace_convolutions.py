@@ -11,16 +11,19 @@ import pytest
 from core import graph as graphs
 from core.activations import Probe
 from core.analysis import cost
-from core.analysis.layer_signatures import signatures
+from core.analysis.layer_signatures import STEPS, signatures
 from core.errors import PassPrecondition
 from core.passes.base import NoStatistics, Report
 from core.passes.replace_convolutions import ReplaceConvolutions
 from core.passes.replace_convolutions.allocation import Offer, allocate
+from core.passes.replace_convolutions.bound import Bound
 from core.passes.replace_convolutions.eligible import targets
 from core.passes.replace_convolutions.fitting import error, fit
 from core.passes.replace_convolutions.forms import FORMS, Form
 from core.passes.replace_convolutions.menus import kernel_of
+from core.passes.replace_convolutions.metric import Metric
 from core.passes.replace_convolutions.rewriting import replace_node
+from core.reconstruction.gram import Moments
 from core.timings import Conditions, LayerTime, LayerTimes
 from tests.analysis.nets import Net, head, image, residual
 
@@ -353,7 +356,7 @@ def times(model: ir.Model, fast: str) -> LayerTimes:
         rows[(layer,)] = LayerTime((layer,), 10.0)
         for form in FORMS.values():
             if len(layer.kernel) == 2:
-                for rank in form.ranks(layer, 2):
+                for rank in form.ranks(layer, 2, STEPS):
                     chain = form.chain(layer, rank)
                     seconds = 4.0 if node.name == fast else 20.0
                     rows[chain] = LayerTime(chain, seconds)
@@ -429,3 +432,54 @@ def test_allocation_leaves_everything_where_the_budget_allows():
     menus = [[Offer(10.0, 0.0), Offer(1.0, 0.1)]] * 2
     assert allocate(menus, 20.0) == [0, 0]
     assert allocate(menus, 1.0) == [1, 1]
+
+
+def test_outputs_that_matter_more_are_kept_better():
+    form = FORMS["spatial_svd"]
+    kernel, second = kernels()
+    importance = np.diag([100.0, 1, 1, 1, 1, 1])
+    off = []
+    for matters in (None, importance):
+        metric = Metric.of(len(kernel), second, matters)
+        weighed = metric.weighed(kernel)
+        factors = fit(form, form.start(weighed, second, (4,)), weighed, second, turns=20)
+        flat = (form.dense(metric.plain(factors)) - kernel).reshape(len(kernel), -1)
+        off.append(float(flat[0] @ second @ flat[0]))
+    assert off[1] < off[0]
+
+
+def test_weighing_and_back_changes_nothing():
+    kernel, second = kernels()
+    root = RNG.standard_normal((6, 6))
+    metric = Metric.of(6, second, root @ root.T)
+    np.testing.assert_allclose(metric.plain((metric.weighed(kernel),))[0], kernel, atol=1e-12)
+
+
+@pytest.mark.parametrize("importance", [None, np.zeros((6, 6)), np.full((6, 6), np.nan)])
+def test_without_gradients_all_outputs_count_alike(importance):
+    np.testing.assert_array_equal(Metric.of(6, np.eye(45), importance).root, np.eye(6))
+
+
+def test_a_layer_that_keeps_its_weights_keeps_the_factors_of_those():
+    model = wide()
+    target = next(t for t in targets(model, (), Report()) if t.name == "b")
+    kernel = kernel_of(target)
+    form, metric = FORMS["spatial_svd"], Metric.of(16, np.eye(144), None)
+    bound = Bound(target.layer, form, metric, form.start(kernel, metric.second, (8,)))
+    kept = target.layer.weight.copy()
+    zeros = np.zeros((1, 16))
+    other = Moments(1, np.eye(144)[None], np.zeros((1, 144, 16)), zeros, np.zeros((1, 144)), zeros)
+    bound(RNG.standard_normal((1, 16, 144)), other)
+    np.testing.assert_allclose(form.dense(bound.factors()), kept, atol=1e-6)
+
+
+def test_a_second_speed_up_on_the_same_images_learns_nothing_anew():
+    model = wide()
+    images = Images(model)
+    runs = []
+    plain = images.runner
+    images.runner = lambda graph, names: (runs.append(tuple(names)), plain(graph, names))[1]
+    replaced(model.clone(), images, speedup=1.2)
+    first = len(runs)
+    replaced(model.clone(), images, speedup=1.4)
+    assert len(runs) - first < first

@@ -91,6 +91,13 @@ def bug(args: Json, progress: Progress) -> Json:
     raise ZeroDivisionError("mine")
 
 
+def fill_disk(args: Json, progress: Progress) -> Json:
+    del args, progress
+    with open("big", "wb") as file:
+        file.truncate(1 << 40)
+    return {}
+
+
 def spawn(args: Json, progress: Progress) -> Json:
     del args, progress
     pid = os.fork()
@@ -112,6 +119,6 @@ def ignore_cpu_signal(args: Json, progress: Progress) -> Json:
 if __name__ == "__main__":
     handlers = [
         echo, segv, abort, leave, sleep, spin, flood, hog, throw_bad_alloc, chatter, garbage,
-        refuse, bug, spawn, place, ignore_cpu_signal,
+        refuse, bug, fill_disk, spawn, place, ignore_cpu_signal,
     ]  # fmt: skip
     serve({handler.__name__: handler for handler in handlers})

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import InferenceFailed, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
+from core.errors import InferenceFailed, StoreError, WorkerCrashed, WorkerOutOfMemory, WorkerTimeout
 from core.process import Child, Limits
 from core.process.launch import STDERR_BYTES, ChildBug, last_words
 from core.process.limits import GIB
@@ -110,6 +110,13 @@ def test_a_core_error_crosses_as_itself_and_the_child_lives(child: Child):
 def test_a_bug_surfaces_with_its_traceback(child: Child):
     with pytest.raises(ChildBug, match="ZeroDivisionError: mine"):
         child.request("bug", {})
+
+
+def test_no_room_for_a_file_is_an_error_with_its_remedy_and_the_child_lives(child: Child):
+    with pytest.raises(StoreError, match="File too large") as caught:
+        child.request("fill_disk", {})
+    assert "Free some space" in caught.value.remedy
+    assert child.request("echo", {}) == {}
 
 
 def test_what_the_child_started_ends_with_it(child: Child):

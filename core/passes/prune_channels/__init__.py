@@ -19,6 +19,7 @@ from typing import ClassVar
 from core.analysis import selection
 from core.analysis.channels import ChannelMap, Group, channel_map
 from core.analysis.surgery import remove
+from core.catalogue import names
 from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, parameter
 from core.passes.prune_channels.choice import (
     budget_of,
@@ -29,6 +30,7 @@ from core.passes.prune_channels.choice import (
 )
 from core.passes.prune_channels.repair import repair, stands
 from core.reconstruction.study import Study, study
+from core.records import Cut
 from core.timings import LayerTimes
 
 
@@ -51,6 +53,7 @@ class PruneChannels(Pass):
         low=0.0,
         high=0.9,
         step=0.05,
+        only_with=("budget", ("none",)),
     )
     criterion: str = parameter(
         "obs",
@@ -73,8 +76,21 @@ class PruneChannels(Pass):
         "loses as much as it can bear until the target is met, and the ratio is not used.",
         choices=("none", "macs", "bytes", "parameters", "latency"),
     )
+    backend: str = parameter(
+        "onnxruntime",
+        "Backend",
+        "Where the layers are timed for a budget of latency.",
+        choices=names("core.backends", ignore=("base", "null")),
+        only_with=("budget", ("latency",)),
+    )
     target: float = parameter(
-        0.7, "Target", "Share of the budget that may be left.", low=0.05, high=1.0, step=0.05
+        0.7,
+        "Target",
+        "Share of the budget that may be left.",
+        low=0.05,
+        high=1.0,
+        step=0.05,
+        only_with=("budget", ("macs", "bytes", "parameters", "latency")),
     )
     scope: str = parameter(
         "inner",
@@ -97,18 +113,26 @@ class PruneChannels(Pass):
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
         """Choose per group, cut, repair, say what went."""
         channels = channel_map(graph)
-        learnt = self._study(graph, statistics, report)
+        learnt = study(graph, statistics) if statistics.count and self._uses_images else None
         chosen = self.choose(channels, report, learnt, statistics.timings)
         atoms = {a for picked in chosen.values() for a in picked}
         kept = stands(graph, channels, atoms)
         report.changed = remove(channels, atoms)
         self._say(chosen, report)
-        if learnt is not None and self.repair and atoms:
+        if atoms and learnt is not None and self.repair:
             repair(graph, kept, learnt, report)
+        elif atoms and not statistics.count:
+            self._say_what_is_lost(report)
+
+    def timed_on(self) -> str:
+        """The backend of a budget of latency."""
+        return self.backend if self.budget == "latency" else ""
 
     def preview(self, graph: Graph, report: Report) -> bool:
         """Counts do not depend on the images unless a budget is allocated."""
-        cheap = replace(self, criterion="l1", repair=False)
+        timeless = self.budget == "latency"  # which only measured times can spread
+        budget = "macs" if timeless else self.budget
+        cheap = replace(self, criterion="l1", repair=False, budget=budget)
         cheap.apply(graph, report, NoStatistics())
         return self.budget == "none"
 
@@ -138,23 +162,25 @@ class PruneChannels(Pass):
         self._guard(channels, chosen, report)
         return chosen
 
-    def _study(self, graph: Graph, statistics: Statistics, report: Report) -> Study | None:
-        """What the images tell, if there are any and they are wanted."""
-        if self.criterion in ("l1", "l2") and not self.repair and self.budget == "none":
-            return None
-        if statistics.count:
-            return study(graph, statistics)
+    @property
+    def _uses_images(self) -> bool:
+        ranked = self.criterion in ("obs", "activation")
+        return ranked or self.repair or self.budget != "none"
+
+    def _say_what_is_lost(self, report: Report) -> None:
+        """Without images there is neither a measured ranking nor a repair."""
         lost = []
         if self.criterion in ("obs", "activation"):
-            lost.append("channels are ranked by the L1 norm of their filters")
+            lost.append("channels were ranked by the L1 norm of their filters")
+        if self.budget != "none":
+            lost.append("the budget was spread by those norms")
         if self.repair:
-            lost.append("the layers that are left are not refitted")
+            lost.append("the layers that are left were not refitted")
         if lost:
             report.note(
-                f"No calibration images: {' and '.join(lost)}. Expect to lose much more accuracy "
-                "than with images; labels are not needed."
+                f"No calibration images: {', '.join(lost)}. Expect to lose much more accuracy "
+                "than with images; they need no labels."
             )
-        return None
 
     def _open(self, groups: Sequence[Group], report: Report) -> list[Group]:
         """Groups that may be cut; the others are reported with their reason."""
@@ -187,6 +213,10 @@ class PruneChannels(Pass):
                 report.skip(_title(group), "would leave a tensor without channels")
 
     def _say(self, chosen: dict[Group, tuple[int, ...]], report: Report) -> None:
+        report.cuts += [
+            Cut(group.layers, len(picked) * group.width, len(group.atoms) * group.width)
+            for group, picked in chosen.items()
+        ]
         total = sum(len(group.atoms) * group.width for group in chosen)
         gone = sum(len(picked) * group.width for group, picked in chosen.items())
         if not chosen:

@@ -77,7 +77,7 @@ def _measured(
     mine: Mapping[Group, Group], study: Study, rankings: Mapping[Group, Ranking]
 ) -> dict[Group, Mapping[int, float]]:
     effects = study.effects(rankings)
-    return {g: curve(rankings[t], effects[t]) for g, t in mine.items() if t in rankings}
+    return {g: curve(rankings[t], effects[t]) for g, t in mine.items() if t in effects}
 
 
 def uniform(groups: Sequence[Group], ratio: float, multiple: int) -> Counts:

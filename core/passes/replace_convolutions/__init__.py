@@ -25,13 +25,16 @@ import numpy as np
 
 from core.analysis import cost
 from core.analysis.layer_signatures import signatures
+from core.catalogue import names
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, parameter
 from core.passes.replace_convolutions.allocation import allocate
+from core.passes.replace_convolutions.bound import Bound
 from core.passes.replace_convolutions.eligible import Target, targets
 from core.passes.replace_convolutions.fitting import fit
-from core.passes.replace_convolutions.forms import FORMS, Factors, Form, Matrix
+from core.passes.replace_convolutions.forms import FORMS
 from core.passes.replace_convolutions.menus import (
+    RANKS,
     Choice,
     Menu,
     Price,
@@ -39,14 +42,13 @@ from core.passes.replace_convolutions.menus import (
     menu,
     rank_text,
 )
+from core.passes.replace_convolutions.metric import Metric
 from core.passes.replace_convolutions.rewriting import replace_node
-from core.reconstruction.gram import Moments, input_grams
-from core.reconstruction.layers import Layer, find
+from core.reconstruction.layers import find
 from core.reconstruction.lockstep import Stand, refit
-from core.reconstruction.reference import Reference
+from core.reconstruction.study import study
 
 TURNS = 5  # of the fit of a replacement that was taken
-TURNS_AGAIN = 1  # of each round in lockstep, from where the last one ended
 UNITS = {"macs": "MACs", "bytes": "bytes", "latency": "seconds"}
 
 
@@ -73,7 +75,7 @@ class ReplaceConvolutions(Pass):
         2.0,
         "Speed-up",
         "By how much the whole model shall need less of the budget.",
-        unit="x", low=1.0, high=10.0, step=0.1,
+        unit="x", low=1.0, high=6.0, step=0.25,
     )  # fmt: skip
     budget: str = parameter(
         "macs",
@@ -85,7 +87,9 @@ class ReplaceConvolutions(Pass):
     backend: str = parameter(
         "onnxruntime",
         "Backend",
-        "Where the layers are timed for a budget of latency: name, or name:precision.",
+        "Where the layers are timed for a budget of latency.",
+        choices=names("core.backends", ignore=("base", "null")),
+        only_with=("budget", ("latency",)),
     )
     multiple: int = parameter(
         8,
@@ -122,12 +126,14 @@ class ReplaceConvolutions(Pass):
         if not chosen:
             report.note("Nothing was replaced: no replacement is worth it under this budget.")
             return
-        factors = _fitted(chosen)
+        bound = _fitted(chosen)
         if statistics.count:
-            factors = _in_lockstep(graph, original, chosen, factors, statistics)
+            stands = {layer.output: Stand(layer.output) for layer in find(graph)}
+            refit(graph, stands, study(original, statistics).reference, constraints=bound)
         for one, choice in chosen:
-            name = one.target.layer.output
-            replace_node(one.target.layer.node, choice.chain, choice.form, factors[name])
+            layer = one.target.layer
+            factors = bound[layer.output].factors()
+            replace_node(layer.node, choice.chain, choice.form, factors)
             report.changed += 1
         self._say(chosen, total, statistics, report)
 
@@ -141,7 +147,7 @@ class ReplaceConvolutions(Pass):
                 (form, rank, chain)
                 for form in forms
                 if not form.refuses(target.signature)
-                for rank in form.ranks(target.signature, self.multiple)
+                for rank in form.ranks(target.signature, self.multiple, RANKS)
                 if (Price("macs").of(chain := form.chain(target.signature, rank)) or 0.0)
                 <= before / self.speedup
             ]
@@ -177,10 +183,10 @@ class ReplaceConvolutions(Pass):
         report: Report,
     ) -> list[Menu]:
         """What each layer could become; those that could become nothing are reported."""
-        seconds = _covariances(graph, found, statistics)
+        metrics = _metrics(graph, found, statistics)
         menus = [
-            menu(target, second, self._forms(), price, self.multiple, self.tolerance)
-            for target, second in zip(found, seconds, strict=True)
+            menu(target, metric, self._forms(), price, self.multiple, self.tolerance)
+            for target, metric in zip(found, metrics, strict=True)
         ]
         for one in menus:
             if not one.choices:
@@ -243,12 +249,18 @@ def _amount(cost: float, unit: str) -> str:
     return f"{cost / 1e6:,.2f} M{' MACs' if unit == 'MACs' else 'B'}"
 
 
-def _covariances(graph: Graph, found: Sequence[Target], statistics: Statistics) -> list[Matrix]:
-    """Of the patches of each layer; the identity without images."""
+def _metrics(graph: Graph, found: Sequence[Target], statistics: Statistics) -> list[Metric]:
+    """What errors of each layer count; every direction alike without images."""
+    layers = [target.layer for target in found]
+    shapes = [layer.matrix().shape for layer in layers]
     if not statistics.count:
-        return [np.eye(target.layer.matrix().shape[2]) for target in found]
-    grams = input_grams(graph, [target.layer for target in found], statistics)
-    return [grams[target.layer.output].moments().second[0] for target in found]
+        return [Metric.of(outputs, np.eye(width), None) for _, outputs, width in shapes]
+    known = study(graph, statistics)
+    moments = known.moments([layer.output for layer in layers])
+    return [
+        Metric.of(outputs, moments[layer.output].second[0], known.importance(layer.output))
+        for layer, (_, outputs, _) in zip(layers, shapes, strict=True)
+    ]
 
 
 def _total(graph: Graph, price: Price) -> float:
@@ -260,59 +272,15 @@ def _total(graph: Graph, price: Price) -> float:
     return sum(price.of((layer,)) or 0.0 for layer in signatures(graph).values())
 
 
-def _fitted(chosen: Sequence[tuple[Menu, Choice]]) -> dict[str, Factors]:
-    """Factors fitted to the original weights, by name of the layer's output."""
-    return {
-        one.target.layer.output: fit(
-            choice.form, choice.factors, kernel_of(one.target), one.second, TURNS
-        )
-        for one, choice in chosen
-    }
-
-
-def _in_lockstep(
-    graph: Graph,
-    original: Graph,
-    chosen: Sequence[tuple[Menu, Choice]],
-    factors: dict[str, Factors],
-    statistics: Statistics,
-) -> dict[str, Factors]:
-    """Factors fitted to what the original computes, given what comes before them."""
-    bound = {
-        one.target.layer.output: Bound(one.target.layer, choice.form, factors[name])
-        for one, choice in chosen
-        if (name := one.target.layer.output)
-    }
-    stands = {layer.output: Stand(layer.output) for layer in find(original)}
-    reference = Reference(original, statistics)
-    refit(graph, stands, reference, constraints=bound)
-    return {name: one.factors() for name, one in bound.items()}
-
-
-class Bound:
-    """A layer whose weights are to stay a product of factors while it is refitted."""
-
-    def __init__(self, layer: Layer, form: Form, factors: Factors) -> None:
-        """Write the product into the layer."""
-        self._layer, self._form, self._tried = layer, form, [factors]
-        layer.write(form.dense(factors).reshape(layer.matrix().shape), layer.bias())
-
-    def __call__(self, weights: Matrix, moments: Moments) -> Matrix:
-        """The product nearest to free weights, in the metric of the layer's inputs."""
-        kernel = weights[0].reshape(self._layer.weight.shape)
-        second = moments.second[0]
-        factors = fit(self._form, self._tried[-1], kernel, second, TURNS_AGAIN)
-        self._tried.append(factors)
-        return self._form.dense(factors).reshape(weights.shape)
-
-    def factors(self) -> Factors:
-        """Those of the weights that the layer kept, which need not be the last that were tried."""
-        kept = self._layer.weight
-
-        def off(factors: Factors) -> float:
-            return float(np.abs(self._form.dense(factors) - kept).max())
-
-        return min(self._tried, key=off)
+def _fitted(chosen: Sequence[tuple[Menu, Choice]]) -> dict[str, Bound]:
+    """The layers with factors fitted to their original weights, by name of their output."""
+    bound = {}
+    for one, choice in chosen:
+        kernel, second = one.metric.weighed(kernel_of(one.target)), one.metric.second
+        factors = fit(choice.form, choice.factors, kernel, second, TURNS)
+        layer = one.target.layer
+        bound[layer.output] = Bound(layer, choice.form, one.metric, factors)
+    return bound
 
 
 PASS = ReplaceConvolutions

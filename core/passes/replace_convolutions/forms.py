@@ -39,7 +39,7 @@ class Form(ABC):
     Attributes:
         name: as recipes call it.
         about: as reports call it.
-        subscripts: the product, for einsum; ends in oiyx.
+        subscripts: the product, for einsum; ends in oiyx. The first factor has the outputs o.
     """
 
     name: ClassVar[str]
@@ -47,8 +47,8 @@ class Form(ABC):
     subscripts: ClassVar[str]
 
     @abstractmethod
-    def ranks(self, layer: LayerSignature, multiple: int) -> list[Rank]:
-        """The ranks to choose from, smallest first."""
+    def ranks(self, layer: LayerSignature, multiple: int, most: int) -> list[Rank]:
+        """At most `most` ranks to choose from, smallest first, none of them full."""
 
     @abstractmethod
     def chain(self, layer: LayerSignature, rank: Rank) -> Chain:
@@ -87,10 +87,9 @@ class SpatialSvd(Form):
         """A kernel of one row or column is no product of two."""
         return "" if min(layer.kernel) > 1 else "its kernel is a single row or column already"
 
-    def ranks(self, layer: LayerSignature, multiple: int) -> list[Rank]:
-        """Up to the rank of the matrix of columns by rows."""
-        full = min(layer.inputs * layer.kernel[0], layer.outputs * layer.kernel[1])
-        return [(rank,) for rank in range(multiple, full + 1, multiple)]
+    def ranks(self, layer: LayerSignature, multiple: int, most: int) -> list[Rank]:
+        """Below the rank of the matrix of columns by rows."""
+        return [(rank,) for rank in layer_signatures.svd_ranks(layer, multiple, most)]
 
     def chain(self, layer: LayerSignature, rank: Rank) -> Chain:
         """Two layers."""
@@ -123,19 +122,9 @@ class Tucker2(Form):
     about = "1 x 1, k x k and 1 x 1"
     subscripts = "oa,abyx,bi->oiyx"
 
-    def ranks(self, layer: LayerSignature, multiple: int) -> list[Rank]:
-        """(inputs kept, outputs kept), in proportion to the layer's channels."""
-        most = min(layer.inputs, layer.outputs)
-        found: list[Rank] = []
-        for kept in range(multiple, most + 1, multiple):
-            share = kept / most
-            found.append(
-                (
-                    _aligned(layer.inputs * share, multiple, layer.inputs),
-                    _aligned(layer.outputs * share, multiple, layer.outputs),
-                )
-            )
-        return found
+    def ranks(self, layer: LayerSignature, multiple: int, most: int) -> list[Rank]:
+        """(inputs kept, outputs kept)."""
+        return list(layer_signatures.tucker_ranks(layer, multiple, most))
 
     def chain(self, layer: LayerSignature, rank: Rank) -> Chain:
         """Three layers."""
@@ -174,11 +163,11 @@ class DepthwisePointwise(Form):
     about = "depthwise and 1 x 1"
     subscripts = "oti,tiyx->oiyx"
 
-    def ranks(self, layer: LayerSignature, multiple: int) -> list[Rank]:
-        """Terms; `multiple` says nothing of them, they are whole inputs already."""
-        del multiple
+    def ranks(self, layer: LayerSignature, multiple: int, most: int) -> list[Rank]:
+        """Terms; they are whole inputs already, whatever the `multiple`, and few."""
+        del multiple, most
         taps = layer.kernel[0] * layer.kernel[1]
-        return [(terms,) for terms in range(1, min(taps, layer.outputs) + 1)]
+        return [(terms,) for terms in range(1, min(taps, layer.outputs))]
 
     def chain(self, layer: LayerSignature, rank: Rank) -> Chain:
         """The repeated input, one kernel for each of its channels, and 1 x 1."""
@@ -228,7 +217,3 @@ def _root(metric: Matrix) -> Matrix:
     size = len(metric)
     floor = FLOOR * float(np.trace(metric)) / size + 1e-12
     return np.asarray(np.linalg.cholesky(metric + floor * np.eye(size)))
-
-
-def _aligned(channels: float, multiple: int, most: int) -> int:
-    return int(min(most, max(multiple, round(channels / multiple) * multiple)))

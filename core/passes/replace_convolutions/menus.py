@@ -3,7 +3,8 @@
 The error of a choice is that of the layer's output before anything is refitted, relative to its
 variance, in the metric of the calibration images; layers count alike. Weighting a layer by what its
 error does to the outputs of the model, measured one layer at a time, was tried: the refitted
-network came out worse, because the layers behind make good most of what they are told of.
+network came out worse, because the layers behind make good most of what they are told of. They do
+so better for many small errors than for few large ones, hence the power in `offers`.
 """
 
 from __future__ import annotations
@@ -13,19 +14,22 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.analysis.layer_signatures import macs, parameters
+from core.analysis.layer_signatures import STEPS, macs, parameters
 from core.passes.replace_convolutions.allocation import Offer
 from core.passes.replace_convolutions.eligible import Target
 from core.passes.replace_convolutions.fitting import error
 from core.passes.replace_convolutions.forms import FORMS, Factors, Form, Matrix, Rank
+from core.passes.replace_convolutions.metric import Metric
 from core.timings import Chain, LayerTimes
 
+POWER = 1.5
+RANKS = 24
 FEWER = 0.97  # a replacement must cost less than this share of the layer: noise is no gain
 
 
 @dataclass(frozen=True, eq=False)
 class Choice:
-    """One replacement of a layer; `error` is that of the layer's output."""
+    """One replacement of a layer; `error` is that of its output, factors are of what it weighs."""
 
     form: Form
     rank: Rank
@@ -41,13 +45,13 @@ class Menu:
 
     Attributes:
         target: the layer.
-        second: covariance of its patches, (d, d).
+        metric: what errors of it count.
         cost: of the layer itself.
         choices: replacements that cost less, cheapest first; empty for the `reason`.
     """
 
     target: Target
-    second: Matrix
+    metric: Metric
     cost: float
     choices: tuple[Choice, ...]
     reason: str = ""
@@ -55,7 +59,7 @@ class Menu:
     @property
     def offers(self) -> list[Offer]:
         """The layer as it is, then its choices."""
-        changed = [Offer(c.cost, c.error) for c in self.choices]
+        changed = [Offer(c.cost, c.error**POWER) for c in self.choices]
         return [Offer(self.cost, 0.0), *changed]
 
 
@@ -65,6 +69,11 @@ class Price:
 
     budget: str
     timings: LayerTimes | None = None
+
+    @property
+    def most_ranks(self) -> int:
+        """Ranks to try for a form: those that were timed, or enough to come near the best."""
+        return STEPS if self.budget == "latency" else RANKS
 
     def of(self, chain: Chain) -> float | None:
         """The cost; None where it was not measured."""
@@ -77,7 +86,7 @@ class Price:
 
 def menu(
     target: Target,
-    second: Matrix,
+    metric: Metric,
     forms: Sequence[str],
     price: Price,
     multiple: int,
@@ -87,7 +96,7 @@ def menu(
 
     Args:
         target: the layer.
-        second: covariance of its patches.
+        metric: what errors of it count.
         forms: names of the forms to try.
         price: of the budget.
         multiple: ranks are multiples of this.
@@ -95,20 +104,20 @@ def menu(
     """
     cost = price.of((target.signature,))
     if cost is None:
-        return Menu(target, second, 0.0, (), "it was not timed on the backend of the budget")
+        return Menu(target, metric, 0.0, (), "it was not timed on the backend of the budget")
     fitting = [FORMS[name] for name in forms if not FORMS[name].refuses(target.signature)]
     if not fitting:
-        return Menu(target, second, cost, (), FORMS[forms[0]].refuses(target.signature))
+        return Menu(target, metric, cost, (), FORMS[forms[0]].refuses(target.signature))
     cheaper = [
         (form, rank, chain, found)
         for form in fitting
-        for rank in form.ranks(target.signature, multiple)
+        for rank in form.ranks(target.signature, multiple, price.most_ranks)
         if (found := price.of(chain := form.chain(target.signature, rank))) is not None
         and found < FEWER * cost
     ]
     if not cheaper:
-        return Menu(target, second, cost, (), f"no replacement {_LESS[price.budget]}")
-    kernel = kernel_of(target)
+        return Menu(target, metric, cost, (), f"no replacement {_LESS[price.budget]}")
+    kernel, second = metric.weighed(kernel_of(target)), metric.second
     largest = {form.name: rank for form, rank, _, _ in cheaper}
     widest = {n: FORMS[n].start(kernel, second, rank) for n, rank in largest.items()}
     choices = [_choice(kernel, second, widest[one[0].name], *one) for one in cheaper]
@@ -116,11 +125,11 @@ def menu(
     if not allowed:
         least = min(choice.error for choice in choices)
         return Menu(
-            target, second, cost, (),
+            target, metric, cost, (),
             f"every cheaper replacement changes its output by more than {tolerance:.0%} "
             f"(the best by {least:.0%})",
         )  # fmt: skip
-    return Menu(target, second, cost, tuple(_front(allowed)))
+    return Menu(target, metric, cost, tuple(_front(allowed)))
 
 
 _LESS = {

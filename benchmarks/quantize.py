@@ -1,0 +1,330 @@
+"""Int8 and int4 of this project beside onnxruntime.quantization and NNCF, in one run.
+
+    python -m benchmarks.quantize --data-dir DATA [--nets resnet20,mobilenet] [--nncf PYTHON]
+                                  [--images N] [--backends openvino,opencv] [--json OUT]
+
+DATA holds `models/*.onnx` with `*.preprocess.json`, `cifar10_calibration.npz`, `cifar10_test.npz`,
+`imagenet_calibration200.zip`, `imagenet_dev200.zip` and `imagenet_val100.zip`. Calibration never
+sees a labelled image. Top-1 is on all labelled images; times are on ONNX Runtime, one thread, one
+image, all candidates taken in turns, as the ratio of medians of the faster halves to the fp32 file
+as it was given. NNCF needs its own environment: give its Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+
+from core import graph as graphs
+from core.activations import Calibration, Probe
+from core.backends.onnxruntime import OnnxRuntimeSession
+from core.candidates.runner import apply
+from core.data import open_set, read_preprocess
+from core.data.sets import has_background_class
+from core.errors import CoreError
+from core.passes.base import catalogue
+from core.records import Recipe, RunOptions, Step
+
+NNCF = """
+import sys, numpy, onnx, nncf
+model = onnx.load(sys.argv[1]); feeds = numpy.load(sys.argv[3])
+name = model.graph.input[0].name
+data = nncf.Dataset([{name: row[None]} for row in feeds["x"]])
+onnx.save(nncf.quantize(model, data, subset_size=len(feeds["x"])), sys.argv[2])
+"""
+SAMPLES = Path(__file__).parents[1] / "sample_models"
+
+
+@dataclass(frozen=True)
+class Net:
+    """A net with its data and what it shall reach."""
+
+    file: str
+    calibration: str
+    evaluation: tuple[str, ...]
+    lost: float = 100.0
+    ratio: float = 100.0
+    lost_int4: float = 100.0
+
+
+CIFAR = ("cifar10_calibration.npz", ("cifar10_test.npz",))
+IMAGENET = ("imagenet_calibration200.zip", ("imagenet_dev200.zip", "imagenet_val100.zip"))
+NETS = {
+    "resnet20": Net("cifar10_resnet20", *CIFAR, 0.1, 0.58, 0.5),
+    "mobilenet": Net("imagenet_mobilenet_v1_0.25", *IMAGENET, 1.0, 0.95),
+    "squeezenet": Net("imagenet_squeezenet1_1_caffe", *IMAGENET, 0.5, 0.60, 1.5),
+    "densenet": Net("cifar10_densenet52_k12", *CIFAR, 0.1, 0.65),
+    "mobilenet2": Net("imagenet_mobilenet_v2_1.0_tf2", *IMAGENET, 1.0, 1.0),
+    "mobile": Net("mobile", "calibration.zip", ("evaluation.zip",), 0.3, 1.0),
+}
+
+
+@dataclass
+class Row:
+    """One candidate."""
+
+    name: str
+    model: bytes = b""
+    seconds: float = 0.0
+    reason: str = ""
+    notes: list[str] = field(default_factory=list)
+    top1: dict[str, float] = field(default_factory=dict)
+    ratio: float = float("nan")
+
+
+@dataclass(frozen=True)
+class Bench:
+    """A net, loaded."""
+
+    net: Net
+    model: Path
+    folder: Path
+    calibration: Path
+    evaluation: tuple[Path, ...]
+    preprocess: Any
+    images: int
+
+    def statistics(self, graph: Any) -> Calibration:
+        """Calibration data for `graph`."""
+        return Calibration(self.calibration, graphs.input_specs(graph), self.preprocess)
+
+    def feeds(self, graph: Any) -> Iterator[np.ndarray[Any, Any]]:
+        """Calibration images one by one."""
+        for batch in self.statistics(graph).feeds():
+            yield from next(iter(batch.values()))
+
+
+def opened(name: str, data: Path, folder: Path, images: int) -> Bench:
+    """The net of this name; its calibration set cut to `images`."""
+    net = NETS[name]
+    home = SAMPLES if name == "mobile" else data
+    models = SAMPLES if name == "mobile" else data / "models"
+    preprocess = read_preprocess(json.loads((models / f"{net.file}.preprocess.json").read_text()))
+    calibration = home / net.calibration
+    if open_set(calibration).count > images and calibration.suffix == ".npz":
+        cut = folder / "calibration.npz"
+        np.savez(cut, images=np.load(calibration)["images"][:images])
+        calibration = cut
+    return Bench(
+        net, models / f"{net.file}.onnx", folder, calibration,
+        tuple(home / e for e in net.evaluation), preprocess, images,
+    )  # fmt: skip
+
+
+def ours(bench: Bench, *steps: Step) -> Row:
+    """A recipe of this project."""
+    graph = graphs.load(bench.model)
+    made, reports = apply(graph, Recipe("ours", steps), bench.statistics(graph))
+    last = reports[-1]
+    row = Row("", notes=[*last.notes, *(f"{s.node}: {s.reason}" for s in last.skipped)])
+    row.reason = last.reverted
+    row.model = b"" if last.reverted else graphs.serialize(made)
+    return row
+
+
+def stock(bench: Bench, method: str, per_channel: bool) -> Row:
+    """onnxruntime.quantization as its documentation says."""
+    from onnxruntime.quantization import CalibrationMethod, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    graph = graphs.load(bench.model)
+    before, after = bench.folder / "pre.onnx", bench.folder / "stock.onnx"
+    quant_pre_process(str(bench.model), str(before), skip_symbolic_shape=True)
+
+    class Reader:
+        def __init__(self) -> None:
+            name = onnx.load(before).graph.input[0].name
+            self._rows = ({name: row[None]} for row in bench.feeds(graph))
+
+        def get_next(self) -> Any:
+            return next(self._rows, None)
+
+    quantize_static(
+        str(before), str(after), Reader(), per_channel=per_channel,
+        calibrate_method=getattr(CalibrationMethod, method),
+        activation_type=QuantType.QUInt8, weight_type=QuantType.QInt8,
+    )  # fmt: skip
+    return Row("", after.read_bytes())
+
+
+def nncf(bench: Bench, python: str) -> Row:
+    """NNCF's defaults on the pre-processed graph."""
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    graph = graphs.load(bench.model)
+    before, after, feeds = (bench.folder / n for n in ("pre.onnx", "nncf.onnx", "feeds.npz"))
+    quant_pre_process(str(bench.model), str(before), skip_symbolic_shape=True)
+    np.savez(feeds, x=np.stack(list(bench.feeds(graph))[:300]))
+    command = [python, "-c", NNCF, str(before), str(after), str(feeds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        return Row("", reason=(done.stderr.strip().splitlines() or ["?"])[-1])
+    return Row("", after.read_bytes())
+
+
+def top1(bench: Bench, load: Callable[[Path], Any], path: Path) -> float:
+    """Percent of the labelled images whose largest output is right."""
+    graph = graphs.load(bench.model)
+    specs = graphs.input_specs(graph)
+    session, right, count = load(path), 0, 0
+    for place in bench.evaluation:
+        images = open_set(place)
+        labels, start = np.asarray(images.labels), 0
+        for batch in images.feeds(specs, bench.preprocess, 16):
+            values = next(iter(session.run(batch).values()))
+            scores = np.asarray(values).reshape(len(values), -1)
+            scores = scores[:, 1:] if has_background_class(scores.shape[1], labels) else scores
+            wanted = labels[start : start + len(scores)]
+            right += int((scores[: len(wanted)].argmax(1) == wanted).sum())
+            start += len(wanted)
+        count += start
+    return 100.0 * right / count
+
+
+def loaders(names: list[str]) -> dict[str, Callable[[Path], Any]]:
+    """Backend -> how it opens a file."""
+    import importlib
+
+    found: dict[str, Callable[[Path], Any]] = {
+        "onnxruntime": lambda p: OnnxRuntimeSession(p, RunOptions(threads=2))
+    }
+    for name in names:
+        backend = importlib.import_module(f"core.backends.{name}").BACKEND
+        found[name] = lambda p, b=backend: b.load(p, RunOptions(threads=2))
+    return found
+
+
+def race(bench: Bench, rows: list[Row], turns: int = 40) -> None:
+    """Fill in the ratios: one thread, one image, in turns."""
+    graph = graphs.load(bench.model)
+    name = graphs.input_specs(graph)[0].name
+    feeds = {name: next(bench.feeds(graph))[None]}
+    live = [row for row in rows if row.model]
+    probes = []
+    for row in live:
+        loaded = graphs.parse(row.model, row.name)
+        probes.append(Probe(loaded, [v.name or "" for v in loaded.graph.outputs], threads=1))
+    times: list[list[float]] = [[] for _ in probes]
+    for turn in range(turns + 3):
+        order = list(zip(probes, times, strict=True))
+        for probe, found in order if turn % 2 else reversed(order):
+            started = time.perf_counter()
+            probe.run(feeds)
+            found.append(time.perf_counter() - started)
+    middle = [float(np.median(np.sort(t[3:])[: turns // 2])) for t in times]
+    for row, value in zip(live, middle, strict=True):
+        row.ratio = value / middle[0]
+
+
+def candidates(bench: Bench, options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
+    """(name, how it is made)."""
+    yield "fp32", lambda: Row("", graphs.serialize(graphs.load(bench.model)))
+    if not options.ours_only:
+        for method in ("MinMax", "Entropy", "Percentile"):
+            yield f"onnxruntime {method} per channel", lambda m=method: stock(bench, m, True)
+        yield "onnxruntime MinMax per tensor", lambda: stock(bench, "MinMax", False)
+        if options.nncf:
+            yield "NNCF", lambda: nncf(bench, options.nncf)
+    for goal in ("safe", "fastest"):
+        yield f"ours {goal}", lambda g=goal: ours(bench, Step("quantize_int8", {"goal": g}))
+    if "quantize_weights" in catalogue():
+        for bits in ("8", "4", "3"):
+            step = Step("quantize_weights", {"bits": bits})
+            yield f"ours weights int{bits}", lambda s=step: ours(bench, s)
+
+
+def main() -> int:
+    """Print the tables."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data-dir", type=Path, default=os.environ.get("LATHE_DATA"))
+    parser.add_argument("--nets", default=",".join(NETS))
+    parser.add_argument("--images", type=int, default=256)
+    parser.add_argument("--nncf", default="")
+    parser.add_argument("--backends", default="")
+    parser.add_argument("--ours-only", action="store_true")
+    parser.add_argument("--only", default="", help="words, one of which a candidate's name holds")
+    parser.add_argument("--verbose", action="store_true")
+    parser.add_argument("--keep", type=Path)
+    parser.add_argument("--json", type=Path)
+    options = parser.parse_args()
+    if options.data_dir is None:
+        parser.error("--data-dir or LATHE_DATA is needed")
+    results = {}
+    for name in options.nets.split(","):
+        with tempfile.TemporaryDirectory() as folder:
+            bench = opened(name, Path(options.data_dir), Path(folder), options.images)
+            results[name] = table(name, bench, options)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=1))
+    return 0
+
+
+def table(name: str, bench: Bench, options: argparse.Namespace) -> list[dict[str, Any]]:
+    """Make, score, race and print the candidates of one net."""
+    rows: list[Row] = []
+    backends = loaders([b for b in options.backends.split(",") if b])
+    words = [word for word in options.only.split(",") if word]
+    for label, make in candidates(bench, options):
+        if words and label != "fp32" and not any(word in label for word in words):
+            continue
+        started = time.perf_counter()
+        try:
+            row = make()
+        except Exception as failure:
+            row = Row("", reason=f"{type(failure).__name__}: {failure}"[:160])
+        row.name, row.seconds = label, time.perf_counter() - started
+        rows.append(row)
+        if not row.model:
+            continue
+        path = bench.folder / "candidate.onnx"
+        path.write_bytes(row.model)
+        if options.keep:
+            (options.keep / f"{name}.{label.replace(' ', '_')}.onnx").write_bytes(row.model)
+        for backend, load in backends.items():
+            try:
+                row.top1[backend] = top1(bench, load, path)
+            except CoreError as failure:
+                row.notes.append(f"{backend}: {failure.message[:160]}")
+    race(bench, rows)
+    show(name, bench.net, rows, options.verbose)
+    return [
+        {"name": r.name, "top1": r.top1, "ratio": r.ratio, "bytes": len(r.model),
+         "seconds": r.seconds, "reason": r.reason, "notes": r.notes}
+        for r in rows
+    ]  # fmt: skip
+
+
+def show(name: str, net: Net, rows: list[Row], verbose: bool) -> None:
+    """One table."""
+    print(f"\n{name} ({net.file}); to reach: {net.lost} points, {net.ratio}x time")
+    print(f"{'':34s} {'top-1 %':52s} {'lost':>6s} {'time':>6s} {'size':>6s} {'made in':>8s}")
+    first = rows[0]
+    for row in rows:
+        if not row.model:
+            print(f"{row.name:34s} - {row.reason}")
+            continue
+        lost = first.top1["onnxruntime"] - row.top1.get("onnxruntime", float("nan"))
+        scores = " ".join(f"{b} {v:.2f}" for b, v in row.top1.items())
+        print(
+            f"{row.name:34s} {scores:52s} {lost:6.2f} {row.ratio:5.2f}x "
+            f"{len(row.model) / len(first.model):5.2f}x {row.seconds:6.1f} s"
+        )
+        for note in row.notes if verbose else ():
+            print(f"      {note}")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

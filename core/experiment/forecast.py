@@ -1,0 +1,57 @@
+"""What a cut is expected to cost in accuracy, from measured sensitivities: arithmetic, no run.
+
+Errors of groups cut alone are added up (to first order they are independent); the repair that
+follows takes a part of it away, which differs between networks: that is the interval.
+"""
+
+from __future__ import annotations
+
+import bisect
+from collections.abc import Sequence
+
+from core.records import AccuracyForecast, Cut, LayerEffect, Sensitivity
+
+BEYOND = 4.0  # how much worse than at the deepest cut measured it is to lose everything
+
+
+def forecast(cuts: Sequence[Cut], known: Sensitivity) -> AccuracyForecast | None:
+    """The agreement to expect of these cuts together; None where it cannot be said."""
+    if not known.tolerance:
+        return None
+    by_group: dict[tuple[str, ...], list[LayerEffect]] = {}
+    for effect in known.effects:
+        by_group.setdefault(effect.layers, []).append(effect)
+    total = 0.0
+    for cut in cuts:
+        if not cut.removed:
+            continue
+        if cut.layers not in by_group:
+            return None
+        total += error_at(cut.removed / cut.channels, by_group[cut.layers])
+    low, middle, high = (agreement(total * slack, known.tolerance) for slack in known.slack)
+    return AccuracyForecast(middle, min(high, middle), max(low, middle))
+
+
+def error_at(share: float, effects: Sequence[LayerEffect]) -> float:
+    """The error of one group at a share between the measured ones; never falling."""
+    points = [(0.0, 0.0)]
+    for effect in sorted(effects, key=lambda e: e.share):
+        points.append((effect.share, max(effect.error, points[-1][1])))
+    points.append((1.0, points[-1][1] * BEYOND))
+    return _between(share, points)
+
+
+def agreement(error: float, tolerance: Sequence[tuple[float, float]]) -> float:
+    """Percent of answers that stay under an error of the outputs."""
+    return _between(error, [(0.0, 100.0), *tolerance])
+
+
+def _between(at: float, points: Sequence[tuple[float, float]]) -> float:
+    """Linear between points sorted by their first coordinate; level beyond the last."""
+    position = bisect.bisect_left([x for x, _ in points], at)
+    if position == 0:
+        return points[0][1]
+    if position == len(points):
+        return points[-1][1]
+    (x0, y0), (x1, y1) = points[position - 1], points[position]
+    return y0 + (y1 - y0) * (at - x0) / (x1 - x0) if x1 > x0 else y1

@@ -1,0 +1,258 @@
+"""Compute with 8-bit integers: calibrated, repaired without training, and only where it is faster.
+
+x is stored as round(x / scale) + zero_point (see `core.quantization.grids`). In this order:
+
+1. what stays float so that the net is fastest, by racing whole graphs on the backend;
+2. cross-layer equalisation (kept only if it helps on held-out images);
+3. the range of every activation, by the method that loses least on held-out images;
+4. rounding that keeps each layer's outputs (GPTQ) instead of each weight;
+5. bias correction, layer after layer;
+6. goal "safe": the most sensitive layers back to float until the logits are close enough.
+
+What comes after the last layer with weights (Softmax, box decoding), shape arithmetic and unknown
+operators stay float. AdaRound was left out: after 4 and 5 there is little left for it to win at 8
+bits, and it needs gradients.
+
+Source: Jacob et al. 2018, arXiv:1712.05877; Nagel et al. 2021, arXiv:2106.08295; Frantar et al.
+2022, arXiv:2210.17323.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+
+from core import graph as graphs
+from core.errors import PassPrecondition
+from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
+from core.passes.quantize_int8.steps import Settings, Work, layers_of, race_of, stand_in
+from core.quantization import rounding
+from core.quantization.judge import Images
+from core.quantization.prepare import prepared
+from core.quantization.regions import WEIGHTED, Selection, is_weighted, select, weights_only
+from core.quantization.scheme import BACKENDS, LARGEST, Scheme, scheme
+from core.quantization.writer import Plan, written
+
+QUANTIZED = frozenset(
+    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"}
+    | {"QLinearMatMul", "MatMulInteger"}
+)
+LARGEST_ERROR = 1e-3
+FEW_IMAGES = 32
+OPSET_16_BIT = 21
+
+
+@dataclass(frozen=True)
+class QuantizeInt8(Pass):
+    """Int8 weights and activations that keep the accuracy and are not slower."""
+
+    label: ClassVar[str] = "Quantize to int8, repaired"
+    help: ClassVar[str] = (
+        "Computes in 8-bit integers: a quarter of the bytes and less time, layers that lose by it "
+        "left float. Without calibration images only the weights; OpenCV does not gain from it."
+    )
+    order: ClassVar[int] = 69
+    family: ClassVar[str] = "Precision"
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "int8 safe": {"goal": "safe"},
+        "int8 fastest": {"goal": "fastest"},
+    }
+
+    backend: str = parameter(
+        "onnxruntime",
+        "For",
+        "The integers that this runtime computes with fastest and rightly.",
+        choices=BACKENDS,
+    )
+    goal: str = parameter(
+        "safe",
+        "Goal",
+        "safe: sensitive layers go back to float while the net stays faster than fp32. fastest: "
+        "none does.",
+        choices=("safe", "fastest"),
+    )
+    activations: str = parameter(
+        "auto",
+        "Activations",
+        "u8 is fast on x86, s8 on ARM; auto takes what suits backend and machine. u16 keeps "
+        "accuracy where 8 bits do not, at float speed.",
+        choices=("auto", "u8", "s8", "u16"),
+        expert=True,
+    )
+    ranges: str = parameter(
+        "auto",
+        "Ranges",
+        "How an activation's range is found; auto tries all on held-out images.",
+        choices=("auto", "minmax", "percentile", "mse"),
+        expert=True,
+    )
+    equalise: bool = parameter(
+        False,
+        "Equalise layers",
+        "Scales channels between layers so that one scale fits all; helps where weights have one "
+        "scale per tensor.",
+        expert=True,
+    )
+    rounding: str = parameter(
+        "gptq",
+        "Rounding",
+        "gptq rounds each weight so that the layer's outputs stay; nearest is quicker.",
+        choices=("gptq", "nearest"),
+        expert=True,
+    )
+    correct_bias: bool = parameter(
+        True, "Correct biases", "Adds back what quantization shifts on average.", expert=True
+    )
+    per_channel: bool = parameter(
+        True, "Scale per channel", "One scale per output channel of a weight.", expert=True
+    )
+    target: float = parameter(
+        0.005,
+        "Largest logit error",
+        "Goal safe: squared error of the logits, relative to their size, to get below.",
+        low=0.0,
+        high=1.0,
+        step=0.001,
+        expert=True,
+    )
+    exclude: tuple[str, ...] = parameter(
+        (), "Leave alone", "Names of layers that stay float.", expert=True
+    )
+
+    def requires(self, graph: Graph) -> None:
+        """Refuse what is quantized already or holds no float32 weights."""
+        nodes = [node for inner in graphs.all_graphs(graph) for node in inner]
+        if any(node.op_type in QUANTIZED for node in nodes):
+            raise PassPrecondition(
+                "The model is already quantized; quantizing twice would only lose accuracy. Start "
+                "from the float model."
+            )
+        if not any(is_weighted(node) for node in graph.graph):
+            raise PassPrecondition(
+                "The model has no convolution or fully connected layer with float32 weights to "
+                "quantize (convert the precision after quantizing, not before)."
+            )
+
+    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+        """Choose, calibrate, repair, write."""
+        source = self._source(graph)
+        if not statistics.count:
+            self._without_data(graph, source, report)
+            return
+        _same_outputs(graph, source, statistics)
+        images = Images(statistics)
+        self._say_data(images, statistics.count, report)
+        race = race_of(statistics) if self.backend in ("onnxruntime", "generic") else None
+        work = Work(source, graph.clone(), self._settings(), report, images, race)
+        plan = work.run()
+        self._say_skipped(source, plan.selection if plan else None, report)
+        if plan is None:
+            report.note("Int8 is not faster than fp32 here, so the model was left as it is.")
+            return
+        adopt(graph, work.write(plan))
+        report.changed = len(plan.selection.weighted)
+        self._say_scheme(report)
+
+    def preview(self, graph: Graph, report: Report) -> bool:
+        """The same rewriting with made-up ranges; which layers stay float is not known yet."""
+        source = self._source(graph)
+        selection = select(source, frozenset(self.exclude))
+        if selection.weighted:
+            adopt(graph, stand_in(source, selection, self._scheme()))
+            report.changed = len(selection.weighted)
+        return False
+
+    def _without_data(self, graph: Graph, source: Graph, report: Report) -> None:
+        """Int8 weights alone: without images nothing is known of the activations' ranges."""
+        layers = {n: la for n, la in layers_of(source).items() if n not in self.exclude}
+        if self.equalise:
+            report.note("Not equalised: weights with one scale per channel gain nothing by it.")
+        weights = {
+            name: replace(rounding.quantized(layer, LARGEST), packed=True)
+            for name, layer in layers.items()
+        }
+        adopt(graph, written(source, Plan(weights_only(list(layers)), {}, weights)))
+        report.changed = len(layers)
+        report.note(
+            "Data-free: there are no calibration images, so only the weights are int8, rounded to "
+            "nearest; the file shrinks, the time does not. Add images for int8 arithmetic."
+        )
+
+    def _source(self, graph: Graph) -> Graph:
+        return prepared(graph, OPSET_16_BIT) if self.activations == "u16" else prepared(graph)
+
+    def _scheme(self) -> Scheme:
+        if self.activations == "u16":
+            return Scheme(self.backend, per_channel=self.per_channel, bits=16)
+        return scheme(self.backend, self.activations, self.per_channel)
+
+    def _settings(self) -> Settings:
+        return Settings(
+            self._scheme(), self.goal, self.ranges, self.equalise, self.rounding,
+            self.correct_bias, self.target, frozenset(self.exclude),
+        )  # fmt: skip
+
+    def _say_data(self, images: Images, count: int, report: Report) -> None:
+        report.note(
+            f"Calibrated on {count} images"
+            + (f", {images.judged} of them held out to judge by." if images.separate else ".")
+        )
+        if not images.separate:
+            report.note("Too few images to hold any out: errors are on the calibration images.")
+        elif count < FEW_IMAGES:
+            report.note(f"{count} images are few; 100 or more give steadier ranges.")
+
+    def _say_scheme(self, report: Report) -> None:
+        used = self._scheme()
+        kind = f"{'s' if used.signed else 'u'}{used.bits}"
+        report.note(
+            f"{report.changed} layers with weights compute in integers (activations {kind}, "
+            "weights s8)."
+        )
+        if used.saturates:
+            report.note(
+                "This processor has no VNNI and adds products in pairs of 16 bits; weights were "
+                "kept small enough for no pair to overflow."
+            )
+
+    def _say_skipped(self, source: Graph, selection: Selection | None, report: Report) -> None:
+        known = {node.name for node in source.graph}
+        for name in self.exclude:
+            said = "left alone as asked" if name in known else "there is no layer of this name"
+            report.skip(name, said)
+        for node in source.graph:
+            if node.op_type in WEIGHTED | {"ConvTranspose"} and not is_weighted(node):
+                report.skip(
+                    node.name, "stays float: no integer kernel for it, or no constant weight"
+                )
+            elif is_weighted(node) and selection and not _settled(node.name, selection, report):
+                report.skip(node.name, "stays float: the net is faster so")
+
+
+def _settled(name: str | None, selection: Selection, report: Report) -> bool:
+    return name in selection.nodes or any(skip.node == name for skip in report.skipped)
+
+
+def _same_outputs(old: Graph, new: Graph, statistics: Statistics) -> None:
+    """Raise PassPrecondition if the prepared graph computes something else."""
+    names = [value.name or "" for value in old.graph.outputs]
+    feeds = next(iter(statistics.feeds()))
+    before, after = (statistics.runner(g, names)(feeds) for g in (old, new))
+    for name, array in before.items():
+        other = after[name]
+        if array.dtype.kind != "f" or not array.size:
+            continue
+        scale = max(float(np.abs(array).max(initial=0)), 1e-6)
+        if array.shape != other.shape or not np.allclose(
+            array, other, rtol=0, atol=LARGEST_ERROR * scale, equal_nan=True
+        ):
+            raise PassPrecondition(
+                f"Brought to the form that quantizing needs (opset {new.opset_imports['']}), the "
+                f"model computes something else in {name!r}. Export it again with a newer opset."
+            )
+
+
+PASS = QuantizeInt8

@@ -1,0 +1,214 @@
+"""The steps of a quantization in their order, each with what it gave on held-out images."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+import onnx_ir as ir
+
+from core.passes.base import Graph, Report, Statistics
+from core.quantization import calibrate, correction, equalise, search, sensitivity
+from core.quantization.grids import Grid, Weight
+from core.quantization.judge import Images, Judge, headless
+from core.quantization.observers import observe
+from core.quantization.regions import Selection, is_weighted, select
+from core.quantization.scheme import Scheme
+from core.quantization.writer import Plan, written
+from core.reconstruction.layers import Layer
+
+CORRECTION_IMAGES = 32
+STAND_IN = Grid(0.02, 0)
+SLOWER = 0.97  # of the float time: what does not beat it beyond doubt is no result
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The parameters of the pass that the steps read."""
+
+    scheme: Scheme
+    goal: str
+    ranges: str
+    equalise: bool
+    rounding: str
+    correct_bias: bool
+    target: float
+    exclude: frozenset[str]
+
+
+@dataclass
+class Work:
+    """One quantization under way.
+
+    Attributes:
+        source: the prepared float graph.
+        original: the graph as the user gave it, which the result must not be slower than.
+    """
+
+    source: Graph
+    original: Graph
+    settings: Settings
+    report: Report
+    images: Images
+    race: search.Race | None
+    judged: Graph = field(init=False)
+    judge: Judge = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.judged = headless(self.source)
+        self.judge = Judge(self.judged, self.images)
+
+    def run(self) -> Plan | None:
+        """The plan; None if integers cannot win here."""
+        selection, floats = self._choose()
+        if selection is None:
+            return None
+        if self.settings.equalise:
+            self._equalise(selection)
+        layers = layers_of(self.judged)
+        seen = calibrate.seen(self.judged, selection, self.images)
+        plan, error, method = calibrate.best_ranges(
+            self.judged, selection, seen, layers, self.settings.scheme, self.judge,
+            self.settings.ranges,
+        )  # fmt: skip
+        self.report.note(f"Ranges by {method}: relative logit error {error:.2g}.")
+        plan, error = self._round(plan, error, layers)
+        plan, error = self._correct(plan, error, layers)
+        if self.settings.goal == "safe":
+            plan = self._fall_back(plan, floats)
+        return plan
+
+    def write(self, plan: Plan) -> Graph:
+        """The plan in the graph as it was, its final Softmax included."""
+        return written(self.source, plan)
+
+    def _choose(self) -> tuple[Selection | None, frozenset[str]]:
+        pinned = self.settings.exclude
+        everything = select(self.source, pinned)
+        if self.race is None or not everything.weighted:
+            return everything if everything.weighted else None, pinned
+        choice = search.fastest(self.source, self.original, pinned, self._stand_in, self.race)
+        if choice.moves:
+            self.report.note(
+                f"Measured: everything in int8 takes {choice.full_ratio:.2f} of the float time; "
+                f"{choice.ratio:.2f} when {', '.join(choice.moves)}."
+            )
+        else:
+            self.report.note(f"Measured: int8 takes {choice.ratio:.2f} of the float time.")
+        return (choice.selection if choice.ratio < SLOWER else None), choice.floats
+
+    def _stand_in(self, selection: Selection) -> Graph:
+        """The selection written with made-up ranges: as fast as the real one."""
+        return stand_in(self.source, selection, self.settings.scheme)
+
+    def _equalise(self, selection: Selection) -> None:
+        """Equalise, and keep it only if it helps."""
+        found = equalise.links(self.judged)
+        if not found:
+            return
+        before = self._quick_error(self.judged, selection)
+        trial, twin = self.judged.clone(), self.source.clone()
+        tensors = list(dict.fromkeys(link.tensor for link in found))
+        few = self.images.values(self.judged, tensors, CORRECTION_IMAGES)
+        seen = observe(few, tensors)
+        changed = equalise.equalise(equalise.links(trial), seen)
+        if not changed:
+            return
+        after = self._quick_error(trial, selection)
+        kept = after < before * 0.98
+        self.report.note(
+            f"Cross-layer equalisation of {changed} places: relative logit error {before:.2g} -> "
+            f"{after:.2g}{'' if kept else ', not kept'}."
+        )
+        if kept:
+            equalise.equalise(equalise.links(twin), seen)
+            self.judged, self.source = trial, twin
+
+    def _quick_error(self, graph: Graph, selection: Selection) -> float:
+        """Error by extremes of a few images, weights to nearest, own shifts mended."""
+        names = selection.roots
+        seen = observe(self.images.values(graph, names, CORRECTION_IMAGES), names)
+        layers, scheme = layers_of(graph), self.settings.scheme
+        selected = calibrate.extents(graph, selection, seen, scheme, "mse", 100.0)
+        plan = Plan(selection, calibrate.grids(selected, scheme))
+        plan = replace(plan, weights=calibrate.weights(layers, selection, plan.grids, scheme))
+        plan = correction.corrected(graph, plan, layers, self.images, 8)
+        return self.judge.error(written(graph, plan))
+
+    def _round(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
+        if self.settings.rounding != "gptq":
+            return plan, error
+        names = list(plan.selection.weighted)
+        moments = calibrate.grams(self.judged, layers, names, self.images)
+        weights = calibrate.weights(
+            layers, plan.selection, plan.grids, self.settings.scheme, moments
+        )
+        return self._kept("Rounding by reconstruction (GPTQ)", plan, weights, error)
+
+    def _correct(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
+        if not self.settings.correct_bias:
+            return plan, error
+        trial = correction.corrected(self.judged, plan, layers, self.images, CORRECTION_IMAGES)
+        return self._kept("Bias correction", plan, dict(trial.weights), error)
+
+    def _kept(
+        self, what: str, plan: Plan, weights: dict[str, Weight], before: float
+    ) -> tuple[Plan, float]:
+        trial = replace(plan, weights=weights)
+        after = self.judge.error(written(self.judged, trial))
+        kept = after < before
+        self.report.note(
+            f"{what}: relative logit error {before:.2g} -> {after:.2g}"
+            f"{'' if kept else ', not kept'}."
+        )
+        return (trial, after) if kept else (plan, before)
+
+    def _fall_back(self, plan: Plan, floats: frozenset[str]) -> Plan:
+        result = sensitivity.fall_back(
+            self.judged, plan, self.judge, floats, self.settings.target, self._affordable
+        )
+        worst = list(result.sensitivities.items())[:3]
+        if worst:
+            listed = ", ".join(f"{name} {value:.1g}" for name, value in worst)
+            self.report.note(f"Most sensitive layers (relative logit error alone): {listed}.")
+        for name in result.floats:
+            self.report.skip(name, "stays float: quantizing it costs too much accuracy")
+        if result.floats:
+            self.report.note(f"With these back in float: relative logit error {result.error:.2g}.")
+        return result.plan
+
+    def _affordable(self, selection: Selection) -> bool:
+        if self.race is None:
+            return True
+        times: Sequence[float] = self.race([self.original, self._stand_in(selection)])
+        return times[1] < times[0] * SLOWER
+
+
+def stand_in(source: Graph, selection: Selection, scheme: Scheme) -> Graph:
+    """`source` with this selection quantized by made-up ranges."""
+    zero = 0 if not scheme.signed else -128
+    grids = {root: replace(STAND_IN, zero=zero, signed=scheme.signed) for root in selection.roots}
+    layers = layers_of(source)
+    return written(
+        source, Plan(selection, grids, calibrate.weights(layers, selection, grids, scheme))
+    )
+
+
+def layers_of(graph: Graph) -> dict[str, Layer]:
+    """Node name -> layer, for all that can be quantized."""
+    return {
+        node.name or "": Layer(
+            node, node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1
+        )
+        for node in graph.graph
+        if is_weighted(node)
+    }
+
+
+def race_of(statistics: Statistics) -> Callable[[Sequence[ir.Model]], Sequence[float]] | None:
+    """The stopwatch that came with the calibration data, if one did."""
+    race: search.Race | None = getattr(statistics, "race", None)
+    return race
+
+
+__all__ = ["Settings", "Work", "layers_of", "race_of", "stand_in"]

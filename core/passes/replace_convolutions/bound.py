@@ -1,0 +1,49 @@
+"""A layer bound to a form: whatever it is refitted to, its weights stay a product of factors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.passes.replace_convolutions.fitting import fit
+from core.passes.replace_convolutions.forms import Factors, Form, Matrix
+from core.passes.replace_convolutions.metric import Metric
+from core.reconstruction.gram import Moments
+from core.reconstruction.layers import Layer
+
+TURNS = 1  # of the fit in each round of lockstep, from where the last one ended
+
+
+class Bound:
+    """A layer whose weights are to stay a product of factors while it is refitted."""
+
+    def __init__(self, layer: Layer, form: Form, metric: Metric, factors: Factors) -> None:
+        """Write the product into the layer.
+
+        Args:
+            layer: to be refitted.
+            form: of the product.
+            metric: of the layer.
+            factors: of the weighed kernel.
+        """
+        self._layer, self._form, self._metric = layer, form, metric
+        self._tried = [factors]
+        layer.write(self._dense(factors).reshape(layer.matrix().shape), layer.bias())
+
+    def __call__(self, weights: Matrix, moments: Moments) -> Matrix:
+        """The product nearest to free weights, in the metric of the inputs as they are now."""
+        kernel = self._metric.weighed(weights[0].reshape(self._layer.weight.shape))
+        factors = fit(self._form, self._tried[-1], kernel, moments.second[0], TURNS)
+        self._tried.append(factors)
+        return self._dense(factors).reshape(weights.shape)
+
+    def factors(self) -> Factors:
+        """Those of the weights that the layer kept, which need not be the last that were tried."""
+        kept = self._layer.weight
+
+        def off(factors: Factors) -> float:
+            return float(np.abs(self._dense(factors) - kept).max())
+
+        return self._metric.plain(min(self._tried, key=off))
+
+    def _dense(self, factors: Factors) -> Matrix:
+        return self._form.dense(self._metric.plain(factors))

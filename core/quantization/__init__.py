@@ -1,0 +1,1 @@
+"""Integer grids, which tensors take them, how they are chosen, repaired, measured and written."""

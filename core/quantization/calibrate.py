@@ -1,0 +1,168 @@
+"""From a float graph and images to a plan: ranges, grids, integers, each chosen by its error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from core.quantization import ranges, rounding
+from core.quantization.grids import Grid, Weight, over
+from core.quantization.judge import Images, Judge
+from core.quantization.observers import Observer, observe
+from core.quantization.regions import Selection
+from core.quantization.scheme import Scheme
+from core.quantization.writer import Plan, written
+from core.reconstruction.gram import Gram
+from core.reconstruction.layers import Layer
+
+Array = np.ndarray[Any, Any]
+
+METHODS = (("minmax", 100.0), ("percentile", 99.999), ("percentile", 99.99), ("mse", 100.0))
+ALIKE = 2.0  # inputs of a Concat whose ranges differ by less than this share one
+GRAM_BYTES = 256 << 20
+GRAM_IMAGES = 128
+BOUNDING_OPS = ("Relu", "Clip")
+
+
+@dataclass(frozen=True)
+class Ranges:
+    """Root tensor -> range, and how it was found."""
+
+    extents: Mapping[str, ranges.Range]
+    method: str
+
+
+def seen(graph: ir.Model, selection: Selection, images: Images) -> dict[str, Observer]:
+    """Histograms of all tensors that will have a grid.
+
+    Raises:
+        PassPrecondition: NaN or infinity among them.
+    """
+    names = selection.roots
+    order = [v.name or "" for v in graph.graph.inputs]
+    order += [v.name or "" for n in graph.graph for v in n.outputs]
+    return observe(images.values(graph, names), names, order)
+
+
+def extents(
+    graph: ir.Model,
+    selection: Selection,
+    found: Mapping[str, Observer],
+    scheme: Scheme,
+    method: str,
+    percentile: float,
+) -> Ranges:
+    """The range of each root tensor by one method; Concat's are merged where that costs little."""
+    kind = Grid(1.0, 0, scheme.signed, scheme.bits)
+    result = {
+        name: ranges.chosen(observer, method, kind, percentile) for name, observer in found.items()
+    }
+    for node in graph.graph:
+        if node.op_type == "Concat" and node.name in selection.nodes:
+            _share(node, selection, result, scheme)
+    label = f"{method} {percentile:g} %" if method == "percentile" else method
+    return Ranges(result, label)
+
+
+def grids(selected: Ranges, scheme: Scheme) -> dict[str, Grid]:
+    """The grid of each root tensor."""
+    return {n: over(e, scheme.signed, scheme.bits) for n, e in selected.extents.items()}
+
+
+def weights(
+    layers: Mapping[str, Layer],
+    selection: Selection,
+    activation_grids: Mapping[str, Grid],
+    scheme: Scheme,
+    moments: Mapping[str, Gram] | None = None,
+) -> dict[str, Weight]:
+    """The integers of every selected layer; by GPTQ where `moments` knows its inputs."""
+    found = {}
+    for name in selection.weighted:
+        layer = layers[name]
+        first = layer.node.inputs[0]
+        grid = activation_grids[selection.tensors[(first.name or "") if first else ""]]
+        gram = (moments or {}).get(name)
+        second = gram.second_moment() if gram is not None else None
+        limit, paired = scheme.pairing(layer.matrix().shape[2] // layer.taps, layer.groups)
+        found[name] = rounding.quantized(
+            layer, limit, scheme.per_channel, second, grid.scale, paired=paired
+        )
+    return found
+
+
+def best_ranges(
+    graph: ir.Model,
+    selection: Selection,
+    found: Mapping[str, Observer],
+    layers: Mapping[str, Layer],
+    scheme: Scheme,
+    judge: Judge,
+    method: str = "auto",
+) -> tuple[Plan, float, str]:
+    """The plan, with weights rounded to nearest, whose ranges lose least on held-out images."""
+    tried = [m for m in METHODS if method in ("auto", m[0])]
+    best: tuple[Plan, float, str] | None = None
+    for name, percentile in tried:
+        selected = extents(graph, selection, found, scheme, name, percentile)
+        plan = Plan(selection, grids(selected, scheme))
+        plan = replace(plan, weights=weights(layers, selection, plan.grids, scheme))
+        error = judge.error(written(graph, plan))
+        if best is None or error < best[1]:
+            best = plan, error, selected.method
+    if best is None:
+        raise ValueError(f"no method {method!r}")
+    return best
+
+
+def grams(
+    graph: ir.Model, layers: Mapping[str, Layer], names: Sequence[str], images: Images
+) -> dict[str, Gram]:
+    """Sums over the inputs of these layers of the float graph, a bounded number at a time."""
+    found: dict[str, Gram] = {}
+    for part in _parts([layers[n] for n in names], names):
+        mine = {name: Gram(layers[name].groups) for name in part}
+        inputs = list(dict.fromkeys(layers[name].input for name in part))
+        for turn, values in enumerate(images.values(graph, inputs, GRAM_IMAGES)):
+            for name in part:
+                layer = layers[name]
+                x = values[layer.input]
+                mine[name].add(layer.rows(x, layer.sites(x.shape, _per_image(layer), turn)))
+        found |= mine
+    return found
+
+
+def _per_image(layer: Layer) -> int:
+    """Enough rows for a stable sum: ten per input, over the images at hand."""
+    wanted = 10 * layer.matrix().shape[2] // GRAM_IMAGES
+    return int(np.clip(wanted, 16, 64))
+
+
+def _parts(layers: Sequence[Layer], names: Sequence[str]) -> list[list[str]]:
+    parts: list[list[str]] = [[]]
+    size = 0
+    for layer, name in zip(layers, names, strict=True):
+        groups, _, d = layer.matrix().shape
+        bytes_here = groups * d * d * 8
+        if parts[-1] and size + bytes_here > GRAM_BYTES:
+            parts.append([])
+            size = 0
+        parts[-1].append(name)
+        size += bytes_here
+    return parts
+
+
+def _share(
+    node: ir.Node, selection: Selection, result: dict[str, ranges.Range], scheme: Scheme
+) -> None:
+    names = [v.name or "" for v in (*node.inputs, *node.outputs) if v is not None]
+    roots = list(dict.fromkeys(selection.tensors[n] for n in names if n in selection.tensors))
+    widths = [result[r][1] - result[r][0] for r in roots]
+    common = ranges.merged([result[r] for r in roots])
+    alike = min(widths) > 0 and (common[1] - common[0]) / min(widths) <= ALIKE
+    if alike or scheme.share_concat:
+        result.update(dict.fromkeys(roots, common))

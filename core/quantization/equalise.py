@@ -1,0 +1,179 @@
+"""Cross-layer equalisation: give every channel of an activation the same share of its grid.
+
+Between two layers that only a ReLU separates, channel c can be divided by s_c > 0 on its way out
+(row c of the first weight, its bias) and multiplied back on its way in (column c of the second):
+nothing changes but how well one scale fits all channels.
+
+With one weight scale per output channel the rows of the first layer are free, and a depthwise
+second layer is free as well. So s_c brings every channel of the activation to the full range where
+the second layer is depthwise; otherwise it balances activation range a_c against the second layer's
+column range w_c:   s_c = sqrt(a_c / w_c), scaled so that the largest activation stays.
+
+A Clip at m between them commutes with s_c only while the channel stays below m. A channel that
+reaches m is therefore left as it is (it fills the range already); one that stays below m
+on all images is stretched to at most m. Exact on the calibration images; beyond them an outlier is
+clipped at m/s_c' instead of m.
+
+Source: Nagel et al. 2019, arXiv:1906.04721, section 4.1; balance: Xiao et al. 2022,
+arXiv:2211.10438, equation 4.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from core import graph as graphs
+from core.quantization.observers import Observer
+from core.quantization.regions import is_weighted
+from core.reconstruction.layers import Layer
+
+Array = np.ndarray[Any, Any]
+
+LARGEST_FACTOR = 32.0
+BETWEEN = frozenset({"Relu", "Clip", "LeakyRelu"})
+PER_CHANNEL = frozenset({"MaxPool", "AveragePool", "GlobalAveragePool"})
+MARGIN = 0.98  # of a Clip's bound: what stays below it on the images shall stay below it elsewhere
+
+
+@dataclass(frozen=True, eq=False)
+class Link:
+    """Two or more layers between which channels can be scaled.
+
+    Attributes:
+        maker: makes the channels.
+        readers: all that read them.
+        tensor: the activation between them.
+        bound: the Clip's upper bound, if there is one.
+    """
+
+    maker: Layer
+    readers: tuple[Layer, ...]
+    tensor: str
+    bound: float | None = None
+
+
+def links(graph: ir.Model) -> list[Link]:
+    """Every place where channels can be scaled, in the order of the graph."""
+    layers = {node: Layer(node, _groups(node)) for node in graph.graph if is_weighted(node)}
+    found = (_link(layer, layers) for node, layer in layers.items() if node.op_type == "Conv")
+    return [link for link in found if link is not None]
+
+
+def equalise(found: list[Link], seen: Mapping[str, Observer]) -> int:
+    """Rescale in place; the number of links that changed.
+
+    Args:
+        found: what `links` gave.
+        seen: activation -> its extremes per channel, float graph.
+    """
+    changed = 0
+    extents: dict[str, Array] = {}
+    for link in found:
+        observer = seen.get(link.tensor)
+        if observer is None or observer.channel_low is None or observer.channel_high is None:
+            continue
+        extents[link.tensor] = np.maximum(-observer.channel_low, observer.channel_high)
+    for link in found:
+        if link.tensor in extents:
+            factors = _factors(link, extents[link.tensor].astype(np.float64))
+            if np.abs(np.log(factors)).max(initial=0.0) > 0.01:
+                _rescale(link, factors)
+                changed += 1
+    return changed
+
+
+def _factors(link: Link, reach: Array) -> Array:
+    """s_c: what the channel is divided by."""
+    top = reach.max(initial=0.0)
+    dead = reach <= top * 1e-6
+    if top <= 0 or len(reach) != _outputs(link.maker):
+        return np.ones(_outputs(link.maker))
+    if all(_depthwise(reader) for reader in link.readers):
+        factors = reach / top
+    else:
+        columns = np.max([_columns(r) for r in link.readers if not _depthwise(r)], axis=0)
+        factors = np.sqrt(np.maximum(reach, 1e-12) / np.maximum(columns, 1e-12))
+        factors = factors / np.median(factors[~dead])
+        factors = factors * (reach / np.maximum(factors, 1e-12)).max() / top
+    factors = np.clip(factors, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
+    if link.bound is not None:
+        room = reach / (MARGIN * link.bound)
+        factors = np.where(room >= 1.0, 1.0, np.maximum(factors, room))
+    factors[dead] = 1.0
+    return np.asarray(factors)
+
+
+def _rescale(link: Link, factors: Array) -> None:
+    matrix, bias = link.maker.matrix(), link.maker.bias()
+    per_group = factors.reshape(matrix.shape[0], -1)
+    had_bias = bias.any()
+    link.maker.write(matrix / per_group[:, :, None], bias / factors if had_bias else bias)
+    for reader in link.readers:
+        inner = reader.matrix()
+        columns = np.repeat(factors, reader.taps).reshape(inner.shape[0], 1, -1)
+        reader.write(inner * columns, reader.bias())
+
+
+def _link(layer: Layer, layers: Mapping[ir.Node, Layer]) -> Link | None:
+    value, bound = layer.node.outputs[0], None
+    users = _users(value)
+    if len(users) == 1 and users[0].op_type in BETWEEN:
+        if users[0].op_type == "Clip":
+            bounds = [graphs.constant(v) for v in users[0].inputs[1:3]]
+            if len(bounds) < 2 or any(b is None for b in bounds) or float(bounds[0]) != 0.0:  # type: ignore[arg-type]
+                return None
+            bound = float(np.asarray(bounds[1]).reshape(-1)[0])
+        value = users[0].outputs[0]
+    readers = list(_readers(value, layers))
+    if not readers or any(r is None for r in readers):
+        return None
+    fitting = tuple(r for r in readers if r is not None)
+    if any(r.matrix().size // r.matrix().shape[1] % _outputs(layer) for r in fitting):
+        return None
+    return Link(layer, fitting, value.name or "", bound)
+
+
+def _readers(value: ir.Value, layers: Mapping[ir.Node, Layer]) -> Iterator[Layer | None]:
+    """The convolutions behind a tensor, pools looked through; None where something else reads."""
+    if value.is_graph_output():
+        yield None
+    for user in _users(value):
+        if user in layers and user.op_type == "Conv" and user.inputs[0] is value:
+            groups = layers[user].groups
+            yield layers[user] if groups in (1, _inputs(layers[user])) else None
+        elif user.op_type in PER_CHANNEL:
+            yield from _readers(user.outputs[0], layers)
+        else:
+            yield None
+
+
+def _users(value: ir.Value) -> list[ir.Node]:
+    return [] if value.is_graph_output() else list(dict.fromkeys(u.node for u in value.uses()))
+
+
+def _groups(node: ir.Node) -> int:
+    return node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1
+
+
+def _inputs(layer: Layer) -> int:
+    return int(layer.weight.shape[1]) * layer.groups
+
+
+def _outputs(layer: Layer) -> int:
+    return int(layer.weight.shape[0])
+
+
+def _depthwise(layer: Layer) -> bool:
+    return layer.groups > 1
+
+
+def _columns(layer: Layer) -> Array:
+    """Largest weight of each input channel, each row first brought to its own scale."""
+    matrix = layer.matrix()[0]
+    rows = np.abs(matrix) / np.maximum(np.abs(matrix).max(1, keepdims=True), 1e-12)
+    return np.asarray(rows.reshape(len(matrix), -1, layer.taps).max(2).max(0))

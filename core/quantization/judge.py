@@ -1,0 +1,158 @@
+"""What a quantized graph loses, on calibration images that were held out of finding the ranges.
+
+The measure is the relative error of the logits,
+    sum |y_q - y|^2 / sum |y|^2,
+averaged over the outputs. No labels are needed, and unlike accuracy it tells two good candidates
+apart on few images. A Softmax or Sigmoid at the very end is left out of it: it hides errors.
+
+Every fourth batch or fewer is held out, up to a bound in images and in bytes, so memory stays flat.
+Sets are often sorted by class: whatever takes a part of the images takes it from all over the set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import onnx_ir as ir
+
+Array = np.ndarray[Any, Any]
+Tensors = dict[str, Array]
+Run = Callable[[Tensors], Tensors]
+
+EVERY = 4
+LARGEST_BYTES = 64 << 20
+LARGEST_IMAGES = 64
+HEADS = frozenset({"Softmax", "Sigmoid", "LogSoftmax"})
+STANDARD = ("", "ai.onnx")
+
+
+class Source(Protocol):
+    """Calibration data: the part of `core.passes.base.Statistics` that is used here."""
+
+    @property
+    def count(self) -> int:
+        """Images."""
+        ...
+
+    def feeds(self) -> Iterator[Tensors]:
+        """Model inputs, batch by batch, in a fixed order."""
+        ...
+
+    def runner(self, graph: ir.Model, names: Sequence[str]) -> Run:
+        """A function from inputs of `graph` to the named tensors."""
+        ...
+
+
+class Images:
+    """Calibration images in two parts: what ranges are found on, and what judges them."""
+
+    def __init__(self, source: Source) -> None:
+        """Set the judging part aside."""
+        self._source = source
+        self.held_out: list[Tensors] = []
+        self._held: set[int] = set()
+        self.batches = 0
+        first: Tensors = {}
+        size = images = 0
+        every = EVERY
+        for index, feeds in enumerate(source.feeds()):
+            self.batches += 1
+            first = first or feeds
+            here = sum(a.nbytes for a in feeds.values())
+            if index == 0:
+                every = max(EVERY, source.count // LARGEST_IMAGES)
+            room = size + here <= LARGEST_BYTES and images < LARGEST_IMAGES
+            if index % every == 1 and (room or not self.held_out):
+                self.held_out.append(feeds)
+                self._held.add(index)
+                size, images = size + here, images + _images(feeds)
+        self.separate = bool(self.held_out)
+        if not self.separate:
+            self.held_out = [first]
+
+    @property
+    def judged(self) -> int:
+        """Images that judge."""
+        return sum(_images(feeds) for feeds in self.held_out)
+
+    def calibration(self, largest: int = 0) -> Iterator[Tensors]:
+        """The other images, at most about `largest` from all over the set; 0 is all of them."""
+        free = [i for i in range(self.batches) if i not in self._held] or [0]
+        wanted = self.batches
+        if largest:
+            wanted = max(1, round(largest / max(_images(self.held_out[0]), 1)))
+        step = max(1, len(free) // wanted)
+        chosen = set(free[::step][:wanted])
+        for index, feeds in enumerate(self._source.feeds()):
+            if index in chosen:
+                yield feeds
+
+    def values(self, graph: ir.Model, names: Sequence[str], largest: int = 0) -> Iterator[Tensors]:
+        """Named tensors of `graph` on the calibration part, batch by batch."""
+        fed = {value.name for value in graph.graph.inputs}
+        run = self._source.runner(graph, [name for name in names if name not in fed])
+        for feeds in self.calibration(largest):
+            yield run(feeds) | {name: feeds[name] for name in names if name in fed}
+
+    def runner(self, graph: ir.Model, names: Sequence[str]) -> Run:
+        """A function from inputs of `graph` to the named tensors."""
+        return self._source.runner(graph, names)
+
+
+class Judge:
+    """Compares graphs with the float one."""
+
+    def __init__(self, graph: ir.Model, images: Images, largest: int = LARGEST_IMAGES) -> None:
+        """Run the float graph, whose outputs should be logits (see `headless`)."""
+        self._images = images
+        self._names = [value.name or "" for value in graph.graph.outputs]
+        self._feeds: list[Tensors] = []
+        for feeds in images.held_out:
+            if sum(_images(f) for f in self._feeds) < largest:
+                self._feeds.append(feeds)
+        run = images.runner(graph, self._names)
+        self._reference = [run(feeds) for feeds in self._feeds]
+
+    @property
+    def images(self) -> int:
+        """Images that each question runs on."""
+        return sum(_images(feeds) for feeds in self._feeds)
+
+    def error(self, graph: ir.Model) -> float:
+        """The relative error of the outputs of `graph`; infinite where they are not finite."""
+        run = self._images.runner(graph, self._names)
+        wrong, size = np.zeros(len(self._names)), np.zeros(len(self._names))
+        for feeds, before in zip(self._feeds, self._reference, strict=True):
+            after = run(feeds)
+            for index, name in enumerate(self._names):
+                y = before[name].astype(np.float64)
+                wrong[index] += ((after[name].astype(np.float64) - y) ** 2).sum()
+                size[index] += (y**2).sum()
+        if not np.isfinite(wrong).all():
+            return float("inf")
+        used = size > 0
+        return float(np.mean(wrong[used] / size[used])) if used.any() else float(wrong.sum())
+
+
+def headless(graph: ir.Model) -> ir.Model:
+    """A copy whose outputs are the logits: what a final Softmax or Sigmoid reads; floats only."""
+    copy = graph.clone()
+    outputs = []
+    for value in copy.graph.outputs:
+        node = value.producer()
+        while node is not None and node.op_type in HEADS and node.domain in STANDARD:
+            value, node = node.inputs[0], node.inputs[0].producer()  # type: ignore[union-attr, assignment]
+        kind = getattr(value.type, "dtype", ir.DataType.FLOAT)
+        if kind == ir.DataType.FLOAT and not value.is_graph_input() and value not in outputs:
+            outputs.append(value)
+    if outputs:
+        copy.graph.outputs.clear()
+        copy.graph.outputs.extend(outputs)
+    return copy
+
+
+def _images(feeds: Tensors) -> int:
+    first = next(iter(feeds.values()), None)
+    return len(first) if first is not None and first.ndim else 1

@@ -1,0 +1,162 @@
+"""Round one layer after another, each to what the float net says, on the inputs that it will get.
+
+Two nets run side by side: the float one, and the one whose layers so far are rounded. With x the
+inputs of a layer in the second, y its outputs in the first, S, C the covariances of x with itself
+and with y, the weights to round are those that mend what the layers before have spoilt,
+    W = W0 + (C' - W0 S) (S + ridge)^-1,
+rounded by GPTQ with S; the bias then makes the means agree, b = E[y] - W_q E[x]. Each piece
+of either net runs once. Memory is bounded in bytes: it decides how many images take part.
+
+Source: Frantar et al. 2022, arXiv:2210.17323, section 3; He et al. 2017, arXiv:1707.06168, for the
+asymmetric target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from core.quantization.grids import Weight
+from core.quantization.judge import Images, Tensors
+from core.quantization.pieces import Pieces
+from core.reconstruction.gram import Gram, Moments
+from core.reconstruction.layers import Layer
+from core.reconstruction.patches import values_at
+
+Array = np.ndarray[Any, Any]
+
+LARGEST_BYTES = 768 << 20
+LARGEST_IMAGES = 128
+SMALLEST_IMAGES = 16
+RIDGE = 3e-2
+ROWS = 8192  # that each layer's sums are made of, about
+
+
+def rounded(
+    graph: ir.Model,
+    names: list[str],
+    images: Images,
+    quantize: Callable[[str, Layer, NDArray[np.float64]], Weight],
+) -> dict[str, Weight]:
+    """Node name -> its integers, bias included.
+
+    Args:
+        graph: the float graph, with logits as outputs.
+        names: its layers, in the order of the graph.
+        images: calibration images.
+        quantize: rounds a layer, given the second moment of its inputs.
+    """
+    copy = graph.clone()
+    nodes = {node.name: node for node in copy.graph}
+    layers = {name: _own(nodes[name]) for name in names}
+    truth, trial = Pieces(copy), Pieces(copy)
+    outputs = {layer.node.outputs[0].name or "" for layer in layers.values()}
+    feeds = list(images.calibration(_affordable(copy, images)))
+    pools: list[list[Tensors]] = [[dict(f) for f in feeds], [dict(f) for f in feeds]]
+    needs = {name: _needs(truth, layers[name], outputs) for name in names}
+    found = {}
+    for index, name in enumerate(names):
+        layer = layers[name]
+        before = _run(truth, layer, outputs, pools[0], images)
+        inputs = _run(trial, layer, outputs, pools[1], images)
+        moments = _moments(layer, inputs, before)
+        target, ridge = _target(layer, moments)
+        layer.write(target, layer.bias())
+        weight = quantize(name, layer, moments.second + ridge)
+        found[name] = weight = replace(weight, bias=_bias(layer, weight, moments))
+        _install(trial, layer, weight)
+        after = _run(trial, layer, outputs, pools[1], images)
+        later = set().union(*(needs[n] for n in names[index + 1 :]))
+        for pool, batches in zip(pools, (before, after), strict=True):
+            _keep(pool, batches, later, layer.node.outputs[0].name or "")
+    return found
+
+
+def _own(node: ir.Node) -> Layer:
+    """The layer, with weights that no other node shares and a bias."""
+    layer = Layer(node, node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1)
+    layer.write(layer.matrix(), layer.bias())
+    return layer
+
+
+def _needs(pieces: Pieces, layer: Layer, outputs: set[str]) -> set[str]:
+    return pieces.sources(layer.node.outputs[0].name or "", outputs)
+
+
+def _run(
+    pieces: Pieces, layer: Layer, outputs: set[str], pool: list[Tensors], images: Images
+) -> list[Tensors]:
+    """Input and output of a layer, batch by batch."""
+    output = layer.node.outputs[0].name or ""
+    needs = pieces.sources(output, outputs)
+    made = [output] if layer.input in needs else [layer.input, output]
+    run = images.runner(pieces.cut(made, outputs), made)
+    return [run(feeds) | feeds for batch in pool if (feeds := {n: batch[n] for n in needs})]
+
+
+def _moments(layer: Layer, inputs: list[Tensors], truth: list[Tensors]) -> Moments:
+    output = layer.node.outputs[0].name or ""
+    gram = Gram(layer.groups)
+    count = sum(len(batch[output]) for batch in truth)
+    per_image = int(np.clip(ROWS // count, 16, 256))
+    for turn, (batch, before) in enumerate(zip(inputs, truth, strict=True)):
+        x = batch[layer.input]
+        sites = layer.sites(x.shape, per_image, turn)
+        gram.add(layer.rows(x, sites), values_at(before[output], layer.channel_axis, sites))
+    return gram.moments()
+
+
+def _target(layer: Layer, moments: Moments) -> tuple[Array, Array]:
+    """The weights that fit best, near the old ones; and the ridge that keeps them there."""
+    matrix, d = layer.matrix(), moments.second.shape[1]
+    size = np.trace(moments.second, axis1=1, axis2=2) / d
+    ridge = np.maximum(RIDGE * size, 1e-9)[:, None, None] * np.eye(d)
+    residual = moments.cross - moments.second @ matrix.transpose(0, 2, 1)
+    change = np.linalg.solve(moments.second + ridge, residual).transpose(0, 2, 1)
+    return matrix + change, ridge
+
+
+def _bias(layer: Layer, weight: Weight, moments: Moments) -> Array:
+    values = _as_matrix(layer, weight)
+    shift = np.einsum("goi,gi->go", values, moments.mean_in)
+    return np.asarray(moments.mean_out - shift).reshape(-1)
+
+
+def _install(pieces: Pieces, layer: Layer, weight: Weight) -> None:
+    """Put the rounded layer into the second net."""
+    inputs = layer.node.inputs
+    pieces.replace(_name(inputs[1]), weight.values())
+    if len(inputs) > 2 and inputs[2] is not None and weight.bias is not None:
+        pieces.replace(_name(inputs[2]), weight.bias.astype(np.float32))
+
+
+def _as_matrix(layer: Layer, weight: Weight) -> Array:
+    values = weight.values().astype(np.float64)
+    if layer.node.op_type != "Conv" and weight.axis == 1:
+        values = values.T
+    return np.asarray(values.reshape(layer.matrix().shape))
+
+
+def _keep(pool: list[Tensors], batches: list[Tensors], later: set[str], output: str) -> None:
+    for tensors, batch in zip(pool, batches, strict=True):
+        tensors[output] = batch[output]
+        for spent in set(tensors) - later:
+            del tensors[spent]
+
+
+def _name(value: ir.Value | None) -> str:
+    return (value.name or "") if value is not None else ""
+
+
+def _affordable(graph: ir.Model, images: Images) -> int:
+    """How many images' tensors fit into the bound: two nets, two large tensors of each."""
+    names = [v.name or "" for node in graph.graph if node.op_type == "Conv" for v in node.outputs]
+    first = next(images.calibration(1))
+    values: Mapping[str, Array] = images.runner(graph, names)(first) if names else first
+    largest = max(array.nbytes / len(array) for array in values.values())
+    return int(np.clip(LARGEST_BYTES / (4 * largest), SMALLEST_IMAGES, LARGEST_IMAGES))

@@ -1,0 +1,92 @@
+"""Parts of a graph that run on their own, from tensors that are known to tensors that are asked.
+
+A repair that walks through a net layer by layer would otherwise run everything before the layer
+again for each of them: with pieces, each node runs once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from core.graph import serialize
+
+
+class Pieces:
+    """A graph, ready to be cut."""
+
+    def __init__(self, graph: ir.Model) -> None:
+        """Read it once."""
+        self._model = onnx.ModelProto.FromString(serialize(graph))
+        main = self._model.graph
+        self._makers = {out: node for node in main.node for out in node.output if out}
+        self._order = {id(node): index for index, node in enumerate(main.node)}
+        self._constants = {tensor.name: tensor for tensor in main.initializer}
+        self._inputs = {value.name: value for value in main.input}
+
+    def sources(self, tensor: str, known: set[str]) -> set[str]:
+        """The tensors of `known`, and the inputs, that `tensor` is computed from next."""
+        return set(self._walk(tensor, known)[1])
+
+    def cut(self, tensors: Iterable[str], known: set[str]) -> ir.Model:
+        """The part that computes `tensors` from tensors of `known`."""
+        nodes: dict[int, onnx.NodeProto] = {}
+        ends: dict[str, None] = {}
+        wanted = list(tensors)
+        for tensor in wanted:
+            more, sources = self._walk(tensor, known)
+            nodes |= {self._order[id(node)]: node for node in more}
+            ends |= dict.fromkeys(sources)
+        chosen = [nodes[index] for index in sorted(nodes)]
+        used = dict.fromkeys(name for node in chosen for name in node.input)
+        model = onnx.ModelProto(ir_version=self._model.ir_version)
+        model.opset_import.extend(self._model.opset_import)
+        model.graph.name = "piece"
+        model.graph.node.extend(chosen)
+        model.graph.initializer.extend(self._constants[n] for n in used if n in self._constants)
+        model.graph.input.extend(self._entry(name) for name in ends)
+        model.graph.output.extend(_value(name) for name in wanted)
+        return ir.serde.deserialize_model(model)
+
+    def replace(self, constant: str, array: np.ndarray[Any, Any]) -> None:
+        """Give an initializer other numbers, for the pieces cut from now on."""
+        tensor = onnx.numpy_helper.from_array(array, constant)
+        self._constants[constant] = tensor
+
+    def _entry(self, name: str) -> onnx.ValueInfoProto:
+        return self._inputs.get(name) or _value(name)
+
+    def _walk(self, tensor: str, known: set[str]) -> tuple[list[onnx.NodeProto], list[str]]:
+        nodes, ends, todo, seen = [], [], [tensor], {tensor}
+        while todo:
+            name = todo.pop()
+            maker = self._makers.get(name)
+            if maker is None or (name in known and name != tensor):
+                if name in self._inputs or name in known:
+                    ends.append(name)
+                continue
+            nodes.append(maker)
+            for feed in _reads(maker):
+                if feed and feed not in seen:
+                    seen.add(feed)
+                    todo.append(feed)
+        return nodes, ends
+
+
+def _reads(node: onnx.NodeProto) -> Iterator[str]:
+    yield from node.input
+    for attribute in node.attribute:
+        for inner in (*((attribute.g,) if attribute.HasField("g") else ()), *attribute.graphs):
+            for deep in inner.node:
+                yield from _reads(deep)
+
+
+def _value(name: str) -> onnx.ValueInfoProto:
+    """A float tensor of unknown shape."""
+    value = onnx.ValueInfoProto(name=name)
+    value.type.tensor_type.elem_type = onnx.TensorProto.FLOAT
+    return value

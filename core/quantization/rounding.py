@@ -1,0 +1,179 @@
+"""Weights to integers: the scale of each channel, then the rounding.
+
+- nearest: each weight by itself.
+- gptq: the layer's output is what counts. With H the mean of x x' over the layer's inputs, columns
+  are rounded one after another, and the error e of column j is spread over the columns that are
+  still free so that the expected squared output error grows least:
+      w_k -= e_j * U_jk / U_jj,  U the upper Cholesky factor of H^-1.
+  Columns go by falling H_jj, H gets a ridge of 1 % of its mean diagonal.
+- scales: the largest magnitude for 8 bits; for fewer, the clip of a ladder whose weighted error
+  sum H_jj (w_j - q_j)^2 is least.
+- kernels without VNNI add the products of two neighbouring channels in 16 bits, which overflows
+  unless |q_a + q_b| <= 128: the scale is widened until it holds for the real weights, and whichever
+  of the two is rounded second keeps to it.
+
+Source: Frantar et al. 2022, arXiv:2210.17323; Nagel et al. 2020, arXiv:2004.10568 (why nearest is
+not best).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.quantization.grids import SMALLEST_SCALE, Weight, widened
+from core.reconstruction.layers import Layer
+
+Array = np.ndarray[Any, Any]
+Matrix = NDArray[np.float64]
+
+RIDGE = 1e-2
+CLIPS = np.linspace(0.35, 1.0, 40)
+BLOCK = 128
+LARGEST_PAIR = 128  # 255 * 128 < 2^15
+
+
+def quantized(
+    layer: Layer,
+    limit: int,
+    per_channel: bool = True,
+    second: Matrix | None = None,
+    input_scale: float | None = None,
+    bits: int = 8,
+    paired: bool = False,
+) -> Weight:
+    """The integers of a layer.
+
+    Args:
+        layer: whose weights.
+        limit: largest magnitude.
+        per_channel: one scale per output channel.
+        second: (groups, d, d), the mean of x x'; None rounds to nearest.
+        input_scale: of the activations, so that the bias fits; None where the bias stays float.
+        bits: width of the codes.
+        paired: neighbouring input channels must not overflow 16 bits together.
+    """
+    matrix = layer.matrix()
+    partner = neighbours(matrix.shape[2], layer.taps) if paired else None
+    weights = np.ones(matrix.shape[::2]) if second is None else _diagonal(second)
+    scales = _scales(matrix, limit, weights, search=bits < 8)
+    if partner is not None:
+        scales = np.maximum(scales, np.abs(matrix + matrix[:, :, partner]).max(2) / LARGEST_PAIR)
+    if not per_channel:
+        scales = np.full_like(scales, scales.max())
+    bias = layer.bias()
+    given = bias if bias.any() else None
+    if input_scale is not None:
+        flat = widened(scales.reshape(-1), given, input_scale)
+        scales = flat.reshape(scales.shape)
+    scales = scales.astype(np.float32).astype(np.float64)
+    if second is None:
+        codes = nearest(matrix, scales, limit, partner)
+    else:
+        codes = gptq(matrix, scales, limit, second, partner)
+    flat = scales.reshape(-1) if per_channel else scales.reshape(-1)[:1]
+    axis = output_axis(layer)
+    return Weight(laid(layer, codes).astype(np.int8), flat.astype(np.float32), axis, given, bits)
+
+
+def output_axis(layer: Layer) -> int:
+    """The axis of the output channels in the file's layout of a weight."""
+    node = layer.node
+    turned = node.op_type == "Gemm" and bool(node.attributes.get_int("transB", 0))
+    return 0 if node.op_type == "Conv" or turned else 1
+
+
+def laid(layer: Layer, matrix: Array) -> Array:
+    """A (groups, outputs, inputs) matrix in the file's layout of the weight."""
+    shape = layer.weight.shape
+    if layer.node.op_type == "Conv":
+        return matrix.reshape(shape)
+    return matrix[0] if output_axis(layer) == 0 else np.ascontiguousarray(matrix[0].T)
+
+
+def neighbours(columns: int, taps: int) -> NDArray[np.int64]:
+    """Column -> the one of the neighbouring input channel under the same tap."""
+    channel, tap = np.divmod(np.arange(columns), taps)
+    return np.asarray((channel ^ 1) * taps + tap)
+
+
+def nearest(
+    matrix: Matrix, scales: Matrix, limit: int, partner: NDArray[np.int64] | None = None
+) -> Matrix:
+    """Codes by rounding each weight; scales (groups, outputs)."""
+    codes = np.clip(np.rint(matrix / scales[:, :, None]), -limit, limit)
+    if partner is not None:
+        late = np.flatnonzero(partner < np.arange(len(partner)))
+        first = codes[:, :, partner[late]]
+        codes[:, :, late] = np.clip(codes[:, :, late], -LARGEST_PAIR - first, LARGEST_PAIR - first)
+    return np.asarray(codes)
+
+
+def gptq(
+    matrix: Matrix,
+    scales: Matrix,
+    limit: int,
+    second: Matrix,
+    partner: NDArray[np.int64] | None = None,
+) -> Matrix:
+    """Codes by the rounding that spreads errors; all groups and outputs at once."""
+    d = matrix.shape[2]
+    order = np.argsort(-_diagonal(second), axis=1)
+    ordered = np.take_along_axis(matrix, order[:, None, :], 2).copy()
+    factor = _factor(second, order)
+    back = np.argsort(order, axis=1)
+    codes = np.zeros_like(ordered)
+    for start in range(0, d, BLOCK):
+        end = min(start + BLOCK, d)
+        errors = np.empty((*ordered.shape[:2], end - start))
+        for j in range(start, end):
+            column = ordered[:, :, j]
+            code = np.clip(np.rint(column / scales), -limit, limit)
+            if partner is not None:  # one that is not rounded yet still holds 0
+                other = codes[0, :, back[0, partner[order[0, j]]]]
+                code = np.clip(code, -LARGEST_PAIR - other, LARGEST_PAIR - other)
+            codes[:, :, j] = code
+            error = (column - code * scales) / factor[:, j, j, None]
+            ordered[:, :, j + 1 : end] -= error[:, :, None] * factor[:, j, None, j + 1 : end]
+            errors[:, :, j - start] = error
+        ordered[:, :, end:] -= errors @ factor[:, start:end, end:]
+    return np.asarray(np.take_along_axis(codes, back[:, None, :], 2))
+
+
+def output_error(matrix: Matrix, codes: Matrix, scales: Matrix, second: Matrix) -> float:
+    """Expected squared error of the layer's output, summed over the outputs."""
+    difference = matrix - codes * scales[:, :, None]
+    return float(np.einsum("goi,gij,goj->", difference, second, difference, optimize=True))
+
+
+def _diagonal(second: Matrix) -> Matrix:
+    return np.diagonal(second, axis1=1, axis2=2)
+
+
+def _factor(second: Matrix, order: NDArray[np.int64]) -> Matrix:
+    """The upper Cholesky factor of the inverse, in the order of the columns."""
+    turned = np.take_along_axis(second, order[:, :, None], 1)
+    turned = np.take_along_axis(turned, order[:, None, :], 2).copy()
+    d = turned.shape[1]
+    mean = _diagonal(turned).mean(1)
+    # A floor in absolute terms: inputs that are always zero would leave nothing to invert.
+    turned[:, range(d), range(d)] += np.maximum(RIDGE * mean, 1e-10)[:, None]
+    inverse = np.linalg.inv(turned)
+    inverse = (inverse + inverse.transpose(0, 2, 1)) / 2
+    return np.asarray(np.linalg.cholesky(inverse).transpose(0, 2, 1))
+
+
+def _scales(matrix: Matrix, limit: int, weights: Matrix, search: bool) -> Matrix:
+    largest = np.maximum(np.abs(matrix).max(2), SMALLEST_SCALE * limit)
+    if not search:
+        return np.asarray(largest / limit)
+    best, least = largest / limit, np.full(largest.shape, np.inf)
+    for clip in CLIPS:
+        scales = largest * clip / limit
+        difference = matrix - nearest(matrix, scales, limit) * scales[:, :, None]
+        error = np.einsum("goi,gi->go", difference**2, weights, optimize=True)
+        better = error < least
+        best, least = np.where(better, scales, best), np.where(better, error, least)
+    return np.asarray(best)

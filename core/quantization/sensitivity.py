@@ -1,0 +1,106 @@
+"""What each layer costs in accuracy, and which layers go back to float for it.
+
+A layer's sensitivity is the relative error of the logits when it alone is quantized: its weight and
+the tensor it reads, all else float. Errors of different layers are nearly independent, so they add
+up to about the error of the whole; where they do not, the search below still measures the whole.
+
+Layers return to float in the order of sensitivity, in growing bundles, until the whole error is
+below a target or nothing is left to gain.
+
+Source: Wu et al. 2020, arXiv:2004.09602, section 6 (partial quantization); Nagel et al. 2021,
+arXiv:2106.08295, section 3.6.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from core.quantization.judge import Judge
+from core.quantization.regions import CARRYING, JOINING, Selection, select
+from core.quantization.writer import Plan, written
+
+STEPS = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True)
+class Fallback:
+    """What going back to float gave.
+
+    Attributes:
+        plan: the plan that was settled on.
+        floats: names of the layers that went back.
+        error: of the plan, on held-out images.
+        sensitivities: layer -> relative error when it alone is quantized.
+    """
+
+    plan: Plan
+    floats: tuple[str, ...]
+    error: float
+    sensitivities: Mapping[str, float]
+
+
+def sensitivities(graph: ir.Model, plan: Plan, judge: Judge) -> dict[str, float]:
+    """Layer -> the error of quantizing it alone, largest first."""
+    found = {}
+    others = set(plan.selection.weighted)
+    for name in plan.selection.weighted:
+        alone = select(graph, frozenset(others - {name}), frozenset(), frozenset())
+        found[name] = judge.error(written(graph, restricted(plan, alone)))
+    return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+
+def restricted(plan: Plan, selection: Selection) -> Plan:
+    """The plan for fewer nodes; tensors keep their grids."""
+    grids = {root: plan.grid(root) for root in selection.roots if root in plan.selection.tensors}
+    weights = {name: plan.weights[name] for name in selection.weighted}
+    return Plan(selection, grids, weights)
+
+
+def fall_back(
+    graph: ir.Model,
+    plan: Plan,
+    judge: Judge,
+    pinned: frozenset[str],
+    target: float,
+    affordable: Callable[[Selection], bool],
+) -> Fallback:
+    """Leave the most sensitive layers float until the error meets `target`.
+
+    Args:
+        graph: the prepared float graph, with logits as outputs.
+        plan: everything quantized.
+        judge: measures errors on held-out images.
+        pinned: names that are float already.
+        target: relative error of the logits to get below.
+        affordable: whether a selection is still fast enough.
+    """
+    error = judge.error(written(graph, plan))
+    if error <= target:
+        return Fallback(plan, (), error, {})
+    ranked = sensitivities(graph, plan, judge)
+    best, floats = plan, frozenset[str]()
+    for count in STEPS:
+        if count >= len(ranked):
+            break
+        trial_floats = frozenset(list(ranked)[:count])
+        selection = _without(graph, pinned | trial_floats)
+        if not selection.weighted or not _covered(plan, selection) or not affordable(selection):
+            continue
+        trial = restricted(plan, selection)
+        now = judge.error(written(graph, trial))
+        if now < error * 0.9:
+            best, floats, error = trial, trial_floats, now
+        if error <= target:
+            break
+    return Fallback(best, tuple(sorted(floats)), error, ranked)
+
+
+def _without(graph: ir.Model, floats: frozenset[str]) -> Selection:
+    return select(graph, floats, JOINING, CARRYING)
+
+
+def _covered(plan: Plan, selection: Selection) -> bool:
+    return all(root in plan.selection.tensors for root in selection.roots)

@@ -1,0 +1,124 @@
+"""Gradients of operators that move elements about."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from core.analysis.values import as_slice, slice_steps, whole
+from core.reconstruction.tape import Backward, NoGradient, Rule, name_of
+
+
+def _reshape(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    return {0: back.op("Reshape", g, back.op("Shape", name_of(node.inputs[0])))}
+
+
+def _transpose(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    attribute = node.attributes.get("perm")
+    if attribute is None:
+        return {0: back.op("Transpose", g)}
+    return {0: back.op("Transpose", g, perm=np.argsort(list(attribute.as_ints())).tolist())}
+
+
+def _concat(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    rank = len(back.shape(node.outputs[0]))
+    axis, start, made = node.attributes["axis"].as_int() % rank, 0, {}
+    for position, value in enumerate(node.inputs):
+        size = back.shape(value)[axis] if value is not None else "?"
+        if not isinstance(size, int):
+            raise NoGradient("Concat of dynamic sizes")
+        made[position] = _cut(g, axis, start, start + size, back)
+        start += size
+    return made
+
+
+def _cut(g: str, axis: int, start: int, end: int, back: Backward) -> str:
+    if back.opset < 10:
+        return back.op("Slice", g, starts=[start], ends=[end], axes=[axis])
+    bounds = [back.const([n], np.int64) for n in (start, end, axis)]
+    return back.op("Slice", g, *bounds)
+
+
+def _padded(g: str, margins: Sequence[int], back: Backward) -> str:
+    if back.opset < 11:
+        return back.op("Pad", g, pads=list(margins))
+    return back.op("Pad", g, back.const(margins, np.int64))
+
+
+def split_(node: ir.Node, gradients: Sequence[str | None], back: Backward) -> dict[int, str]:
+    """Concat undoes Split; the only operator with several outputs, so `gradient` asks for it."""
+    rank = len(back.shape(node.outputs[0]))
+    axis = node.attributes.get_int("axis", 0) % rank
+    sizes = [back.shape(v)[axis] for v in node.outputs]
+    if not all(isinstance(s, int) for s in sizes) or not all(gradients):
+        raise NoGradient("Split that is only partly used")
+    return {0: back.op("Concat", *[g for g in gradients if g], axis=axis)}
+
+
+def _slice(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    x = node.inputs[0]
+    shape = back.shape(x) if x is not None else ()
+    steps = slice_steps(node, [back.known.content(v) for v in node.inputs], len(shape))
+    if steps is None:
+        raise NoGradient("Slice with computed ends")
+    margins = [0] * (2 * len(shape))
+    for axis, (start, end, step) in steps.items():
+        size = shape[axis]
+        if not isinstance(size, int):
+            raise NoGradient("Slice of a dynamic size")
+        begin, finish, stride = as_slice(start, end, step).indices(size)
+        if stride < 1:
+            raise NoGradient("Slice backwards")
+        if stride > 1:
+            g = _stretched(g, axis, stride, len(range(begin, finish, stride)), len(shape), back)
+            finish = begin + stride * len(range(begin, finish, stride))
+        margins[axis], margins[axis + len(shape)] = begin, size - finish
+    return {0: _padded(g, margins, back) if any(margins) else g}
+
+
+def _stretched(g: str, axis: int, stride: int, count: int, rank: int, back: Backward) -> str:
+    """Zeros between the elements of an axis, `stride` - 1 behind each."""
+    if back.opset < 13:
+        raise NoGradient("Slice with a stride before opset 13")
+    wide = back.op("Unsqueeze", g, back.const([axis + 1], np.int64))
+    margins = [0] * (2 * (rank + 1))
+    margins[axis + 1 + rank + 1] = stride - 1
+    wide = _padded(wide, margins, back)
+    shape = back.op("Shape", g)
+    rest = back.op("Slice", shape, *[back.const([n], np.int64) for n in (axis + 1, rank, 0)])
+    front = back.op("Slice", shape, *[back.const([n], np.int64) for n in (0, axis, 0)])
+    middle = back.const([count * stride], np.int64)
+    return back.op("Reshape", wide, back.op("Concat", front, middle, rest, axis=0))
+
+
+def _pad(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    x = node.inputs[0]
+    rank = len(back.shape(x)) if x is not None else 0
+    if "pads" in node.attributes:
+        amounts: list[int] | None = [int(p) for p in node.attributes["pads"].as_ints()]
+    else:
+        amounts = whole(back.known.content(node.inputs[1]))
+    if amounts is None or len(amounts) != 2 * rank or min(amounts) < 0:
+        raise NoGradient("Pad by unknown amounts")
+    if node.attributes.get_string("mode", "constant") != "constant":
+        raise NoGradient("Pad by reflection")
+    shape = back.shape(x)  # type: ignore[arg-type]
+    for axis in range(rank):
+        if amounts[axis] or amounts[axis + rank]:
+            size = shape[axis]
+            if not isinstance(size, int):
+                raise NoGradient("Pad of a dynamic size")
+            g = _cut(g, axis, amounts[axis], amounts[axis] + size, back)
+    return {0: g}
+
+
+LAYOUT: dict[str, Rule] = {
+    **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
+    "Transpose": _transpose,
+    "Concat": _concat,
+    "Slice": _slice,
+    "Pad": _pad,
+    "Split": lambda node, g, back: {},
+}

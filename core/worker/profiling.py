@@ -1,0 +1,112 @@
+"""Layer times of two models, interleaved, and the plain time of a call beside them.
+
+Profiling itself costs time, so the time of a call comes from sessions that keep none. All four
+sessions take turns (before, after, after, before), so that a drift of the clock hits all alike; a
+layer is worth the median of its runs.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.backends.base import Backend, Tensors
+from core.backends.base_profile import Profiled, TimedLayer
+from core.errors import BackendUnavailable
+from core.records import Json, RunOptions
+
+Call = Callable[[Tensors], object]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How much to measure.
+
+    Attributes:
+        warmup: calls of each session before anything counts.
+        budget_s: wall time for all runs, roughly.
+        fewest, most: runs of each session.
+    """
+
+    warmup: int = 3
+    budget_s: float = 2.5
+    fewest: int = 3
+    most: int = 60
+
+
+def run(
+    backend: Backend, models: Sequence[Path], options: RunOptions, feeds: Tensors, plan: Plan
+) -> Json:
+    """Profile both models.
+
+    Returns:
+        {"before", "after"}: each {"total_s", "profiled_s", "runs", "layers"}, the seconds of a
+        layer being its median.
+
+    Raises:
+        BackendUnavailable: this backend does not tell how long its layers take.
+        InferenceFailed: it does not take one of the models.
+    """
+    if not isinstance(backend, Profiled):
+        raise BackendUnavailable(f"{backend.label} does not tell how long its layers take.")
+    files = [backend.compile(model, Path.cwd(), options) for model in models]
+    with ExitStack() as stack:
+        plain = [stack.enter_context(closing(backend.load(file, options))) for file in files]
+        kept = [stack.enter_context(closing(backend.profile(file, options))) for file in files]
+        calls: list[Call] = [session.run for session in plain]
+        walls = _interleave([*calls, *(session.run for session in kept)], feeds, plan)
+        runs = len(walls[0])
+        return {
+            side: {
+                "total_s": statistics.median(walls[index]),
+                "profiled_s": statistics.median(walls[index + 2]),
+                "runs": runs,
+                "layers": [_row(layer, runs) for layer in kept[index].layers()],
+            }
+            for index, side in enumerate(("before", "after"))
+        }
+
+
+def _interleave(calls: Sequence[Call], feeds: Tensors, plan: Plan) -> list[list[float]]:
+    """Seconds of each call of each session, warm-up left out."""
+    order = [0, 2, 1, 3]
+    for _ in range(plan.warmup - 1):
+        _turn(calls, feeds, order)
+    once_s = 2 * sum(_turn(calls, feeds, order))
+    runs = int(min(plan.most, max(plan.fewest, plan.budget_s / max(once_s, 1e-6))))
+    walls: list[list[float]] = [[] for _ in calls]
+    for _ in range(runs):
+        for kept, wall in zip(walls, _turn(calls, feeds, order), strict=True):
+            kept.append(wall)
+        order.reverse()
+    return walls
+
+
+def _turn(calls: Sequence[Call], feeds: Tensors, order: Iterable[int]) -> list[float]:
+    walls = [0.0] * len(calls)
+    for index in order:
+        calls[index](feeds)  # brings its weights back into the caches
+        start = time.perf_counter()
+        calls[index](feeds)
+        walls[index] = time.perf_counter() - start
+    return walls
+
+
+def _row(layer: TimedLayer, runs: int) -> Json:
+    """A layer with the median of the runs that count: the last ones, every other one of them."""
+    counted = layer.seconds[::-2][:runs]
+    return {
+        "node": layer.node,
+        "name": layer.name,
+        "op_type": layer.op_type,
+        "role": layer.role,
+        "precision": layer.precision,
+        "provider": layer.provider,
+        "implementation": layer.implementation,
+        "sources": list(layer.sources),
+        "seconds": statistics.median(counted) if counted else 0.0,
+    }

@@ -1,0 +1,74 @@
+"""The accuracy to expect of a recipe that prunes, before it is measured: drawn as a forecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.errors import CoreError
+from core.experiment import Workspace
+from core.experiment.forecast import forecast
+from core.records import AccuracyForecast, Preview, Recipe, Sensitivity, StepReport
+
+POLL_S = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What is known of the accuracy: a forecast, that one is being made, or why there is none."""
+
+    expected: AccuracyForecast | None = None
+    waiting: bool = False
+    reason: str = ""
+
+
+def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None) -> Foreseen:
+    """The forecast for a recipe whose only loss is a repaired cut with exact counts."""
+    position = cutting(preview)
+    if position is None or preview is None:
+        return Foreseen()
+    step = preview.report[position]
+    rest = recipe.steps[position + 1 :]
+    if rest or not preview.exact or step.step.params.get("repair") is False:
+        return Foreseen(reason="no forecast for this recipe; not measured")
+    calibration = st.session_state.get("data.calibration", "")
+    if not calibration:
+        return Foreseen(reason="no calibration images, so no repair and no forecast")
+    try:
+        known = sensitivity(workspace, model, recipe, position, calibration)
+    except CoreError as error:
+        return Foreseen(reason=f"no forecast: {error.message}")
+    if known is None:
+        return Foreseen(waiting=True, reason="a forecast is being made …")
+    expected = forecast(step.cuts, known)
+    return Foreseen(expected, reason="" if expected else "no forecast for this model")
+
+
+def sensitivity(
+    workspace: Workspace, model: str, recipe: Recipe, position: int, calibration: str
+) -> Sensitivity | None:
+    """What pruning costs the model as the steps before it leave it; None while that is measured.
+
+    Raises:
+        CoreError: it cannot be measured.
+    """
+    before = Recipe("before", recipe.steps[:position])
+    return workspace.sensitivity(model, before, calibration)
+
+
+def cutting(preview: Preview | None) -> int | None:
+    """The position of the step that removes channels."""
+    reports: tuple[StepReport, ...] = preview.report if preview is not None else ()
+    return next((i for i, step in enumerate(reports) if any(c.removed for c in step.cuts)), None)
+
+
+def wait(workspace: Workspace, model: str, recipe: Recipe, position: int) -> None:
+    """Look again now and then, and paint the page anew once the forecast is there."""
+    calibration = st.session_state.get("data.calibration", "")
+    try:
+        ready = sensitivity(workspace, model, recipe, position, calibration) is not None
+    except CoreError:
+        ready = True
+    if ready:
+        st.rerun()

@@ -1,0 +1,181 @@
+"""The int8 pass: close to the float net, refusals with reasons, every switch does something."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.candidates.runner import apply
+from core.errors import PassPrecondition
+from core.passes.base import NoStatistics, Report
+from core.passes.quantize_int8 import QuantizeInt8
+from core.quantization import scheme as schemes
+from core.records import Recipe, Step
+from tests.quantization.nets import (
+    Random,
+    kernels,
+    parsed,
+    random,
+    residual,
+    run,
+    signal_to_noise_db,
+)
+
+SQNR_DB = 25.0  # of logits behind four int8 layers; 8 bits alone would allow about 40
+
+
+def quantize(model, statistics=None, **options):
+    report = Report()
+    chosen = QuantizeInt8(**options)
+    chosen.requires(model)
+    chosen.apply(model, report, statistics or Random(count=64))
+    return report
+
+
+def logits():
+    """The net without its Softmax, which would hide errors."""
+    model = residual()
+    node = model.graph.outputs[0].producer()
+    source = node.inputs[0]
+    source.type, source.shape = model.graph.outputs[0].type, model.graph.outputs[0].shape
+    model.graph.outputs.clear()
+    model.graph.remove(node, safe=True)
+    model.graph.outputs.append(source)
+    return model
+
+
+def noise_db(**options):
+    model, x = logits(), next(Random(count=64, batch=64, seed=9).feeds())["x"]
+    name = model.graph.outputs[0].name
+    truth = run(model, x)[name]
+    quantize(model, Random(count=128), **options)
+    return signal_to_noise_db(truth, run(model, x)[name])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"goal": "fastest"}, {"activations": "s8"}, {"backend": "openvino"},
+        {"backend": "opencv"}, {"backend": "generic"}, {"rounding": "nearest"},
+        {"correct_bias": False}, {"equalise": True}, {"per_channel": False}, {"ranges": "minmax"},
+        {"ranges": "percentile"}, {"ranges": "mse"},
+    ],
+)  # fmt: skip
+def test_the_logits_stay_close(options):
+    assert noise_db(**options) > SQNR_DB
+
+
+def test_16_bit_activations_are_closer_still():
+    assert noise_db(activations="u16") > noise_db() + 5
+
+
+def test_a_final_softmax_stays_float():
+    model = residual()
+    report = quantize(model)
+    assert report.changed == 4
+    found = kernels(model)
+    assert found["Softmax"] == 1
+    assert found["QLinearConv"] == 3
+
+
+def test_the_report_says_what_each_repair_gave():
+    notes = " ".join(quantize(residual()).notes)
+    for word in ("held out", "Ranges by", "GPTQ", "Bias correction", "->"):
+        assert word in notes
+
+
+def test_quantized_twice_is_refused_in_clear_words():
+    model = residual()
+    quantize(model)
+    with pytest.raises(PassPrecondition, match="already quantized"):
+        quantize(model)
+
+
+def test_without_weights_it_is_refused():
+    model = parsed("g (float[N, 3] x) => (float[N, 3] y) { y = Relu(x) }", {})
+    with pytest.raises(PassPrecondition, match="no convolution"):
+        quantize(model)
+
+
+def test_nan_names_the_tensor_and_the_image():
+    with pytest.raises(PassPrecondition, match="'x' holds NaN for calibration image"):
+        quantize(residual(), Random(count=32, spoil=17))
+
+
+def test_excluded_layers_stay_float_and_unknown_names_are_told():
+    model = residual()
+    report = quantize(model, exclude=("Conv_3", "nowhere"))
+    said = {skip.node: skip.reason for skip in report.skipped}
+    assert said["Conv_3"] == "left alone as asked"
+    assert "no layer of this name" in said["nowhere"]
+    assert kernels(model)["QLinearConv"] == 2
+
+
+def test_without_data_only_the_weights_are_quantized_and_it_says_so():
+    model, x = residual(), next(Random().feeds())["x"]
+    truth = run(model, x)["y"]
+    report = quantize(model, NoStatistics())
+    assert any("Data-free" in note for note in report.notes)
+    assert not {"QLinearConv", "QuantizeLinear"} & set(kernels(model))
+    assert signal_to_noise_db(truth, run(model, x)["y"]) > 35
+
+
+def test_where_integers_lose_the_race_the_model_stays_as_it_is():
+    class Slow(Random):
+        def race(self, graphs):
+            return [1.0, *[2.0] * (len(graphs) - 1)]
+
+    model = residual()
+    before = [node.op_type for node in model.graph]
+    report = quantize(model, Slow(count=64))
+    assert [node.op_type for node in model.graph] == before
+    assert report.changed == 0
+    assert any("not faster" in note for note in report.notes)
+
+
+def test_an_old_opset_is_raised():
+    model, x = residual(opset=11), next(Random().feeds())["x"]
+    truth = run(model, x)["y"]
+    quantize(model)
+    assert model.graph.opset_imports[""] >= 13
+    assert signal_to_noise_db(truth, run(model, x)["y"]) > SQNR_DB
+
+
+def test_a_processor_without_vnni_gets_weights_that_cannot_overflow(monkeypatch):
+    monkeypatch.setattr(schemes, "machine", lambda: "x86_64")
+    monkeypatch.setattr(schemes, "flags", lambda: frozenset({"avx2"}))
+    assert schemes.scheme("onnxruntime").saturates
+    assert not schemes.scheme("onnxruntime", "s8").saturates
+    monkeypatch.setattr(schemes, "flags", lambda: frozenset({"avx2", "avx512_vnni"}))
+    assert not schemes.scheme("onnxruntime").saturates
+    monkeypatch.setattr(schemes, "machine", lambda: "aarch64")
+    assert schemes.scheme("onnxruntime").signed
+
+
+def test_calibration_streams():
+    data = Random(count=400)
+    quantize(residual(), data, rounding="nearest", correct_bias=False)
+    assert data.handed_out <= 12 * 100
+
+
+def test_the_runner_accepts_it_and_reverts_the_second_time():
+    step = Step("quantize_int8", {"goal": "fastest"})
+    made, (first, second) = apply(residual(), Recipe("int8", (step, step)), Random(count=64))
+    assert not first.reverted
+    assert first.changed == 4
+    assert "already quantized" in second.reverted
+    assert any(node.op_type == "QuantizeLinear" for node in made.graph)
+
+
+def test_layers_without_a_constant_weight_are_skipped_with_a_reason():
+    model = parsed(
+        """g (float[N, 4, 8, 8] x) => (float[N, 4, 8, 8] y) {
+          a = Conv<kernel_shape=[1,1]>(x, w)
+          t = Transpose<perm=[0,1,3,2]>(a)
+          y = MatMul(a, t)
+        }""",
+        {"w": random(4, 4, 1, 1)},
+    )
+    report = quantize(model, Random((4, 8, 8), count=32))
+    assert any("no constant weight" in skip.reason for skip in report.skipped)
+    assert np.isfinite(run(model, next(Random((4, 8, 8)).feeds())["x"])["y"]).all()

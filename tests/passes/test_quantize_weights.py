@@ -1,0 +1,127 @@
+"""Weights in few bits: the file shrinks, float kernels run, packing is exact."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core import graph as graphs
+from core.errors import PassPrecondition
+from core.passes.base import NoStatistics, Report
+from core.passes.quantize_weights import QuantizeWeights
+from core.quantization.packing import packed
+from tests.quantization.nets import Random, kernels, parsed, random, run, signal_to_noise_db
+
+DB = {"8": 35.0, "4": 12.0, "3": 6.0}
+
+
+def chain(width=64):
+    """Four convolutions, wide enough for weights to be most of the file."""
+
+    def weight(o, i, seed):
+        return random(o, i, 3, 3, scale=(i * 9) ** -0.5 * 1.4, seed=seed)
+
+    return parsed(
+        """g (float[N, 3, 12, 12] x) => (float[N, 10] y) {
+          a = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(x, w1)
+          b = Relu(a)
+          c = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(b, w2, b2)
+          d = Relu(c)
+          e = Conv<kernel_shape=[3,3], strides=[2,2]>(d, w3)
+          f = Relu(e)
+          p = GlobalAveragePool(f)
+          q = Flatten(p)
+          y = Gemm<transB=1>(q, w4, b4)
+        }""",
+        {
+            "w1": weight(width, 3, 1), "w2": weight(width, width, 2), "b2": random(width),
+            "w3": weight(width, width, 3), "w4": random(10, width), "b4": random(10),
+        },
+    )  # fmt: skip
+
+
+def quantize(model, statistics=None, **options):
+    report, chosen = Report(), QuantizeWeights(**options)
+    chosen.requires(model)
+    chosen.apply(model, report, statistics if statistics is not None else Random(count=64))
+    return report
+
+
+@pytest.mark.parametrize("store", ["packed", "dequantize"])
+@pytest.mark.parametrize(("bits", "share"), [("8", 0.27), ("4", 0.16), ("3", 0.14)])
+def test_the_file_shrinks_and_the_outputs_stay_close(bits, share, store):
+    if bits == "3" and store == "dequantize":
+        pytest.skip("ONNX has no 3-bit type; the refusal has its own test")
+    model, x = chain(), next(Random(seed=5).feeds())["x"]
+    truth, size = run(model, x)["y"], len(graphs.serialize(model))
+    quantize(model, bits=bits, store=store)
+    graphs.check(model)
+    assert len(graphs.serialize(model)) < share * size
+    assert signal_to_noise_db(truth, run(model, x)["y"]) > DB[bits]
+
+
+def test_packed_weights_are_unpacked_while_the_model_loads():
+    model = chain()
+    quantize(model, bits="4")
+    left = set(kernels(model))
+    assert not {"BitShift", "BitwiseAnd", "Cast", "Mul", "DequantizeLinear"} & left
+
+
+@pytest.mark.parametrize("bits", [3, 4])
+@pytest.mark.parametrize("count", [1, 8, 10, 79])
+def test_packing_keeps_every_code(bits, count):
+    limit = 1 << (bits - 1)
+    codes = np.random.default_rng(count).integers(-limit, limit, count)
+    words, per_word = packed(codes, bits), {4: 2, 3: 10}[bits]
+    assert words.dtype == {4: np.uint8, 3: np.uint32}[bits]
+    assert words.max() < 1 << 31 or bits == 4
+    assert len(words) == -(-count // per_word)
+    back = [(int(w) >> (i * bits)) & (2 * limit - 1) for w in words for i in range(per_word)]
+    np.testing.assert_array_equal(np.array(back[:count]) - limit, codes)
+
+
+def test_gptq_beats_rounding_to_nearest():
+    x = next(Random(seed=5, batch=32).feeds())["x"]
+    found = []
+    for rounding in ("nearest", "gptq"):
+        model = chain()
+        truth = run(model, x)["y"]
+        quantize(model, Random(count=128), bits="3", rounding=rounding, correct_bias=False)
+        found.append(signal_to_noise_db(truth, run(model, x)["y"]))
+    assert found[1] > found[0] + 2
+
+
+def test_first_and_last_layer_keep_8_bits_unless_told():
+    def kinds(model):
+        names = ("_words", "_codes")
+        return [v.const_value.dtype.name for n, v in model.graph.initializers.items()
+                if n.endswith(names)]  # fmt: skip
+
+    model = chain()
+    quantize(model, NoStatistics(), bits="4")
+    assert sorted(kinds(model)) == ["INT8", "INT8", "UINT8", "UINT8"]
+    model = chain()
+    quantize(model, NoStatistics(), bits="4", edges=False)
+    assert kinds(model) == ["UINT8"] * 4
+
+
+def test_without_images_it_rounds_to_nearest_and_says_so():
+    report = quantize(chain(), NoStatistics(), bits="8")
+    assert any("Without calibration images" in note for note in report.notes)
+
+
+def test_small_and_excluded_layers_stay_float():
+    model = chain(width=4)
+    report = quantize(model, NoStatistics(), exclude=("Conv_2",))
+    said = {skip.node: skip.reason for skip in report.skipped}
+    assert said["Conv_2"] == "left alone as asked"
+    assert "not worth it" in said["Gemm_1"]
+
+
+def test_refusals():
+    model = chain()
+    with pytest.raises(PassPrecondition, match="no 3-bit type"):
+        quantize(chain(), bits="3", store="dequantize")
+    quantize(model, NoStatistics(), store="dequantize")
+    with pytest.raises(PassPrecondition, match="already quantized"):
+        quantize(model, NoStatistics())

@@ -1,0 +1,87 @@
+"""Grids: zero is exact, ends are in range, biases fit, no processor overflows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.quantization import rounding
+from core.quantization.grids import bias_codes, over, widened
+from core.quantization.scheme import LARGEST_PAIR, Scheme
+from tests.quantization.nets import random
+
+
+@pytest.mark.parametrize("signed", [True, False])
+@pytest.mark.parametrize("bits", [8, 16])
+@pytest.mark.parametrize("extent", [(-1.0, 3.0), (0.5, 2.0), (-4.0, -1.0), (0.0, 0.0), (-2.0, 0.0)])
+def test_zero_is_exact_and_the_range_is_held(extent, signed, bits):
+    grid = over(extent, signed, bits)
+    assert grid.lowest <= grid.zero <= grid.highest
+    assert grid.dequantize(grid.quantize(np.zeros(1)))[0] == 0.0
+    x = np.linspace(*extent, 101)
+    error = np.abs(grid.dequantize(grid.quantize(x)) - x)
+    assert error.max() <= grid.scale * 0.5 * 1.01 + 1e-7 * max(map(abs, extent), default=0)
+
+
+def test_a_range_from_zero_cuts_off_like_relu():
+    grid = over((0.0, 4.0))
+    np.testing.assert_array_equal(grid.dequantize(grid.quantize(np.array([-3.0, -0.1]))), 0.0)
+
+
+def test_a_bias_too_large_for_its_scale_widens_the_scale():
+    bias, scales = np.array([1e6, 1.0]), np.array([1e-7, 1e-3], np.float32)
+    wide = widened(scales, bias, 1e-4)
+    codes, product = bias_codes(bias, 1e-4, wide)
+    assert wide[1] == scales[1]
+    np.testing.assert_allclose(codes * product, bias, rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("second", [False, True])
+def test_neighbouring_channels_never_overflow_16_bits(second):
+    matrix = random(1, 6, 4 * 9, scale=1.0).astype(np.float64)
+    matrix[0, 0] = 0.99  # the worst case: all equal and of one sign
+    partner = rounding.neighbours(36, 9)
+    scales = np.maximum(
+        np.abs(matrix).max(2) / 127, np.abs(matrix + matrix[:, :, partner]).max(2) / LARGEST_PAIR
+    )
+    if second:
+        x = random(500, 36, scale=1.0, seed=3).astype(np.float64)
+        codes = rounding.gptq(matrix, scales, 127, (x.T @ x)[None] / 500, partner)
+    else:
+        codes = rounding.nearest(matrix, scales, 127, partner)
+    by_channel = codes.reshape(6, 4, 9)
+    pairs = by_channel[:, 0::2] + by_channel[:, 1::2]
+    assert np.abs(pairs).max() <= LARGEST_PAIR
+    assert np.abs(codes).max() <= 127
+    assert 255 * np.abs(pairs).max() < 2**15
+
+
+def test_pairing_depends_on_the_layer():
+    risky, safe = Scheme(saturates=True), Scheme()
+    assert safe.pairing(3, 1) == (127, False)
+    assert risky.pairing(16, 1) == (127, True)
+    assert risky.pairing(3, 1) == (64, False)
+    assert risky.pairing(1, 32) == (127, False)
+
+
+def test_gptq_keeps_the_output_better_than_rounding_to_nearest():
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((2000, 24)) @ rng.standard_normal((24, 24))
+    second = (x.T @ x / len(x))[None]
+    matrix = rng.standard_normal((1, 16, 24))
+    scales = np.abs(matrix).max(2) / 7
+    errors = [
+        rounding.output_error(matrix, codes, scales, second)
+        for codes in (
+            rounding.nearest(matrix, scales, 7),
+            rounding.gptq(matrix, scales, 7, second),
+        )
+    ]
+    assert errors[1] < 0.6 * errors[0]
+
+
+def test_inputs_that_are_always_zero_leave_gptq_finite():
+    second = np.zeros((1, 6, 6))
+    second[0, 0, 0] = 1.0
+    codes = rounding.gptq(np.ones((1, 2, 6)), np.full((1, 2), 0.01), 127, second)
+    assert np.isfinite(codes).all()

@@ -1,0 +1,160 @@
+"""Repairs: equalisation changes nothing in float, corrected biases mend means, searches obey."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from core.passes.quantize_int8.steps import layers_of, stand_in
+from core.quantization import calibrate, correction, equalise, regions, search, sensitivity
+from core.quantization.judge import Images, Judge, headless
+from core.quantization.observers import observe
+from core.quantization.prepare import prepared
+from core.quantization.scheme import Scheme
+from core.quantization.writer import written
+from tests.quantization.nets import Random, parsed, random, residual, run
+
+
+@pytest.fixture
+def work():
+    judged = headless(prepared(residual()))
+    images = Images(Random(count=64))
+    selection = regions.select(judged)
+    seen = calibrate.seen(judged, selection, images)
+    judge = Judge(judged, images)
+    plan, error, _ = calibrate.best_ranges(
+        judged, selection, seen, layers_of(judged), Scheme(saturates=True), judge
+    )
+    return judged, images, judge, plan, error
+
+
+def uneven():
+    """Depthwise after a Clip, with channels of very different size."""
+    w1 = random(8, 3, 3, 3) * np.logspace(-2, 0.3, 8)[:, None, None, None]
+    return parsed(
+        """g (float[N, 3, 12, 12] x) => (float[N, 4, 12, 12] y) {
+          a = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(x, w1, b1)
+          c = Clip(a, zero, six)
+          d = Conv<kernel_shape=[3,3], pads=[1,1,1,1], group=8>(c, w2, b2)
+          r = Relu(d)
+          y = Conv<kernel_shape=[1,1]>(r, w3)
+        }""",
+        {
+            "w1": w1.astype(np.float32),
+            "b1": random(8, scale=0.01),
+            "w2": random(8, 1, 3, 3),
+            "b2": random(8),
+            "w3": random(4, 8, 1, 1),
+            "zero": np.array(0, np.float32),
+            "six": np.array(6, np.float32),
+        },
+    )
+
+
+def test_equalisation_leaves_the_float_outputs_and_evens_out_the_channels():
+    graph, images = prepared(uneven()), Images(Random(count=64))
+    x = next(Random().feeds())["x"]
+    before = run(graph, x)["y"]
+    found = equalise.links(graph)
+    names = [link.tensor for link in found]
+    assert names == ["c", "r"]
+    seen = observe(images.values(graph, names), names)
+    spread = seen["c"].channel_high.max() / seen["c"].channel_high.min()
+    assert equalise.equalise(found, seen) == 2
+    after = observe(images.values(graph, names), names)
+    evened = after["c"].channel_high
+    assert evened.max() / evened.min() < 0.2 * spread
+    assert evened.max() <= 6.0
+    np.testing.assert_allclose(run(graph, x)["y"], before, atol=1e-4 * np.abs(before).max())
+
+
+def test_corrected_biases_make_the_means_agree():
+    judged = headless(prepared(residual()))
+    images = Images(Random(count=64))
+    selection = regions.select(judged)
+    seen = calibrate.seen(judged, selection, images)
+    used = Scheme(saturates=True)
+    selected = calibrate.extents(judged, selection, seen, used, "minmax", 100.0)
+    from core.quantization.writer import Plan
+
+    grids = calibrate.grids(selected, used)
+    layers = layers_of(judged)
+    coarse = {
+        name: __import__("core.quantization.rounding", fromlist=["x"]).quantized(
+            layer, 3, True, None, grids[selection.tensors[layer.node.inputs[0].name]].scale
+        )
+        for name, layer in layers.items()
+    }
+    plan = Plan(selection, grids, coarse)
+    fixed = correction.corrected(judged, plan, layers, images, 64)
+    output = judged.graph.outputs[0].name
+
+    def mean(graph):
+        run_it = images.runner(graph, [output])
+        rows = [run_it(f)[output].mean(0) for f in images.calibration()]
+        return np.mean(rows, axis=0)
+
+    truth, raw, mended = (mean(g) for g in (judged, written(judged, plan), written(judged, fixed)))
+    assert np.abs(raw - truth).max() > 0.02
+    assert np.abs(mended - truth).max() < 0.1 * np.abs(raw - truth).max()
+
+
+def test_a_sensitive_layer_goes_back_to_float(work):
+    judged, _, judge, plan, error = work
+    victim = plan.selection.weighted[1]
+    spoilt = dict(plan.weights)
+    spoilt[victim] = replace(spoilt[victim], codes=spoilt[victim].codes // 16 * 16)
+    worse = replace(plan, weights=spoilt)
+    result = sensitivity.fall_back(
+        judged, worse, judge, frozenset(), 2 * error, lambda selection: True
+    )
+    assert result.floats == (victim,)
+    assert next(iter(result.sensitivities)) == victim
+    assert result.error <= 2 * error
+    kept = sensitivity.fall_back(judged, worse, judge, frozenset(), 0.0, lambda selection: False)
+    assert kept.floats == ()
+
+
+def cost(graph) -> float:
+    """A fake stopwatch: depthwise costs more in integers, and each conversion costs."""
+    total = 0.0
+    for node in graph.graph:
+        if node.op_type == "Conv":
+            weight = node.inputs[1].producer()
+            integer = weight is not None and weight.op_type == "DequantizeLinear"
+            deep = node.attributes.get_int("group", 1) > 1
+            total += (9.0 if deep else 1.0) if integer else (4.0 if deep else 8.0)
+        total += 0.1 * (node.op_type == "QuantizeLinear")
+    return total
+
+
+def test_the_search_leaves_float_what_is_slower_in_integers():
+    source = prepared(residual())
+    choice = search.fastest(
+        source, source, frozenset(),
+        lambda selection: stand_in(source, selection, Scheme()),
+        lambda graphs: [cost(g) for g in graphs],
+    )  # fmt: skip
+    assert choice.moves[0].startswith("depthwise layers")
+    assert choice.ratio < min(1.0, choice.full_ratio)
+    assert "Conv_2" in choice.floats
+
+
+def test_images_are_held_out_from_all_over_the_set_and_never_calibrate():
+    images = Images(Random(count=400))
+    held = {f["x"].tobytes() for f in images.held_out}
+    used = {f["x"].tobytes() for f in images.calibration()}
+    assert images.separate
+    assert not held & used
+    assert images.judged <= 64
+    order = [f["x"].tobytes() for f in Random(count=400).feeds()]
+    some = [order.index(f["x"].tobytes()) for f in images.calibration(16)]
+    assert max(some) > 60
+
+
+def test_one_batch_judges_and_calibrates():
+    images = Images(Random(count=4))
+    assert not images.separate
+    assert len(list(images.calibration())) == 1
