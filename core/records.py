@@ -505,6 +505,8 @@ class Profile:
         notes: what the backend could not tell.
         macs, parameters, size_bytes, batch_norms, quantized: of the file.
         zero_share: of the weights, 0 to 1.
+        passes: that made the file, as far as they are known.
+        busy: whether others had the processor meanwhile, so that calls look longer than layers.
     """
 
     candidate: str
@@ -519,6 +521,8 @@ class Profile:
     batch_norms: int = 0
     quantized: bool = False
     zero_share: float = 0.0
+    passes: tuple[str, ...] = ()
+    busy: bool = False
 
     @property
     def layers_s(self) -> float:

@@ -379,3 +379,18 @@ def test_backends_speaks_to_people_too(lathe: Lathe):
     answer = lathe("backends")
     assert "onnxruntime" in answer.out
     assert "cores" in answer.out
+
+
+def test_why_tells_layers_and_causes(lathe: Lathe, model: Path, tmp_path: Path):
+    out = tmp_path / "out.onnx"
+    assert lathe("optimize", model, "-o", out, "--fold-bn").status == 0
+    answer = lathe("measure", model, out, "--why", "--budget-s", 0.1, "--json")
+    assert answer.status == 0, answer.err
+    (told,) = answer.json["causes"]
+    assert (told["model"], told["baseline"]) == (str(out), str(model))
+    assert told["call_before_ms"] > 0
+    assert told["causes"]
+    assert {"title", "text", "fix", "gain"} == set(told["causes"][0])
+    row = next(layer for layer in told["layers"] if layer["kind"] == "conv 3x3")
+    assert row["before_precision"] == row["after_precision"] == "f32"
+    assert "causes" not in lathe("measure", model, out, "--budget-s", 0.1, "--json").json

@@ -14,12 +14,13 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
+from dataclasses import replace
 from pathlib import Path
 
 from core.measure import ProfileJob, explained, host, host_digest, profile
-from core.records import Explanation, Profile, from_json, to_json
+from core.records import Explanation, Profile, Run, from_json, to_json
 
-FORMAT = 1  # of what is kept
+FORMAT = 2  # of what is kept
 Pair = tuple[Profile, Profile]
 
 
@@ -34,7 +35,11 @@ class Profiles:
         self._measuring: ThreadPoolExecutor | None = None
 
     def get(
-        self, key: str, job: Callable[[], ProfileJob], wait_s: float | None = None
+        self,
+        key: str,
+        job: Callable[[], ProfileJob],
+        wait_s: float | None = None,
+        passes: tuple[str, ...] = (),
     ) -> Explanation | None:
         """What the two profiles say; None if they are still being measured after `wait_s`.
 
@@ -42,6 +47,7 @@ class Profiles:
             key: of `key_of`.
             job: makes the job, in the background, if it must be measured.
             wait_s: how long to wait at most; None for ever.
+            passes: that made the second model, for the fixes to name.
 
         Raises:
             CoreError: why there is none; the next call tries again.
@@ -64,7 +70,8 @@ class Profiles:
                 if asked.done():
                     with self._guard:
                         self._asked.pop(key, None)
-        return explained(*kept, host())
+        before, after = kept
+        return explained(before, replace(after, passes=passes), host())
 
     def known(self, key: str) -> bool:
         """Whether `get` would answer at once."""
@@ -100,3 +107,11 @@ def key_of(before: str, after: str, backend: str, threads: int) -> str:
     """A name for the question: both digests, the backend, the threads, and this host's versions."""
     parts = (FORMAT, before, after, backend, threads, host_digest(host()))
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+
+
+def passes_of(run: Run, digest: str) -> tuple[str, ...]:
+    """The passes of a candidate that were not undone."""
+    reports = [
+        o.candidate.report for o in run.outcomes if o.candidate and o.candidate.digest == digest
+    ]
+    return tuple(r.step.pass_name for report in reports[:1] for r in report if not r.reverted)

@@ -23,7 +23,7 @@ from core.errors import BackendUnavailable, DataError, InvalidModel, StoreError
 from core.experiment import jobs, keeping, samples
 from core.experiment.home import Home
 from core.experiment.job import Job, Watch, held
-from core.experiment.profiles import Profiles, key_of
+from core.experiment.profiles import Profiles, key_of, passes_of
 from core.experiment.sensing import Sensing
 from core.experiment.warm import Previews
 from core.measure import ProfileJob, Setting, Source, host
@@ -406,7 +406,7 @@ class Workspace:
             return ProfileJob(models[0], models[1], setting, source, (zeros[0], zeros[1]))
 
         key = key_of(models[0].digest, models[1].digest, backend, threads)
-        return self._profiles.get(key, job, wait_s)
+        return self._profiles.get(key, job, wait_s, passes_of(run, digest))
 
     def profiled(self, run_id: str, digest: str, backend: str, threads: int) -> bool:
         """Whether `profile` would answer at once.

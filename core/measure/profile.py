@@ -19,6 +19,7 @@ from core.worker.profiling import Plan
 
 COMPUTE = "compute"
 OF_THE_FILE = (COMPUTE, "other")  # roles of layers that the model file knows
+BUSY_SHARE = 0.8  # CPU time of a call below this share of its wall time
 BYTES_PER_WEIGHT = 2.0
 NOTICEABLE = 1.15
 KINDS = {"quantize": "quantize, dequantize", "cast": "cast", "reorder": "layout change"}
@@ -78,6 +79,9 @@ def read(reply: Json, model: ModelSummary, setting: Setting, zero_share: float =
             f"keeping the times made a call {reply['profiled_s'] / reply['total_s']:.1f} times as "
             "long: short layers look longer here than they are"
         )
+    busy = setting.options.threads == 1 and reply["cpu_s"] < BUSY_SHARE * reply["total_s"]
+    if busy:
+        notes.append("the machine was busy with other work, so calls look longer than they are")
     if not any(layer.precision for layer in layers):
         notes.append("this backend does not tell the precision of its layers")
     if not any(layer.sources for layer in layers):
@@ -95,6 +99,7 @@ def read(reply: Json, model: ModelSummary, setting: Setting, zero_share: float =
         batch_norms=model.batch_norms,
         quantized=model.quantized,
         zero_share=zero_share,
+        busy=busy,
     )
 
 
@@ -183,12 +188,12 @@ def _by_kind(
     taken = set(matched.values())
     free: dict[tuple[int, str], list[int]] = {}
     for j, layer in enumerate(right):
-        if j not in taken and layer.role == COMPUTE:
+        if j not in taken:
             gap = sum(1 for other in taken if other < j)
             free.setdefault((gap, layer.kind), []).append(j)
     anchors = sorted(matched)
     for i, layer in enumerate(left):
-        if i in matched or layer.role != COMPUTE:
+        if i in matched:
             continue
         gap = sum(1 for other in anchors if other < i)
         waiting = free.get((gap, layer.kind))

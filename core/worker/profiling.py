@@ -44,8 +44,8 @@ def run(
     """Profile both models.
 
     Returns:
-        {"before", "after"}: each {"total_s", "profiled_s", "runs", "layers"}, the seconds of a
-        layer being its median.
+        {"before", "after"}: each {"total_s", "cpu_s", "profiled_s", "runs", "layers"}, the
+        seconds of a layer being its median; "cpu_s" is the CPU time of a plain call.
 
     Raises:
         BackendUnavailable: this backend does not tell how long its layers take.
@@ -58,11 +58,12 @@ def run(
         plain = [stack.enter_context(closing(backend.load(file, options))) for file in files]
         kept = [stack.enter_context(closing(backend.profile(file, options))) for file in files]
         calls: list[Call] = [session.run for session in plain]
-        walls = _interleave([*calls, *(session.run for session in kept)], feeds, plan)
+        walls, cpus = _interleave([*calls, *(session.run for session in kept)], feeds, plan)
         runs = len(walls[0])
         return {
             side: {
                 "total_s": statistics.median(walls[index]),
+                "cpu_s": statistics.fmean(cpus[index]),
                 "profiled_s": statistics.median(walls[index + 2]),
                 "runs": runs,
                 "layers": [_row(layer, runs) for layer in kept[index].layers()],
@@ -71,29 +72,34 @@ def run(
         }
 
 
-def _interleave(calls: Sequence[Call], feeds: Tensors, plan: Plan) -> list[list[float]]:
-    """Seconds of each call of each session, warm-up left out."""
+def _interleave(
+    calls: Sequence[Call], feeds: Tensors, plan: Plan
+) -> tuple[list[list[float]], list[list[float]]]:
+    """Wall and CPU seconds of each call of each session, warm-up left out."""
     order = [0, 2, 1, 3]
     for _ in range(plan.warmup - 1):
         _turn(calls, feeds, order)
-    once_s = 2 * sum(_turn(calls, feeds, order))
+    once_s = 2 * sum(wall for wall, _ in _turn(calls, feeds, order))
     runs = int(min(plan.most, max(plan.fewest, plan.budget_s / max(once_s, 1e-6))))
     walls: list[list[float]] = [[] for _ in calls]
+    cpus: list[list[float]] = [[] for _ in calls]
     for _ in range(runs):
-        for kept, wall in zip(walls, _turn(calls, feeds, order), strict=True):
-            kept.append(wall)
+        for index, (wall, cpu) in enumerate(_turn(calls, feeds, order)):
+            walls[index].append(wall)
+            cpus[index].append(cpu)
         order.reverse()
-    return walls
+    return walls, cpus
 
 
-def _turn(calls: Sequence[Call], feeds: Tensors, order: Iterable[int]) -> list[float]:
-    walls = [0.0] * len(calls)
+def _turn(calls: Sequence[Call], feeds: Tensors, order: Iterable[int]) -> list[tuple[float, float]]:
+    times = [(0.0, 0.0)] * len(calls)
     for index in order:
         calls[index](feeds)  # brings its weights back into the caches
-        start = time.perf_counter()
+        cpu, start = time.process_time(), time.perf_counter()
         calls[index](feeds)
-        walls[index] = time.perf_counter() - start
-    return walls
+        end, cpu_end = time.perf_counter(), time.process_time()
+        times[index] = (end - start, cpu_end - cpu)
+    return times
 
 
 def _row(layer: TimedLayer, runs: int) -> Json:

@@ -87,6 +87,7 @@ def switches(text: str) -> list[Step]:
     return steps
 
 
+STATIC = ("fold_batch_norm", "quantize_static")
 QUANTIZED = of(
     plumbing("q", 30, "quantize"), int8("one", 40, sources=("q",)),
     plumbing("dq", 30, "quantize", sources=("one",)), int8("two", 40, sources=("dq",)),
@@ -173,6 +174,12 @@ def test_batch_norms_between_integer_layers_are_folded_first():
     assert "fold_batch_norm" in found(BETWEEN_NORMS, "Layout changes").fix
 
 
+def test_what_could_not_be_folded_is_left_float_with_its_neighbours():
+    fix = found(replace(ISLAND, passes=STATIC), "Float islands").fix
+    assert "fold_batch_norm" not in fix
+    assert switches(fix) == [Step("quantize_static", {"exclude": ("one",)})]
+
+
 def test_another_island_frees_its_neighbours():
     cause = found(OTHER_ISLAND, "Float islands")
     assert "ran no HardSwish in int8" in cause.text
@@ -220,14 +227,18 @@ def test_a_backend_that_runs_nothing_in_integers_is_said_so():
     cause = found(NEVER, "Layers that stayed float")
     assert "0 of 2 layers" in cause.text
     assert "in float throughout" in cause.text
-    assert switches(cause.fix) == [Step("quantize_static")]
+    assert "weights alone" in cause.fix
+    tried = replace(NEVER, layers=(*NEVER.layers, plumbing("q", 9, "quantize")), passes=STATIC)
+    fix = found(tried, "Layers that stayed float").fix
+    assert "off for this backend" in fix
+    assert switches(fix) == [Step("quantize_static")]
 
 
 def test_slow_integer_layers_are_named_to_be_left_alone():
     cause = found(SLOWER, "int8 kernels slower than float ones")
     assert "0.06 ms" in cause.text
     assert "depthwise 3x3" in cause.text
-    assert switches(cause.fix) == [Step("quantize_static", {"exclude": ("one",)})]
+    assert switches(cause.fix) == [Step("quantize_int8", {"exclude": ("one",)})]
 
 
 def test_vnni_is_missed_only_where_it_is_missing():
@@ -257,6 +268,10 @@ def test_threads_are_blamed_for_a_call_that_waits():
     cause = found(replace(SMALL, threads=0), "The call itself")
     assert cause.fix == "Measure with 1 thread."
     assert "67 %" in cause.text
+
+
+def test_a_busy_machine_is_not_the_cost_of_a_call():
+    assert "The call itself" not in titles(replace(SMALL, busy=True))
 
 
 GAINS = {
@@ -331,11 +346,16 @@ def test_rows_of_a_worker_get_kind_and_macs_from_the_file(tmp_path):
         "node": "n", "name": conv.name, "op_type": "Conv", "role": "compute", "precision": "f32",
         "provider": "CPU", "implementation": "k", "sources": [], "seconds": 0.5,
     }  # fmt: skip
-    reply = {"total_s": 1.0, "profiled_s": 2.0, "runs": 3, "layers": [row, row | {"node": "m"}]}
+    rows = [row, row | {"node": "m"}]
+    reply = {"total_s": 1.0, "cpu_s": 0.99, "profiled_s": 2.0, "runs": 3, "layers": rows}
     made = read(reply, model, Setting.of("onnxruntime"))
     assert (made.layers[0].kind, made.layers[0].macs) == (conv.kind, conv.macs)
     assert made.layers[0].share == 0.5
     assert "2.0 times as long" in " ".join(made.notes)
+    assert not made.busy
+    crowded = read(reply | {"cpu_s": 0.4}, model, Setting.of("onnxruntime"))
+    assert crowded.busy
+    assert "busy with other work" in " ".join(crowded.notes)
 
 
 def test_a_backend_that_does_not_tell_says_so(tmp_path):

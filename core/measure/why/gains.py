@@ -8,6 +8,7 @@ from core.measure.why.view import Found, View, count, is_integer, ms, percent
 from core.records import Cause, LayerProfile
 
 WORTH_TELLING = 0.03  # of the time before
+CLEARLY = 0.1  # what is a difference of two differences is noisier
 
 
 def arithmetic(view: View) -> Iterator[Found]:
@@ -56,7 +57,8 @@ def calls(view: View) -> Iterator[Found]:
     """Time outside of the layers that is saved."""
     outside = [p.total_s - p.layers_s for p in (view.before, view.after)]
     saved = outside[0] - outside[1]
-    if min(outside) < 0 or not _counts(view, saved):
+    busy = view.before.busy or view.after.busy
+    if busy or min(outside) < 0 or not _counts(view, saved, CLEARLY):
         return
     text = (
         f"Outside of the layers a call took {ms(outside[0])} before and {ms(outside[1])} after: "
@@ -68,8 +70,8 @@ def calls(view: View) -> Iterator[Found]:
 Pairs = list[tuple[LayerProfile, LayerProfile]]
 
 
-def _counts(view: View, saved_s: float) -> bool:
-    return view.faster and saved_s > WORTH_TELLING * view.before.total_s
+def _counts(view: View, saved_s: float, share: float = WORTH_TELLING) -> bool:
+    return view.faster and saved_s > share * view.before.total_s
 
 
 def _sums(chosen: Pairs) -> tuple[float, float]:

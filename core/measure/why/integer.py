@@ -11,7 +11,6 @@ from core.measure.why.view import (
     Found,
     View,
     count,
-    excluding,
     has_weights,
     is_integer,
     listed,
@@ -26,14 +25,11 @@ SLOWER = 1.05
 BATCH_NORM = "BatchNorm"
 WITH_INSTRUCTION = 0.5  # int8 against float, on processors that have one
 AT_THE_ENDS = 2  # quantizing the input and dequantizing the output is the least there can be
-FOLD = "Put `fold_batch_norm` before quantize_static."
-
-OFF = "Switch `quantize_static` off for this backend, or measure on another one."
 
 
 def quantizing(view: View) -> Iterator[Found]:
     """Time that QuantizeLinear and DequantizeLinear take."""
-    layers = [x for x in view.after.layers if x.role == "quantize"]
+    layers = _quantizers(view)
     spent, whole = seconds(layers), view.after.layers_s
     if spent < WORTH_TELLING * whole:
         return
@@ -46,12 +42,11 @@ def quantizing(view: View) -> Iterator[Found]:
         yield Found(spent, Cause("Quantizing at the ends", text))
         return
     between = _islands(view)
-    fix = FOLD if any(map(_is_batch_norm, between)) else ""
     if not view.integer:
-        fix = OFF
-    elif not fix and between:
-        fix = f"Leave the int8 layers around the float ones float: {_around(view, between)}."
-    yield Found(spent, Cause("Quantizing and dequantizing", text, fix or _least_worth(view)))
+        fix = _off(view)
+    else:
+        fix = _joined(view, between) if between else _least_worth(view)
+    yield Found(spent, Cause("Quantizing and dequantizing", text, fix))
 
 
 def islands(view: View) -> Iterator[Found]:
@@ -65,11 +60,7 @@ def islands(view: View) -> Iterator[Found]:
         f"{count(len(found), 'float layer')} ({names}) between int8 layers: {ms(spent)}, plus the "
         f"conversions around them. {_reason(view, found)}"
     )
-    if any(map(_is_batch_norm, found)):
-        fix = FOLD
-    else:
-        fix = f"Leave their int8 neighbours float: {_around(view, found)}."
-    yield Found(spent, Cause("Float islands", text, fix))
+    yield Found(spent, Cause("Float islands", text, _joined(view, found)))
 
 
 def stayed_float(view: View) -> Iterator[Found]:
@@ -89,10 +80,10 @@ def stayed_float(view: View) -> Iterator[Found]:
     refused = [x for x in floats if x.stored_integer]
     if len(floats) == len(weighted):
         text += f" {view.label} computes this file in float throughout."
-        fix = OFF
+        fix = _off(view)
     elif refused:
         text += f" {_reason(view, refused)}"
-        fix = f"Spare them the conversions: {excluding(refused)}."
+        fix = f"Spare them the conversions: {view.excluding(refused)}."
     else:
         text += " The file itself keeps them float."
         fix = ""
@@ -122,7 +113,7 @@ def slower_in_integers(view: View) -> Iterator[Found]:
 
 def _spared(view: View, worse: list[tuple[LayerProfile, LayerProfile]]) -> str:
     """Leave float what loses more in int8 than a step to float and back would cost."""
-    steps = [x.seconds for x in view.after.layers if x.role == "quantize"]
+    steps = [x.seconds for x in _quantizers(view)]
     there_and_back = 2 * statistics.median(steps) if steps else 0.0
     named = [
         new
@@ -131,8 +122,10 @@ def _spared(view: View, worse: list[tuple[LayerProfile, LayerProfile]]) -> str:
         and new.seconds - old.seconds > (there_and_back if view.inside(new) else 0.0)
     ]
     if named:
-        return f"Leave float what loses more than a step to float and back: {excluding(named)}."
-    return OFF if view.ratio > 1 + SAME else ""
+        return (
+            f"Leave float what loses more than a step to float and back: {view.excluding(named)}."
+        )
+    return _off(view) if view.ratio > 1 + SAME else ""
 
 
 def no_instruction(view: View) -> Iterator[Found]:
@@ -148,7 +141,7 @@ def no_instruction(view: View) -> Iterator[Found]:
     )
     fix = ""
     if after >= before:
-        fix = "Switch `quantize_static` off for this machine; use `prune_channels` for time here."
+        fix = f"Switch `{view.quantizer}` off for this machine; `prune_channels` gives time here."
     yield Found(after - WITH_INSTRUCTION * before, Cause("No int8 instructions here", text, fix))
 
 
@@ -163,7 +156,7 @@ def half_precision(view: View) -> Iterator[Found]:
         f"{_compute(view)[0].precision or 'f32'} on this CPU: half the bytes, the same work"
     )
     text += f", and {count(len(casts), 'cast')} of {ms(spent)} besides." if casts else "."
-    fix = "`quantize_static` instead of convert_precision, if it is time that counts."
+    fix = f"`{view.quantizer}` instead of convert_precision, if it is time that counts."
     yield Found(spent, Cause("float16 is storage only on a CPU", text, fix))
 
 
@@ -184,6 +177,24 @@ def _islands(view: View) -> list[LayerProfile]:
     return [layer for layer in floats if view.inside(layer)]
 
 
+def _joined(view: View, between: list[LayerProfile]) -> str:
+    """The switch that makes one stretch of float and integer layers in turns."""
+    foldable = any(map(_is_batch_norm, between)) and "fold_batch_norm" not in view.after.passes
+    if foldable:
+        return f"Put `fold_batch_norm` before {view.quantizer}."
+    return f"Leave the int8 layers around them float: {_around(view, between)}."
+
+
+def _off(view: View) -> str:
+    if not any("DequantizeLinear" not in x.op_type for x in _quantizers(view)):
+        return "`quantize_int8`, which quantizes activations too: weights alone save bytes only."
+    return f"Switch `{view.quantizer}` off for this backend, or ship on another one."
+
+
+def _quantizers(view: View) -> list[LayerProfile]:
+    return [x for x in view.after.layers if x.role == "quantize"]
+
+
 def _around(view: View, found: list[LayerProfile]) -> str:
     """The switch that leaves the integer layers next to these in float."""
     near: dict[str, LayerProfile] = {}
@@ -198,7 +209,7 @@ def _around(view: View, found: list[LayerProfile]) -> str:
                     near[other.name] = other
             else:
                 waiting += other.sources
-    return excluding(near.values()) if near else excluding(found)
+    return view.excluding(near.values() or found)
 
 
 def _least_worth(view: View) -> str:
@@ -210,9 +221,8 @@ def _least_worth(view: View) -> str:
     ]
     if not gains:
         return ""
-    return (
-        f"Leave the one that gains least float: {excluding([max(gains, key=lambda g: g[0])[1]])}."
-    )
+    least = max(gains, key=lambda gain: gain[0])[1]
+    return f"Leave the one that gains least float: {view.excluding([least])}."
 
 
 def _is_batch_norm(layer: LayerProfile) -> bool:

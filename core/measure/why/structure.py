@@ -44,9 +44,9 @@ def reorders(view: View) -> Iterator[Found]:
             f"cannot stay in the blocked layout: {listed(odd)}."
         )
         fix = f"Keep channels in blocks: `prune_channels multiple={view.block}`."
-    elif any(x.kind == "batch norm" for x in view.after.layers) and view.after.quantized:
+    elif view.after.quantized and _has_foldable_norms(view):
         text += " Each batch norm between int8 layers wants the plain layout."
-        fix = "Put `fold_batch_norm` before quantize_static."
+        fix = f"Put `fold_batch_norm` before {view.quantizer}."
     else:
         text += f" {view.label} puts them where its kernels change from one layout to another."
         fix = ""
@@ -81,7 +81,7 @@ def odd_channels(view: View) -> Iterator[Found]:
 def overhead(view: View) -> Iterator[Found]:
     """Time of a call that no layer accounts for."""
     outside = view.after.total_s - view.after.layers_s
-    if outside < OVERHEAD * view.after.total_s:
+    if view.after.busy or outside < OVERHEAD * view.after.total_s:
         return
     text = (
         f"A call takes {ms(view.after.total_s)}, all its layers {ms(view.after.layers_s)}: "
@@ -131,7 +131,7 @@ def already_fused(view: View) -> Iterator[Found]:
         f"when it loads the original: {len(view.before.layers)} layers ran before and "
         f"{len(view.after.layers)} after."
     )
-    fix = "Folding pays before `quantize_static`, which cannot fold later."
+    fix = "Folding pays before `quantize_int8`: later it cannot be done."
     yield Found(0.0, Cause("The runtime had fused it already", text, fix))
 
 
@@ -147,6 +147,11 @@ def zeros(view: View) -> Iterator[Found]:
     )
     fix = "Remove whole channels instead: `prune_channels`, which makes tensors smaller."
     yield Found(seconds(weighted), Cause("Zeros are computed all the same", text, fix))
+
+
+def _has_foldable_norms(view: View) -> bool:
+    norms = any(x.kind == "batch norm" and x.role == "compute" for x in view.after.layers)
+    return norms and "fold_batch_norm" not in view.after.passes
 
 
 def _odd(view: View) -> list[LayerProfile]:

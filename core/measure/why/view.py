@@ -49,6 +49,18 @@ class View:
         known = catalogue().get(name)
         return known.label if known else name
 
+    @property
+    def quantizer(self) -> str:
+        """The pass that quantized the candidate; the usual one where that is not known."""
+        used = (name for name in self.after.passes if name.startswith("quantize"))
+        return next(used, "quantize_int8")
+
+    def excluding(self, layers: Iterable[LayerProfile], most: int = 8) -> str:
+        """The switch that leaves layers in float."""
+        ranked = sorted(layers, key=lambda layer: -layer.seconds)
+        names = ",".join(layer.name for layer in ranked[:most])
+        return f"`{self.quantizer} exclude={names}`"
+
     @functools.cached_property
     def pairs(self) -> tuple[LayerPair, ...]:
         """The layers of both, matched."""
@@ -143,10 +155,3 @@ def listed(layers: Iterable[LayerProfile], most: int = 3) -> str:
     ranked = sorted(layers, key=lambda layer: -layer.seconds)
     names = ", ".join(layer.name for layer in ranked[:most])
     return names + (f" and {len(ranked) - most} more" if len(ranked) > most else "")
-
-
-def excluding(layers: Iterable[LayerProfile], most: int = 8) -> str:
-    """The switch that leaves layers in float."""
-    ranked = sorted(layers, key=lambda layer: -layer.seconds)
-    names = ",".join(layer.name for layer in ranked[:most])
-    return f"`quantize_static exclude={names}`"

@@ -60,11 +60,13 @@ class Work:
 
     def run(self) -> Plan | None:
         """The plan; None if integers cannot win here."""
+        self.report.tell("Racing which layers stay float", 0.0)
         selection, floats = self._choose()
         if selection is None:
             return None
         if self.settings.equalise:
             self._equalise(selection)
+        self.report.tell("Ranges of the activations", 0.25)
         layers = layers_of(self.judged)
         seen = calibrate.seen(self.judged, selection, self.images)
         plan, error, method = calibrate.best_ranges(
@@ -72,9 +74,12 @@ class Work:
             self.settings.ranges,
         )  # fmt: skip
         self.report.note(f"Ranges by {method}: relative logit error {error:.2g}.")
+        self.report.tell("Rounding the weights", 0.5)
         plan, error = self._round(plan, error, layers)
+        self.report.tell("Correcting biases", 0.75)
         plan, error = self._correct(plan, error, layers)
         if self.settings.goal == "safe":
+            self.report.tell("Sensitive layers", 0.85)
             plan = self._fall_back(plan, floats)
         return plan
 
