@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 FEATURES = 6
-BITS = {"float": 0, "int8": 8, "int4": 4}
+BITS = {"float": 0, "int8": 8, "int4": 4, "int3": 3}
 RATES = {"auto": 0.0, "0.0001": 1e-4, "0.0003": 3e-4, "0.001": 1e-3, "0.003": 3e-3}
 MARGIN = 1.2  # CPU seconds granted for one of training
 REMEDY = "pip install -r requirements/torch.txt"
@@ -83,7 +83,7 @@ class FineTune(Pass):
     edges: bool = parameter(
         True,
         "First and last layer at 8 bits",
-        "Keeps them at 8 bits where the weights are int4: they lose the most.",
+        "Keeps them at 8 bits where the weights have fewer: they lose the most.",
         expert=True,
     )
     rate: str = parameter(
