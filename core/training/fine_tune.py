@@ -208,7 +208,7 @@ class Training:
                 looked = math.floor(share * looks)
                 if self._live:
                     self._measure_norms()
-                loss = self._look(share if looks > 1 else 0.0)
+                loss = self._look(min(share, 1.0) if looks > 1 else 0.0)
             if share >= 1:
                 return loss
             if looks > 1:
