@@ -24,7 +24,7 @@ from core.passes.replace_convolutions.menus import kernel_of
 from core.passes.replace_convolutions.metric import Metric
 from core.passes.replace_convolutions.rewriting import replace_node
 from core.reconstruction.gram import Moments
-from core.timings import Conditions, LayerTime, LayerTimes
+from core.timings import Conditions, LayerSignature, LayerTime, LayerTimes
 from tests.analysis.nets import Net, head, image, residual
 
 RNG = np.random.default_rng(3)
@@ -483,3 +483,13 @@ def test_a_second_speed_up_on_the_same_images_learns_nothing_anew():
     first = len(runs)
     replaced(model.clone(), images, speedup=1.4)
     assert len(runs) - first < first
+
+
+@pytest.mark.parametrize("form", FORMS.values(), ids=list(FORMS))
+def test_factors_made_to_be_counted_have_the_shapes_of_real_ones(form):
+    kernel = np.random.default_rng(0).normal(size=(16, 12, 3, 3))
+    layer = LayerSignature("Conv", 12, 16, (3, 3), (1, 1), (1, 1), (1, 1, 1, 1), size=(8, 8))
+    for rank in form.ranks(layer, 4, 8):
+        real = form.start(kernel, np.eye(kernel[0].size), rank)
+        blank = form.zeros(kernel.shape, rank)
+        assert [f.shape for f in blank] == [f.shape for f in real]

@@ -153,8 +153,7 @@ class ReplaceConvolutions(Pass):
             ]
             if fits:
                 form, rank, chain = fits[-1]
-                shape = kernel_of(target)
-                blank = form.start(shape, np.eye(shape[0].size), rank)
+                blank = form.zeros(kernel_of(target).shape, rank)
                 replace_node(target.layer.node, chain, form, blank)
                 report.changed += 1
         return False

@@ -40,11 +40,13 @@ class Form(ABC):
         name: as recipes call it.
         about: as reports call it.
         subscripts: the product, for einsum; ends in oiyx. The first factor has the outputs o.
+        ranked: the subscripts that the parts of a rank are the sizes of, in that order.
     """
 
     name: ClassVar[str]
     about: ClassVar[str]
     subscripts: ClassVar[str]
+    ranked: ClassVar[str]
 
     @abstractmethod
     def ranks(self, layer: LayerSignature, multiple: int, most: int) -> list[Rank]:
@@ -71,6 +73,12 @@ class Form(ABC):
         del layer
         return ""
 
+    def zeros(self, shape: Sequence[int], rank: Rank) -> Factors:
+        """Factors of the right shapes for a kernel (O, I, h, w), to be counted and never run."""
+        sizes = dict(zip("oiyx", shape, strict=True)) | dict(zip(self.ranked, rank, strict=True))
+        parts = self.subscripts.partition("->")[0].split(",")
+        return tuple(np.zeros([sizes[letter] for letter in part]) for part in parts)
+
     def dense(self, factors: Sequence[Matrix]) -> Matrix:
         """The kernel (O, I, h, w) that the factors stand for."""
         return np.asarray(np.einsum(self.subscripts, *factors, optimize=True))
@@ -82,6 +90,7 @@ class SpatialSvd(Form):
     name = "spatial_svd"
     about = "k x 1 and 1 x k"
     subscripts = "orx,riy->oiyx"
+    ranked = "r"
 
     def refuses(self, layer: LayerSignature) -> str:
         """A kernel of one row or column is no product of two."""
@@ -121,6 +130,7 @@ class Tucker2(Form):
     name = "tucker2"
     about = "1 x 1, k x k and 1 x 1"
     subscripts = "oa,abyx,bi->oiyx"
+    ranked = "ba"
 
     def ranks(self, layer: LayerSignature, multiple: int, most: int) -> list[Rank]:
         """(inputs kept, outputs kept)."""
@@ -162,6 +172,7 @@ class DepthwisePointwise(Form):
     name = "depthwise_pointwise"
     about = "depthwise and 1 x 1"
     subscripts = "oti,tiyx->oiyx"
+    ranked = "t"
 
     def ranks(self, layer: LayerSignature, multiple: int, most: int) -> list[Rank]:
         """Terms; they are whole inputs already, whatever the `multiple`, and few."""
