@@ -331,8 +331,8 @@ PRUNING = {
     "--budget latency:onnxruntime:0.7": {
         "budget": "latency", "backend": "onnxruntime", "target": 0.7
     },
-    "--budget latency:openvino:f16:0.7": {
-        "budget": "latency", "backend": "openvino:f16", "target": 0.7
+    "--budget latency:openvino:0.7": {
+        "budget": "latency", "backend": "openvino", "target": 0.7
     },
 }  # fmt: skip
 
