@@ -146,8 +146,8 @@ def test_a_switch_and_a_slider_work_by_keyboard_alone(visitor):
     server.settled(page)
     label = catalogue()["prune_channels"].label
     switch = page.get_by_role("switch", name=label)
-    if switch.count() == 0:
-        switch = page.get_by_role("checkbox", name=label)
+    switch = switch.or_(page.get_by_role("checkbox", name=label)).first
+    switch.wait_for(state="attached")
     switch.focus()
     page.keyboard.press("Space")
     slider = page.locator("[data-testid=stSidebar]").get_by_role("slider").first
