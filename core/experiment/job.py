@@ -48,6 +48,7 @@ class ImageSource:
 
 
 BUILD_GUESS_S = 3.0
+EARLY = ("sizes", "accuracy")  # kinds of which the first is measured before anything is built
 TOLD_EVERY_S = 0.5
 Watch = Callable[[RunProgress], None]
 
@@ -115,7 +116,22 @@ class Job:
                 self._store.add_outcome(self._run.id, position, found)
             self._progress.built += 1
             outcomes.append(found)
+            if position == 0:
+                self._measure_early(found)
         return outcomes
+
+    def _measure_early(self, baseline: Outcome) -> None:
+        """What is known of the original before the candidates are built, which may take minutes."""
+        if baseline.summary is None:
+            return
+        finished = self._store.finished(self._run.id)
+        firsts: dict[str, Unit] = {}
+        for unit in self._comparison((("baseline", baseline.summary),)).units():
+            if unit.kind in EARLY:
+                firsts.setdefault(unit.kind, unit)
+        for unit in firsts.values():
+            if unit.name not in finished:
+                self._do(unit)
 
     def _built(self, workshop: Workshop, recipe: Recipe, calibration: ImageSource) -> Outcome:
         """The candidate as it was built before, by any run, or built now."""
@@ -179,12 +195,15 @@ class Job:
         for unit in units:
             if unit.name in finished:
                 continue
-            self._check()
             start = time.monotonic()
-            self._tell(unit.label, always=True)
-            unit.run(self._keep, functools.partial(self._tell_share, unit.label))
-            self._store.finish(self._run.id, unit.name)
+            self._do(unit)
             self._progress.finished(unit, time.monotonic() - start)
+
+    def _do(self, unit: Unit) -> None:
+        self._check()
+        self._tell(unit.label, always=True)
+        unit.run(self._keep, functools.partial(self._tell_share, unit.label))
+        self._store.finish(self._run.id, unit.name)
 
     def _comparison(self, models: tuple[tuple[str, ModelSummary], ...]) -> Comparison:
         spec = self._run.spec
