@@ -3,6 +3,7 @@
 - A node name that occurs twice (ONNX allows it, ONNX Runtime refuses it) becomes unique.
 - A weight that is listed as a graph input too (IR version 3 demanded it) is a constant only.
 - A dimension written as -1 is dynamic.
+- IR version 3, in which no weight may be added without a graph input, becomes 4.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ def normalise(graph: ir.Model) -> tuple[str, ...]:
         notes.append(f"{renamed} node names occurred more than once and were made unique.")
     if moved := _constants_only(graph):
         notes.append(f"{moved} weights were listed as inputs as well; they are constants now.")
+    graph.ir_version = max(graph.ir_version or 0, FIRST_IR_WITH_PURE_INITIALIZERS)
     _dynamic_dims(graph)
     return tuple(notes)
 
@@ -55,7 +57,6 @@ def _constants_only(graph: ir.Model) -> int:
     kept = [value for value in inputs if value.const_value is None]
     inputs.clear()
     inputs.extend(kept)
-    graph.ir_version = max(graph.ir_version or 0, FIRST_IR_WITH_PURE_INITIALIZERS)
     return len(weights)
 
 

@@ -36,6 +36,11 @@ KEEP = frozenset(
 )
 
 
+# The folder writes sequence operators as Split and Unsqueeze with inputs that older opsets lack.
+SEQUENCES = frozenset({"SequenceConstruct", "SplitToSequence", "ConcatFromSequence", "SequenceAt"})
+SEQUENCE_OPSET = 13
+
+
 @dataclass(frozen=True)
 class Simplify(Pass):
     """Fold constants and remove nodes without effect."""
@@ -51,10 +56,13 @@ class Simplify(Pass):
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
         """Repeat folding and rewriting until nothing changes, then tidy up."""
         before = _count(graph)
+        old = _old_sequences(graph)
+        for node in old:
+            report.skip(node.name, "a sequence of an opset before 13: no constant is folded")
         with quiet():
             infer_shapes(graph)  # stale shapes in the file would be folded as facts
             for _ in range(ROUNDS):
-                if not _round(graph):
+                if not _round(graph, fold=not old):
                     break
             _tidy(graph)
         _forget_origins(graph)
@@ -62,18 +70,20 @@ class Simplify(Pass):
         report.note(f"{report.changed} of {before} nodes removed.")
 
 
-def _round(graph: Graph) -> bool:
+def _round(graph: Graph, fold: bool) -> bool:
     """One turn of folding, rewriting and cleaning; whether anything changed."""
     from onnx_ir.passes import common
     from onnxscript import optimizer, rewriter
     from onnxscript.rewriter.rules import common as rules
 
-    folded = optimizer.fold_constants_ir(graph, should_fold=_should_fold)
+    results: list[Any] = []
+    if fold:
+        results.append(optimizer.fold_constants_ir(graph, should_fold=_should_fold))
     chosen: list[Any] = [getattr(rules, name) for name in RULES]
-    rewritten = rewriter.RewritePass(chosen)(graph)
+    results.append(rewriter.RewritePass(chosen)(graph))
     bypassed = sum(_bypass(node) for inner in graph.graphs() for node in list(inner))
-    removed = common.RemoveUnusedNodesPass()(graph)
-    return bool(bypassed) or any(r.modified for r in (folded, rewritten, removed))
+    results.append(common.RemoveUnusedNodesPass()(graph))
+    return bool(bypassed) or any(result.modified for result in results)
 
 
 def _bypass(node: ir.Node) -> bool:
@@ -144,6 +154,13 @@ def _should_fold(node: ir.Node) -> bool | None:
         if value is not None and value.const_value is not None and len(value.uses()) == 1
     )
     return grown - freed <= LARGEST_GROWTH
+
+
+def _old_sequences(graph: Graph) -> list[ir.Node]:
+    """Nodes that the folder would turn into operators of a newer opset than the graph's."""
+    if graph.graph.opset_imports.get("", SEQUENCE_OPSET) >= SEQUENCE_OPSET:
+        return []
+    return [n for inner in all_graphs(graph) for n in inner if n.op_type in SEQUENCES]
 
 
 def _count(graph: Graph) -> int:

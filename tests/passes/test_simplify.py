@@ -6,9 +6,11 @@ import os
 from pathlib import Path
 
 import numpy as np
+import onnx.parser
 import pytest
 
 from core import graph as graphs
+from core.passes.base import NoStatistics, Report
 from core.passes.simplify import LARGEST_GROWTH, Simplify
 from tests.builders import graph, kinds, rewrite, run, same
 
@@ -207,3 +209,33 @@ def test_published_models(name: str):
     net = graphs.load(DATA / f"{name}.onnx")
     made, report = rewrite(net, Simplify())  # the runner compares the outputs
     assert len(kinds(made)) == len(kinds(net)) - report.changed <= len(kinds(net))
+
+
+def parsed(text: str) -> graphs.Graph:
+    return graphs.parse(onnx.parser.parse_model(text).SerializeToString(), "net")
+
+
+def test_sequences_of_old_opsets_are_not_turned_into_newer_operators():
+    net = parsed(
+        """<ir_version: 7, opset_import: ["" : 12]>
+        net (float[2, 3] x, float[2, 3] z) => (float[4, 3] y) {
+            s = SequenceConstruct (x, z)
+            y = ConcatFromSequence <axis = 0> (s)
+        }"""
+    )
+    report = Report()
+    Simplify().apply(net, report, NoStatistics())
+    assert [node.op_type for node in net.graph] == ["SequenceConstruct", "ConcatFromSequence"]
+    assert all("opset before 13" in skip.reason for skip in report.skipped)
+
+
+def test_a_weight_may_be_added_to_a_file_of_ir_version_3():
+    net = parsed(
+        """<ir_version: 3, opset_import: ["" : 9]>
+        net (float[2] x) => (float[2] y) {
+            c = Constant <value = float[2] {1, 2}> ()
+            y = Add (x, c)
+        }"""
+    )
+    Simplify().apply(net, Report(), NoStatistics())
+    graphs.check(net)
