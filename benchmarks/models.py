@@ -36,8 +36,10 @@ from core.records import (
 )
 
 OWNER = "benchmark"
+RAW = {"ratio": 0.25, "criterion": "l1", "repair": False}
 RECIPES = (
     Recipe("fold", (Step("fold_batch_norm"),)),
+    Recipe("prune 0.25, no repair", (Step("prune_channels", RAW),)),
     Recipe("prune 0.25", (Step("prune_channels", {"ratio": 0.25}),)),
     Recipe("fp16", (Step("convert_precision", {"precision": "fp16"}),)),
     Recipe("int8", (Step("quantize_static"),)),
@@ -87,6 +89,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--only", nargs="*", default=[], metavar="NAME")
     parser.add_argument("--backend", action="append", default=[])
+    parser.add_argument("--recipes", nargs="*", default=[r.name for r in RECIPES], metavar="NAME")
     parser.add_argument("--images", type=int, default=500)
     parser.add_argument("--budget-s", type=float, default=2.5)
     parser.add_argument(
@@ -108,7 +111,7 @@ def measured(
     spec = ExperimentSpec(
         title=file.stem,
         model=model.digest,
-        recipes=RECIPES,
+        recipes=tuple(recipe for recipe in RECIPES if recipe.name in asked.recipes),
         backends=backends,
         calibration=calibration,
         evaluation=evaluation,
