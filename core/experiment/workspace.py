@@ -260,6 +260,8 @@ class Workspace(Library):
 
     def _new_run(self, spec: ExperimentSpec, owner: str) -> Run:
         model = self._named(spec.model, owner)
+        if not spec.recipes or spec.recipes[0].steps:
+            spec = replace(spec, recipes=(Recipe("original"), *spec.recipes))
         for digest in {spec.calibration, spec.evaluation} - {""}:
             if self._home.data_path(digest) is None:
                 raise DataError("An image set of this run is gone.", "Upload it again.")

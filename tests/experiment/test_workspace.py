@@ -1,0 +1,109 @@
+"""The use cases on a small net: what a run is asked, what it keeps, what is not done twice."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core import graph as graphs
+from core.candidates.client import Workshop
+from core.errors import StoreError
+from core.experiment import Workspace, samples
+from core.experiment.warm import Previews
+from core.records import ExperimentSpec, Preview, Recipe, State, Step
+from tests.measure.subjects import net
+
+OWNER = "ann"
+CLEANED = Recipe("cleaned", (Step("simplify"),))
+
+
+@pytest.fixture
+def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Workspace]:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # a lock of our own
+    opened = Workspace.open(tmp_path / "home")
+    yield opened
+    opened.close()
+
+
+def images(count: int = 12) -> bytes:
+    pixels = np.random.default_rng(0).integers(0, 256, (count, 8, 8, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    np.savez(file, images=pixels, labels=np.arange(count) % 6)
+    return file.getvalue()
+
+
+def test_the_samples_lie_under_the_digests_that_their_table_names(workspace: Workspace):
+    for sample in workspace.samples():
+        assert workspace.sample(sample.name).digest == sample.digest
+    calibration, evaluation = workspace.sample_data()
+    assert calibration.digest == samples.data_digest(samples.CALIBRATION)
+    assert (calibration.labelled, evaluation.labelled) == (False, True)
+
+
+def test_a_run_has_the_original_in_front_and_numbers_for_all(workspace: Workspace):
+    model = workspace.add_model("small.onnx", graphs.serialize(net(8)), OWNER)
+    data = workspace.add_data("set.npz", images(), OWNER)
+    spec = ExperimentSpec(
+        "t", model.digest, (CLEANED,), ("null",), calibration=data.digest, evaluation=data.digest,
+        latency_budget_s=0.2,
+    )  # fmt: skip
+    run = workspace.measure(spec, OWNER)
+    assert run.progress.state is State.DONE
+    assert [recipe.steps for recipe in run.spec.recipes] == [(), CLEANED.steps]
+    assert {row.metric for row in run.measurements} >= {"size_bytes", "latency_ms", "load_ms"}
+    scored = [row for row in run.measurements if row.metric == "top1"]
+    assert scored
+    # One set for both: it is split, so the score is on neither the whole set nor six other images.
+    assert {row.condition.get("data") for row in scored} != {data.digest}
+    assert workspace.runs(OWNER)[0].id == run.id
+    assert workspace.runs("somebody else") == ()
+
+
+def test_what_a_recipe_made_before_is_not_made_again(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    model = workspace.add_model("small.onnx", graphs.serialize(net(8)), OWNER)
+    spec = ExperimentSpec("t", model.digest, (CLEANED,), ("null",), latency_budget_s=0.2)
+    first = workspace.measure(spec, OWNER)
+
+    def fail(*_: object, **__: object) -> None:
+        raise AssertionError("built again")
+
+    monkeypatch.setattr(Workshop, "build", fail)
+    again = workspace.measure(spec, OWNER)
+    digests = [[o.candidate.digest for o in run.outcomes] for run in (first, again)]
+    assert digests[0] == digests[1]
+
+
+def test_only_its_owner_deletes_a_run(workspace: Workspace):
+    model = workspace.add_model("small.onnx", graphs.serialize(net(8)), OWNER)
+    spec = ExperimentSpec("t", model.digest, (CLEANED,), ("null",), latency_budget_s=0.2)
+    run = workspace.measure(spec, OWNER)
+    with pytest.raises(StoreError, match="Only who started"):
+        workspace.delete(run.id, "bob")
+    workspace.delete(run.id, OWNER)
+    with pytest.raises(StoreError, match="no such run"):
+        workspace.run(run.id)
+
+
+def test_previews_are_computed_once_and_errors_are_kept_too():
+    asked: list[str] = []
+
+    def compute(model: str, recipe: Recipe) -> Preview:
+        asked.append(recipe.name)
+        if recipe.name == "bad":
+            raise StoreError("gone")
+        return Preview(1, 2, 3, 4)
+
+    previews = Previews(compute)
+    bad = Recipe("bad", (Step("simplify"),))
+    for _ in range(2):
+        assert previews.get("m", Recipe("good")).macs == 2
+        with pytest.raises(StoreError):
+            previews.get("m", bad)
+    assert asked == ["good", "bad"]
