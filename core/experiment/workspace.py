@@ -15,7 +15,7 @@ from core.errors import BackendUnavailable, DataError, StoreError
 from core.experiment import jobs, keeping
 from core.experiment.home import Home
 from core.experiment.job import Job, Watch, held
-from core.experiment.library import Library
+from core.experiment.inventory import Inventory
 from core.experiment.profiles import Profiles, key_of, passes_of
 from core.experiment.sensing import Sensing
 from core.experiment.warm import Previews
@@ -37,7 +37,7 @@ from core.records import (
 MOST_LIVE_RUNS = 4
 
 
-class Workspace(Library):
+class Workspace(Inventory):
     """One installation. Thread-safe: all sessions of a server share one."""
 
     def __init__(self, home: Home) -> None:

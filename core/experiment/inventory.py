@@ -25,7 +25,7 @@ NOBODY = ""  # the owner of what belongs to all: samples
 SUFFIXES = (".onnx", ".zip", ".npz")
 
 
-class Library:
+class Inventory:
     """Models and image sets. Thread-safe."""
 
     def __init__(self, home: Home) -> None:
