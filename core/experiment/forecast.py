@@ -1,7 +1,7 @@
 """What a cut is expected to cost in accuracy, from measured sensitivities: arithmetic, no run.
 
 Errors of groups cut alone are added up (to first order they are independent); the repair that
-follows takes a part of it away, which differs between networks: that is the interval.
+follows takes a part of it away, assumed to lie within bounds set by hand: that is the interval.
 """
 
 from __future__ import annotations

@@ -14,8 +14,8 @@ import core.backends.base as backends
 from core.errors import BackendUnavailable, DataError, StoreError
 from core.experiment import jobs, keeping
 from core.experiment.home import Home
-from core.experiment.job import Job, Watch, held
 from core.experiment.inventory import Inventory
+from core.experiment.job import Job, Watch, held
 from core.experiment.profiles import Profiles, key_of, passes_of
 from core.experiment.sensing import Sensing
 from core.experiment.warm import Previews
