@@ -123,8 +123,8 @@ class Sensitivity:
     Attributes:
         effects: of cutting each group of layers alone, at several shares.
         tolerance: (error of the outputs, percent of images that keep their answer), by error.
-        slack: low, middle and high: the share of the summed effects that is assumed to be left behind
-            a repair; set by hand, not calibrated.
+        slack: low, middle and high: the share of the summed effects that is assumed to be left
+            behind a repair; set by hand, not calibrated.
     """
 
     effects: tuple[LayerEffect, ...]

@@ -2,9 +2,9 @@
 
 Between two measured depths the error of a group follows the error that the elimination derived,
 scaled to pass through both. The errors of several groups add up (to first order they are
-independent); the repair that follows takes a part away that differs between networks. `SLACK`, set by
-hand and not calibrated against measured cuts, is the share of the sum that is assumed to be left, and
-gives the interval.
+independent); the repair that follows takes a part away that differs between networks. `SLACK`, set
+by hand and not calibrated against measured cuts, is the share of the sum that is assumed to be
+left, and gives the interval.
 
 An error e of the outputs, relative to their variance, is drawn as noise on the outputs that the
 calibration images gave: the share of images whose first class stays is the agreement. Accuracy
