@@ -45,7 +45,7 @@ def test_phone_reaches_the_recipe(browser, url):
     visitor = visit(browser, url, **PROFILES["phone"])
     page = visitor.open("/")
     server.settled(page)
-    assert page.get_by_role("button", name="Measure", exact=True).is_visible()
+    page.get_by_role("button", name="Measure", exact=True).wait_for()
     page.locator("[data-testid=stExpandSidebarButton]").click()
     page.get_by_text("Recipe", exact=True).wait_for()
     page.get_by_role("link", name="Explore", exact=True).wait_for()
