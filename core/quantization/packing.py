@@ -7,8 +7,10 @@ Two ways to store them, for a layer that computes in float:
 - packed: codes side by side in the bits of words (two of 4 bits in a UINT8; ten of 3, six of 5 or
   five of 6 bits, for which ONNX has no type, in a UINT32 whose top bits stay 0: OpenVINO reads the
   uppermost as a sign), and
-      BitShift, BitwiseAnd, Cast, Reshape, Slice, Reshape, Sub, Mul
-  to unpack them (opset 18); int8 needs only Cast and Mul. All of these are constants, so a runtime
+      BitwiseAnd, Cast, Mul, Reshape, Slice, Reshape, Sub, Mul
+  to unpack them (opset 18); int8 needs only Cast and Mul. A code is moved down as a float, by a
+  power of two, which is exact: OpenVINO shifts a UINT8 by a division that rounds, and OpenCV
+  shifts by one number only. All of these are constants, so a runtime
   that folds constants unpacks while it loads and then runs at float speed.
 """
 
@@ -111,17 +113,19 @@ def _unfold(node: ir.Node, stem: str, weight: Weight, constants: Constants) -> i
         given = {
             name: constants.shared(f"unpack_{bits}_{name}", array)
             for name, array in {
-                "shifts": _shifts(bits)[None],
-                "mask": np.array((1 << bits) - 1, WORDS[bits]),
+                "masks": (((1 << bits) - 1) << _shifts(bits).astype(np.int64)).astype(WORDS[bits])[
+                    None
+                ],
+                "units": (0.5 ** _shifts(bits).astype(np.float32))[None],
                 "offset": np.array(1 << (bits - 1), np.float32),
             }.items()
         }
         target = constants.add(f"{stem}_shape", np.array(shape))
         whole = weight.codes.size % _shifts(bits).size == 0
         steps = (
-            ("BitShift", [given["shifts"]], [ir.AttrString("direction", "RIGHT")]),
-            ("BitwiseAnd", [given["mask"]], []),
+            ("BitwiseAnd", [given["masks"]], []),
             cast,
+            ("Mul", [given["units"]], []),
             *(() if whole else _cut(stem, weight, constants)),
             ("Reshape", [target], []),
             ("Sub", [given["offset"]], []),

@@ -52,7 +52,7 @@ class QuantizeWeights(Pass):
     label: ClassVar[str] = "Quantize weights only"
     help: ClassVar[str] = (
         "Stores weights in few bits: a file of a quarter to a seventh. Computes in float, so no "
-        "time is gained. Runs on ONNX Runtime; other backends may not know 4-bit tensors."
+        "time is gained. OpenCV's classic engine reads no fewer than 8 bits."
     )
     order: ClassVar[int] = 75
     family: ClassVar[str] = "Precision"
