@@ -50,7 +50,8 @@ def sensitivities(
         images: calibration images.
         quantize: rounds a layer to the fewest bits, given the second moment of its inputs.
     """
-    judge, grams = Judge(graph, images, IMAGES), calibrate.grams(graph, layers, [*layers], images)
+    judge = Judge(graph, images).few(IMAGES)
+    grams = calibrate.grams(graph, layers, [*layers], images)
     found = {}
     for name, layer in layers.items():
         moments = grams.pop(name).moments()

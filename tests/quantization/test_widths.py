@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.quantization import rounding, widths
-from core.quantization.judge import Images, headless
+from core.quantization.judge import Images, Judge, headless
 from core.quantization.packing import LIMITS, stored_bytes
 from core.quantization.prepare import prepared
 from core.reconstruction.layers import Layer
@@ -75,3 +75,13 @@ def test_a_layer_that_the_outputs_depend_on_more_is_more_sensitive():
         assert errors[gemm.name] > 0
         found.append(errors[branch])
     assert found[1] < 1e-3 * found[0]
+
+
+def test_few_images_from_all_over_the_set_judge_alike():
+    model = headless(prepared(residual(), 18))
+    whole = Judge(model, Images(Random(count=256)))
+    few = whole.few(16)
+    assert 8 <= few.images <= 32 < whole.images
+    other = headless(prepared(residual(seed=9), 18))
+    assert few.error(other) == pytest.approx(whole.error(other), rel=0.3)
+    assert few.error(model) == 0.0
