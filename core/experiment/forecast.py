@@ -16,20 +16,22 @@ BEYOND = 4.0  # how much worse than at the deepest cut measured it is to lose ev
 
 def forecast(cuts: Sequence[Cut], known: Sensitivity) -> AccuracyForecast | None:
     """The agreement to expect of these cuts together; None where it cannot be said."""
-    if not known.tolerance:
+    total = summed(cuts, known)
+    if not known.tolerance or total is None:
         return None
+    low, middle, high = (agreement(total * slack, known.tolerance) for slack in known.slack)
+    return AccuracyForecast(middle, min(high, middle), max(low, middle))
+
+
+def summed(cuts: Sequence[Cut], known: Sensitivity) -> float | None:
+    """The errors of these cuts alone, added up; None where one of them was not measured."""
     by_group: dict[tuple[str, ...], list[LayerEffect]] = {}
     for effect in known.effects:
         by_group.setdefault(effect.layers, []).append(effect)
-    total = 0.0
-    for cut in cuts:
-        if not cut.removed:
-            continue
-        if cut.layers not in by_group:
-            return None
-        total += error_at(cut.removed / cut.channels, by_group[cut.layers])
-    low, middle, high = (agreement(total * slack, known.tolerance) for slack in known.slack)
-    return AccuracyForecast(middle, min(high, middle), max(low, middle))
+    made = [cut for cut in cuts if cut.removed]
+    if any(cut.layers not in by_group for cut in made):
+        return None
+    return sum(error_at(cut.removed / cut.channels, by_group[cut.layers]) for cut in made)
 
 
 def error_at(share: float, effects: Sequence[LayerEffect]) -> float:
