@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -144,6 +145,93 @@ class AccuracyForecast:
     agreement: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Stair:
+    """What the layers that a parameter changes take at one of its values, by the table of times.
+
+    Attributes:
+        at: the value.
+        seconds: summed over the layers.
+        low, high: 95 % interval of the sum.
+        falls: whether it lies below that of every smaller value by more than the noise.
+    """
+
+    at: float
+    seconds: float
+    low: float
+    high: float
+    falls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Staircase:
+    """Time against a parameter on one backend; an estimate from layers that were timed singly.
+
+    Attributes:
+        backend: `name` or `name:precision`.
+        threads: 0 for all cores.
+        stairs: by growing value; where not all values are timed, of those that are.
+        layers: how many are summed.
+        untimed: how many change as well and have no time.
+        whole: whether every value is timed.
+    """
+
+    backend: str
+    threads: int
+    stairs: tuple[Stair, ...]
+    layers: int
+    untimed: int = 0
+    whole: bool = True
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        """The values at which time really falls."""
+        return tuple(stair.at for stair in self.stairs if stair.falls)
+
+
+@dataclass(frozen=True, slots=True)
+class StaircaseQuestion:
+    """Which layers are timed where: the recipes of all values of one parameter of a model.
+
+    Attributes:
+        model: digest.
+        recipes: one for each value, up to the step with the parameter.
+        stops: the values, growing.
+        backends: `name` or `name:precision`.
+        threads: 0 for all cores.
+    """
+
+    model: str
+    recipes: tuple[Recipe, ...]
+    stops: tuple[float, ...]
+    backends: tuple[str, ...]
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StaircaseState:
+    """How far a question is answered.
+
+    Attributes:
+        staircases: of the backends of which at least two values are timed.
+        missing: layer shapes not timed yet, over all backends; None while that is worked out.
+        running: whether they are being timed now.
+        done, total: how many of those that were missing.
+        eta_s: seconds left; None if that cannot be said.
+        busy: whether the times of another question are measured now.
+        reasons: why there will be no staircase, by backend; under "" for all.
+    """
+
+    staircases: tuple[Staircase, ...] = ()
+    missing: int | None = None
+    running: bool = False
+    done: int = 0
+    total: int = 0
+    eta_s: float | None = None
+    busy: bool = False
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -594,6 +682,12 @@ def optional(cls: type[R], data: Any) -> R | None:
     return None if data is None else from_json(cls, data)
 
 
+@functools.cache
+def _hints(cls: type) -> Json:
+    """The types of a record's fields, which take longer to find out than to use."""
+    return typing.get_type_hints(cls)
+
+
 def _read(hint: Any, data: Any) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
@@ -605,7 +699,7 @@ def _read(hint: Any, data: Any) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         return {k: _read(args[1], v) for k, v in dict(data).items()}
     if dataclasses.is_dataclass(hint):
-        hints = typing.get_type_hints(hint)
+        hints = _hints(typing.cast(type, hint))
         known = {f.name for f in dataclasses.fields(hint)}
         return typing.cast(type, hint)(
             **{k: _read(hints[k], v) for k, v in data.items() if k in known}

@@ -17,6 +17,7 @@ from core.activations import Calibration, Probe
 from core.analysis import layer_signatures
 from core.analysis.zeros import zero_share
 from core.candidates import gate, micro_models, runner
+from core.candidates.ladder import ladder
 from core.candidates.preview import preview
 from core.candidates.sensitivity import sensitivity
 from core.candidates.summary import summarise
@@ -146,6 +147,11 @@ def _layer_chains(args: Json, _: Progress) -> Json:
     return {"chains": to_json(layer_signatures.worth_timing(graph, args["multiple"]))}
 
 
+def _ladder(args: Json, _: Progress) -> Json:
+    recipes = from_json(tuple[Recipe, ...], args["recipes"])
+    return {"ladder": to_json(ladder(_graph(Path(args["model"])), recipes))}
+
+
 def _zero_share(args: Json, _: Progress) -> Json:
     return {"share": zero_share(_graph(Path(args["model"])))}
 
@@ -230,6 +236,7 @@ HANDLERS: Mapping[str, Handler] = {
     "sensitivity": _sensitivity,
     "trial": _trial,
     "layer_chains": _layer_chains,
+    "ladder": _ladder,
     "micro_models": _micro_models,
     "zero_share": _zero_share,
     "build": _build,

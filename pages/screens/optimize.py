@@ -18,6 +18,7 @@ from pages.widgets import (
     samples,
     sensitivity,
     session,
+    staircase,
     why,
     wording,
 )
@@ -60,7 +61,7 @@ def show() -> None:
 def recipe_panel(board: Board) -> None:
     """The switches; wherever they are moved to is answered at once with what is exact."""
     st.header("Recipe")
-    recipe = recipe_form.show(board.model)
+    recipe = recipe_form.show(board.model, staircase.Behind(board.workspace, board.model))
     st.header("Measure on")
     measure_form.show(board.workspace.backends())
     board.paint_draft(recipe)
