@@ -32,7 +32,7 @@ from core import graph as graphs
 from core.activations import Calibration, Probe
 from core.candidates import runner
 from core.candidates.sensitivity import sensitivity
-from core.experiment.forecast import agreement, summed
+from core.experiment.forecast import SLACK, agreement, summed
 from core.passes.base import Graph
 from core.records import Cut, Recipe, Sensitivity, Step, from_json, to_json
 
@@ -232,7 +232,7 @@ def main() -> int:
                 if asked.rows:
                     with asked.rows.open("a") as file:
                         file.write(json.dumps(to_json(row)) + "\n")
-    report(rows, Sensitivity(()).slack)
+    report(rows, SLACK)
     return 0
 
 

@@ -99,6 +99,7 @@ class LayerEffect:
         error: of the outputs, squared, relative to their variance over the images.
         agreement: percent of the images with the original's answer; None if that is not known.
         share: of the layers' channels that were removed; 0 where none were.
+        accuracy_lost: points of top-1 on these images; None if they have no labels.
     """
 
     layers: tuple[str, ...]
@@ -106,6 +107,7 @@ class LayerEffect:
     error: float
     agreement: float | None = None
     share: float = 0.0
+    accuracy_lost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,13 +126,10 @@ class Sensitivity:
     Attributes:
         effects: of cutting each group of layers alone, at several shares.
         tolerance: (error of the outputs, percent of images that keep their answer), by error.
-        slack: low, middle and high: the share of the summed effects that is assumed to be left
-            behind a repair; set by hand, not calibrated.
     """
 
     effects: tuple[LayerEffect, ...]
     tolerance: tuple[tuple[float, float], ...] = ()
-    slack: tuple[float, float, float] = (0.35, 0.8, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +144,27 @@ class AccuracyForecast:
     agreement: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hindsight:
+    """A forecast beside what was then counted.
+
+    Attributes:
+        candidate: digest.
+        expected: the forecast.
+        agreement: percent of evaluation images with the original's answer.
+    """
+
+    candidate: str
+    expected: AccuracyForecast
+    agreement: float
+
+    @property
+    def held(self) -> bool:
+        """Whether it lies in the forecast's interval, as far as it is printed."""
+        low, high = round(self.expected.low, 1), round(self.expected.high, 1)
+        return low <= round(self.agreement, 1) <= high
 
 
 @dataclass(frozen=True, slots=True)

@@ -125,8 +125,19 @@ def _sensitivity(args: Json, _: Progress) -> Json:
     graph, _reports, _exact = runner.preview(
         _graph(Path(args["model"])), from_json(Recipe, args["before"])
     )
-    found = sensitivity(graph, _statistics(graph, args["calibration"], None))
+    statistics = _statistics(graph, args["calibration"], None)
+    labels = data.open_set(Path(args["calibration"])).labels
+    if labels is not None and data.has_background_class(_classes(graph), labels):
+        labels = labels + 1
+    found = sensitivity(graph, statistics, labels)
     return {"sensitivity": to_json(found)}
+
+
+def _classes(graph: Graph) -> int:
+    """The last dimension of the first output; 0 if it is not known."""
+    shape = graph.graph.outputs[0].shape
+    last = shape[-1] if shape is not None and len(shape) else 0
+    return last if isinstance(last, int) else 0
 
 
 def _trial(args: Json, _: Progress) -> Json:

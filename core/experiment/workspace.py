@@ -13,6 +13,7 @@ from pathlib import Path
 import core.backends.base as backends
 from core.errors import BackendUnavailable, DataError, StoreError
 from core.experiment import jobs, keeping
+from core.experiment.hindsight import hindsights
 from core.experiment.home import Home
 from core.experiment.inventory import Inventory
 from core.experiment.job import Job, Watch, held
@@ -25,6 +26,7 @@ from core.records import (
     BackendInfo,
     ExperimentSpec,
     Explanation,
+    Hindsight,
     Host,
     ModelSummary,
     Preview,
@@ -99,6 +101,17 @@ class Workspace(Inventory):
         if path is None:
             raise DataError("Without calibration images there is no forecast.")
         return self._sensing.get(self._model_path(digest), before, path, calibration)
+
+    def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
+        """Of a run's pruned recipes: the agreement counted, and what its forecast had been.
+
+        Nothing is measured for it: recipes without a forecast are left out.
+        """
+
+        def known(before: Recipe) -> Sensitivity | None:
+            return self._sensing.known(Path(run.spec.model), before, run.spec.calibration)
+
+        return hindsights(run, known)
 
     def staircases(self, question: StaircaseQuestion) -> StaircaseState:
         """What is known of the times along a parameter, and whether more is being measured.

@@ -14,6 +14,7 @@ from core.records import (
     DataSummary,
     ExperimentSpec,
     Explanation,
+    Hindsight,
     Host,
     LayerCost,
     LayerPair,
@@ -160,6 +161,7 @@ class FakeWorkspace:
     refuse: str = ""
     verbs: list[tuple[str, str]] = field(default_factory=list)
     known_sensitivity: Sensitivity | None = None
+    seen: tuple[Hindsight, ...] = ()
     stairs: StaircaseState = field(default_factory=lambda: StaircaseState(missing=0))
     profiles: set[tuple[str, str]] = field(default_factory=set)
     cannot_profile: str = ""
@@ -225,6 +227,9 @@ class FakeWorkspace:
 
     def sensitivity(self, digest: str, before: Recipe, calibration: str) -> Sensitivity | None:
         return self.known_sensitivity
+
+    def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
+        return self.seen
 
     def staircases(self, question: StaircaseQuestion) -> StaircaseState:
         return self.stairs
