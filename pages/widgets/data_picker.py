@@ -65,6 +65,16 @@ def _pickers(sets: dict[str, DataSummary], run: Run | None) -> Data:
     return Data(chosen[CALIBRATION], chosen[EVALUATION])
 
 
+def calibration_images(workspace: Workspace, owner: str, data: Data) -> int | None:
+    """How many images passes can use; None for a set that is known by a run only."""
+    if not data.calibration:
+        return 0
+    known = available(workspace, owner).get(data.calibration)
+    if known is None:
+        return None
+    return known.count // 2 if data.calibration == data.evaluation else known.count
+
+
 def calibration_of(workspace: Workspace, model: str) -> str:
     """The digest of the set that the model would be calibrated with; empty for none."""
     if st.session_state.get("data.model") == model:

@@ -14,7 +14,7 @@ import streamlit as st
 
 from core.passes.base import Parameter, Pass, catalogue, parameters
 from core.records import ModelSummary, Recipe, Step
-from pages.widgets import alternatives, snapping
+from pages.widgets import alternatives, images_needed, snapping
 from pages.widgets.keys import of as key_of
 
 STOPS = 21
@@ -57,12 +57,17 @@ def title(steps: tuple[Step, ...]) -> str:
     return " + ".join(words) or "original"
 
 
-def show(model: ModelSummary, behind: Behind = lambda pass_name, parameter: None) -> Recipe:
+def show(
+    model: ModelSummary,
+    behind: Behind = lambda pass_name, parameter: None,
+    images: int | None = None,
+) -> Recipe:
     """Draw one switch per pass, one control per family, parameters while they are on.
 
     Args:
         model: whose layers can be named.
         behind: called after each visible slider has been drawn.
+        images: to calibrate with; None if that does not matter.
 
     Returns:
         The recipe that they stand at.
@@ -72,29 +77,35 @@ def show(model: ModelSummary, behind: Behind = lambda pass_name, parameter: None
             continue
         _ensure(key_of(name), False)
         if st.toggle(kind.label, key=key_of(name), help=kind.help, persist_state="session"):
-            _parameters(name, kind, model, behind)
+            _parameters(name, kind, model, behind, images)
     for family in alternatives.families(catalogue()):
         if name := alternatives.show(family):
-            _parameters(name, catalogue()[name], model, behind)
+            _parameters(name, catalogue()[name], model, behind, images)
     return current()
 
 
-def _parameters(name: str, kind: type[Pass], model: ModelSummary, behind: Behind) -> None:
+def _parameters(
+    name: str, kind: type[Pass], model: ModelSummary, behind: Behind, images: int | None
+) -> None:
     """The parameters of a pass that is on; those for experts behind a button."""
     known = {p: v for p, v in parameters(kind).items() if p not in _preset(kind)}
     if not known:
         return
     with st.container(key=f"parameters_{name}", gap="xsmall"):
+        images_needed.say(kind, images)
+        for parameter, (default, about) in known.items():
+            _ensure(key_of(name, parameter), _to_widget(default, default))
+            images_needed.settle(key_of(name, parameter), about, images)
         for parameter, (default, about) in known.items():
             if not about.expert and _has_effect(name, about):
-                _widget(key_of(name, parameter), default, about, model)
+                _widget(key_of(name, parameter), default, about, model, images)
                 if is_slider(default, about):
                     behind(name, parameter)
         expert = {p: v for p, v in known.items() if v[1].expert}
         if expert:
             with st.popover(f"More for {kind.label.lower()}", type="tertiary"):
                 for parameter, (default, about) in expert.items():
-                    _widget(key_of(name, parameter), default, about, model)
+                    _widget(key_of(name, parameter), default, about, model, images)
 
 
 def _has_effect(name: str, about: Parameter) -> bool:
@@ -167,17 +178,19 @@ def _is_share(about: Parameter) -> bool:
     return about.low is not None and about.high is not None and 0 <= about.low < about.high <= 1
 
 
-def _widget(key: str, default: Any, about: Parameter, model: ModelSummary) -> None:
+def _widget(
+    key: str, default: Any, about: Parameter, model: ModelSummary, images: int | None
+) -> None:
     """The widget that suits a parameter's type; its value lives in the session under `key`."""
-    _ensure(key, _to_widget(default, default))
     label = f"{about.label} ({about.unit})" if about.unit and not _is_share(about) else about.label
     common: Mapping[str, Any] = {"key": key, "help": about.help, "persist_state": "session"}
-    if about.choices and sum(map(len, about.choices)) <= SHORT:
-        st.segmented_control(label, about.choices, required=True, **common)
-    elif about.choices:
-        st.selectbox(label, about.choices, **common)
+    choices = images_needed.offered(about, images)
+    if choices and sum(map(len, about.choices)) <= SHORT:
+        st.segmented_control(label, choices, required=True, **common)
+    elif choices:
+        st.selectbox(label, choices, **common)
     elif isinstance(default, bool):
-        st.checkbox(label, **common)
+        st.checkbox(label, disabled=images_needed.is_locked(about, images), **common)
     elif is_slider(default, about):
         kind = type(default)
         spread = {"min_value": kind(about.low), "max_value": kind(about.high)}
