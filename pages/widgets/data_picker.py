@@ -113,9 +113,19 @@ def _defaults(
             calibration, evaluation = workspace.sample_data()
             st.session_state["data.calibration"] = calibration.digest
             st.session_state["data.evaluation"] = evaluation.digest
+        elif not keep:
+            _drop_samples(workspace)
     if fresh in sets:
         labelled = sets[fresh].labelled or not st.session_state.get("data.evaluation")
         st.session_state["data.evaluation" if labelled else "data.calibration"] = fresh
+
+
+def _drop_samples(workspace: Workspace) -> None:
+    """The sample images say nothing about a model that was not trained on their kind."""
+    samples = {data.digest for data in workspace.sample_data()}
+    for role in ROLES:
+        if st.session_state.get(f"data.{role}") in samples:
+            st.session_state[f"data.{role}"] = NONE
 
 
 def _say_what_follows(data: Data, sets: dict[str, DataSummary]) -> None:
