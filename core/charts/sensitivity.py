@@ -79,7 +79,7 @@ def _heat(
         z=[[None if cell is None else _height(cell, measure) for cell in row] for row in cells],
         zmin=0.0,
         zmax=max(top, 1.0),
-        text=[["" if cell is None else words(cell, measure) for cell in row] for row in cells],
+        text=[["" if cell is None else _short(cell, measure) for cell in row] for row in cells],
         texttemplate="%{text}",
         textfont_size=10,
         hovertext=[["" if cell is None else hover(cell) for cell in row] for row in cells],
@@ -113,6 +113,11 @@ def words(effect: LayerEffect, measure: str) -> str:
     if measure == ANSWERS:
         return "" if effect.agreement is None else f"{100 - effect.agreement:.1f} %"
     return "" if effect.accuracy_lost is None else text.signed(-effect.accuracy_lost)
+
+
+def _short(effect: LayerEffect, measure: str) -> str:
+    """The same in a cell, which is narrow on a phone: the unit stands in the subtitle."""
+    return words(effect, measure).removesuffix(" %")
 
 
 def _height(effect: LayerEffect, measure: str) -> float:

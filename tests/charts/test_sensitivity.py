@@ -19,7 +19,7 @@ def test_a_grid_of_settings_is_a_heat_map_in_the_order_of_the_network():
     (heat,) = sensitivity_figure(GRID).data
     assert heat.type == "heatmap"
     assert list(heat.x) == ["25 %", "50 %"]
-    assert [list(row) for row in heat.text] == [["0.010 %", "0.010 %"], ["30 %", "30 %"]]
+    assert [list(row) for row in heat.text] == [["0.010", "0.010"], ["30", "30"]]
     assert heat.z[0][0] < heat.z[1][0]
 
 
@@ -57,7 +57,7 @@ def test_what_can_be_shown_is_what_was_measured():
 
 def test_each_measure_has_its_own_words_and_unit():
     (changed,) = sensitivity_figure(LABELLED, "Answers changed").data
-    assert list(changed.text[0]) == ["4.5 %", "4.5 %"]
+    assert list(changed.text[0]) == ["4.5", "4.5"]
     figure = sensitivity_figure(LABELLED, "Top-1 lost")
     (lost,) = figure.data
     assert list(lost.text[0]) == ["−1.6", "+0.8"]
