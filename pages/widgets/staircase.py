@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from typing import Any
 
 import streamlit as st
 
@@ -40,7 +42,7 @@ class Behind:
         steps = sorted({step for found in whole for step in found.steps})
         if drawn:
             st.plotly_chart(
-                staircase_figure(drawn, question.stops[0], question.stops[-1]),
+                figure(drawn, question.stops[0], question.stops[-1]),
                 key=f"staircase.{key}", height=HEIGHT, config=CONFIG,
                 alt="Estimated time of the layers that the slider changes, at each of its values",
             )  # fmt: skip
@@ -85,6 +87,12 @@ class Behind:
             f"{missing:,} layer shapes, about {about}: then this slider shows at which values "
             f"time really falls.{other}"
         )
+
+
+@functools.lru_cache(maxsize=32)
+def figure(staircases: tuple[Staircase, ...], low: float, high: float) -> Any:
+    """The same while the slider moves, so it is made once."""
+    return staircase_figure(staircases, low, high)
 
 
 def progress(workspace: Workspace, question: StaircaseQuestion, running: bool, drawn: int) -> None:
