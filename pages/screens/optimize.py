@@ -70,6 +70,7 @@ def recipe_panel(board: Board, images: int | None) -> None:
     st.header("Measure on")
     measure_form.show(board.workspace.backends())
     board.paint_draft(recipe)
+    behind.fill()
     board.warm(recipe)
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import palette, staircase_figure
 from core.charts.staircase import HEIGHT, at
@@ -25,13 +26,23 @@ CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 @dataclass(frozen=True, slots=True)
 class Behind:
-    """What the recipe form calls after each of its sliders."""
+    """What the recipe form calls after each of its sliders, to be filled in once all else is."""
 
     workspace: Workspace
     model: ModelSummary
+    places: list[tuple[DeltaGenerator, str, str]] = field(default_factory=list)
 
     def __call__(self, pass_name: str, parameter: str) -> None:
-        """Draw the staircase, if this slider has one."""
+        """Keep a place for the staircase of this slider."""
+        self.places.append((st.container(gap="xsmall"), pass_name, parameter))
+
+    def fill(self) -> None:
+        """Draw them; the numbers that a moved slider changes are on their way already."""
+        for place, pass_name, parameter in self.places:
+            with place:
+                self._draw(pass_name, parameter)
+
+    def _draw(self, pass_name: str, parameter: str) -> None:
         question = asked(self.workspace, self.model, recipe_form.current(), pass_name, parameter)
         if question is None or not question.backends:
             return
