@@ -1,10 +1,11 @@
 """How long a moved slider takes until its exact numbers are on the screen, in a real Chromium.
 
-    .venv/bin/python -m benchmarks.slider_latency [--releases 30]
+    .venv/bin/python -m benchmarks.slider_latency [--releases 30] [--home DIR]
 
 The clock is the browser's own: from the event that ends the movement (pointerup, keydown) to the
 second animation frame after the tiles changed (they name their recipe), when the new numbers have
 been painted. Half of the releases are by mouse, half by key; every release goes to another stop.
+A home in which layer times were measured has the staircase behind the slider, and snaps to it.
 """
 
 from __future__ import annotations
@@ -44,13 +45,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--releases", type=int, default=30)
     parser.add_argument("--switch", default="Prune channels", help="label of the pass to move")
+    parser.add_argument("--home", type=Path, help="instead of an empty one")
     asked = parser.parse_args()
     if reason := server.why_not():
         print(f"cannot measure: {reason}", file=sys.stderr)
         return 2
     with (
-        tempfile.TemporaryDirectory() as home,
-        server.serve(Path(home)) as url,
+        tempfile.TemporaryDirectory() as empty,
+        server.serve(asked.home or Path(empty)) as url,
         server.chromium() as browser,
     ):
         page = browser.new_page(viewport={"width": 1440, "height": 1000})

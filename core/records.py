@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import functools
 import types
 import typing
 from collections.abc import Mapping
@@ -98,6 +99,7 @@ class LayerEffect:
         error: of the outputs, squared, relative to their variance over the images.
         agreement: percent of the images with the original's answer; None if that is not known.
         share: of the layers' channels that were removed; 0 where none were.
+        accuracy_lost: points of top-1 on these images; None if they have no labels.
     """
 
     layers: tuple[str, ...]
@@ -105,6 +107,7 @@ class LayerEffect:
     error: float
     agreement: float | None = None
     share: float = 0.0
+    accuracy_lost: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,13 +126,10 @@ class Sensitivity:
     Attributes:
         effects: of cutting each group of layers alone, at several shares.
         tolerance: (error of the outputs, percent of images that keep their answer), by error.
-        slack: low, middle and high: the share of the summed effects that is assumed to be left
-            behind a repair; set by hand, not calibrated.
     """
 
     effects: tuple[LayerEffect, ...]
     tolerance: tuple[tuple[float, float], ...] = ()
-    slack: tuple[float, float, float] = (0.35, 0.8, 2.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +144,114 @@ class AccuracyForecast:
     agreement: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Hindsight:
+    """A forecast beside what was then counted.
+
+    Attributes:
+        candidate: digest.
+        expected: the forecast.
+        agreement: percent of evaluation images with the original's answer.
+    """
+
+    candidate: str
+    expected: AccuracyForecast
+    agreement: float
+
+    @property
+    def held(self) -> bool:
+        """Whether it lies in the forecast's interval, as far as it is printed."""
+        low, high = round(self.expected.low, 1), round(self.expected.high, 1)
+        return low <= round(self.agreement, 1) <= high
+
+
+@dataclass(frozen=True, slots=True)
+class Stair:
+    """What the layers that a parameter changes take at one of its values, by the table of times.
+
+    Attributes:
+        at: the value.
+        seconds: summed over the layers.
+        low, high: 95 % interval of the sum.
+        falls: whether it lies below that of every smaller value by more than the noise.
+    """
+
+    at: float
+    seconds: float
+    low: float
+    high: float
+    falls: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Staircase:
+    """Time against a parameter on one backend; an estimate from layers that were timed singly.
+
+    Attributes:
+        backend: `name` or `name:precision`.
+        threads: 0 for all cores.
+        stairs: by growing value; where not all values are timed, of those that are.
+        layers: how many are summed.
+        untimed: how many change as well and have no time.
+        whole: whether every value is timed.
+    """
+
+    backend: str
+    threads: int
+    stairs: tuple[Stair, ...]
+    layers: int
+    untimed: int = 0
+    whole: bool = True
+
+    @property
+    def steps(self) -> tuple[float, ...]:
+        """The values at which time really falls."""
+        return tuple(stair.at for stair in self.stairs if stair.falls)
+
+
+@dataclass(frozen=True, slots=True)
+class StaircaseQuestion:
+    """Which layers are timed where: the recipes of all values of one parameter of a model.
+
+    Attributes:
+        model: digest.
+        recipes: one for each value, up to the step with the parameter.
+        stops: the values, growing.
+        backends: `name` or `name:precision`.
+        threads: 0 for all cores.
+    """
+
+    model: str
+    recipes: tuple[Recipe, ...]
+    stops: tuple[float, ...]
+    backends: tuple[str, ...]
+    threads: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class StaircaseState:
+    """How far a question is answered.
+
+    Attributes:
+        staircases: of the backends of which at least two values are timed.
+        missing: layer shapes not timed yet, over all backends; None while that is worked out.
+        running: whether they are being timed now.
+        done, total: how many of those that were missing.
+        eta_s: seconds left; None if that cannot be said.
+        busy: whether the times of another question are measured now.
+        reasons: why there will be no staircase, by backend; under "" for all.
+    """
+
+    staircases: tuple[Staircase, ...] = ()
+    missing: int | None = None
+    running: bool = False
+    done: int = 0
+    total: int = 0
+    eta_s: float | None = None
+    busy: bool = False
+    reasons: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -594,6 +702,12 @@ def optional(cls: type[R], data: Any) -> R | None:
     return None if data is None else from_json(cls, data)
 
 
+@functools.cache
+def _hints(cls: type) -> Json:
+    """The types of a record's fields, which take longer to find out than to use."""
+    return typing.get_type_hints(cls)
+
+
 def _read(hint: Any, data: Any) -> Any:
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
@@ -605,7 +719,7 @@ def _read(hint: Any, data: Any) -> Any:
     if origin is not None and issubclass(origin, Mapping):
         return {k: _read(args[1], v) for k, v in dict(data).items()}
     if dataclasses.is_dataclass(hint):
-        hints = typing.get_type_hints(hint)
+        hints = _hints(typing.cast(type, hint))
         known = {f.name for f in dataclasses.fields(hint)}
         return typing.cast(type, hint)(
             **{k: _read(hints[k], v) for k, v in data.items() if k in known}

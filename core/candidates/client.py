@@ -41,6 +41,7 @@ CPU_S = {
     "preview": 30.0,
     "trial": 15.0,
     "build": 1800.0,
+    "ladder": 300.0,
     "sensitivity": 900.0,
     "admit_data": 1200.0,
 }
@@ -186,6 +187,20 @@ class Workshop:
         args = {"model": str(model), "multiple": multiple}
         reply = self._ask("layer_chains", args, model)
         return from_json(tuple[Chain, ...], reply["chains"])
+
+    def ladder(self, model: Path, recipes: Sequence[Recipe]) -> tuple[Chain, ...]:
+        """For each recipe, the layers that at least one of them changes, in the same order.
+
+        Args:
+            model: an admitted model.
+            recipes: that differ in how many channels they keep.
+
+        Raises:
+            InvalidModel: not a readable model.
+            WorkerError: the child died.
+        """
+        args = {"model": str(model), "recipes": to_json(tuple(recipes))}
+        return from_json(tuple[Chain, ...], self._ask("ladder", args, model)["ladder"])
 
     def micro_models(self, chains: Sequence[Chain], folder: Path) -> tuple[MicroModel, ...]:
         """Files that time each chain, written to `folder`.

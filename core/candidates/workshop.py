@@ -17,6 +17,7 @@ from core.activations import Calibration, Probe
 from core.analysis import layer_signatures
 from core.analysis.zeros import zero_share
 from core.candidates import gate, micro_models, runner
+from core.candidates.ladder import ladder
 from core.candidates.preview import preview
 from core.candidates.sensitivity import sensitivity
 from core.candidates.summary import summarise
@@ -125,8 +126,19 @@ def _sensitivity(args: Json, _: Progress) -> Json:
     graph, _reports, _exact = runner.preview(
         _graph(Path(args["model"])), from_json(Recipe, args["before"])
     )
-    found = sensitivity(graph, _statistics(graph, args["calibration"], None))
+    statistics = _statistics(graph, args["calibration"], None)
+    labels = data.open_set(Path(args["calibration"])).labels
+    if labels is not None and data.has_background_class(_classes(graph), labels):
+        labels = labels + 1
+    found = sensitivity(graph, statistics, labels)
     return {"sensitivity": to_json(found)}
+
+
+def _classes(graph: Graph) -> int:
+    """The last dimension of the first output; 0 if it is not known."""
+    shape = graph.graph.outputs[0].shape
+    last = shape[-1] if shape is not None and len(shape) else 0
+    return last if isinstance(last, int) else 0
 
 
 def _trial(args: Json, _: Progress) -> Json:
@@ -145,6 +157,11 @@ def _micro_models(args: Json, _: Progress) -> Json:
 def _layer_chains(args: Json, _: Progress) -> Json:
     graph = _graph(Path(args["model"]))
     return {"chains": to_json(layer_signatures.worth_timing(graph, args["multiple"]))}
+
+
+def _ladder(args: Json, _: Progress) -> Json:
+    recipes = from_json(tuple[Recipe, ...], args["recipes"])
+    return {"ladder": to_json(ladder(_graph(Path(args["model"])), recipes))}
 
 
 def _zero_share(args: Json, _: Progress) -> Json:
@@ -231,6 +248,7 @@ HANDLERS: Mapping[str, Handler] = {
     "sensitivity": _sensitivity,
     "trial": _trial,
     "layer_chains": _layer_chains,
+    "ladder": _ladder,
     "micro_models": _micro_models,
     "zero_share": _zero_share,
     "build": _build,

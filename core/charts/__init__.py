@@ -6,6 +6,7 @@ from core.charts.layers import layers_figure
 from core.charts.profile import profile_figure
 from core.charts.sensitivity import sensitivity_figure
 from core.charts.size import preview_figure, size_figure
+from core.charts.staircase import staircase_figure
 from core.charts.tradeoff import tradeoff_figure
 
 __all__ = [
@@ -16,5 +17,6 @@ __all__ = [
     "sensitivity_figure",
     "profile_figure",
     "size_figure",
+    "staircase_figure",
     "tradeoff_figure",
 ]

@@ -12,42 +12,74 @@ from core.records import LayerEffect
 
 TITLE = "Sensitivity per layer"
 ROW_PX, AROUND_PX = 22, 140
-LONGEST = 34
+LONGEST = 22
+ERROR, ANSWERS, ACCURACY = "Output error", "Answers changed", "Top-1 lost"
+SUBTITLES = {
+    ERROR: "error of the outputs, % of their variance · colour on a log scale",
+    ANSWERS: "% of the calibration images that get another answer",
+    ACCURACY: "points of top-1 on the labelled calibration images",
+}
 SMALLEST = 1e-6
-LIGHT_TO_DARK = [[0.0, "#dbe7fb"], [0.5, "#5b8def"], [1.0, "#0f2f75"]]
+# Fast through the middle, on which neither dark nor white figures could be read.
+LIGHT_TO_DARK = [[0.0, "#eaf1fd"], [0.55, "#a8c4f6"], [0.68, "#3f6fd1"], [1.0, "#0f2f75"]]
 
 
-def sensitivity_figure(effects: Sequence[LayerEffect]) -> go.Figure:
-    """Relative error of the outputs when one group of layers alone is changed.
+def measures(effects: Sequence[LayerEffect]) -> tuple[str, ...]:
+    """What can be shown of these effects, the error of the outputs first."""
+    found = [ERROR]
+    if any(effect.agreement is not None for effect in effects):
+        found.append(ANSWERS)
+    if any(effect.accuracy_lost is not None for effect in effects):
+        found.append(ACCURACY)
+    return tuple(found)
 
-    Rows are groups in the order of the network; `customdata` of each mark is (group, setting).
+
+def sensitivity_figure(effects: Sequence[LayerEffect], measure: str = ERROR) -> go.Figure:
+    """What happens if one group of layers alone is changed.
+
+    Rows are groups in the order of the network; `customdata` of each bar is its layers.
+
+    Args:
+        effects: of one step.
+        measure: one of `measures`.
     """
     settings = list(dict.fromkeys(effect.setting for effect in effects))
     groups = list(dict.fromkeys(effect.layers for effect in effects))
     height = AROUND_PX + ROW_PX * len(groups)
-    subtitle = "error of the outputs if it alone is changed, of their variance · on a log scale"
-    figure = lanes.frame(TITLE, subtitle, height)
+    figure = lanes.frame(TITLE, SUBTITLES[measure], height)
     if len(settings) > 1:
-        figure.add_trace(_heat(effects, groups, settings))
+        figure.add_trace(_heat(effects, groups, settings, measure))
+        cut = any(effect.share for effect in effects)
+        title = "share of the channels removed" if cut else ""
+        figure.update_xaxes(type="category", title_text=title, title_font_size=11)
     else:
-        figure.add_trace(_bars(effects))
+        figure.add_trace(_bars(effects, measure))
         # A bar of a logarithm starts at the smallest error shown: its label is the number.
-        figure.update_xaxes(showticklabels=False, range=[0, -1.15 * math.log10(SMALLEST)])
+        top = max([_height(effect, measure) for effect in effects], default=0.0)
+        least = -math.log10(SMALLEST) if measure == ERROR else 1.0
+        figure.update_xaxes(showticklabels=False, range=[0, 1.2 * max(top, least)])
+    figure.update_layout(title={"xref": "container", "x": 0, "pad": {"l": 6}})
     figure.update_yaxes(autorange="reversed", fixedrange=True, tickfont_size=11, automargin=True)
     figure.update_xaxes(fixedrange=True, tickfont_size=11, gridcolor=palette.GRID)
     return figure
 
 
 def _heat(
-    effects: Sequence[LayerEffect], groups: Sequence[tuple[str, ...]], settings: Sequence[str]
+    effects: Sequence[LayerEffect],
+    groups: Sequence[tuple[str, ...]],
+    settings: Sequence[str],
+    measure: str,
 ) -> go.Heatmap:
     known = {(effect.layers, effect.setting): effect for effect in effects}
     cells = [[known.get((group, setting)) for setting in settings] for group in groups]
+    top = max([_height(effect, measure) for effect in effects], default=1.0)
     return go.Heatmap(
         x=list(settings),
         y=[label(group) for group in groups],
-        z=[[None if cell is None else _log(cell.error) for cell in row] for row in cells],
-        text=[["" if cell is None else percent(cell.error) for cell in row] for row in cells],
+        z=[[None if cell is None else _height(cell, measure) for cell in row] for row in cells],
+        zmin=0.0,
+        zmax=max(top, 1.0),
+        text=[["" if cell is None else _short(cell, measure) for cell in row] for row in cells],
         texttemplate="%{text}",
         textfont_size=10,
         hovertext=[["" if cell is None else hover(cell) for cell in row] for row in cells],
@@ -59,19 +91,42 @@ def _heat(
     )
 
 
-def _bars(effects: Sequence[LayerEffect]) -> go.Bar:
+def _bars(effects: Sequence[LayerEffect], measure: str) -> go.Bar:
     return go.Bar(
-        x=[_log(effect.error) - math.log10(SMALLEST) for effect in effects],
+        x=[_height(effect, measure) for effect in effects],
         y=[label(effect.layers) for effect in effects],
         orientation="h",
         marker_color=palette.CANDIDATE,
-        text=[percent(effect.error) for effect in effects],
+        text=[words(effect, measure) for effect in effects],
         textposition="outside",
         cliponaxis=False,
         hovertext=[hover(effect) for effect in effects],
         hoverinfo="text",
         customdata=[list(effect.layers) for effect in effects],
     )
+
+
+def words(effect: LayerEffect, measure: str) -> str:
+    """What one mark says."""
+    if measure == ERROR:
+        return percent(effect.error)
+    if measure == ANSWERS:
+        return "" if effect.agreement is None else f"{100 - effect.agreement:.1f} %"
+    return "" if effect.accuracy_lost is None else text.signed(-effect.accuracy_lost)
+
+
+def _short(effect: LayerEffect, measure: str) -> str:
+    """The same in a cell, which is narrow on a phone: the unit stands in the subtitle."""
+    return words(effect, measure).removesuffix(" %")
+
+
+def _height(effect: LayerEffect, measure: str) -> float:
+    """How dark or how long a mark is; what is gained is as light as nothing lost."""
+    if measure == ERROR:
+        return _log(effect.error) - math.log10(SMALLEST)
+    if measure == ANSWERS:
+        return 0.0 if effect.agreement is None else 100 - effect.agreement
+    return max(0.0, effect.accuracy_lost or 0.0)
 
 
 def label(layers: Sequence[str]) -> str:
@@ -91,6 +146,8 @@ def hover(effect: LayerEffect) -> str:
     lines = [f"<b>{text.escape(effect.setting)}</b>", f"output error {percent(effect.error)}"]
     if effect.agreement is not None:
         lines.append(f"same answer on {effect.agreement:.1f} % of the images")
+    if effect.accuracy_lost is not None:
+        lines.append(f"top-1 {text.signed(-effect.accuracy_lost)} points")
     lines += [text.escape(name) for name in effect.layers[:4]]
     return "<br>".join(lines)
 

@@ -14,6 +14,8 @@ from core.experiment.home import Home
 from core.measure import Cancelled, lock
 from core.records import Recipe, Sensitivity, from_json, to_json
 
+KEPT = 32
+
 
 class Sensing:
     """One study at a time, in a child of its own. Thread-safe."""
@@ -25,6 +27,7 @@ class Sensing:
         self._thread: threading.Thread | None = None
         self._key, self._stopped = "", False
         self._failed: dict[str, CoreError] = {}
+        self._kept: dict[str, Sensitivity] = {}
 
     def get(self, model: Path, before: Recipe, calibration: Path, data: str) -> Sensitivity | None:
         """What is known; None while it is being measured, which this call starts.
@@ -40,8 +43,8 @@ class Sensing:
         """
         key = _key(model, before, data)
         path = self._folder / f"{key}.json"
-        if path.exists():
-            return from_json(Sensitivity, json.loads(path.read_text(encoding="utf-8")))
+        if (found := self._read(key)) is not None:
+            return found
         with self._guard:
             if key in self._failed:
                 raise self._failed[key]
@@ -54,6 +57,21 @@ class Sensing:
             elif self._key != key:
                 self._stopped = True  # nobody looks at that one any more; the next call starts ours
         return None
+
+    def known(self, model: Path, before: Recipe, data: str) -> Sensitivity | None:
+        """What is known already; nothing is measured. Arguments as for `get`."""
+        return self._read(_key(model, before, data))
+
+    def _read(self, key: str) -> Sensitivity | None:
+        if key not in self._kept:
+            path = self._folder / f"{key}.json"
+            if not path.exists():
+                return None
+            found = from_json(Sensitivity, json.loads(path.read_text(encoding="utf-8")))
+            while len(self._kept) >= KEPT:
+                self._kept.pop(next(iter(self._kept)))
+            self._kept[key] = found
+        return self._kept[key]
 
     def stop(self) -> None:
         """Make room for a measurement."""

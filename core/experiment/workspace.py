@@ -13,17 +13,20 @@ from pathlib import Path
 import core.backends.base as backends
 from core.errors import BackendUnavailable, DataError, StoreError
 from core.experiment import jobs, keeping
+from core.experiment.hindsight import hindsights
 from core.experiment.home import Home
 from core.experiment.inventory import Inventory
 from core.experiment.job import Job, Watch, held
 from core.experiment.profiles import Profiles, key_of, passes_of
 from core.experiment.sensing import Sensing
+from core.experiment.stair_times import StairTimes
 from core.experiment.warm import Previews
 from core.measure import ProfileJob, Setting, Source, host
 from core.records import (
     BackendInfo,
     ExperimentSpec,
     Explanation,
+    Hindsight,
     Host,
     ModelSummary,
     Preview,
@@ -31,6 +34,8 @@ from core.records import (
     Run,
     RunProgress,
     Sensitivity,
+    StaircaseQuestion,
+    StaircaseState,
     State,
 )
 
@@ -49,6 +54,7 @@ class Workspace(Inventory):
         super().__init__(home)
         self._previews = Previews(self._preview)
         self._sensing = Sensing(home)
+        self._stairs = StairTimes(home)
         self._profiles = Profiles(home.caches / "profiles")
         keeping.sweep(home, self._store)
 
@@ -64,6 +70,7 @@ class Workspace(Inventory):
     def close(self) -> None:
         """End the children; runs go on."""
         self._sensing.stop()
+        self._stairs.stop()
         self._profiles.close()
         super().close()
 
@@ -94,6 +101,37 @@ class Workspace(Inventory):
         if path is None:
             raise DataError("Without calibration images there is no forecast.")
         return self._sensing.get(self._model_path(digest), before, path, calibration)
+
+    def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
+        """Of a run's pruned recipes: the agreement counted, and what its forecast had been.
+
+        Nothing is measured for it: recipes without a forecast are left out.
+        """
+
+        def known(before: Recipe) -> Sensitivity | None:
+            return self._sensing.known(Path(run.spec.model), before, run.spec.calibration)
+
+        return hindsights(run, known)
+
+    def staircases(self, question: StaircaseQuestion) -> StaircaseState:
+        """What is known of the times along a parameter, and whether more is being measured.
+
+        Raises:
+            StoreError: the model is gone.
+        """
+        return self._stairs.look(question, self._model_path(question.model))
+
+    def time_layers(self, question: StaircaseQuestion) -> None:
+        """Time in the background what `staircases` lacks; a run that starts stops it.
+
+        Raises:
+            StoreError: the model is gone.
+        """
+        self._stairs.measure(question, self._model_path(question.model))
+
+    def stop_timing(self) -> None:
+        """Stop timing layers; what was timed is kept."""
+        self._stairs.stop()
 
     def _preview(self, digest: str, recipe: Recipe) -> Preview:
         return self._bench.get().preview(self._model_path(digest), recipe)
@@ -129,6 +167,7 @@ class Workspace(Inventory):
             )
         run = self._new_run(spec, owner)
         self._sensing.stop()
+        self._stairs.stop()
         jobs.launch(self._home, run.id)
         return run.id
 

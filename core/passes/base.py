@@ -47,6 +47,7 @@ class Parameter:
     choices: tuple[str, ...] = ()
     expert: bool = False
     only_with: tuple[str, tuple[str, ...]] | None = None  # (another field, values): else no effect
+    needs_images: tuple[Any, ...] = ()  # values that mean nothing without calibration images
 
 
 def parameter(default: Any, label: str, help: str, **details: Any) -> Any:
@@ -175,6 +176,9 @@ class Pass(ABC):
         needs_data: whether calibration images are required.
         exact: whether the outputs stay the same but for rounding; the runner holds the pass to it.
         family: of passes of which a recipe holds at most one, shown as one control; empty for none.
+        without_images: what is lost without calibration images, where a pass can do without.
+        few_images: calibration images below which `with_few_images` is said.
+        with_few_images: what that leads to; goes on behind "Only 12 calibration images: ".
         presets: what the choices of that control are called -> the parameters that each sets.
     """
 
@@ -185,6 +189,9 @@ class Pass(ABC):
     exact: ClassVar[bool] = False
     family: ClassVar[str] = ""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    without_images: ClassVar[str] = ""
+    few_images: ClassVar[int] = 0
+    with_few_images: ClassVar[str] = ""
 
     def requires(self, graph: Graph) -> None:  # noqa: B027 - most passes need nothing
         """Raise PassPrecondition if the pass cannot work on `graph` at all."""

@@ -33,6 +33,7 @@ class Effect:
         removed, channels: how many went, of how many.
         error: of the outputs, relative to their variance.
         agreement: percent of the images with the same first class; None if the output has none.
+        accuracy_lost: points of top-1 on these images; None if they have no labels.
     """
 
     layers: tuple[str, ...]
@@ -40,6 +41,7 @@ class Effect:
     channels: int
     error: float
     agreement: float | None
+    accuracy_lost: float | None = None
 
 
 def measure(
@@ -48,6 +50,7 @@ def measure(
     grams: Mapping[str, Gram],
     statistics: Statistics,
     feeds: Sequence[Tensors],
+    labels: Array | None = None,
 ) -> dict[Group, dict[int, Effect]]:
     """The effect of every snapshot of every ranking; 1 piece of the graph is run for each.
 
@@ -57,6 +60,7 @@ def measure(
         grams: sums of the inputs of the reading layers, by output.
         statistics: to run with.
         feeds: the images.
+        labels: the class of each of them, if it is known.
     """
     names = [v.name or "" for v in graph.graph.outputs]
     order = {v.name: i for i, node in enumerate(graph.graph) for v in node.outputs}
@@ -71,7 +75,9 @@ def measure(
         start = min(reading, key=lambda r: order[r.layer.node.outputs[0].name])
         walk.reach([start.layer.input])
         found[group] = {
-            count: _effect(group, count, true, _outputs(walk, names, changed, grams, statistics))
+            count: _effect(
+                group, count, true, _outputs(walk, names, changed, grams, statistics), labels
+            )
             for count, changed in ranking.weights.items()
         }
     return found
@@ -96,19 +102,35 @@ def _outputs(
 
 
 def _effect(
-    group: Group, count: int, true: Sequence[list[Array]], made: Sequence[list[Array]]
+    group: Group,
+    count: int,
+    true: Sequence[list[Array]],
+    made: Sequence[list[Array]],
+    labels: Array | None,
 ) -> Effect:
-    errors, agreement = [], None
+    errors, agreement, lost = [], None, None
     for wanted, got in zip(true, made, strict=True):
         if wanted[0].dtype.kind == "f":
             a, b = np.concatenate(wanted).astype(np.float64), np.concatenate(got)
             errors.append(relative_error(a, b))
             if a.ndim == 2 and a.shape[1] > 1 and agreement is None:
                 agreement = float(100 * (a.argmax(1) == b.argmax(1)).mean())
+                lost = None if labels is None else _lost(a, b, labels)
     wide = group.width
     return Effect(
-        group.layers, count * wide, len(group.atoms) * wide, float(np.mean(errors)), agreement
+        group.layers,
+        count * wide,
+        len(group.atoms) * wide,
+        float(np.mean(errors)),
+        agreement,
+        lost,
     )
+
+
+def _lost(wanted: Array, got: Array, labels: Array) -> float:
+    """Points of top-1 that are lost; negative where they are gained."""
+    before, after = (float((side.argmax(1) == labels).mean()) for side in (wanted, got))
+    return 100 * (before - after)
 
 
 def relative_error(wanted: Array, got: Array) -> float:

@@ -19,7 +19,6 @@ from core.analysis.shapes import facts
 from core.errors import StoreError
 from core.reconstruction.aims import Aim, aim
 from core.reconstruction.elimination import Ranking, Reader, eliminate, readers
-from core.reconstruction.forecast import Forecast, curve, forecast
 from core.reconstruction.gram import Gram, Matrix, Moments
 from core.reconstruction.layers import Layer, find
 from core.reconstruction.reference import Reference, Sampling
@@ -50,8 +49,8 @@ class Study:
         self._grams: dict[str, Gram] = {}
         self._rankings: dict[tuple[Group, tuple[int, ...] | None], Ranking] = {}
         self._effects: dict[tuple[Group, tuple[int, ...]], dict[int, Effect]] = {}
+        self.labels: Array | None = None  # of `some_feeds(TRIED_IMAGES)`, where they are known
         self._readers: dict[Group, list[Reader]] = {}
-        self._known_outputs: Array | None = None
 
     def group(self, other: Group) -> Group:
         """The group of this study that is `other` in a copy of the graph."""
@@ -90,7 +89,7 @@ class Study:
         if missing:
             cuts = {g: (r, self.readers(g)) for g, r in missing.items()}
             few = self.some_feeds(TRIED_IMAGES)
-            found = measure(self.graph, cuts, self._grams, self._statistics, few)
+            found = measure(self.graph, cuts, self._grams, self._statistics, few, self.labels)
             self._effects |= {(g, missing[g].order): effects for g, effects in found.items()}
         known = {g: (g, r.order) for g, r in rankings.items()}
         return {g: self._effects[key] for g, key in known.items() if key in self._effects}
@@ -99,14 +98,6 @@ class Study:
         """Group x depth, for a heat map: what each cut alone does to the outputs."""
         found = self.effects(self.rankings(groups))
         return tuple(effects[depth] for effects in found.values() for depth in sorted(effects))
-
-    def forecast(self, removed: Mapping[Group, int]) -> Forecast:
-        """What is expected of cutting so many atoms of these groups, and repairing."""
-        rankings = self.rankings([g for g, count in removed.items() if count])
-        effects = self.effects(rankings)
-        curves = {g: curve(r, effects[g]) for g, r in rankings.items() if g in effects}
-        known = {g: count for g, count in removed.items() if g in curves}
-        return forecast(known, curves, self._outputs())
 
     def save(self, path: Path) -> None:
         """Write what was ranked and measured, so that another process need not do it again."""
@@ -170,15 +161,6 @@ class Study:
             if images <= 0:
                 break
         return chosen
-
-    def _outputs(self) -> Array | None:
-        """The first output of the original on some images, kept."""
-        if self._known_outputs is None:
-            name = self.graph.graph.outputs[0].name or ""
-            run = self._statistics.runner(self.graph, [name])
-            made = [run(feeds)[name] for feeds in self.some_feeds(TRIED_IMAGES)]
-            self._known_outputs = np.concatenate(made) if made[0].ndim == 2 else np.zeros(0)
-        return self._known_outputs if self._known_outputs.ndim == 2 else None
 
     def moments(self, outputs: Collection[str]) -> dict[str, Moments]:
         """Moments of the inputs of these layers, by name of the layer's output."""

@@ -9,7 +9,7 @@ from core.charts import layers_figure
 from core.charts.layers import layer_rows
 from core.charts.table import to_csv
 from core.experiment import Workspace
-from core.records import ModelSummary, Recipe, Step, TensorSpec
+from core.records import ModelSummary, TensorSpec
 from pages.widgets import data_picker, downloads, model_picker, sensitivity, session, wording
 
 HEIGHT = 420
@@ -39,9 +39,9 @@ def show() -> None:
 def pruning(workspace: Workspace, model: ModelSummary) -> None:
     """What cutting each group of layers would cost, on the images chosen on Optimize."""
     st.header("Sensitivity to pruning")
-    fold = Recipe("before", (Step("fold_batch_norm"),)) if model.batch_norms else Recipe("before")
     images = data_picker.calibration_of(workspace, model.digest)
-    sensitivity.of_pruning(workspace, model.digest, fold, images)
+    before = sensitivity.before_pruning(model)
+    sensitivity.of_pruning(workspace, model.digest, before, images)
 
 
 def facts(model: ModelSummary) -> None:

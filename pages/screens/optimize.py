@@ -18,6 +18,7 @@ from pages.widgets import (
     samples,
     sensitivity,
     session,
+    staircase,
     why,
     wording,
 )
@@ -42,7 +43,8 @@ def show() -> None:
         data = data_picker.show(workspace, owner, model, run)
     board = Board.lay_out(workspace, model, run)
     with st.sidebar:
-        recipe_panel(board)
+        images = data_picker.calibration_images(workspace, owner, data)
+        recipe_panel(board, images if run is None else None)
     if measure_form.button(board.measure, busy=run is not None and progress.is_live(run)):
         measure_form.submit(workspace, measure_form.spec(model, recipe_form.current(), data), owner)
         st.rerun()
@@ -52,18 +54,23 @@ def show() -> None:
         board.invite()
     else:
         st.fragment(numbers, run_every=POLL_S if progress.is_live(run) else None)(board, run)
+    with st.expander("What pruning each layer would cost"):
+        before = sensitivity.before_pruning(model)
+        sensitivity.of_pruning(workspace, model.digest, before, data.calibration)
     samples.show(workspace, expanded=run is None)
 
 
 @st.fragment
 @session.spoken()
-def recipe_panel(board: Board) -> None:
+def recipe_panel(board: Board, images: int | None) -> None:
     """The switches; wherever they are moved to is answered at once with what is exact."""
     st.header("Recipe")
-    recipe = recipe_form.show(board.model)
+    behind = staircase.Behind(board.workspace, board.model)
+    recipe = recipe_form.show(board.model, behind, images)
     st.header("Measure on")
     measure_form.show(board.workspace.backends())
     board.paint_draft(recipe)
+    behind.fill()
     board.warm(recipe)
 
 

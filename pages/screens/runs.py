@@ -38,6 +38,7 @@ def show() -> None:
             st.switch_page(session.OPTIMIZE)
         return
     table(runs)
+    forecasts(workspace, runs)
     chosen = choose(runs)
     actions(workspace, owner, chosen)
     comparison.show(tuple(runs.values()), chosen)
@@ -77,6 +78,17 @@ def table(runs: Mapping[str, Run]) -> None:
         alt="Every run with its state and its answer",
     )
     st.session_state["runs.order"] = list(runs)
+
+
+def forecasts(workspace: Workspace, runs: Mapping[str, Run]) -> None:
+    """How often the forecast of a cut was right, over all of this visitor's runs."""
+    told = [seen for run in runs.values() for seen in workspace.hindsights(run)]
+    if told:
+        held = sum(seen.held for seen in told)
+        st.caption(
+            f"Forecasts so far: in {held} of {len(told)} pruned recipes the share of same answers "
+            "that was counted lay in the interval that had been forecast."
+        )
 
 
 def choose(runs: Mapping[str, Run]) -> Run:

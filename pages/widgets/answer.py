@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.charts.standing import first_threads, threads_text
 from core.charts.summary import headline
+from core.passes.base import catalogue
 from core.records import ModelSummary, Outcome, Preview, Run, State
 from pages.widgets import wording
 
@@ -32,7 +33,20 @@ def draft_sentence(model: ModelSummary, preview: Preview | None, steps: int) -> 
         parts.append(f"{wording.percent_change(model.macs, preview.macs)} MACs")
     surely = "known without running" if preview.exact else "predicted"
     text = f"{', '.join(parts)}: {surely}. Measure to learn what it does to speed and accuracy."
-    return text[:1].upper() + text[1:]
+    return " ".join([text[:1].upper() + text[1:], *idle(preview)])
+
+
+def idle(preview: Preview) -> list[str]:
+    """Steps that do nothing to this model, each with its reason."""
+    found = []
+    for step in preview.report:
+        kind = catalogue().get(step.step.pass_name)
+        name = kind.label if kind is not None else step.step.pass_name
+        if step.reverted:
+            found.append(f"{name} is left out: {step.reverted}")
+        elif not step.changed and step.notes:
+            found.append(f"{name}: {step.notes[0]}")
+    return found
 
 
 def size_words(before: float, after: float) -> str:

@@ -94,7 +94,7 @@ class Board:
         """Sentence, tiles and size of a measured recipe."""
         outcome = self.outcome(run, recipe)
         text = answer.sentence(run, outcome)
-        tiles = headline.run_tiles(run, outcome)
+        tiles = headline.run_tiles(run, outcome, self.workspace.hindsights(run))
         self.answer.html(headline.markup(text, tiles, answer.condition(run), recipe.name))
         self.chart(
             self.size, size_figure(run, shown(run, outcome)), "size", "Size before and after"

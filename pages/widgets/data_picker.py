@@ -65,6 +65,16 @@ def _pickers(sets: dict[str, DataSummary], run: Run | None) -> Data:
     return Data(chosen[CALIBRATION], chosen[EVALUATION])
 
 
+def calibration_images(workspace: Workspace, owner: str, data: Data) -> int | None:
+    """How many images passes can use; None for a set that is known by a run only."""
+    if not data.calibration:
+        return 0
+    known = available(workspace, owner).get(data.calibration)
+    if known is None:
+        return None
+    return known.count // 2 if data.calibration == data.evaluation else known.count
+
+
 def calibration_of(workspace: Workspace, model: str) -> str:
     """The digest of the set that the model would be calibrated with; empty for none."""
     if st.session_state.get("data.model") == model:
@@ -103,9 +113,19 @@ def _defaults(
             calibration, evaluation = workspace.sample_data()
             st.session_state["data.calibration"] = calibration.digest
             st.session_state["data.evaluation"] = evaluation.digest
+        elif not keep:
+            _drop_samples(workspace)
     if fresh in sets:
         labelled = sets[fresh].labelled or not st.session_state.get("data.evaluation")
         st.session_state["data.evaluation" if labelled else "data.calibration"] = fresh
+
+
+def _drop_samples(workspace: Workspace) -> None:
+    """The sample images say nothing about a model that was not trained on their kind."""
+    samples = {data.digest for data in workspace.sample_data()}
+    for role in ROLES:
+        if st.session_state.get(f"data.{role}") in samples:
+            st.session_state[f"data.{role}"] = NONE
 
 
 def _say_what_follows(data: Data, sets: dict[str, DataSummary]) -> None:

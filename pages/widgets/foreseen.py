@@ -10,6 +10,7 @@ from core.errors import CoreError
 from core.experiment import Workspace
 from core.experiment.forecast import forecast
 from core.records import AccuracyForecast, Preview, Recipe, Sensitivity, StepReport
+from pages.widgets.sensitivity import ASKED
 
 POLL_S = 1.5
 
@@ -29,12 +30,12 @@ def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None
     if position is None or preview is None:
         return Foreseen()
     step = preview.report[position]
-    rest = recipe.steps[position + 1 :]
-    if rest or not preview.exact or step.step.params.get("repair") is False:
-        return Foreseen(reason="no forecast for this recipe; not measured")
     calibration = st.session_state.get("data.calibration", "")
     if not calibration:
         return Foreseen(reason="no calibration images, so no repair and no forecast")
+    rest = recipe.steps[position + 1 :]
+    if rest or not preview.exact or step.step.params.get("repair") is False:
+        return Foreseen(reason="no forecast for this recipe; not measured")
     try:
         known = sensitivity(workspace, model, recipe, position, calibration)
     except CoreError as error:
@@ -54,6 +55,7 @@ def sensitivity(
         CoreError: it cannot be measured.
     """
     before = Recipe("before", recipe.steps[:position])
+    st.session_state[ASKED.format(model)] = True  # the heat map rests on the same measurement
     return workspace.sensitivity(model, before, calibration)
 
 

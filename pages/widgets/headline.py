@@ -6,12 +6,13 @@ nothing moves when a number arrives. What was not measured is hollow and says so
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from core.charts import palette, text
 from core.charts.standing import Standing
 from core.charts.summary import LIVE, NO_DELTA, Delta, accuracy_delta, latency_delta
-from core.records import ModelSummary, Outcome, Preview, Run
+from core.records import Hindsight, ModelSummary, Outcome, Preview, Run
 from pages.widgets import wording
 from pages.widgets.foreseen import Foreseen
 from pages.widgets.wording import BYTES, COUNT, escape
@@ -85,15 +86,20 @@ def cost_tiles(
     ]
 
 
-def run_tiles(run: Run, outcome: Outcome | None) -> list[Tile]:
-    """The tiles of a measured recipe."""
+def run_tiles(
+    run: Run, outcome: Outcome | None, hindsights: Sequence[Hindsight] = ()
+) -> list[Tile]:
+    """The tiles of a measured recipe, and what had been forecast of it."""
     waiting = "measuring …" if run.progress.state in LIVE else "not measured"
     if outcome is None or outcome.candidate is None:
         names = ("Top-1", "Latency", "Size", "MACs")
         return [Tile(name, NO_DELTA, note=waiting) for name in names]
     digest = outcome.candidate.digest
-    accuracy = delta_tile(accuracy_delta(run, digest), waiting)
-    tiles = [warn(accuracy, run, digest), delta_tile(latency_delta(run, digest), waiting)]
+    accuracy = warn(delta_tile(accuracy_delta(run, digest), waiting), run, digest)
+    tiles = [
+        beside_forecast(accuracy, digest, hindsights),
+        delta_tile(latency_delta(run, digest), waiting),
+    ]
     if outcome.summary is None:
         return [*tiles, Tile("Size", NO_DELTA, note=waiting), Tile("MACs", NO_DELTA, note=waiting)]
     return tiles + cost_tiles(run.model, outcome.summary, "counted in the file", hollow=False)
@@ -110,6 +116,19 @@ def delta_tile(delta: Delta, waiting: str) -> Tile:
         return Tile(label, NO_DELTA, note=note)
     change = f"{delta.change} ({delta.interval.replace('×', '').removesuffix(' points')})"
     return Tile(label, value, change if delta.interval else delta.change, where, delta.tone)
+
+
+def beside_forecast(tile: Tile, digest: str, hindsights: Sequence[Hindsight]) -> Tile:
+    """The agreement that was counted, and what the forecast had been."""
+    found = next((h for h in hindsights if h.candidate == digest), None)
+    if found is None or tile.value == NO_DELTA:
+        return tile
+    expected = found.expected
+    words = (
+        f"same answers: measured {found.agreement:.1f} %; forecast was {expected.agreement:.1f} % "
+        f"({expected.low:.1f}–{expected.high:.1f})"
+    )
+    return replace(tile, note=f"{tile.note}; {words}" if tile.note else words)
 
 
 def warn(tile: Tile, run: Run, digest: str) -> Tile:

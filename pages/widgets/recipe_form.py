@@ -7,18 +7,19 @@ parameters and their expert part follow from them.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import streamlit as st
 
 from core.passes.base import Parameter, Pass, catalogue, parameters
 from core.records import ModelSummary, Recipe, Step
-from pages.widgets import alternatives
+from pages.widgets import alternatives, images_needed, snapping
 from pages.widgets.keys import of as key_of
 
 STOPS = 21
 SHORT = 24  # letters of all choices together that fit in one row
+Behind = Callable[[str, str], None]
 
 
 def load(recipe: Recipe) -> None:
@@ -56,8 +57,17 @@ def title(steps: tuple[Step, ...]) -> str:
     return " + ".join(words) or "original"
 
 
-def show(model: ModelSummary) -> Recipe:
+def show(
+    model: ModelSummary,
+    behind: Behind = lambda pass_name, parameter: None,
+    images: int | None = None,
+) -> Recipe:
     """Draw one switch per pass, one control per family, parameters while they are on.
+
+    Args:
+        model: whose layers can be named.
+        behind: called after each visible slider has been drawn.
+        images: to calibrate with; None if that does not matter.
 
     Returns:
         The recipe that they stand at.
@@ -67,27 +77,35 @@ def show(model: ModelSummary) -> Recipe:
             continue
         _ensure(key_of(name), False)
         if st.toggle(kind.label, key=key_of(name), help=kind.help, persist_state="session"):
-            _parameters(name, kind, model)
+            _parameters(name, kind, model, behind, images)
     for family in alternatives.families(catalogue()):
         if name := alternatives.show(family):
-            _parameters(name, catalogue()[name], model)
+            _parameters(name, catalogue()[name], model, behind, images)
     return current()
 
 
-def _parameters(name: str, kind: type[Pass], model: ModelSummary) -> None:
+def _parameters(
+    name: str, kind: type[Pass], model: ModelSummary, behind: Behind, images: int | None
+) -> None:
     """The parameters of a pass that is on; those for experts behind a button."""
     known = {p: v for p, v in parameters(kind).items() if p not in _preset(kind)}
     if not known:
         return
     with st.container(key=f"parameters_{name}", gap="xsmall"):
+        images_needed.say(kind, images)
+        for parameter, (default, about) in known.items():
+            _ensure(key_of(name, parameter), _to_widget(default, default))
+            images_needed.settle(key_of(name, parameter), about, images)
         for parameter, (default, about) in known.items():
             if not about.expert and _has_effect(name, about):
-                _widget(key_of(name, parameter), default, about, model)
+                _widget(key_of(name, parameter), default, about, model, images)
+                if is_slider(default, about):
+                    behind(name, parameter)
         expert = {p: v for p, v in known.items() if v[1].expert}
         if expert:
             with st.popover(f"More for {kind.label.lower()}", type="tertiary"):
                 for parameter, (default, about) in expert.items():
-                    _widget(key_of(name, parameter), default, about, model)
+                    _widget(key_of(name, parameter), default, about, model, images)
 
 
 def _has_effect(name: str, about: Parameter) -> bool:
@@ -108,14 +126,15 @@ def neighbours(recipe: Recipe) -> Iterator[Recipe]:
     """Every recipe that one move of a visible slider leads to."""
     for index, step in enumerate(recipe.steps):
         for name, (default, about) in parameters(catalogue()[step.pass_name]).items():
-            for stop in _stops(default, about):
+            for stop in stops(default, about):
                 params = {**step.params, name: stop}
                 steps = list(recipe.steps)
                 steps[index] = Step(step.pass_name, params)
                 yield Recipe(title(tuple(steps)), tuple(steps))
 
 
-def _stops(default: Any, about: Parameter) -> list[Any]:
+def stops(default: Any, about: Parameter) -> list[Any]:
+    """The values of a visible slider, if they are few enough to be asked for ahead."""
     if about.expert or not is_slider(default, about):
         return []
     low, high = about.low or 0, about.high or 0
@@ -159,17 +178,19 @@ def _is_share(about: Parameter) -> bool:
     return about.low is not None and about.high is not None and 0 <= about.low < about.high <= 1
 
 
-def _widget(key: str, default: Any, about: Parameter, model: ModelSummary) -> None:
+def _widget(
+    key: str, default: Any, about: Parameter, model: ModelSummary, images: int | None
+) -> None:
     """The widget that suits a parameter's type; its value lives in the session under `key`."""
-    _ensure(key, _to_widget(default, default))
     label = f"{about.label} ({about.unit})" if about.unit and not _is_share(about) else about.label
     common: Mapping[str, Any] = {"key": key, "help": about.help, "persist_state": "session"}
-    if about.choices and sum(map(len, about.choices)) <= SHORT:
-        st.segmented_control(label, about.choices, required=True, **common)
-    elif about.choices:
-        st.selectbox(label, about.choices, **common)
+    choices = images_needed.offered(about, images)
+    if choices and sum(map(len, about.choices)) <= SHORT:
+        st.segmented_control(label, choices, required=True, **common)
+    elif choices:
+        st.selectbox(label, choices, **common)
     elif isinstance(default, bool):
-        st.checkbox(label, **common)
+        st.checkbox(label, disabled=images_needed.is_locked(about, images), **common)
     elif is_slider(default, about):
         kind = type(default)
         spread = {"min_value": kind(about.low), "max_value": kind(about.high)}
@@ -178,9 +199,11 @@ def _widget(key: str, default: Any, about: Parameter, model: ModelSummary) -> No
             if about.step
             else (1 if kind is int else (about.high - about.low) / 20)
         )
+        shown = "percent" if _is_share(about) else None
         st.slider(
-            label, step=step, format="percent" if _is_share(about) else None, **spread, **common
-        )
+            label, step=step, format=shown, on_change=snapping.moved, args=(key,), **spread,
+            **common,
+        )  # fmt: skip
     elif isinstance(default, int | float):
         bounds = {
             name: None if bound is None else type(default)(bound)

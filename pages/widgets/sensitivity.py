@@ -5,14 +5,16 @@ from __future__ import annotations
 import streamlit as st
 
 from core.charts import sensitivity_figure
+from core.charts.sensitivity import measures
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.passes.base import catalogue, parameters
-from core.records import LayerEffect, Outcome, Recipe, StepReport
+from core.records import LayerEffect, ModelSummary, Outcome, Recipe, Step, StepReport
 from pages.widgets import recipe_form, wording
 from pages.widgets.opening import LOADED
 
 EXCLUDE = "exclude"
+ASKED = "sensitivity.asked.{}"
 POLL_S = 2.0
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 ROW_PX, AROUND_PX, LOWEST_PX = 22, 140, 260
@@ -42,9 +44,14 @@ def chart(step: StepReport) -> None:
         )
 
 
+def before_pruning(model: ModelSummary) -> Recipe:
+    """What the page opens with in front of a cut."""
+    return Recipe("before", (Step("fold_batch_norm"),) if model.batch_norms else ())
+
+
 def of_pruning(workspace: Workspace, model: str, before: Recipe, calibration: str) -> None:
     """The heat map of groups and ratios, once it is asked for; the page does not wait for it."""
-    asked = f"sensitivity.asked.{model}"
+    asked = ASKED.format(model)
     if not calibration:
         st.caption("Needs calibration images.")
         return
@@ -52,19 +59,28 @@ def of_pruning(workspace: Workspace, model: str, before: Recipe, calibration: st
         words = "Measure what pruning each layer would cost"
         st.button(words, key="sensitivity.ask", on_click=_ask, args=(asked,))
         return
-    st.fragment(_known, run_every=POLL_S)(workspace, model, before, calibration)
+    try:
+        waiting = workspace.sensitivity(model, before, calibration) is None
+    except CoreError:
+        waiting = False
+    look = st.fragment(_known, run_every=POLL_S if waiting else None)
+    look(workspace, model, before, calibration, waiting)
 
 
 def _ask(asked: str) -> None:
     st.session_state[asked] = True  # a button itself is true for one run of the script only
 
 
-def _known(workspace: Workspace, model: str, before: Recipe, calibration: str) -> None:
+def _known(
+    workspace: Workspace, model: str, before: Recipe, calibration: str, waiting: bool
+) -> None:
     try:
         known = workspace.sensitivity(model, before, calibration)
     except CoreError as error:
         st.warning(wording.plain(error.message))
         return
+    if waiting and known is not None:
+        st.rerun()  # from here on nothing is looked for any more
     if known is None:
         st.caption("Measuring on the calibration images; this takes seconds to minutes …")
     elif not known.effects:
@@ -72,8 +88,8 @@ def _known(workspace: Workspace, model: str, before: Recipe, calibration: str) -
     else:
         draw(known.effects, "sensitivity.pruning")
         st.caption(
-            "Each group of layers that share channels, cut alone at each ratio, without repair: "
-            "dark cells are where pruning hurts."
+            "Each group of layers that share channels, cut alone at each ratio; only the layers "
+            "that read it are refitted. Dark cells are where pruning hurts."
         )
 
 
@@ -86,11 +102,17 @@ def draw(effects: tuple[LayerEffect, ...], key: str, pass_name: str = "") -> Non
         "key": key,
         "alt": "Error of the outputs when one layer alone is changed",
     }
+    measure = measures(effects)[0]
+    if len(measures(effects)) > 1:
+        measure = st.segmented_control(
+            "What it costs", measures(effects), default=measure, required=True,
+            key=f"{key}.measure", label_visibility="collapsed",
+        )  # fmt: skip
     if not pass_name:
-        st.plotly_chart(sensitivity_figure(effects), **look)
+        st.plotly_chart(sensitivity_figure(effects, measure), **look)
         return
     st.plotly_chart(
-        sensitivity_figure(effects),
+        sensitivity_figure(effects, measure),
         on_select=lambda: _pin(key, pass_name),
         selection_mode="points",
         **look,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.experiment.forecast import agreement, error_at, forecast
+from core.experiment.forecast import SLACK, agreement, error_at, forecast
 from core.records import Cut, LayerEffect, Sensitivity
 
 TOLERANCE = ((0.001, 99.0), (0.1, 80.0), (1.0, 30.0))
@@ -30,8 +30,8 @@ def test_an_error_never_falls_with_the_share():
 
 def test_errors_of_groups_add_up_and_the_slack_is_the_interval():
     both = (effect(0.5, 0.02), effect(0.5, 0.03, ("b",)))
-    known = Sensitivity(both, TOLERANCE, (0.5, 1.0, 2.0))
-    found = forecast([Cut(("a",), 4, 8), Cut(("b",), 8, 16)], known)
+    known = Sensitivity(both, TOLERANCE)
+    found = forecast([Cut(("a",), 4, 8), Cut(("b",), 8, 16)], known, (0.5, 1.0, 2.0))
     assert found.agreement == pytest.approx(agreement(0.05, TOLERANCE))
     assert found.low == pytest.approx(agreement(0.1, TOLERANCE))
     assert found.high == pytest.approx(agreement(0.025, TOLERANCE))
@@ -48,3 +48,10 @@ def test_nothing_cut_changes_no_answer():
 )
 def test_what_was_not_measured_is_not_forecast(known: Sensitivity):
     assert forecast([Cut(("a",), 4, 8)], known) is None
+
+
+def test_the_slack_in_the_code_is_an_interval_around_its_middle():
+    low, middle, high = SLACK
+    assert 0 < low < middle < high
+    found = forecast([Cut(("a",), 4, 8)], Sensitivity((effect(0.5, 0.02),), TOLERANCE))
+    assert found.low < found.agreement < found.high

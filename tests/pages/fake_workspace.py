@@ -14,6 +14,7 @@ from core.records import (
     DataSummary,
     ExperimentSpec,
     Explanation,
+    Hindsight,
     Host,
     LayerCost,
     LayerPair,
@@ -29,6 +30,8 @@ from core.records import (
     RunProgress,
     SampleModel,
     Sensitivity,
+    StaircaseQuestion,
+    StaircaseState,
     State,
     Status,
     StepReport,
@@ -158,6 +161,8 @@ class FakeWorkspace:
     refuse: str = ""
     verbs: list[tuple[str, str]] = field(default_factory=list)
     known_sensitivity: Sensitivity | None = None
+    seen: tuple[Hindsight, ...] = ()
+    stairs: StaircaseState = field(default_factory=lambda: StaircaseState(missing=0))
     profiles: set[tuple[str, str]] = field(default_factory=set)
     cannot_profile: str = ""
     slow_looks: int = 0
@@ -222,6 +227,20 @@ class FakeWorkspace:
 
     def sensitivity(self, digest: str, before: Recipe, calibration: str) -> Sensitivity | None:
         return self.known_sensitivity
+
+    def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
+        return self.seen
+
+    def staircases(self, question: StaircaseQuestion) -> StaircaseState:
+        return self.stairs
+
+    def time_layers(self, question: StaircaseQuestion) -> None:
+        self.verbs.append(("time_layers", ",".join(question.backends)))
+        self.stairs = replace(self.stairs, running=True, total=12)
+
+    def stop_timing(self) -> None:
+        self.verbs.append(("stop_timing", ""))
+        self.stairs = replace(self.stairs, running=False)
 
     def previews(self, digest: str, recipes: tuple[Recipe, ...]) -> None:
         self.verbs.append(("previews", str(len(recipes))))

@@ -45,6 +45,15 @@ class PruneChannels(Pass):
         "which keeps most of the accuracy; without, expect to lose a lot of it."
     )
     order: ClassVar[int] = 30
+    without_images: ClassVar[str] = (
+        "No calibration images: channels are ranked by the norm of their filters, and nothing is "
+        "refitted. Expect to lose much more accuracy than with images, which need no labels."
+    )
+    few_images: ClassVar[int] = 32
+    with_few_images: ClassVar[str] = (
+        "the refit is held back by a stronger ridge and repairs less, and what it repairs may not "
+        "carry over to other images. 256 or more are better; they need no labels."
+    )
 
     ratio: float = parameter(
         0.25,
@@ -62,12 +71,14 @@ class PruneChannels(Pass):
         "it are refitted without it (needs calibration images). activation: how little it sends "
         "on (needs images). l1, l2: the norm of its filters.",
         choices=("obs", "l1", "l2", "activation"),
+        needs_images=("obs", "activation"),
     )
     repair: bool = parameter(
         True,
         "Repair",
         "Refit the weights that are left to what the whole network computed on the calibration "
         "images, in closed form. Without images there is nothing to refit to.",
+        needs_images=(True,),
     )
     budget: str = parameter(
         "none",

@@ -15,8 +15,8 @@ from core.errors import PassPrecondition
 from core.passes.base import Report
 from core.reconstruction import costs
 from core.reconstruction.allocation import allocate
+from core.reconstruction.curves import curve
 from core.reconstruction.elimination import Ranking
-from core.reconstruction.forecast import curve
 from core.reconstruction.study import Study
 from core.timings import LayerTimes
 

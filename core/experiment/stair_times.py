@@ -1,0 +1,258 @@
+"""Layer times for a staircase, in the background: a page asks, looks again, and may stop it."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import threading
+import time
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from core import timings
+from core.candidates.client import Workshop
+from core.errors import CoreError, StoreError
+from core.experiment.builds import code_digest
+from core.experiment.home import Home
+from core.experiment.stairs import staircase, wanted
+from core.measure import Cancelled, Setting
+from core.measure import staircase as clock
+from core.records import Staircase, StaircaseQuestion, StaircaseState, from_json, to_json
+from core.timings import Chain, LayerTimes
+
+KEPT = 64
+Ladder = tuple[Chain, ...]
+Drawn = tuple[Staircase | None, int]
+
+
+@dataclass
+class _Timing:
+    """What is being timed now, or was last."""
+
+    question: StaircaseQuestion
+    total: int = 0
+    done: int = 0
+    stopped: bool = False
+    begun_s: float = 0.0
+    reasons: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds left, by those that went by since the first layer was begun."""
+        if not self.done or not self.begun_s:
+            return None
+        return (time.monotonic() - self.begun_s) / self.done * (self.total - self.done)
+
+
+class StairTimes:
+    """One question is measured at a time; any may be looked at. Thread-safe."""
+
+    def __init__(self, home: Home) -> None:
+        """Nothing starts before it is asked for."""
+        self._ladders = home.caches / "ladders"
+        self._tables = home.caches / "layer_times"
+        self._guard = threading.Lock()
+        self._thinking: threading.Thread | None = None
+        self._timing: threading.Thread | None = None
+        self._now: _Timing | None = None
+        self._known: dict[str, Ladder] = {}
+        self._refused: dict[str, str] = {}
+        self._read: dict[Path, tuple[int, LayerTimes | None]] = {}
+        self._drawn: dict[tuple[str, Path, int], Drawn] = {}
+        self._paths: dict[tuple[str, int], Path] = {}
+
+    def look(self, question: StaircaseQuestion, model: Path) -> StaircaseState:
+        """How far the question is answered; never waits.
+
+        The shapes of the layers are worked out in the background when they are first asked for.
+        """
+        key = _key(question)
+        rungs = self._ladder(key, question, model)
+        with self._guard:
+            now, timing = self._now, self._timing is not None and self._timing.is_alive()
+            if key in self._refused:
+                return StaircaseState(reasons={"": self._refused[key]})
+        mine = now is not None and now.question == question
+        running = mine and timing
+        reasons = dict(now.reasons) if now is not None and mine else {}
+        if rungs is None:
+            return StaircaseState(running=running, busy=timing and not mine, reasons=reasons)
+        found, missing = [], 0
+        for backend in question.backends:
+            drawn, lacking = self._drawn_on(backend, key, rungs, question, reasons)
+            found += [drawn] if drawn is not None else []
+            missing += lacking
+        state = StaircaseState(tuple(found), missing, running, busy=timing and not mine)
+        if now is not None and mine:
+            state = replace(state, done=now.done, total=now.total, eta_s=now.eta_s)
+        return replace(state, reasons=reasons)
+
+    def measure(self, question: StaircaseQuestion, model: Path) -> None:
+        """Start to time what is missing, unless something is being timed already."""
+        with self._guard:
+            if self._timing is not None and self._timing.is_alive():
+                return
+            self._now = _Timing(question)
+            work = functools.partial(self._measure, self._now, model)
+            self._timing = threading.Thread(target=work, daemon=True)
+            self._timing.start()
+
+    def stop(self) -> None:
+        """Stop timing; the rows so far are kept."""
+        with self._guard:
+            if self._now is not None:
+                self._now.stopped = True
+
+    def _measure(self, now: _Timing, model: Path) -> None:
+        with Workshop() as workshop:
+            try:
+                rungs = self._worked_out(_key(now.question), now.question, model, workshop)
+            except CoreError as error:
+                now.reasons[""] = error.message
+                return
+            chains = wanted(rungs)
+            lacking = {b: self._lacking(b, now, chains) for b in now.question.backends}
+            now.total = sum(lacking.values())
+            before = 0
+            for backend, count in lacking.items():
+                if count and not now.stopped:
+                    self._time(backend, now, chains, workshop, before)
+                before += count
+
+    def _lacking(self, backend: str, now: _Timing, chains: Ladder) -> int:
+        try:
+            table = self._table(self._path(backend, now.question.threads))
+        except CoreError as error:
+            now.reasons[backend] = error.message
+            return 0
+        return sum(table is None or chain not in table for chain in chains)
+
+    def _time(
+        self, backend: str, now: _Timing, chains: Ladder, workshop: Workshop, before: int
+    ) -> None:
+        def told(done: int, total: int) -> None:
+            now.begun_s = now.begun_s or time.monotonic()
+            now.done = before + done
+
+        try:
+            setting = Setting.of(backend, now.question.threads)
+            path = self._path(backend, now.question.threads)
+            clock.measure(chains, setting, path, workshop.micro_models, told, lambda: now.stopped)
+        except Cancelled:
+            return
+        except CoreError as error:
+            now.reasons[backend] = error.message
+
+    def _drawn_on(
+        self,
+        backend: str,
+        key: str,
+        rungs: Ladder,
+        question: StaircaseQuestion,
+        reasons: dict[str, str],
+    ) -> Drawn:
+        """The staircase of one backend, or how many layers it lacks."""
+        try:
+            path = self._path(backend, question.threads)
+        except CoreError as error:
+            reasons[backend] = error.message
+            return None, 0
+        chains = wanted(rungs)
+        memo = (key, path, _age(path))
+        if memo in self._drawn:
+            return self._drawn[memo]
+        table = self._table(path)
+        if table is None or not rungs or not rungs[0]:
+            return None, 0 if backend in reasons else len(chains)
+        lacking = sum(chain not in table for chain in chains)
+        drawn = staircase(rungs, question.stops, table)
+        answer = drawn if len(drawn.stairs) > 1 and drawn.layers else None, lacking
+        with self._guard:
+            while len(self._drawn) >= KEPT:
+                self._drawn.pop(next(iter(self._drawn)))
+            self._drawn[memo] = answer
+        return answer
+
+    def _table(self, path: Path) -> LayerTimes | None:
+        """The table as it is on disk; read again only where it has grown."""
+        age = _age(path)
+        known = self._read.get(path)
+        if known is not None and known[0] == age:
+            return known[1]
+        try:
+            table = timings.load(path)
+        except StoreError:
+            table = None
+        self._read[path] = (age, table)
+        return table
+
+    def _path(self, backend: str, threads: int) -> Path:
+        """The file of a backend's table; what names it does not change while the server runs."""
+        if (backend, threads) not in self._paths:
+            setting = Setting.of(backend, threads)
+            self._paths[backend, threads] = clock.cache_path(self._tables, setting)
+        return self._paths[backend, threads]
+
+    def _ladder(self, key: str, question: StaircaseQuestion, model: Path) -> Ladder | None:
+        """What is known of the layers' shapes; None while they are being worked out."""
+        with self._guard:
+            if key in self._known:
+                return self._known[key]
+        if (kept := self._kept(key)) is not None:
+            return kept
+        with self._guard:
+            busy = self._thinking is not None and self._thinking.is_alive()
+            if not busy and key not in self._refused:
+                work = functools.partial(self._think, key, question, model)
+                self._thinking = threading.Thread(target=work, daemon=True)
+                self._thinking.start()
+        return None
+
+    def _think(self, key: str, question: StaircaseQuestion, model: Path) -> None:
+        try:
+            with Workshop() as workshop:
+                self._worked_out(key, question, model, workshop)
+        except CoreError as error:
+            with self._guard:
+                self._refused[key] = error.message
+
+    def _worked_out(
+        self, key: str, question: StaircaseQuestion, model: Path, workshop: Workshop
+    ) -> Ladder:
+        if (kept := self._kept(key)) is not None:
+            return kept
+        found = workshop.ladder(model, question.recipes)
+        path = self._ladders / f"{key}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        scratch = path.with_suffix(f".{threading.get_ident()}.part")
+        scratch.write_text(json.dumps(to_json(found)), encoding="utf-8")
+        scratch.replace(path)
+        return self._remembered(key, found)
+
+    def _kept(self, key: str) -> Ladder | None:
+        try:
+            text = (self._ladders / f"{key}.json").read_text(encoding="utf-8")
+            return self._remembered(key, from_json(tuple[Chain, ...], json.loads(text)))
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _remembered(self, key: str, found: Ladder) -> Ladder:
+        with self._guard:
+            while len(self._known) >= KEPT:
+                self._known.pop(next(iter(self._known)))
+            self._known[key] = found
+        return found
+
+
+def _age(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _key(question: StaircaseQuestion) -> str:
+    """Of the layers' shapes, which no backend changes."""
+    facts = [question.model, [to_json(r.steps) for r in question.recipes], code_digest()]
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
