@@ -149,7 +149,7 @@ class Comparison:
             ) -> None:
                 ran.update(self._timed(spec, threads, model, verifier, emit))
                 if last and self.baseline.digest not in ran:
-                    self._timed(spec, threads, self.baseline, verifier, emit)
+                    self._timed(spec, threads, self.baseline, verifier, _times(emit))
 
             label = f"latency of {name} on {spec}, {_threads(threads)}"
             unit = f"latency {spec} {threads} {model.digest}"
@@ -171,6 +171,11 @@ class Comparison:
 
         label = f"start-up of {name} on {spec}"
         return Unit(f"startup {spec} {model.digest}", "startup", label, 1.0, run)
+
+
+def _times(emit: Emit) -> Emit:
+    """Only times are passed on: a model beside itself has no ratio to tell of."""
+    return lambda rows: emit([row for row in rows if row.metric == "latency_ms"])
 
 
 def _threads(count: int) -> str:
