@@ -30,6 +30,9 @@ from core.reconstruction.shelf import Array
 from core.reconstruction.statistics import Graph, Statistics, Tensors
 
 DEPTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # shares of a group at which effects are measured
+# Of a layer's importance, that does not depend on gradients: they say what small errors do, and a
+# cut is none. Chosen by agreement with the original on images that no fit had seen.
+EVEN = 0.6
 TRIED_IMAGES = 128  # on which effects are measured
 log = logging.getLogger(__name__)
 
@@ -82,7 +85,8 @@ class Study:
         """Rankings of groups that some layer reads, made anew, with their weights."""
         reading = {group: self.readers(group) for group in orders}
         self._observe({r.layer.output for some in reading.values() for r in some})
-        matters = {o: m for o in self._grams if (m := self._importance(self.layers[o])) is not None}
+        known = {o: self._importance(self.layers[o]) for o in self._grams}
+        matters = {o: _evened(m) for o, m in known.items() if m is not None}
         found = {}
         for group, some in reading.items():
             depths = {max(1, round(share * len(group.atoms))) for share in DEPTHS}
@@ -232,6 +236,13 @@ class Study:
         known = [d for d in sizes if isinstance(d, int)]
         places = float(np.prod(known)) if len(known) == len(sizes) else float(len(sites))
         return np.asarray(matters * np.outer(goal.scale, goal.scale) * places)
+
+
+def _evened(importance: Array) -> Array:
+    """Mixed with a multiple of the identity of the same trace."""
+    size = len(importance)
+    even = np.trace(importance) / size * np.eye(size)
+    return np.asarray((1 - EVEN) * importance + EVEN * even)
 
 
 def study(graph: Graph, statistics: Statistics) -> Study:
