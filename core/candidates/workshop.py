@@ -22,7 +22,7 @@ from core.candidates.sensitivity import sensitivity
 from core.candidates.summary import summarise
 from core.errors import CoreError, DataError, InvalidModel
 from core.graph import Graph
-from core.passes.base import NoStatistics, Statistics
+from core.passes.base import NoStatistics, Statistics, label
 from core.process import Progress
 from core.records import (
     Candidate,
@@ -39,6 +39,7 @@ from core.timings import Chain
 
 KEPT_GRAPHS = 4
 KEPT_BYTES = 64 << 20
+SHARE_TO_TELL_BY = 0.05  # of a step: what the first moments took says little of the rest
 Handler = Callable[[Json, Progress], Json]
 
 _graphs: OrderedDict[tuple[str, int, int], Graph] = OrderedDict()
@@ -172,11 +173,11 @@ class _Clock:
 
     def begin(self, step: Step) -> None:
         self._begun = time.monotonic()
-        self._progress({"current": step.pass_name})
+        self._progress({"current": label(step)})
 
     def during(self, step: Step, sentence: str, share: float) -> None:
-        message: Json = {"current": f"{step.pass_name}: {sentence}", "share": share}
-        if share > 0:
+        message: Json = {"current": f"{label(step)}: {sentence}", "share": share}
+        if share >= SHARE_TO_TELL_BY:
             left = (time.monotonic() - self._begun) * (1 - share) / share
             message["current"] += f", about {left:.0f} s left"
             message["eta_s"] = left

@@ -154,7 +154,7 @@ class Job:
                 functools.partial(self._tell_timed, recipe.name),
                 self._cancelled,
             )
-            with lock.shared(self._check):
+            with lock.shared(self._wait):
                 found = workshop.build(
                     self._run.model.path,
                     recipe,
@@ -174,7 +174,7 @@ class Job:
     ) -> Path | None:
         """The file that the first steps of a recipe make, of which layers are to be timed."""
         model, models = self._run.model.path, self._home.models
-        with lock.shared(self._check):
+        with lock.shared(self._wait):
             found = workshop.build(
                 model, recipe, calibration.path, models, check=self._check, timings=times
             )
@@ -240,6 +240,11 @@ class Job:
     def _check(self) -> None:
         if self._cancelled():
             raise Cancelled
+
+    def _wait(self) -> None:
+        """Called while something else on this machine is being measured."""
+        self._check()
+        self._tell("waiting for another measurement on this machine")
 
     def _keep(self, rows: Sequence[Measurement]) -> None:
         self._store.add_measurements(self._run.id, rows)
