@@ -147,6 +147,7 @@ class Noise:
     """Statistics of a network without images of its own: smooth random pictures."""
 
     timings = None
+    studies = None
 
     def __init__(self, graph: Graph, count: int, sizes: dict[int, int]) -> None:
         """`sizes` are those of dynamic axes other than the batch."""

@@ -5,6 +5,7 @@ A few images are in memory at a time, however many there are.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import time
 from collections import OrderedDict
@@ -16,6 +17,7 @@ import numpy as np
 
 from core import graph as graphs
 from core.data import open_set
+from core.data.admission import IMAGES_FILE
 from core.errors import InferenceFailed, PassPrecondition
 from core.graph import Graph
 from core.passes.base import Tensors
@@ -64,6 +66,15 @@ class Calibration:
     def timings(self) -> LayerTimes | None:
         """Measured layer times, if they were given."""
         return self._timings
+
+    @property
+    def studies(self) -> Path | None:
+        """Beside an admitted set, and gone with it; None beside a file of the user's own."""
+        folder = self._images.parent
+        if not (folder / IMAGES_FILE).is_file():
+            return None
+        feeding = repr((self._specs, self._preprocess, self._batch))
+        return folder / "studies" / hashlib.sha256(feeding.encode()).hexdigest()[:16]
 
     def feeds(self) -> Iterator[Tensors]:
         """Preprocessed inputs, in the order of the set.

@@ -17,6 +17,7 @@ import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, TypeVar
 
 import numpy as np
@@ -109,6 +110,11 @@ class Statistics(Protocol):
         """Measured layer times on the backend that the recipe is for; None if there are none."""
         ...
 
+    @property
+    def studies(self) -> Path | None:
+        """A folder for what was learnt from these very feeds; None where nothing may be kept."""
+        ...
+
     def feeds(self) -> Iterator[Tensors]:
         """Preprocessed model inputs, a few images at a time, in a fixed order."""
         ...
@@ -143,6 +149,11 @@ class NoStatistics:
     def timings(self) -> LayerTimes | None:
         """The layer times that it was made with."""
         return self._timings
+
+    @property
+    def studies(self) -> Path | None:
+        """Nothing is learnt."""
+        return None
 
     def feeds(self) -> Iterator[Tensors]:
         """Nothing."""

@@ -23,7 +23,7 @@ from core.reconstruction.walk import batches
 
 IMAGES = 512  # more change nothing that could be measured: see benchmarks/structure.py
 HELD_EVERY = 5  # of five batches, one is not fitted but judged on
-EVEN = 0.1  # share of a row's weight that does not depend on its gradient
+EVEN = 0.5  # share of a row's weight that does not depend on its gradient
 
 Visit = Callable[[int, Tensors], None]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 import numpy as np
@@ -20,6 +21,11 @@ class Statistics(Protocol):
     @property
     def count(self) -> int:
         """Images; 0 if there are none."""
+        ...
+
+    @property
+    def studies(self) -> Path | None:
+        """A folder for what was learnt from these very feeds; None where nothing may be kept."""
         ...
 
     def feeds(self) -> Iterator[Tensors]:

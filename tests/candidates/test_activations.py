@@ -6,6 +6,7 @@ import numpy as np
 import onnx
 import pytest
 
+from core import data
 from core import graph as graphs
 from core.activations import Calibration
 from core.errors import InferenceFailed, PassPrecondition
@@ -69,3 +70,14 @@ def test_faults_are_named(tmp_path: Path, pixels: np.ndarray) -> None:
     broken = graph(NET.replace("Mul (x, two)", "Frobnicate (x, two)"))
     with pytest.raises(InferenceFailed, match="Frobnicate"):
         next(calibration(tmp_path, net).activations(broken, ["y"]))
+
+
+def test_studies_lie_beside_an_admitted_set_only(tmp_path: Path, pixels: np.ndarray) -> None:
+    net = graph()
+    assert calibration(tmp_path, net).studies is None
+    admitted = data.admit(tmp_path / "set.npz", "set.npz", tmp_path / "data").path
+    specs = graphs.input_specs(net)
+    mine, other = (Calibration(admitted, specs, p).studies for p in (RAW, Preprocess(scale=2.0)))
+    assert mine is not None
+    assert mine.is_relative_to(admitted.parent)
+    assert mine != other

@@ -39,6 +39,7 @@ class Images:
         rng = np.random.default_rng(0)
         self.images = rng.standard_normal((count, *shape)).astype(np.float32)
         self.name, self.timings, self._kept = value.name, times, {}
+        self.studies = None
 
     @property
     def count(self) -> int:

@@ -15,6 +15,7 @@ class Pictures:
     """Statistics over made-up images; counts how often a graph was loaded to be run."""
 
     timings: Any = None
+    studies: Any = None
 
     def __init__(self, model: ir.Model, count: int = 64, batch: int = 8, size: int = 8) -> None:
         self.count, self._batch, self.loaded = count, batch, 0

@@ -11,7 +11,7 @@ from core.analysis.channels import channel_map
 from core.analysis.cost import totals
 from core.analysis.surgery import remove
 from core.errors import StoreError
-from core.reconstruction import costs
+from core.reconstruction import costs, study_file
 from core.reconstruction.allocation import allocate
 from core.reconstruction.curves import curve
 from core.reconstruction.elimination import eliminate, readers
@@ -20,7 +20,8 @@ from core.reconstruction.gram import input_grams
 from core.reconstruction.layers import find
 from core.reconstruction.reference import with_outputs
 from core.reconstruction.shelf import Shelf
-from core.reconstruction.study import Study
+from core.reconstruction.study import TRIED_IMAGES, Study
+from core.reconstruction.study import study as study_of
 from tests.analysis.nets import NETS, head, image, residual
 from tests.reconstruction.images import Pictures
 
@@ -233,6 +234,66 @@ def test_a_study_is_saved_and_read_again(tmp_path):
         again.load(tmp_path / "bad.json")
 
 
+def test_the_next_process_ranks_and_measures_nothing_again(tmp_path):
+    model = residual()
+    images, later = Pictures(model), Pictures(model)
+    images.studies = later.studies = tmp_path
+    first = study_of(model, images)
+    groups = [g for g in first.channels.groups if not g.frozen]
+    shown = first.sensitivity(groups)
+    again = study_of(model, later)
+    assert again is not first
+    assert again.sensitivity([again.group(g) for g in groups]) == shown
+    assert later.loaded == 0
+
+
+def test_effects_of_a_ranking_that_was_read_are_those_of_one_that_was_made(tmp_path):
+    model = residual()
+    images, later = Pictures(model), Pictures(model)
+    images.studies = later.studies = tmp_path
+    first = study_of(model, images)
+    groups = [g for g in first.channels.groups if not g.frozen]
+    first.rankings(groups)
+    again = study_of(model, later)
+    twins = [again.group(g) for g in groups]
+    assert not any(r.weights for r in again.rankings(twins).values())
+    for one, other in zip(again.sensitivity(twins), first.sensitivity(groups), strict=True):
+        assert one.error == pytest.approx(other.error, rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[: len(text) // 2],
+        lambda text: text.replace('"order": [', '"order": [999999, '),
+        lambda text: text.replace('"error": [', '"error": [NaN, '),
+        lambda text: "null",
+        lambda text: "[[]]",
+    ],
+)
+def test_a_damaged_study_is_made_anew(tmp_path, damage):
+    model = residual()
+    images, later = Pictures(model), Pictures(model)
+    images.studies = later.studies = tmp_path
+    groups = [g for g in study_of(model, images).channels.groups if not g.frozen]
+    shown = study_of(model, images).sensitivity(groups)
+    (path,) = tmp_path.iterdir()
+    whole = path.read_text()
+    path.write_text(damage(whole))
+    again = study_of(model, later)
+    assert again.sensitivity([again.group(g) for g in groups]) == shown
+    assert later.loaded > 0
+    assert path.read_text() == whole
+
+
+def test_a_folder_of_studies_stays_small(tmp_path):
+    for turn in range(study_file.MOST + 3):
+        study_file.write(tmp_path / f"{turn}.json", {}, {})
+    names = {path.stem for path in tmp_path.iterdir()}
+    assert len(names) == study_file.MOST
+    assert str(study_file.MOST + 2) in names
+
+
 def test_a_full_shelf_goes_on_on_disk():
     shelf = Shelf(limit_bytes=1000)
     arrays = [np.full(100, i, np.float64) for i in range(5)]
@@ -245,3 +306,14 @@ def test_a_full_shelf_goes_on_on_disk():
     assert "x" not in shelf
     shelf.put("y", 0, arrays[0])
     assert shelf._bytes == 800
+
+
+def test_effects_that_were_kept_without_labels_are_measured_again_with_them():
+    model = residual()
+    learnt = study_of(model, Pictures(model))
+    groups = [g for g in learnt.channels.groups if not g.frozen]
+    assert all(effect.accuracy_lost is None for effect in learnt.sensitivity(groups))
+    assert all(effect.agreement is not None for effect in learnt.sensitivity(groups))
+    feeds = learnt.some_feeds(TRIED_IMAGES)
+    learnt.labels = np.zeros(sum(len(next(iter(f.values()))) for f in feeds), np.int64)
+    assert all(effect.accuracy_lost is not None for effect in learnt.sensitivity(groups))
