@@ -22,7 +22,7 @@ from core.errors import CoreError, DataError, ModelError, no_room
 from core.experiment import builds, layer_times
 from core.experiment.home import Home
 from core.experiment.units import Comparison, Unit
-from core.measure import Cancelled, Source, host, lock
+from core.measure import Cancelled, Source, host
 from core.process.launch import ChildBug
 from core.records import (
     ExperimentSpec,
@@ -153,16 +153,15 @@ class Job:
                 functools.partial(self._tell_timed, recipe.name),
                 self._cancelled,
             )
-            with lock.shared(self._check):
-                found = workshop.build(
-                    self._run.model.path,
-                    recipe,
-                    calibration.path,
-                    self._home.models,
-                    progress,
-                    self._check,
-                    times,
-                )
+            found = workshop.build(
+                self._run.model.path,
+                recipe,
+                calibration.path,
+                self._home.models,
+                progress,
+                self._check,
+                times,
+            )
         except CoreError as error:
             return Outcome(recipe, None, None, f"{error.code}: {error.message}")
         memo.write(found)

@@ -17,6 +17,9 @@ from typing import Any, Protocol
 import numpy as np
 import onnx_ir as ir
 
+from core.errors import PassPrecondition
+from core.reconstruction.forecast import agreement
+
 Array = np.ndarray[Any, Any]
 Tensors = dict[str, Array]
 Run = Callable[[Tensors], Tensors]
@@ -26,6 +29,7 @@ LARGEST_BYTES = 64 << 20
 LARGEST_IMAGES = 64
 HEADS = frozenset({"Softmax", "Sigmoid", "LogSoftmax"})
 STANDARD = ("", "ai.onnx")
+LEAST_ERROR = 1e-6
 
 
 class Source(Protocol):
@@ -119,6 +123,41 @@ class Judge:
     def images(self) -> int:
         """Images that each question runs on."""
         return sum(_images(feeds) for feeds in self._feeds)
+
+    def bearable(self, points: float) -> float:
+        """The error under which all but this share of images, in percent, keep their first class.
+
+        It is drawn as noise on the logits. Accuracy falls by at most what agreement falls.
+
+        Raises:
+            PassPrecondition: the outputs are not the scores of classes.
+        """
+        outputs = self._scores(self._reference)
+        spread = float(np.mean((outputs - outputs.mean(0)) ** 2))
+        share = float(np.mean(outputs**2)) / max(spread, 1e-30)
+        errors = np.geomspace(LEAST_ERROR, 1.0, 49)
+        kept = [agreement(outputs, e * share) for e in errors]
+        first = next((i for i, k in enumerate(kept) if k < 100.0 - points), len(errors))
+        return float(errors[first - 1]) if first else 0.0
+
+    def agreeing(self, graph: ir.Model) -> float:
+        """Percent of the images to which `graph` gives the same first class.
+
+        Raises:
+            PassPrecondition: the outputs are not the scores of classes.
+        """
+        run = self._images.runner(graph, self._names)
+        after = self._scores([run(feeds) for feeds in self._feeds])
+        return float(100 * np.mean(after.argmax(1) == self._scores(self._reference).argmax(1)))
+
+    def _scores(self, batches: Sequence[Tensors]) -> Array:
+        rows = [batch[self._names[0]] for batch in batches]
+        flat = [r.reshape(len(r), -1) for r in rows if r.ndim > 1 and max(r.shape[1:]) == r[0].size]
+        if len(self._names) != 1 or len(flat) != len(rows) or flat[0].shape[1] < 2:
+            raise PassPrecondition(
+                "Points of accuracy need a model with one output, the scores of its classes."
+            )
+        return np.concatenate(flat).astype(np.float64)
 
     def error(self, graph: ir.Model) -> float:
         """The relative error of the outputs of `graph`; infinite where they are not finite."""

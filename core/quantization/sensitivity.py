@@ -86,8 +86,8 @@ def fall_back(
         if count >= len(ranked):
             break
         trial_floats = frozenset(list(ranked)[:count])
-        selection = _without(graph, pinned | trial_floats)
-        if not selection.weighted or not _covered(plan, selection) or not affordable(selection):
+        selection = without(graph, pinned | trial_floats)
+        if not selection.weighted or not covered(plan, selection) or not affordable(selection):
             continue
         trial = restricted(plan, selection)
         now = judge.error(written(graph, trial))
@@ -98,9 +98,11 @@ def fall_back(
     return Fallback(best, tuple(sorted(floats)), error, ranked)
 
 
-def _without(graph: ir.Model, floats: frozenset[str]) -> Selection:
+def without(graph: ir.Model, floats: frozenset[str]) -> Selection:
+    """Everything but these in integers."""
     return select(graph, floats, JOINING, CARRYING)
 
 
-def _covered(plan: Plan, selection: Selection) -> bool:
+def covered(plan: Plan, selection: Selection) -> bool:
+    """Whether the plan has a grid for every tensor that the selection needs."""
     return all(root in plan.selection.tensors for root in selection.roots)

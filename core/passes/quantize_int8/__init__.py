@@ -7,7 +7,10 @@ x is stored as round(x / scale) + zero_point (see `core.quantization.grids`). In
 3. the range of every activation, by the method that loses least on held-out images;
 4. rounding that keeps each layer's outputs (GPTQ) instead of each weight;
 5. bias correction, layer after layer;
-6. goal "safe": the most sensitive layers back to float until the logits are close enough.
+6. sensitive layers back to float, as the goal asks: until the logits are close enough ("safe"),
+   until no more than so many points are lost, or as long as there is time (see `goals`).
+
+The result is faster than the float graph beyond the noise of the race, or there is none.
 
 What comes after the last layer with weights (Softmax, box decoding), shape arithmetic and unknown
 operators stay float. AdaRound was left out: after 4 and 5 there is little left for it to win at 8
@@ -28,6 +31,7 @@ import numpy as np
 from core import graph as graphs
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
+from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
 from core.passes.quantize_int8.steps import Settings, Work, layers_of, race_of, stand_in
 from core.quantization import rounding
 from core.quantization.judge import Images
@@ -43,6 +47,8 @@ QUANTIZED = frozenset(
 LARGEST_ERROR = 1e-3
 FEW_IMAGES = 32
 OPSET_16_BIT = 21
+ELSEWHERE = "generic"  # phones and their accelerators, whose clock is not here
+NOT_RACED = "Not raced against fp32: there is no clock of the target here, so measure it there."
 
 
 @dataclass(frozen=True)
@@ -59,6 +65,8 @@ class QuantizeInt8(Pass):
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "int8 safe": {"goal": "safe"},
         "int8 fastest": {"goal": "fastest"},
+        "int8 within points": {"goal": "within_points"},
+        "int8 within ms": {"goal": "within_ms"},
     }
 
     backend: str = parameter(
@@ -71,8 +79,29 @@ class QuantizeInt8(Pass):
         "safe",
         "Goal",
         "safe: sensitive layers go back to float while the net stays faster than fp32. fastest: "
-        "none does.",
-        choices=("safe", "fastest"),
+        "none does. within_points: as many as it takes to lose no more than so many points. "
+        "within_ms: as many as there is time for.",
+        choices=GOALS,
+    )
+    points: float = parameter(
+        1.0,
+        "Points to lose at most",
+        "Top-1 accuracy that may be lost, judged by images that change their class: no labels.",
+        unit="points",
+        low=0.1,
+        high=50.0,
+        step=0.1,
+        only_with=("goal", (WITHIN_POINTS,)),
+    )
+    milliseconds: float = parameter(
+        10.0,
+        "Time for one image",
+        "On one thread of this machine; what is left of it goes into accuracy.",
+        unit="ms",
+        low=0.001,
+        high=100000.0,
+        step=0.1,
+        only_with=("goal", (WITHIN_MS,)),
     )
     activations: str = parameter(
         "auto",
@@ -117,6 +146,7 @@ class QuantizeInt8(Pass):
         high=1.0,
         step=0.001,
         expert=True,
+        only_with=("goal", (SAFE,)),
     )
     exclude: tuple[str, ...] = parameter(
         (), "Leave alone", "Names of layers that stay float.", expert=True
@@ -145,12 +175,16 @@ class QuantizeInt8(Pass):
         _same_outputs(graph, source, statistics)
         images = Images(statistics)
         self._say_data(images, statistics.count, report)
-        race = race_of(statistics) if self.backend in ("onnxruntime", "generic") else None
+        race = race_of(statistics, self.backend) if self.backend != ELSEWHERE else None
+        if race is None:
+            report.note(NOT_RACED)
         work = Work(source, graph.clone(), self._settings(), report, images, race)
         plan = work.run()
         self._say_skipped(source, plan.selection if plan else None, report)
         if plan is None:
-            report.note("Int8 is not faster than fp32 here, so the model was left as it is.")
+            report.note(
+                f"So the model was left as it is: fp32 is the best for {self.backend} here."
+            )
             return
         adopt(graph, work.write(plan))
         report.changed = len(plan.selection.weighted)
@@ -191,8 +225,8 @@ class QuantizeInt8(Pass):
 
     def _settings(self) -> Settings:
         return Settings(
-            self._scheme(), self.goal, self.ranges, self.equalise, self.rounding,
-            self.correct_bias, self.target, frozenset(self.exclude),
+            self._scheme(), Goal(self.goal, self.target, self.points, self.milliseconds),
+            self.ranges, self.equalise, self.rounding, self.correct_bias, frozenset(self.exclude),
         )  # fmt: skip
 
     def _say_data(self, images: Images, count: int, report: Report) -> None:

@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
-import onnx_ir as ir
-
+from core.errors import BackendUnavailable
 from core.passes.base import Graph, Report, Statistics
-from core.quantization import calibrate, correction, equalise, search, sensitivity
+from core.passes.quantize_int8.goals import Goal, Means, met
+from core.quantization import calibrate, correction, equalise, search
 from core.quantization.grids import Grid, Weight
 from core.quantization.judge import Images, Judge, headless
 from core.quantization.observers import observe
+from core.quantization.race import Lap, Race
 from core.quantization.regions import Selection, is_weighted, select
 from core.quantization.scheme import Scheme
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
-from core.records import LayerEffect
 
 CORRECTION_IMAGES = 32
 STAND_IN = Grid(0.02, 0)
-SLOWER = 0.97  # of the float time: what does not beat it beyond doubt is no result
 
 
 @dataclass(frozen=True)
@@ -28,12 +28,11 @@ class Settings:
     """The parameters of the pass that the steps read."""
 
     scheme: Scheme
-    goal: str
+    goal: Goal
     ranges: str
     equalise: bool
     rounding: str
     correct_bias: bool
-    target: float
     exclude: frozenset[str]
 
 
@@ -51,7 +50,7 @@ class Work:
     settings: Settings
     report: Report
     images: Images
-    race: search.Race | None
+    race: Race | None
     judged: Graph = field(init=False)
     judge: Judge = field(init=False)
 
@@ -79,10 +78,11 @@ class Work:
         plan, error = self._round(plan, error, layers)
         self.report.tell("Correcting biases", 0.75)
         plan, error = self._correct(plan, error, layers)
-        if self.settings.goal == "safe":
-            self.report.tell("Sensitive layers", 0.85)
-            plan = self._fall_back(plan, floats)
-        return plan
+        self.report.tell("Sensitive layers", 0.85)
+        means = Means(
+            self.judged, self.original, self.judge, self._stand_in, self.race, self.report
+        )
+        return met(self.settings.goal, means, plan, floats)
 
     def write(self, plan: Plan) -> Graph:
         """The plan in the graph as it was, its final Softmax included."""
@@ -93,15 +93,26 @@ class Work:
         everything = select(self.source, pinned)
         if self.race is None or not everything.weighted:
             return everything if everything.weighted else None, pinned
-        choice = search.fastest(self.source, self.original, pinned, self._stand_in, self.race)
-        if choice.moves:
+        try:
+            choice = search.fastest(self.source, self.original, pinned, self._stand_in, self.race)
+        except BackendUnavailable as error:
+            self.report.note(f"Not raced, so int8 may be slower there: {error.message}")
+            self.race = None
+            return everything, pinned
+        self._say_choice(choice)
+        return (choice.selection if choice.ratio.faster else None), choice.floats
+
+    def _say_choice(self, choice: search.Choice) -> None:
+        where = self.settings.scheme.backend
+        if choice.reason:
+            self.report.note(f"No int8 graph could be timed on {where}: {choice.reason}")
+        elif choice.moves:
             self.report.note(
-                f"Measured: everything in int8 takes {choice.full_ratio:.2f} of the float time; "
-                f"{choice.ratio:.2f} when {', '.join(choice.moves)}."
+                f"Measured on {where}: everything in int8 takes {choice.full_ratio} of the float "
+                f"time; {choice.ratio} when {', '.join(choice.moves)}."
             )
         else:
-            self.report.note(f"Measured: int8 takes {choice.ratio:.2f} of the float time.")
-        return (choice.selection if choice.ratio < SLOWER else None), choice.floats
+            self.report.note(f"Measured on {where}: int8 takes {choice.ratio} of the float time.")
 
     def _stand_in(self, selection: Selection) -> Graph:
         """The selection written with made-up ranges: as fast as the real one."""
@@ -169,29 +180,6 @@ class Work:
         )
         return (trial, after) if kept else (plan, before)
 
-    def _fall_back(self, plan: Plan, floats: frozenset[str]) -> Plan:
-        result = sensitivity.fall_back(
-            self.judged, plan, self.judge, floats, self.settings.target, self._affordable
-        )
-        self.report.effects += [
-            LayerEffect((name,), "int8", error) for name, error in result.sensitivities.items()
-        ]
-        worst = list(result.sensitivities.items())[:3]
-        if worst:
-            listed = ", ".join(f"{name} {value:.1g}" for name, value in worst)
-            self.report.note(f"Most sensitive layers (relative logit error alone): {listed}.")
-        for name in result.floats:
-            self.report.skip(name, "stays float: quantizing it costs too much accuracy")
-        if result.floats:
-            self.report.note(f"With these back in float: relative logit error {result.error:.2g}.")
-        return result.plan
-
-    def _affordable(self, selection: Selection) -> bool:
-        if self.race is None:
-            return True
-        times: Sequence[float] = self.race([self.original, self._stand_in(selection)])
-        return times[1] < times[0] * SLOWER
-
 
 def stand_in(source: Graph, selection: Selection, scheme: Scheme) -> Graph:
     """`source` with this selection quantized by made-up ranges."""
@@ -214,10 +202,7 @@ def layers_of(graph: Graph) -> dict[str, Layer]:
     }
 
 
-def race_of(statistics: Statistics) -> Callable[[Sequence[ir.Model]], Sequence[float]] | None:
-    """The stopwatch that came with the calibration data, if one did."""
-    race: search.Race | None = getattr(statistics, "race", None)
-    return race
-
-
-__all__ = ["Settings", "Work", "layers_of", "race_of", "stand_in"]
+def race_of(statistics: Statistics, backend: str) -> Race | None:
+    """The stopwatch for a backend that came with the calibration data, if one did."""
+    race: Callable[..., Sequence[Lap]] | None = getattr(statistics, "race", None)
+    return functools.partial(race, backend=backend) if race else None
