@@ -2,5 +2,6 @@
 
 from core.activations.calibration import Alone, Calibration
 from core.activations.probe import Probe
+from core.activations.unseen import Unseen
 
-__all__ = ["Alone", "Calibration", "Probe"]
+__all__ = ["Alone", "Calibration", "Probe", "Unseen"]

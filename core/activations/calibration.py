@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 
 from core.activations.probe import Probe
 from core.activations.race import race
-from core.data import open_set
+from core.data import ImageSet, open_set
 from core.errors import PassPrecondition
 from core.graph import Graph
 from core.passes.base import Tensors
@@ -36,7 +36,7 @@ class Calibration:
 
     def __init__(
         self,
-        images: Path,
+        images: Path | ImageSet,
         specs: Sequence[TensorSpec],
         preprocess: Preprocess | None,
         batch: int = BATCH,
@@ -50,7 +50,8 @@ class Calibration:
         Raises:
             DataError: what is wrong with the set.
         """
-        self._set, self._images = open_set(images), images
+        self._set = images if isinstance(images, ImageSet) else open_set(images)
+        self._images = self._set.name if isinstance(images, ImageSet) else str(images)
         self._specs, self._preprocess, self._batch = tuple(specs), preprocess, batch
         self._timings, self._alone = timings, alone
         self.original: Graph | None = None
@@ -73,6 +74,14 @@ class Calibration:
             DataError: the images do not fit the model.
         """
         return self._set.feeds(self._specs, self._preprocess, self._batch, range(self.count))
+
+    def first(self) -> Tensors:
+        """The inputs of one run: of one image, or of as many as the model takes at once.
+
+        Raises:
+            DataError: the images do not fit the model.
+        """
+        return next(self._set.feeds(self._specs, self._preprocess, 1, range(1)))
 
     def activations(self, graph: Graph, names: Sequence[str]) -> Iterator[Tensors]:
         """Values of the named tensors, batch by batch.
@@ -100,7 +109,7 @@ class Calibration:
 
     def remember(self, key: str, make: Callable[[], T]) -> T:
         """What `make` gives; the last few are kept as long as the process lives."""
-        full = (str(self._images), repr(self._preprocess), self._batch, key)
+        full = (self._images, repr(self._preprocess), self._batch, key)
         if full not in _remembered:
             _remembered[full] = make()
             while len(_remembered) > REMEMBERED:
@@ -117,8 +126,7 @@ class Calibration:
         Raises:
             BackendUnavailable: it is not here.
         """
-        feeds = next(self._set.feeds(self._specs, self._preprocess, 1, range(1)))
-        return race(contestants, feeds, sessions, backend, self._alone)
+        return race(contestants, self.first(), sessions, backend, self._alone)
 
     @property
     def _fixed_batch(self) -> int:

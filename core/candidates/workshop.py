@@ -13,7 +13,7 @@ from pathlib import Path
 from core import data
 from core import graph as graphs
 from core import timings as layer_times
-from core.activations import Alone, Calibration, Probe
+from core.activations import Alone, Calibration, Probe, Unseen
 from core.analysis import layer_signatures
 from core.analysis.zeros import zero_share
 from core.candidates import gate, micro_models, runner
@@ -215,10 +215,10 @@ def _statistics(
     graph: Graph, calibration: str | None, timings: str | None, alone: Alone = lock.alone
 ) -> Statistics:
     table = layer_times.load(Path(timings)) if timings else None
-    if not calibration:
-        return NoStatistics(table)
     specs = graphs.input_specs(graph)
     preprocess: Preprocess | None = graphs.preprocess(graph)
+    if not calibration:
+        return Unseen(specs, preprocess, table, alone)
     statistics = Calibration(Path(calibration), specs, preprocess, timings=table, alone=alone)
     if statistics.count == 0:
         raise DataError("The calibration set has no images.")

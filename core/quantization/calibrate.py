@@ -61,11 +61,18 @@ def extents(
     result = {
         name: ranges.chosen(observer, method, kind, percentile) for name, observer in found.items()
     }
+    shared(graph, selection, result, scheme)
+    label = f"{method} {percentile:g} %" if method == "percentile" else method
+    return Ranges(result, label)
+
+
+def shared(
+    graph: ir.Model, selection: Selection, result: dict[str, ranges.Range], scheme: Scheme
+) -> None:
+    """Merge the ranges of each Concat where that costs little or the backend needs it."""
     for node in graph.graph:
         if node.op_type == "Concat" and node.name in selection.nodes:
             _share(node, selection, result, scheme)
-    label = f"{method} {percentile:g} %" if method == "percentile" else method
-    return Ranges(result, label)
 
 
 def grids(selected: Ranges, scheme: Scheme) -> dict[str, Grid]:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from core.quantization.judge import Judge
-from core.quantization.regions import CARRYING, JOINING, Selection, select
+from core.quantization.regions import CARRYING, JOINING, Selection, is_weighted, select
 from core.quantization.writer import Plan, written
 
 STEPS = (1, 2, 4, 8)
@@ -45,7 +45,7 @@ class Fallback:
 def sensitivities(graph: ir.Model, plan: Plan, judge: Judge) -> dict[str, float]:
     """Layer -> the error of quantizing it alone, largest first."""
     found = {}
-    others = set(plan.selection.weighted)
+    others = {node.name or "" for node in graph.graph if is_weighted(node)}
     for name in plan.selection.weighted:
         alone = select(graph, frozenset(others - {name}), frozenset(), frozenset())
         found[name] = judge.error(written(graph, restricted(plan, alone)))

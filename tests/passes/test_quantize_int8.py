@@ -112,7 +112,7 @@ def test_excluded_layers_stay_float_and_unknown_names_are_told():
     assert kernels(model)["QLinearConv"] == 2
 
 
-def test_without_data_only_the_weights_are_quantized_and_it_says_so():
+def test_without_anything_to_run_only_the_weights_are_quantized_and_it_says_so():
     model, x = residual(), next(Random().feeds())["x"]
     truth = run(model, x)["y"]
     report = quantize(model, NoStatistics())

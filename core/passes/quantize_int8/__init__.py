@@ -31,8 +31,9 @@ import numpy as np
 from core import graph as graphs
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
+from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
-from core.passes.quantize_int8.steps import Settings, Work, layers_of, race_of, stand_in
+from core.passes.quantize_int8.steps import Settings, Work, layers_of, made_up_of, race_of, stand_in
 from core.quantization import rounding
 from core.quantization.judge import Images
 from core.quantization.prepare import prepared
@@ -58,7 +59,7 @@ class QuantizeInt8(Pass):
     label: ClassVar[str] = "Quantize to int8, repaired"
     help: ClassVar[str] = (
         "Computes in 8-bit integers: a quarter of the bytes and less time, layers that lose by it "
-        "left float. Without calibration images only the weights; OpenCV does not gain from it."
+        "left float. Without calibration images by batch norms alone; OpenCV does not gain from it."
     )
     order: ClassVar[int] = 69
     family: ClassVar[str] = "Precision"
@@ -169,16 +170,20 @@ class QuantizeInt8(Pass):
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
         """Choose, calibrate, repair, write."""
         source = self._source(graph)
-        if not statistics.count:
+        made_up = made_up_of(statistics) if not statistics.count else None
+        if not statistics.count and made_up is None:
             self._without_data(graph, source, report)
             return
-        _same_outputs(graph, source, statistics)
-        images = Images(statistics)
-        self._say_data(images, statistics.count, report)
+        seen = made_up or statistics
+        _same_outputs(graph, source, seen)
+        images = Images(seen)
+        if made_up is None:
+            self._say_data(images, statistics.count, report)
         race = race_of(statistics, self.backend) if self.backend != ELSEWHERE else None
         if race is None:
             report.note(NOT_RACED)
-        work = Work(source, graph.clone(), self._settings(), report, images, race)
+        given = source, graph.clone(), self._settings(), report, images, race
+        work = DataFree(*given, unfolded=statistics.original) if made_up else Work(*given)
         plan = work.run()
         self._say_skipped(source, plan.selection if plan else None, report)
         if plan is None:
@@ -211,8 +216,9 @@ class QuantizeInt8(Pass):
         adopt(graph, written(source, Plan(weights_only(list(layers)), {}, weights)))
         report.changed = len(layers)
         report.note(
-            "Data-free: there are no calibration images, so only the weights are int8, rounded to "
-            "nearest; the file shrinks, the time does not. Add images for int8 arithmetic."
+            "Data-free: there are no calibration images and none could be made up for this input, "
+            "so only the weights are int8, rounded to nearest; the file shrinks, the time does "
+            "not. Add images for int8 arithmetic."
         )
 
     def _source(self, graph: Graph) -> Graph:

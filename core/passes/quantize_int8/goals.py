@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.errors import PassPrecondition
 from core.passes.base import Graph, Report
 from core.quantization import budget, sensitivity
 from core.quantization.judge import Judge
@@ -46,6 +47,7 @@ class Means:
         build: writes a selection into a graph that can be timed.
         race: times graphs; None where nothing can be timed.
         report: hears what was found.
+        real: whether the images that judge are real ones.
     """
 
     graph: Graph
@@ -54,6 +56,7 @@ class Means:
     build: Callable[[Selection], Graph]
     race: Race | None
     report: Report
+    real: bool = True
 
     def affordable(self, selection: Selection) -> bool:
         """Whether the net is still faster than float."""
@@ -94,6 +97,11 @@ def met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | 
 
 
 def _within_points(points: float, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
+    if not means.real:
+        raise PassPrecondition(
+            "Points of accuracy cannot be told from made-up images: give calibration images, or "
+            "choose the goal safe."
+        )
     judge, report = means.judge, means.report
     target = judge.bearable(points)
     report.note(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from core.errors import BackendUnavailable
 from core.passes.base import Graph, Report, Statistics
@@ -43,8 +44,10 @@ class Work:
     Attributes:
         source: the prepared float graph.
         original: the graph as the user gave it, which the result must not be slower than.
+        real: whether the images are real ones.
     """
 
+    real: ClassVar[bool] = True
     source: Graph
     original: Graph
     settings: Settings
@@ -64,6 +67,20 @@ class Work:
         selection, floats = self._choose()
         if selection is None:
             return None
+        plan = self._repaired(selection)
+        self.report.tell("Sensitive layers", 0.85)
+        means = Means(
+            self.judged, self.original, self.judge, self._stand_in, self.race, self.report,
+            self.real,
+        )  # fmt: skip
+        return met(self.settings.goal, means, plan, floats)
+
+    def write(self, plan: Plan) -> Graph:
+        """The plan in the graph as it was, its final Softmax included."""
+        return written(self.source, plan)
+
+    def _repaired(self, selection: Selection) -> Plan:
+        """All steps of the repair on this selection."""
         if self.settings.equalise:
             self._equalise(selection)
         self.report.tell("Ranges of the activations", 0.25)
@@ -77,16 +94,7 @@ class Work:
         self.report.tell("Rounding the weights", 0.5)
         plan, error = self._round(plan, error, layers)
         self.report.tell("Correcting biases", 0.75)
-        plan, error = self._correct(plan, error, layers)
-        self.report.tell("Sensitive layers", 0.85)
-        means = Means(
-            self.judged, self.original, self.judge, self._stand_in, self.race, self.report
-        )
-        return met(self.settings.goal, means, plan, floats)
-
-    def write(self, plan: Plan) -> Graph:
-        """The plan in the graph as it was, its final Softmax included."""
-        return written(self.source, plan)
+        return self._correct(plan, error, layers)[0]
 
     def _choose(self) -> tuple[Selection | None, frozenset[str]]:
         pinned = self.settings.exclude
@@ -134,8 +142,8 @@ class Work:
         after = self._quick_error(trial, selection)
         kept = after < before * 0.98
         self.report.note(
-            f"Cross-layer equalisation of {changed} places: relative logit error {before:.2g} -> "
-            f"{after:.2g}{'' if kept else ', not kept'}."
+            f"Cross-layer equalisation of {len(changed)} places: relative logit error "
+            f"{before:.2g} -> {after:.2g}{'' if kept else ', not kept'}."
         )
         if kept:
             equalise.equalise(equalise.links(twin), seen)
@@ -200,6 +208,12 @@ def layers_of(graph: Graph) -> dict[str, Layer]:
         for node in graph.graph
         if is_weighted(node)
     }
+
+
+def made_up_of(statistics: Statistics) -> Statistics | None:
+    """Made-up images, if what stands for the missing ones can make some."""
+    make: Callable[[], Statistics | None] | None = getattr(statistics, "made_up", None)
+    return make() if make else None
 
 
 def race_of(statistics: Statistics, backend: str) -> Race | None:
