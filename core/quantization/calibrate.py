@@ -43,9 +43,7 @@ def seen(graph: ir.Model, selection: Selection, images: Images) -> dict[str, Obs
         PassPrecondition: NaN or infinity among them.
     """
     names = selection.roots
-    order = [v.name or "" for v in graph.graph.inputs]
-    order += [v.name or "" for n in graph.graph for v in n.outputs]
-    return observe(images.values(graph, names), names, order)
+    return observe(images.values(graph, names), names, graph, lambda: images.at)
 
 
 def extents(

@@ -18,6 +18,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.errors import PassPrecondition
+from core.quantization.observers import refuse_bad
 from core.reconstruction.forecast import agreement
 
 Array = np.ndarray[Any, Any]
@@ -56,6 +57,9 @@ class Images:
         """Set the judging part aside."""
         self._source = source
         self.held_out: list[Tensors] = []
+        self.held_at: list[int] = []  # place in the set of the first image of each
+        self.at = 0  # the same of the batch that `calibration` gave last
+        seen = 0
         self._held: set[int] = set()
         self.batches = 0
         first: Tensors = {}
@@ -70,11 +74,13 @@ class Images:
             room = size + here <= LARGEST_BYTES and images < LARGEST_IMAGES
             if index % every == 1 and (room or not self.held_out):
                 self.held_out.append(feeds)
+                self.held_at.append(seen)
                 self._held.add(index)
                 size, images = size + here, images + _images(feeds)
+            seen += _images(feeds)
         self.separate = bool(self.held_out)
         if not self.separate:
-            self.held_out = [first]
+            self.held_out, self.held_at = [first], [0]
 
     @property
     def judged(self) -> int:
@@ -89,9 +95,12 @@ class Images:
             wanted = max(1, round(largest / max(_images(self.held_out[0]), 1)))
         step = max(1, len(free) // wanted)
         chosen = set(free[::step][:wanted])
+        seen = 0
         for index, feeds in enumerate(self._source.feeds()):
             if index in chosen:
+                self.at = seen
                 yield feeds
+            seen += _images(feeds)
 
     def values(self, graph: ir.Model, names: Sequence[str], largest: int = 0) -> Iterator[Tensors]:
         """Named tensors of `graph` on the calibration part, batch by batch."""
@@ -118,6 +127,10 @@ class Judge:
                 self._feeds.append(feeds)
         run = images.runner(graph, self._names)
         self._reference = [run(feeds) for feeds in self._feeds]
+        for start, values in zip(images.held_at, self._reference, strict=False):
+            for name in self._names:
+                maker = next(v for v in graph.graph.outputs if v.name == name).producer()
+                refuse_bad(name, values[name], start, maker)
 
     @property
     def images(self) -> int:

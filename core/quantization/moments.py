@@ -67,7 +67,10 @@ class Moments:
 
 
 def norms(graph: ir.Model) -> dict[str, Moments]:
-    """Output of each batch norm with constant numbers -> its moments."""
+    """Output of each batch norm with constant numbers -> its moments.
+
+    What a norm alone reads has them as well: that tensor is the one left once the norm is folded.
+    """
     found = {}
     for node in graph.graph:
         if node.op_type != "BatchNormalization" or node.domain not in STANDARD:
@@ -75,7 +78,11 @@ def norms(graph: ir.Model) -> dict[str, Moments]:
         gamma, beta = (graphs.constant(v) for v in node.inputs[1:3])
         if gamma is not None and beta is not None:
             deviation, mean = np.asarray(gamma, np.float64), np.asarray(beta, np.float64)
-            found[node.outputs[0].name or ""] = Moments.normal(mean, deviation**2)
+            made = Moments.normal(mean, deviation**2)
+            found[node.outputs[0].name or ""] = made
+            source = node.inputs[0]
+            if source is not None and len(list(source.uses())) == 1:
+                found[source.name or ""] = made
     return found
 
 

@@ -186,12 +186,13 @@ class QuantizeInt8(Pass):
         work = DataFree(*given, unfolded=statistics.original) if made_up else Work(*given)
         plan = work.run()
         self._say_skipped(source, plan.selection if plan else None, report)
-        if plan is None:
+        result = work.write(plan) if plan else None
+        if plan is None or result is None or not work.holds(result):
             report.note(
                 f"So the model was left as it is: fp32 is the best for {self.backend} here."
             )
             return
-        adopt(graph, work.write(plan))
+        adopt(graph, result)
         report.changed = len(plan.selection.weighted)
         self._say_scheme(report)
 

@@ -68,11 +68,13 @@ class DataFree(Work):
         after = data_free.equalised(trial, self._norms, self._inputs)
         errors = []
         for graph, known in ((self.judged, self._norms), (trial, after)):
-            extents = data_free.ranges(selection, spread(graph, known, self._inputs))
+            moments = spread(graph, known, self._inputs)
+            extents = data_free.ranges(selection, moments)
             if extents is None:
                 return
             layers = layers_of(graph)
             plan, _ = self._rounded(selection, calibrate.Ranges(extents, ""), layers, graph)
+            plan, _ = data_free.corrected(plan, layers, moments)
             errors.append(self.judge.error(written(graph, plan)))
         kept = errors[1] < errors[0]
         self.report.note(
