@@ -145,6 +145,8 @@ def _layer(node: ir.Node) -> Layer:
 
 
 def _linear(node: ir.Node, first: Moments) -> Moments | None:
+    if node.op_type == "MatMul":
+        return None  # its bias is in an Add of a constant, which is not followed
     layer = _layer(node)
     matrix = layer.matrix()
     groups, _, columns = matrix.shape
