@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from core.errors import BackendUnavailable
+from core.errors import BackendUnavailable, UnsupportedModel
+from core.graph.opset import raised
 from core.passes.base import Graph, Report, Statistics
-from core.passes.quantize_int8.goals import Goal, Means, met
-from core.quantization import calibrate, correction, equalise, search
+from core.passes.quantize_int8.goals import SAFE, Goal, Means, met
+from core.quantization import calibrate, correction, equalise, search, sensitivity, wide
 from core.quantization.grids import Grid, Weight
 from core.quantization.judge import Images, Judge, headless
 from core.quantization.observers import observe
@@ -35,6 +36,7 @@ class Settings:
     rounding: str
     correct_bias: bool
     exclude: frozenset[str]
+    wide: frozenset[str]
 
 
 @dataclass
@@ -67,7 +69,9 @@ class Work:
         selection, floats = self._choose()
         if selection is None:
             return None
-        plan = self._repaired(selection)
+        plan = self._wide(self._repaired(selection), self.settings.wide)
+        if self.settings.goal.name == SAFE and self.settings.scheme.backend in wide.BACKENDS:
+            plan = self._widened(plan)
         self.report.tell("Sensitive layers", 0.85)
         means = Means(
             self.judged, self.original, self.judge, self._stand_in, self.race, self.report,
@@ -78,6 +82,40 @@ class Work:
     def write(self, plan: Plan) -> Graph:
         """The plan in the graph as it was, its final Softmax included."""
         return written(self.source, plan)
+
+    def _wide(self, plan: Plan, names: Iterable[str]) -> Plan:
+        """The plan with 16-bit activations for these layers."""
+        tensors = wide.roots(plan.selection, layers_of(self.judged), names)
+        if not tensors:
+            return plan
+        seen = observe(self.images.values(self.judged, list(tensors)), list(tensors))
+        return wide.widened(plan, tensors, {name: o.extent for name, o in seen.items()})
+
+    def _widened(self, plan: Plan) -> Plan:
+        """16-bit activations for the most sensitive layers, as few as reach the target."""
+        error, target = self.judge.error(written(self.judged, plan)), self.settings.goal.target
+        if error <= target:
+            return plan
+        try:
+            judged, source = (raised(g, wide.OPSET) for g in (self.judged, self.source))
+        except UnsupportedModel as failure:
+            self.report.note(f"No 16-bit activations: {failure.message}")
+            return plan
+        ranked = list(sensitivity.sensitivities(self.judged, plan, self.judge))
+        best = plan
+        for count in sensitivity.STEPS:
+            trial = self._wide(plan, ranked[:count])
+            now = self.judge.error(written(judged, trial))
+            if now < error * 0.9:
+                best, error, chosen = trial, now, ranked[:count]
+            if error <= target:
+                break
+        if best is not plan:
+            self.judged, self.source = judged, source
+            self.report.note(
+                f"16-bit activations for {', '.join(chosen)}: relative logit error {error:.2g}."
+            )
+        return best
 
     def holds(self, result: Graph) -> bool:
         """Whether the finished graph, with its own numbers, is faster than float as promised."""
@@ -138,7 +176,7 @@ class Work:
 
     def _stand_in(self, selection: Selection) -> Graph:
         """The selection written with made-up ranges: as fast as the real one."""
-        return stand_in(self.source, selection, self.settings.scheme)
+        return stand_in(self.source, selection, self.settings.scheme, self.settings.wide)
 
     def _equalise(self, selection: Selection) -> None:
         """Equalise, and keep it only if it helps."""
@@ -203,7 +241,9 @@ class Work:
         return (trial, after) if kept else (plan, before)
 
 
-def stand_in(source: Graph, selection: Selection, scheme: Scheme) -> Graph:
+def stand_in(
+    source: Graph, selection: Selection, scheme: Scheme, names: Iterable[str] = ()
+) -> Graph:
     """`source` with this selection quantized by made-up ranges."""
     zero = 0 if not scheme.signed else -128
     # Each tensor its own scale: runtimes take conversions between equal ones out.
@@ -214,9 +254,8 @@ def stand_in(source: Graph, selection: Selection, scheme: Scheme) -> Graph:
         for i, root in enumerate(selection.roots)
     }
     layers = layers_of(source)
-    return written(
-        source, Plan(selection, grids, calibrate.weights(layers, selection, grids, scheme))
-    )
+    plan = Plan(selection, grids, calibrate.weights(layers, selection, grids, scheme))
+    return written(source, wide.widened(plan, wide.roots(selection, layers, names), {}))
 
 
 def layers_of(graph: Graph) -> dict[str, Layer]:
