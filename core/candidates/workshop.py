@@ -22,7 +22,7 @@ from core.candidates.sensitivity import sensitivity
 from core.candidates.summary import summarise
 from core.errors import CoreError, DataError, InvalidModel
 from core.graph import Graph
-from core.passes.base import NoStatistics, Statistics
+from core.passes.base import NoStatistics, Statistics, label
 from core.process import Progress, lock
 from core.records import (
     Candidate,
@@ -39,6 +39,7 @@ from core.timings import Chain
 
 KEPT_GRAPHS = 4
 KEPT_BYTES = 64 << 20
+SHARE_TO_TELL_BY = 0.05  # of a step: what the first moments took says little of the rest
 Handler = Callable[[Json, Progress], Json]
 
 _graphs: OrderedDict[tuple[str, int, int], Graph] = OrderedDict()
@@ -155,7 +156,7 @@ def _build(args: Json, progress: Progress) -> Json:
 
     clock, models = _Clock(progress), Path(args["models"])
     try:
-        with lock.shared() as share:
+        with lock.shared(clock.wait) as share:
             statistics: Statistics = NoStatistics()
             if recipe.steps:
                 statistics = _statistics(
@@ -173,13 +174,17 @@ class _Clock:
     def __init__(self, progress: Progress) -> None:
         self._progress, self._begun = progress, time.monotonic()
 
+    def wait(self) -> None:
+        """Called while something else on this machine is being measured."""
+        self._progress({"current": "waiting for another measurement on this machine"})
+
     def begin(self, step: Step) -> None:
         self._begun = time.monotonic()
-        self._progress({"current": step.pass_name})
+        self._progress({"current": label(step)})
 
     def during(self, step: Step, sentence: str, share: float) -> None:
-        message: Json = {"current": f"{step.pass_name}: {sentence}", "share": share}
-        if share > 0:
+        message: Json = {"current": f"{label(step)}: {sentence}", "share": share}
+        if share >= SHARE_TO_TELL_BY:
             left = (time.monotonic() - self._begun) * (1 - share) / share
             message["current"] += f", about {left:.0f} s left"
             message["eta_s"] = left

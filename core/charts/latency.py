@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import plotly.graph_objects as go
 
 from core.charts import lanes, palette, text
@@ -18,6 +20,7 @@ from core.records import Measurement, Outcome, Run, State, Status
 
 TITLE = "Latency per backend"
 MOST_LANES = 6
+CODE = re.compile(r"^[A-Z]\w+: ")  # of an error: there is room for its words alone
 LIVE = (State.QUEUED, State.RUNNING)
 
 
@@ -116,7 +119,7 @@ def missing(row: Measurement, color: str, name: str) -> lanes.Mark:
     return lanes.Mark(
         None,
         color,
-        text.shorten(f"{word}: {row.reason}", 38),
+        text.shorten(f"{word}: {CODE.sub('', row.reason)}", 38),
         f"<b>{text.escape(text.shorten(name, 56))}</b><br>{text.wrap(f'{word}: {row.reason}')}",
         failed=failed,
     )

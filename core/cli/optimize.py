@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import functools
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from core.candidates.client import Workshop
-from core.cli.inputs import add_model_options, admit, admit_data, bench
+from core.cli.inputs import Bench, add_model_options, admit, admit_data, bench
 from core.cli.recipe import add_recipe_options, read_recipe
 from core.cli.result import Result, count
 from core.errors import CoreError, PassPrecondition
@@ -46,14 +48,23 @@ def run(options: argparse.Namespace) -> Result:
         before = admit(at, options.model, options)
         data = admit_data(at, options.calibration)
         calibration = data.path if data else None
-        times = _layer_times(recipe, before.path, at.workshop)
-        outcome = at.workshop.build(before.path, recipe, calibration, at.models, timings=times)
+        build = functools.partial(_build, at, before.path, calibration)
+        times = _layer_times(recipe, before.path, at.workshop, build)
+        outcome = build(recipe, times)
         candidate, after = _built(outcome)
         shutil.copyfile(candidate.path, options.output)
     return Result(_data(options.output, before, after, candidate), _text(before, after, candidate))
 
 
-def _layer_times(recipe: Recipe, model: Path, workshop: Workshop) -> Path | None:
+def _build(
+    at: Bench, model: Path, calibration: Path | None, recipe: Recipe, times: Path | None
+) -> Outcome:
+    return at.workshop.build(model, recipe, calibration, at.models, timings=times)
+
+
+def _layer_times(
+    recipe: Recipe, model: Path, workshop: Workshop, build: Callable[[Recipe, Path], Outcome]
+) -> Path | None:
     """The measured layer times that the recipe asks for; kept, for they hold for this machine."""
     if not layer_times.wanted_on(recipe):
         return None
@@ -61,8 +72,12 @@ def _layer_times(recipe: Recipe, model: Path, workshop: Workshop) -> Path | None
     def told(done: int, total: int) -> None:
         print(f"lathe: timing layers, {done} of {total}", file=sys.stderr, flush=True)
 
+    def built(before: Recipe, times: Path) -> Path | None:
+        made = build(before, times).candidate
+        return made.path if made else None
+
     folder = Home.default().caches / "layer_times"
-    return layer_times.table(recipe, model, workshop, folder, told=told)
+    return layer_times.table(recipe, model, workshop, folder, built, told=told)
 
 
 def _built(outcome: Outcome) -> tuple[Candidate, ModelSummary]:

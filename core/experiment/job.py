@@ -149,6 +149,7 @@ class Job:
                 self._run.model.path,
                 workshop,
                 self._home.caches / "layer_times",
+                functools.partial(self._stage, workshop, calibration),
                 self._run.spec.threads[0] if self._run.spec.threads else 1,
                 functools.partial(self._tell_timed, recipe.name),
                 self._cancelled,
@@ -166,6 +167,16 @@ class Job:
             return Outcome(recipe, None, None, f"{error.code}: {error.message}")
         memo.write(found)
         return found
+
+    def _stage(
+        self, workshop: Workshop, calibration: ImageSource, recipe: Recipe, times: Path
+    ) -> Path | None:
+        """The file that the first steps of a recipe make, of which layers are to be timed."""
+        model, models = self._run.model.path, self._home.models
+        found = workshop.build(
+            model, recipe, calibration.path, models, check=self._check, timings=times
+        )
+        return found.candidate.path if found.candidate else None
 
     def _sets(self) -> tuple[ImageSource, ImageSource]:
         """Calibration and evaluation images; a set that serves for both is split.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from core.candidates.client import Workshop
@@ -13,6 +14,7 @@ from core.records import Recipe
 
 MULTIPLE = 8  # channel counts are timed in steps of this: kernels work in blocks of 8 or 16
 Told = Callable[[int, int], None]
+Built = Callable[[Recipe, Path], Path | None]
 
 
 def wanted_on(recipe: Recipe) -> str:
@@ -35,20 +37,28 @@ def table(
     model: Path,
     workshop: Workshop,
     folder: Path,
+    built: Built,
     threads: int = 1,
     told: Told = lambda done, total: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Path | None:
-    """The table that the recipe needs, with every layer of the model timed; None if it needs none.
+    """The table that the recipe needs, with every layer timed that its passes will look up.
+
+    A pass that follows another timed one (pruning what was decomposed) meets layers that the model
+    does not have yet, so that what the steps before it make is built first.
 
     Args:
         recipe: the passes.
         model: an admitted model.
         workshop: writes the micro-models.
         folder: where tables are kept; what is there is not timed again.
+        built: builds a recipe, given a table; None if nothing came of it.
         threads: 0 for all cores.
         told: called with how many layers are timed, of how many.
         cancelled: asked while it runs.
+
+    Returns:
+        None if the recipe needs no table.
 
     Raises:
         PassPrecondition: see `wanted_on`.
@@ -60,6 +70,17 @@ def table(
         return None
     setting = Setting.of(backend, threads)
     path = staircase.cache_path(folder, setting)
-    chains = workshop.layer_chains(model, MULTIPLE)
-    staircase.measure(chains, setting, path, workshop.micro_models, told, cancelled)
+    for before in stages(recipe):
+        reached = built(before, path) if before.steps else model
+        if reached is not None:
+            chains = workshop.layer_chains(reached, MULTIPLE)
+            staircase.measure(chains, setting, path, workshop.micro_models, told, cancelled)
     return path
+
+
+def stages(recipe: Recipe) -> Iterator[Recipe]:
+    """What stands before each step that asks for times: nothing, then all but the last of them."""
+    timed = [at for at, step in enumerate(recipe.steps) if build(step).timed_on()]
+    for position, at in enumerate(timed):
+        before = recipe.steps[:at] if position else ()
+        yield replace(recipe, steps=before)

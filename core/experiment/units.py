@@ -91,8 +91,7 @@ class Comparison:
             for name, model in self.models:
                 yield self._accuracy(spec, name, model, verifier)
             for threads in self.threads:
-                for name, model in self.models[1:] or self.models:
-                    yield self._latency(spec, threads, name, model, verifier)
+                yield from self._latencies(spec, threads, verifier)
         for spec in self.backends:
             for name, model in self.models:
                 yield self._startup(spec, name, model)
@@ -135,18 +134,36 @@ class Comparison:
             return accuracy_failed(model, setting, error, self.source.digest, self.baseline.digest)
         return accuracy(before, after, self.labels, self.source.digest)
 
-    def _latency(
-        self, spec: str, threads: int, name: str, model: ModelSummary, verifier: Verifier
-    ) -> Unit:
-        def run(emit: Emit, _: Callable[[Json], None]) -> None:
-            setting = Setting.of(spec, threads)
-            job = LatencyJob(self.baseline, model, setting, self.source, self.budget_s)
-            latency(job, verifier, emit, self.cancelled)
+    def _latencies(self, spec: str, threads: int, verifier: Verifier) -> Iterator[Unit]:
+        """Each candidate beside the baseline; the baseline alone where no candidate ran."""
+        candidates = self.models[1:] or self.models
+        ran: set[str] = set()
+        for name, model in candidates:
+            last = model is candidates[-1][1] and model is not self.baseline
 
-        many = "all threads" if threads == 0 else f"{threads} thread{'s' * (threads > 1)}"
-        label = f"latency of {name} on {spec}, {many}"
-        unit = f"latency {spec} {threads} {model.digest}"
-        return Unit(unit, f"latency {spec}", label, 0.7 * self.budget_s, run)
+            def run(
+                emit: Emit,
+                _: Callable[[Json], None],
+                model: ModelSummary = model,
+                last: bool = last,
+            ) -> None:
+                ran.update(self._timed(spec, threads, model, verifier, emit))
+                if last and self.baseline.digest not in ran:
+                    self._timed(spec, threads, self.baseline, verifier, emit)
+
+            label = f"latency of {name} on {spec}, {_threads(threads)}"
+            unit = f"latency {spec} {threads} {model.digest}"
+            yield Unit(unit, f"latency {spec}", label, 0.7 * self.budget_s, run)
+
+    def _timed(
+        self, spec: str, threads: int, model: ModelSummary, verifier: Verifier, emit: Emit
+    ) -> set[str]:
+        """Time a model beside the baseline; the digests of those that ran."""
+        job = LatencyJob(
+            self.baseline, model, Setting.of(spec, threads), self.source, self.budget_s
+        )
+        found = latency(job, verifier, emit, self.cancelled)
+        return {row.candidate for row in found if row.value is not None}
 
     def _startup(self, spec: str, name: str, model: ModelSummary) -> Unit:
         def run(emit: Emit, _: Callable[[Json], None]) -> None:
@@ -154,3 +171,9 @@ class Comparison:
 
         label = f"start-up of {name} on {spec}"
         return Unit(f"startup {spec} {model.digest}", "startup", label, 1.0, run)
+
+
+def _threads(count: int) -> str:
+    if count == ALL_CORES:
+        return "all threads"
+    return f"{count} thread{'s' * (count > 1)}"

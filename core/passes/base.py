@@ -293,6 +293,12 @@ def catalogue() -> Mapping[str, type[Pass]]:
     return dict(sorted(found.items(), key=lambda item: (item[1].order, item[0])))
 
 
+def label(step: Step) -> str:
+    """What a person calls the pass of a step; its identifier if there is no such pass."""
+    kind = catalogue().get(step.pass_name)
+    return kind.label if kind else step.pass_name
+
+
 def build(step: Step) -> Pass:
     """The pass that a step of a recipe names.
 

@@ -240,7 +240,8 @@ class Training:
         loss = self._loss()
         if loss < self._best or self._kept is None:
             self._best, self._kept = loss, self.student.state()
-        self.tell(f"distance to the original {loss:.3f}, best {self._best:.3f}", share)
+        trying = "" if share else "trying learning rates: "
+        self.tell(f"{trying}distance to the original {loss:.3f}, best {self._best:.3f}", share)
         return loss
 
     def _loss(self) -> float:

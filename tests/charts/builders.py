@@ -134,7 +134,7 @@ def measurements() -> tuple[Measurement, ...]:
     rows += latency(PRUNED, "opencv", 3.85, 0.99, "same")
     rows += latency(QUANTIZED, "onnxruntime", 2.9, 1.38, "slower")
     rows += latency(QUANTIZED, "openvino", 0.7, 0.39, "faster")
-    reason = "opencv cannot load QuantizeLinear <node 3>"
+    reason = "InferenceFailed: opencv cannot load QuantizeLinear <node 3>"
     paired = {"threads": "1", "baseline": BASE}
     rows.append(row(QUANTIZED, "latency_ms", None, "opencv", reason=reason, condition=paired))
     rows.append(row(QUANTIZED, "top1", None, "opencv", reason=reason))

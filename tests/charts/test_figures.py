@@ -68,7 +68,7 @@ def test_a_failure_is_a_cross_with_its_reason():
     figure = latency_figure(b.run(), b.QUANTIZED)
     signs = figure.data[1]
     assert list(signs.marker.symbol) == ["x"]
-    assert "cannot load QuantizeLinear" in signs.hovertext[0]
+    assert "opencv cannot load" in signs.hovertext[0]
     assert "failed: opencv cannot load" in words(figure)
 
 

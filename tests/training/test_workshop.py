@@ -34,10 +34,10 @@ def test_a_sample_is_tuned_in_the_child_and_can_be_cancelled(tmp_path: Path):
         assert made.candidate is not None, made.reason
         assert made.candidate.report[0].reverted == ""
         assert made.candidate.digest != model.digest
-        long = Step("fine_tune", {"minutes": 30.0, "rate": "0.0003"})
+        long = Step("fine_tune", {"minutes": 10.0, "rate": "0.0003"})
         with pytest.raises(Cancelled):
             workshop.build(
                 model.path, Recipe("r", (long,)), images.path, models, heard.append, cancel
             )
     told: list[Json] = [message for message in heard if "share" in message]
-    assert "fine_tune: distance to the original" in told[-1]["current"]
+    assert "Fine-tune: " in told[-1]["current"]

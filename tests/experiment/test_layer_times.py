@@ -1,0 +1,36 @@
+"""Which forms of a model have their layers timed before a recipe is built."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.errors import PassPrecondition
+from core.experiment.layer_times import stages, wanted_on
+from core.passes.fold_batch_norm import FoldBatchNorm
+from core.passes.prune_channels import PruneChannels
+from core.passes.replace_convolutions import ReplaceConvolutions
+from core.records import Recipe
+
+FOLD = FoldBatchNorm().step()
+REPLACE = ReplaceConvolutions(budget="latency", backend="onnxruntime").step()
+PRUNE = PruneChannels(budget="latency", target=0.7, backend="onnxruntime").step()
+PLAIN = PruneChannels(ratio=0.3).step()
+
+
+@pytest.mark.parametrize(
+    ("steps", "timed"),
+    [
+        ((FOLD, PLAIN), []),
+        ((FOLD, PRUNE), [()]),
+        ((FOLD, REPLACE, PRUNE), [(), (FOLD, REPLACE)]),
+        ((REPLACE, PLAIN), [()]),
+    ],
+)
+def test_layers_that_an_earlier_step_makes_are_timed_too(steps, timed):
+    assert [before.steps for before in stages(Recipe("r", steps))] == timed
+
+
+def test_two_backends_in_one_recipe_are_refused():
+    other = PruneChannels(budget="latency", target=0.7, backend="openvino").step()
+    with pytest.raises(PassPrecondition, match="onnxruntime, openvino"):
+        wanted_on(Recipe("r", (REPLACE, other)))
