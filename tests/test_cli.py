@@ -177,7 +177,7 @@ def test_the_limit_of_a_quantization_is_read(text: str, params: dict):
 
 @pytest.mark.parametrize("text", ["int9", "int8:points", "int4:3ms", "int8:3", "int8:900points"])
 def test_a_limit_that_is_none_is_refused(text: str):
-    with pytest.raises(PassPrecondition, match="takes one of|lies between"):
+    with pytest.raises(PassPrecondition, match=r"takes one of|lies between"):
         read_recipe(asked(text))
 
 

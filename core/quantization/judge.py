@@ -19,7 +19,6 @@ import onnx_ir as ir
 
 from core.errors import PassPrecondition
 from core.quantization.observers import refuse_bad
-from core.reconstruction.forecast import agreement
 
 Array = np.ndarray[Any, Any]
 Tensors = dict[str, Array]
@@ -31,6 +30,7 @@ LARGEST_IMAGES = 64
 HEADS = frozenset({"Softmax", "Sigmoid", "LogSoftmax"})
 STANDARD = ("", "ai.onnx")
 LEAST_ERROR = 1e-6
+DRAWS = 40
 
 
 class Source(Protocol):
@@ -138,20 +138,26 @@ class Judge:
         return sum(_images(feeds) for feeds in self._feeds)
 
     def bearable(self, points: float) -> float:
-        """The error under which all but this share of images, in percent, keep their first class.
+        """The error of the logits at which this much top-1 accuracy is expected to be lost.
 
-        It is drawn as noise on the logits. Accuracy falls by at most what agreement falls.
+        Noise of that size is drawn on the logits. Where the first class changes, the net's own
+        confidences say how much likelier the old one was to be right: next to nothing near a tie.
 
         Raises:
             PassPrecondition: the outputs are not the scores of classes.
         """
         outputs = self._scores(self._reference)
-        spread = float(np.mean((outputs - outputs.mean(0)) ** 2))
-        share = float(np.mean(outputs**2)) / max(spread, 1e-30)
-        errors = np.geomspace(LEAST_ERROR, 1.0, 49)
-        kept = [agreement(outputs, e * share) for e in errors]
-        first = next((i for i, k in enumerate(kept) if k < 100.0 - points), len(errors))
-        return float(errors[first - 1]) if first else 0.0
+        odds, first = _confidence(outputs), outputs.argmax(1)
+        noise = np.random.default_rng(0).standard_normal((DRAWS, *outputs.shape))
+        noise *= np.sqrt(np.mean(outputs**2))
+        rows = np.arange(len(outputs))
+        best = 0.0
+        for error in np.geomspace(LEAST_ERROR, 1.0, 49):
+            now = (outputs + np.sqrt(error) * noise).argmax(2)
+            if 100 * np.mean(odds[rows, first] - odds[rows, now]) > points:
+                break
+            best = float(error)
+        return best
 
     def agreeing(self, graph: ir.Model) -> float:
         """Percent of the images to which `graph` gives the same first class.
@@ -186,6 +192,14 @@ class Judge:
             return float("inf")
         used = size > 0
         return float(np.mean(wrong[used] / size[used])) if used.any() else float(wrong.sum())
+
+
+def _confidence(outputs: Array) -> Array:
+    """Scores as probabilities, if they are not that already."""
+    if (outputs >= 0).all() and np.allclose(outputs.sum(1), 1.0, atol=1e-3):
+        return outputs
+    powers = np.exp(outputs - outputs.max(1, keepdims=True))
+    return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
 def headless(graph: ir.Model) -> ir.Model:

@@ -87,7 +87,7 @@ class QuantizeInt8(Pass):
     points: float = parameter(
         1.0,
         "Points to lose at most",
-        "Top-1 accuracy that may be lost, judged by images that change their class: no labels.",
+        "Top-1 accuracy that may be lost, as expected from the net's own confidence: no labels.",
         unit="points",
         low=0.1,
         high=50.0,

@@ -26,7 +26,7 @@ class Goal:
     Attributes:
         name: one of GOALS.
         target: goal safe: relative error of the logits to get below.
-        points: goal within_points: percent of the images whose first class may change.
+        points: goal within_points: top-1 accuracy that may be lost, in percent.
         milliseconds: goal within_ms: of one image on one thread.
     """
 
@@ -105,8 +105,8 @@ def _within_points(points: float, means: Means, plan: Plan, floats: frozenset[st
     judge, report = means.judge, means.report
     target = judge.bearable(points)
     report.note(
-        f"{points:g} points of accuracy bear a relative logit error of {target:.2g}, by noise on "
-        f"the logits of {judge.images} held-out images; what is lost is at most that."
+        f"{points:g} points of accuracy bear a relative logit error of {target:.2g}: expected of "
+        f"noise on the logits of {judge.images} held-out images, by the net's own confidence."
     )
     found = _mixes(means, plan, floats).fewest(lambda mix: mix.error <= target)
     if found is None:
