@@ -27,6 +27,14 @@ _ROLES = {
 }
 
 
+REFUSALS = {
+    "BitwiseAnd": "OpenCV's classic engine cannot read weights of few bits: it has no BitwiseAnd, "
+    "which unpacks them; its new engine has",
+    "Unsupported data type": "OpenCV cannot read a data type of this file, as 4-bit weights are "
+    "one (stored packed they can be read)",
+}
+
+
 class OpenCvSession:
     """One cv2.dnn net."""
 
@@ -45,7 +53,7 @@ class OpenCvSession:
         try:
             self._net: Any = cv2.dnn.readNetFromONNX(str(model), getattr(cv2.dnn, engine))
         except cv2.error as error:
-            raise InferenceFailed(f"OpenCV could not load it: {_words(error)}") from error
+            raise InferenceFailed(_why(error)) from error
         if self._net.empty():
             raise InferenceFailed(
                 "OpenCV read the file and built an empty net: it lacks a layer for an operator."
@@ -159,6 +167,12 @@ class OpenCv:
             BackendUnavailable: it keeps no times.
         """
         return OpenCvProfileSession(artifact, self.engine, options)
+
+
+def _why(error: Exception) -> str:
+    """Why a file was not loaded: in plain words where they are known, then in OpenCV's."""
+    known = (plain for sign, plain in REFUSALS.items() if sign in str(error))
+    return f"{next(known, 'OpenCV could not load it')}: {_words(error)}"
 
 
 def _words(error: Exception) -> str:

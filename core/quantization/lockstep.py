@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from core.quantization.grids import Weight
 from core.quantization.judge import Images, Tensors
 from core.quantization.pieces import Pieces
+from core.quantization.rounding import in_rows
 from core.reconstruction.gram import Gram, Moments
 from core.reconstruction.layers import Layer
 from core.reconstruction.patches import values_at
@@ -34,7 +35,7 @@ LARGEST_BYTES = 768 << 20
 LARGEST_IMAGES = 128
 SMALLEST_IMAGES = 16
 RIDGE = 3e-2
-ROWS = 8192  # that each layer's sums are made of, about
+ROWS = 32768  # that each layer's sums are made of, about
 
 
 def rounded(
@@ -122,7 +123,7 @@ def _target(layer: Layer, moments: Moments) -> tuple[Array, Array]:
 
 
 def _bias(layer: Layer, weight: Weight, moments: Moments) -> Array:
-    values = _as_matrix(layer, weight)
+    values = in_rows(layer, weight)
     shift = np.einsum("goi,gi->go", values, moments.mean_in)
     return np.asarray(moments.mean_out - shift).reshape(-1)
 
@@ -133,13 +134,6 @@ def _install(pieces: Pieces, layer: Layer, weight: Weight) -> None:
     pieces.replace(_name(inputs[1]), weight.values())
     if len(inputs) > 2 and inputs[2] is not None and weight.bias is not None:
         pieces.replace(_name(inputs[2]), weight.bias.astype(np.float32))
-
-
-def _as_matrix(layer: Layer, weight: Weight) -> Array:
-    values = weight.values().astype(np.float64)
-    if layer.node.op_type != "Conv" and weight.axis == 1:
-        values = values.T
-    return np.asarray(values.reshape(layer.matrix().shape))
 
 
 def _keep(pool: list[Tensors], batches: list[Tensors], later: set[str], output: str) -> None:

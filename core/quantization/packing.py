@@ -1,13 +1,16 @@
-"""Constant weights in 8, 4 or 3 bits, and the nodes that turn them back into real numbers.
+"""Constant weights in 8 bits or fewer, and the nodes that turn them back into real numbers.
 
 Two ways to store them, for a layer that computes in float:
 
 - dequantize: int8 or INT4 (opset 21, two in a byte) behind DequantizeLinear, one scale per output
   channel. Every tool can read it, but ONNX Runtime dequantizes anew for every run.
-- packed: codes side by side in the bits of words (two of 4 bits in a UINT8; ten of 3 bits, for
-  which ONNX has no type, in a UINT32 whose top bit stays 0: OpenVINO reads it as a sign), and
-      BitShift, BitwiseAnd, Cast, Reshape, Slice, Reshape, Sub, Mul
-  to unpack them (opset 18); int8 needs only Cast and Mul. All of these are constants, so a runtime
+- packed: codes side by side in the bits of words (two of 4 bits in a UINT8; ten of 3, six of 5 or
+  five of 6 bits, for which ONNX has no type, in a UINT32 whose top bits stay 0: OpenVINO reads the
+  uppermost as a sign), and
+      BitwiseAnd, Cast, Mul, Reshape, Slice, Reshape, Sub, Mul
+  to unpack them (opset 18); int8 needs only Cast and Mul. A code is moved down as a float, by a
+  power of two, which is exact: OpenVINO shifts a UINT8 by a division that rounds, and OpenCV
+  shifts by one number only. All of these are constants, so a runtime
   that folds constants unpacks while it loads and then runs at float speed.
 """
 
@@ -24,9 +27,24 @@ from core.quantization.grids import Weight
 
 Array = np.ndarray[Any, Any]
 
-WORDS: dict[int, np.dtype[Any]] = {4: np.dtype(np.uint8), 3: np.dtype(np.uint32)}
+WORDS: dict[int, np.dtype[Any]] = {4: np.dtype(np.uint8)} | dict.fromkeys(
+    (3, 5, 6), np.dtype(np.uint32)
+)
 OPSETS = {"dequantize": 21, "packed": 18}
-LIMITS = {8: 127, 4: 7, 3: 3}
+WIDTHS = {"dequantize": (4, 8), "packed": (3, 4, 5, 6, 8)}
+LIMITS = {bits: (1 << (bits - 1)) - 1 for bits in WIDTHS["packed"]}
+CUT_BYTES = 256  # of the nodes that drop what fills up the last word, about
+
+
+def stored_bytes(elements: int, bits: int, store: str) -> int:
+    """Bytes in the file of so many codes."""
+    if bits == 8:
+        return elements
+    if store == "dequantize":
+        return -(-elements // 2)
+    word = WORDS[bits].itemsize
+    words = -(-elements // (word * 8 // bits))
+    return words * word + (CUT_BYTES if elements % (word * 8 // bits) else 0)
 
 
 def unpacked(node: ir.Node, weight: Weight, constants: Constants) -> ir.Value:
@@ -95,17 +113,19 @@ def _unfold(node: ir.Node, stem: str, weight: Weight, constants: Constants) -> i
         given = {
             name: constants.shared(f"unpack_{bits}_{name}", array)
             for name, array in {
-                "shifts": _shifts(bits)[None],
-                "mask": np.array((1 << bits) - 1, WORDS[bits]),
+                "masks": (((1 << bits) - 1) << _shifts(bits).astype(np.int64)).astype(WORDS[bits])[
+                    None
+                ],
+                "units": (0.5 ** _shifts(bits).astype(np.float32))[None],
                 "offset": np.array(1 << (bits - 1), np.float32),
             }.items()
         }
         target = constants.add(f"{stem}_shape", np.array(shape))
         whole = weight.codes.size % _shifts(bits).size == 0
         steps = (
-            ("BitShift", [given["shifts"]], [ir.AttrString("direction", "RIGHT")]),
-            ("BitwiseAnd", [given["mask"]], []),
+            ("BitwiseAnd", [given["masks"]], []),
             cast,
+            ("Mul", [given["units"]], []),
             *(() if whole else _cut(stem, weight, constants)),
             ("Reshape", [target], []),
             ("Sub", [given["offset"]], []),

@@ -93,6 +93,14 @@ def laid(layer: Layer, matrix: Array) -> Array:
     return matrix[0] if output_axis(layer) == 0 else np.ascontiguousarray(matrix[0].T)
 
 
+def in_rows(layer: Layer, weight: Weight) -> Matrix:
+    """What the codes stand for, as float64 (groups, outputs, inputs): the way back of `laid`."""
+    values = weight.values().astype(np.float64)
+    if layer.node.op_type != "Conv" and weight.axis == 1:
+        values = values.T
+    return np.asarray(values.reshape(layer.matrix().shape))
+
+
 def neighbours(columns: int, taps: int) -> NDArray[np.int64]:
     """Column -> the one of the neighbouring input channel under the same tap."""
     channel, tap = np.divmod(np.arange(columns), taps)

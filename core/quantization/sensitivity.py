@@ -23,6 +23,7 @@ from core.quantization.regions import CARRYING, JOINING, Selection, is_weighted,
 from core.quantization.writer import Plan, written
 
 STEPS = (1, 2, 4, 8)
+RANKING_IMAGES = 16
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Fallback:
 
 def sensitivities(graph: ir.Model, plan: Plan, judge: Judge) -> dict[str, float]:
     """Layer -> the error of quantizing it alone, largest first."""
-    found = {}
+    found, judge = {}, judge.few(RANKING_IMAGES)
     others = {node.name or "" for node in graph.graph if is_weighted(node)}
     for name in plan.selection.weighted:
         alone = select(graph, frozenset(others - {name}), frozenset(), frozenset())

@@ -11,11 +11,13 @@ import pytest
 
 from core import graph as graphs
 from core.backends.base import catalogue, is_internal
-from core.errors import BackendUnavailable, CoreError
+from core.errors import BackendUnavailable, CoreError, InferenceFailed
 from core.measure import Setting, Source, Verifier, host
 from core.measure.asking import Worker
 from core.measure.verify import BOUNDS, FEEDS, REFERENCE, relative_rms
+from core.passes.base import NoStatistics, Report
 from core.passes.quantize_static import QuantizeStatic
+from core.passes.quantize_weights import QuantizeWeights
 from core.records import ModelSummary
 from tests.builders import Images, graph, norm, rewrite
 from tests.measure.subjects import admitted, net
@@ -161,6 +163,28 @@ def test_two_models_live_side_by_side(bench: Bench, tmp_path: Path):
     for name in first:
         np.testing.assert_array_equal(first[name], again[name])
         assert relative_rms(first[name], other[name]) > 0.01
+
+
+@pytest.mark.parametrize("bits", ["8", "4", "3"])
+def test_weights_of_few_bits_are_read_rightly_or_refused(bench: Bench, bits: str, tmp_path: Path):
+    made = graphs.load(SAMPLES / "mobile.onnx")
+    QuantizeWeights(bits=bits, edges=False).apply(made, Report(), NoStatistics())
+    model = admitted(made, tmp_path, f"int{bits}")
+    if bench.backend == "opencv_classic" and bits != "8":
+        with pytest.raises(InferenceFailed, match="cannot read weights of few bits"):
+            bench.outputs(bench.backend, model)
+    else:
+        bench.same(model, Source(SAMPLES / "calibration.zip", "set", graphs.preprocess(made)))
+
+
+def test_opencv_says_that_it_knows_no_4_bit_type(tmp_path: Path):
+    _available("opencv")
+    made = graphs.load(SAMPLES / "mobile.onnx")
+    QuantizeWeights(bits="4", store="dequantize").apply(made, Report(), NoStatistics())
+    model = admitted(made, tmp_path)
+    refused = pytest.raises(InferenceFailed, match="as 4-bit weights are one")
+    with refused, loaded(model, Setting.of("opencv")):
+        pass
 
 
 # Precision
