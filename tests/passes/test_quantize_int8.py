@@ -204,8 +204,8 @@ class Clocked(Random):
 def test_so_many_points_may_be_lost():
     strict, loose = logits(), logits()
     data = Clocked(count=128)
-    strictly = quantize(strict, data, goal="within_points", points=0.1)
-    loosely = quantize(loose, data, goal="within_points", points=20.0)
+    strictly = quantize(strict, data, goal="within_points", points=0.5)
+    loosely = quantize(loose, data, goal="within_points", points=10.0)
     assert loosely.changed == 4
     assert strictly.changed <= loosely.changed
     assert any("keep their first class" in note for note in loosely.notes)

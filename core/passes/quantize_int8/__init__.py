@@ -89,9 +89,9 @@ class QuantizeInt8(Pass):
         "Points to lose at most",
         "Top-1 accuracy that may be lost, as expected from the net's own confidence: no labels.",
         unit="points",
-        low=0.1,
-        high=50.0,
-        step=0.1,
+        low=0.5,
+        high=10.0,
+        step=0.5,
         only_with=("goal", (WITHIN_POINTS,)),
     )
     milliseconds: float = parameter(
@@ -99,9 +99,7 @@ class QuantizeInt8(Pass):
         "Time for one image",
         "On one thread of this machine; what is left of it goes into accuracy.",
         unit="ms",
-        low=0.001,
-        high=100000.0,
-        step=0.1,
+        low=0.0,
         only_with=("goal", (WITHIN_MS,)),
     )
     activations: str = parameter(
