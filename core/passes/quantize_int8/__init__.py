@@ -100,6 +100,7 @@ class QuantizeInt8(Pass):
         "On one thread of this machine; what is left of it goes into accuracy.",
         unit="ms",
         low=0.0,
+        high=1000.0,
         only_with=("goal", (WITHIN_MS,)),
     )
     activations: str = parameter(
