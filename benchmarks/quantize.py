@@ -28,7 +28,7 @@ import numpy as np
 import onnx
 
 from core import graph as graphs
-from core.activations import Calibration, Probe
+from core.activations import Calibration, Probe, Unseen
 from core.backends.onnxruntime import OnnxRuntimeSession
 from core.candidates.runner import apply
 from core.data import open_set, read_preprocess
@@ -59,6 +59,7 @@ class Net:
     lost_int4: float = 100.0
 
 
+OURS = ("mobile", "resnet")
 CIFAR = ("cifar10_calibration.npz", ("cifar10_test.npz",))
 IMAGENET = ("imagenet_calibration200.zip", ("imagenet_dev200.zip", "imagenet_val100.zip"))
 NETS = {
@@ -67,7 +68,9 @@ NETS = {
     "squeezenet": Net("imagenet_squeezenet1_1_caffe", *IMAGENET, 0.5, 0.60, 1.5),
     "densenet": Net("cifar10_densenet52_k12", *CIFAR, 0.1, 0.65),
     "mobilenet2": Net("imagenet_mobilenet_v2_1.0_tf2", *IMAGENET, 1.0, 1.0),
+    "mobilenet_bn": Net("imagenet_mobilenet_v1_0.25_bn", *IMAGENET, 1.0, 0.95),
     "mobile": Net("mobile", "calibration.zip", ("evaluation.zip",), 0.3, 1.0),
+    "resnet": Net("resnet", "calibration.zip", ("evaluation.zip",), 0.3, 1.0),
 }
 
 
@@ -109,8 +112,8 @@ class Bench:
 def opened(name: str, data: Path, folder: Path, images: int) -> Bench:
     """The net of this name; its calibration set cut to `images`."""
     net = NETS[name]
-    home = SAMPLES if name == "mobile" else data
-    models = SAMPLES if name == "mobile" else data / "models"
+    home = SAMPLES if name in OURS else data
+    models = SAMPLES if name in OURS else data / "models"
     preprocess = read_preprocess(json.loads((models / f"{net.file}.preprocess.json").read_text()))
     calibration = home / net.calibration
     if open_set(calibration).count > images and calibration.suffix == ".npz":
@@ -123,10 +126,13 @@ def opened(name: str, data: Path, folder: Path, images: int) -> Bench:
     )  # fmt: skip
 
 
-def ours(bench: Bench, *steps: Step) -> Row:
-    """A recipe of this project."""
+def ours(bench: Bench, *steps: Step, images: bool = True) -> Row:
+    """A recipe of this project, with the calibration images or without any."""
     graph = graphs.load(bench.model)
-    made, reports = apply(graph, Recipe("ours", steps), bench.statistics(graph))
+    statistics = (
+        bench.statistics(graph) if images else Unseen(graphs.input_specs(graph), bench.preprocess)
+    )
+    made, reports = apply(graph, Recipe("ours", steps), statistics)
     last = reports[-1]
     row = Row("", notes=[*last.notes, *(f"{s.node}: {s.reason}" for s in last.skipped)])
     row.reason = last.reverted
@@ -239,6 +245,10 @@ def candidates(bench: Bench, options: argparse.Namespace) -> Iterator[tuple[str,
             yield "NNCF", lambda: nncf(bench, options.nncf)
     for goal in ("safe", "fastest"):
         yield f"ours {goal}", lambda g=goal: ours(bench, Step("quantize_int8", {"goal": g}))
+    fast = Step("quantize_int8", {"goal": "fastest"})
+    yield "ours fastest, data-free", lambda: ours(bench, fast, images=False)
+    folded = Step("fold_batch_norm", {}), fast
+    yield "ours fastest, folded, data-free", lambda: ours(bench, *folded, images=False)
     if "quantize_weights" in catalogue():
         for bits in ("8", "4", "3"):
             step = Step("quantize_weights", {"bits": bits})

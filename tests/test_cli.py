@@ -161,6 +161,26 @@ def test_options_become_a_recipe_in_its_order(lathe: Lathe, model, tmp_path, arg
     run(graphs.load(tmp_path / "out.onnx"))
 
 
+def asked(text: str):
+    return parser().parse_args(["optimize", "m.onnx", "-o", "o.onnx", "--quantize", text])
+
+
+@pytest.mark.parametrize(
+    ("text", "params"),
+    [("int8:0.5points", {"goal": "within_points", "points": 0.5}),
+     ("int8:3ms", {"goal": "within_ms", "milliseconds": 3}), ("int8", {"goal": "safe"})],
+)  # fmt: skip
+def test_the_limit_of_a_quantization_is_read(text: str, params: dict):
+    (step,) = read_recipe(asked(text)).steps
+    assert (step.pass_name, step.params) == ("quantize_int8", params)
+
+
+@pytest.mark.parametrize("text", ["int9", "int8:points", "int4:3ms", "int8:3", "int8:900points"])
+def test_a_limit_that_is_none_is_refused(text: str):
+    with pytest.raises(PassPrecondition, match=r"takes one of|lies between"):
+        read_recipe(asked(text))
+
+
 def test_parameters_reach_the_pass(lathe: Lathe, model: Path, tmp_path: Path):
     out = tmp_path / "out.onnx"
     answer = lathe(

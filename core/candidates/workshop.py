@@ -13,7 +13,7 @@ from pathlib import Path
 from core import data
 from core import graph as graphs
 from core import timings as layer_times
-from core.activations import Calibration, Probe
+from core.activations import Alone, Calibration, Probe, Unseen
 from core.analysis import layer_signatures
 from core.analysis.zeros import zero_share
 from core.candidates import gate, micro_models, runner
@@ -24,7 +24,7 @@ from core.candidates.summary import summarise
 from core.errors import CoreError, DataError, InvalidModel
 from core.graph import Graph
 from core.passes.base import NoStatistics, Statistics, label
-from core.process import Progress
+from core.process import Progress, lock
 from core.records import (
     Candidate,
     Json,
@@ -171,12 +171,15 @@ def _zero_share(args: Json, _: Progress) -> Json:
 def _build(args: Json, progress: Progress) -> Json:
     model, recipe = Path(args["model"]), from_json(Recipe, args["recipe"])
 
-    clock = _Clock(progress)
+    clock, models = _Clock(progress), Path(args["models"])
     try:
-        statistics: Statistics = NoStatistics()
-        if recipe.steps:
-            statistics = _statistics(_graph(model), args["calibration"], args["timings"])
-        outcome = build(model, recipe, statistics, Path(args["models"]), clock.begin, clock.during)
+        with lock.shared(clock.wait) as share:
+            statistics: Statistics = NoStatistics()
+            if recipe.steps:
+                statistics = _statistics(
+                    _graph(model), args["calibration"], args["timings"], share.alone
+                )
+            outcome = build(model, recipe, statistics, models, clock.begin, clock.during)
     except CoreError as error:
         outcome = Outcome(recipe, None, None, f"{error.code}: {error.message}")
     return {"outcome": to_json(outcome)}
@@ -187,6 +190,10 @@ class _Clock:
 
     def __init__(self, progress: Progress) -> None:
         self._progress, self._begun = progress, time.monotonic()
+
+    def wait(self) -> None:
+        """Called while something else on this machine is being measured."""
+        self._progress({"current": "waiting for another measurement on this machine"})
 
     def begin(self, step: Step) -> None:
         self._begun = time.monotonic()
@@ -226,13 +233,15 @@ def build(
     return Outcome(recipe, Candidate(digest, path, recipe, report), summary)
 
 
-def _statistics(graph: Graph, calibration: str | None, timings: str | None) -> Statistics:
+def _statistics(
+    graph: Graph, calibration: str | None, timings: str | None, alone: Alone = lock.alone
+) -> Statistics:
     table = layer_times.load(Path(timings)) if timings else None
-    if not calibration:
-        return NoStatistics(table)
     specs = graphs.input_specs(graph)
     preprocess: Preprocess | None = graphs.preprocess(graph)
-    statistics = Calibration(Path(calibration), specs, preprocess, timings=table)
+    if not calibration:
+        return Unseen(specs, preprocess, table, alone)
+    statistics = Calibration(Path(calibration), specs, preprocess, timings=table, alone=alone)
     if statistics.count == 0:
         raise DataError("The calibration set has no images.")
     return statistics

@@ -20,6 +20,11 @@ QUANTIZE: Mapping[str, tuple[str, dict[str, Any]]] = {
     "dynamic": ("quantize_dynamic", {}),
     "int4": ("quantize_weights", {"bits": "4"}),
 }
+# What may follow `int8:` after a number -> the goal, and the parameter that is the number.
+LIMITS: Mapping[str, tuple[str, str]] = {
+    "points": ("within_points", "points"),
+    "ms": ("within_ms", "milliseconds"),
+}
 
 
 def add_recipe_options(command: argparse.ArgumentParser) -> None:
@@ -51,7 +56,11 @@ def add_recipe_options(command: argparse.ArgumentParser) -> None:
         help="--replace-convolutions, for example spatial-svd:2.0, tucker2:1.5, best:2",
     )
     command.add_argument(
-        "--quantize", choices=list(QUANTIZE), help="8-bit arithmetic, or 4-bit weights"
+        "--quantize",
+        metavar="KIND",
+        help=f"8-bit arithmetic, or 4-bit weights: {', '.join(QUANTIZE)}; or the fastest int8 that "
+        "loses at most so many points, as in int8:0.5points, or the most accurate within so many "
+        "milliseconds, as in int8:3ms",
     )
     command.add_argument("--fp16", action="store_true", help="--convert-precision to fp16")
     group = command.add_argument_group("passes (each takes its parameters as name=value)")
@@ -112,7 +121,7 @@ def _short_forms(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     if options.fp16:
         chosen["convert_precision"] = {"precision": "fp16"}
     if options.quantize:
-        name, params = QUANTIZE[options.quantize]
+        name, params = _quantization(options.quantize)
         chosen[name] = dict(params)
     return chosen
 
@@ -147,6 +156,25 @@ def _budget(text: str) -> dict[str, Any]:
         )
     named = {"backend": ":".join(backend)} if backend else {}
     return {"budget": kind, "target": number, **named}
+
+
+def _quantization(text: str) -> tuple[str, dict[str, Any]]:
+    """`int8`, `int4` and so on, or `int8:0.5points`, or `int8:3ms`, as a pass with parameters.
+
+    Raises:
+        PassPrecondition: it is none of these.
+    """
+    if text in QUANTIZE:
+        return QUANTIZE[text]
+    kind, _, limit = text.partition(":")
+    for unit, (goal, name) in LIMITS.items():
+        number = _number(limit.removesuffix(unit))
+        if kind == "int8" and limit.endswith(unit) and not isinstance(number, str):
+            return "quantize_int8", {"goal": goal, name: number}
+    raise PassPrecondition(
+        f"--quantize {text!r}: it takes one of {', '.join(QUANTIZE)}, or int8 with a limit, as in "
+        "int8:0.5points or int8:3ms."
+    )
 
 
 def _replacement(text: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from core.records import Outcome, Recipe, from_json, to_json
 
 # Whatever decides how a candidate comes out.
 MAKERS = (
+    "activations",
     "analysis",
     "candidates",
     "data",

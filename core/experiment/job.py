@@ -22,7 +22,7 @@ from core.errors import CoreError, DataError, ModelError, no_room
 from core.experiment import builds, layer_times
 from core.experiment.home import Home
 from core.experiment.units import Comparison, Unit
-from core.measure import Cancelled, Source, host, lock
+from core.measure import Cancelled, Source, host
 from core.process.launch import ChildBug
 from core.records import (
     ExperimentSpec,
@@ -154,16 +154,15 @@ class Job:
                 functools.partial(self._tell_timed, recipe.name),
                 self._cancelled,
             )
-            with lock.shared(self._wait):
-                found = workshop.build(
-                    self._run.model.path,
-                    recipe,
-                    calibration.path,
-                    self._home.models,
-                    progress,
-                    self._check,
-                    times,
-                )
+            found = workshop.build(
+                self._run.model.path,
+                recipe,
+                calibration.path,
+                self._home.models,
+                progress,
+                self._check,
+                times,
+            )
         except CoreError as error:
             return Outcome(recipe, None, None, f"{error.code}: {error.message}")
         memo.write(found)
@@ -174,10 +173,9 @@ class Job:
     ) -> Path | None:
         """The file that the first steps of a recipe make, of which layers are to be timed."""
         model, models = self._run.model.path, self._home.models
-        with lock.shared(self._wait):
-            found = workshop.build(
-                model, recipe, calibration.path, models, check=self._check, timings=times
-            )
+        found = workshop.build(
+            model, recipe, calibration.path, models, check=self._check, timings=times
+        )
         return found.candidate.path if found.candidate else None
 
     def _sets(self) -> tuple[ImageSource, ImageSource]:
@@ -240,11 +238,6 @@ class Job:
     def _check(self) -> None:
         if self._cancelled():
             raise Cancelled
-
-    def _wait(self) -> None:
-        """Called while something else on this machine is being measured."""
-        self._check()
-        self._tell("waiting for another measurement on this machine")
 
     def _keep(self, rows: Sequence[Measurement]) -> None:
         self._store.add_measurements(self._run.id, rows)

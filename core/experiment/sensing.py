@@ -11,7 +11,8 @@ from core.candidates.client import Workshop
 from core.errors import CoreError
 from core.experiment.builds import code_digest
 from core.experiment.home import Home
-from core.measure import Cancelled, lock
+from core.measure import Cancelled
+from core.process import lock
 from core.records import Recipe, Sensitivity, from_json, to_json
 
 KEPT = 32

@@ -1,6 +1,6 @@
 """How numbers are measured; the only place that turns a CoreError into rows."""
 
-from core.measure import lock, staircase
+from core.measure import staircase
 from core.measure.accuracy import Outputs, accuracy, evaluate
 from core.measure.accuracy import failed as accuracy_failed
 from core.measure.asking import Cancelled
@@ -33,7 +33,6 @@ __all__ = [
     "host_digest",
     "int8_outlook",
     "latency",
-    "lock",
     "no_data",
     "profile",
     "sizes",

@@ -21,12 +21,12 @@ import numpy as np
 from core.backends.base import catalogue
 from core.data import has_background_class
 from core.errors import CoreError, DataError
-from core.measure import lock, rows, statistics
+from core.measure import rows, statistics
 from core.measure.asking import Cancelled, Worker
 from core.measure.statistics import Interval
 from core.measure.subject import Setting, Source
 from core.measure.verify import FEEDS, Verifier
-from core.process import Progress
+from core.process import Progress, lock
 from core.records import Measurement, ModelSummary, to_json
 
 Labels = np.ndarray[Any, Any]

@@ -7,10 +7,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.errors import CoreError
-from core.measure import lock, rows
+from core.measure import rows
 from core.measure.asking import Cancelled, Worker
 from core.measure.statistics import Interval
 from core.measure.subject import Setting, Source
+from core.process import lock
 from core.records import Measurement, ModelSummary
 
 CHUNK = 1 << 20

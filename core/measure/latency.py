@@ -15,10 +15,11 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from core.errors import CoreError
-from core.measure import lock, rows, statistics
+from core.measure import rows, statistics
 from core.measure.asking import Cancelled, Worker
 from core.measure.subject import Setting, Source
 from core.measure.verify import FEEDS, Verifier
+from core.process import lock
 from core.records import Json, Measurement, ModelSummary, Verdict
 from core.worker.timing import Plan
 

@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.measure import lock
 from core.measure.asking import Worker
 from core.measure.subject import Setting, Source
+from core.process import lock
 from core.records import Json, LayerCost, LayerPair, LayerProfile, ModelSummary, Profile
 from core.worker.profiling import Plan
 

@@ -33,10 +33,11 @@ from numpy.typing import NDArray
 from core import timings
 from core.backends.base import catalogue
 from core.errors import CoreError, StoreError, WorkerError
-from core.measure import lock, statistics
+from core.measure import statistics
 from core.measure.asking import Cancelled, Worker
 from core.measure.host import digest, host
 from core.measure.subject import Setting
+from core.process import lock
 from core.timings import Chain, Conditions, LayerSignature, LayerTime, LayerTimes, MicroModel
 from core.worker.timing import Plan
 

@@ -43,9 +43,7 @@ def seen(graph: ir.Model, selection: Selection, images: Images) -> dict[str, Obs
         PassPrecondition: NaN or infinity among them.
     """
     names = selection.roots
-    order = [v.name or "" for v in graph.graph.inputs]
-    order += [v.name or "" for n in graph.graph for v in n.outputs]
-    return observe(images.values(graph, names), names, order)
+    return observe(images.values(graph, names), names, graph, lambda: images.at)
 
 
 def extents(
@@ -61,11 +59,18 @@ def extents(
     result = {
         name: ranges.chosen(observer, method, kind, percentile) for name, observer in found.items()
     }
+    shared(graph, selection, result, scheme)
+    label = f"{method} {percentile:g} %" if method == "percentile" else method
+    return Ranges(result, label)
+
+
+def shared(
+    graph: ir.Model, selection: Selection, result: dict[str, ranges.Range], scheme: Scheme
+) -> None:
+    """Merge the ranges of each Concat where that costs little or the backend needs it."""
     for node in graph.graph:
         if node.op_type == "Concat" and node.name in selection.nodes:
             _share(node, selection, result, scheme)
-    label = f"{method} {percentile:g} %" if method == "percentile" else method
-    return Ranges(result, label)
 
 
 def grids(selected: Ranges, scheme: Scheme) -> dict[str, Grid]:

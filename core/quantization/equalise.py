@@ -64,14 +64,14 @@ def links(graph: ir.Model) -> list[Link]:
     return [link for link in found if link is not None]
 
 
-def equalise(found: list[Link], seen: Mapping[str, Observer]) -> int:
-    """Rescale in place; the number of links that changed.
+def equalise(found: list[Link], seen: Mapping[str, Observer]) -> dict[str, Array]:
+    """Rescale in place; output of each layer that changed -> what its channels were divided by.
 
     Args:
         found: what `links` gave.
         seen: activation -> its extremes per channel, float graph.
     """
-    changed = 0
+    changed: dict[str, Array] = {}
     extents: dict[str, Array] = {}
     for link in found:
         observer = seen.get(link.tensor)
@@ -83,7 +83,7 @@ def equalise(found: list[Link], seen: Mapping[str, Observer]) -> int:
             factors = _factors(link, extents[link.tensor].astype(np.float64))
             if np.abs(np.log(factors)).max(initial=0.0) > 0.01:
                 _rescale(link, factors)
-                changed += 1
+                changed[link.maker.node.outputs[0].name or ""] = factors
     return changed
 
 

@@ -18,6 +18,9 @@ from typing import Any, Protocol
 import numpy as np
 import onnx_ir as ir
 
+from core.errors import PassPrecondition
+from core.quantization.observers import refuse_bad
+
 Array = np.ndarray[Any, Any]
 Tensors = dict[str, Array]
 Run = Callable[[Tensors], Tensors]
@@ -27,6 +30,8 @@ LARGEST_BYTES = 64 << 20
 LARGEST_IMAGES = 64
 HEADS = frozenset({"Softmax", "Sigmoid", "LogSoftmax"})
 STANDARD = ("", "ai.onnx")
+LEAST_ERROR = 1e-6
+DRAWS = 40
 
 
 class Source(Protocol):
@@ -53,6 +58,9 @@ class Images:
         """Set the judging part aside."""
         self._source = source
         self.held_out: list[Tensors] = []
+        self.held_at: list[int] = []  # place in the set of the first image of each
+        self.at = 0  # the same of the batch that `calibration` gave last
+        seen = 0
         self._held: set[int] = set()
         self.batches = 0
         first: Tensors = {}
@@ -67,11 +75,13 @@ class Images:
             room = size + here <= LARGEST_BYTES and images < LARGEST_IMAGES
             if index % every == 1 and (room or not self.held_out):
                 self.held_out.append(feeds)
+                self.held_at.append(seen)
                 self._held.add(index)
                 size, images = size + here, images + _images(feeds)
+            seen += _images(feeds)
         self.separate = bool(self.held_out)
         if not self.separate:
-            self.held_out = [first]
+            self.held_out, self.held_at = [first], [0]
 
     @property
     def judged(self) -> int:
@@ -86,9 +96,12 @@ class Images:
             wanted = max(1, round(largest / max(_images(self.held_out[0]), 1)))
         step = max(1, len(free) // wanted)
         chosen = set(free[::step][:wanted])
+        seen = 0
         for index, feeds in enumerate(self._source.feeds()):
             if index in chosen:
+                self.at = seen
                 yield feeds
+            seen += _images(feeds)
 
     def values(self, graph: ir.Model, names: Sequence[str], largest: int = 0) -> Iterator[Tensors]:
         """Named tensors of `graph` on the calibration part, batch by batch."""
@@ -115,11 +128,56 @@ class Judge:
                 self._feeds.append(feeds)
         run = images.runner(graph, self._names)
         self._reference = [run(feeds) for feeds in self._feeds]
+        for start, values in zip(images.held_at, self._reference, strict=False):
+            for name in self._names:
+                maker = next(v for v in graph.graph.outputs if v.name == name).producer()
+                refuse_bad(name, values[name], start, maker)
 
     @property
     def images(self) -> int:
         """Images that each question runs on."""
         return sum(_images(feeds) for feeds in self._feeds)
+
+    def bearable(self, points: float) -> float:
+        """The error of the logits at which this much top-1 accuracy is expected to be lost.
+
+        Noise of that size is drawn on the logits. Where the first class changes, the net's own
+        confidences say how much likelier the old one was to be right: next to nothing near a tie.
+
+        Raises:
+            PassPrecondition: the outputs are not the scores of classes.
+        """
+        outputs = self._scores(self._reference)
+        odds, first = _confidence(outputs), outputs.argmax(1)
+        noise = np.random.default_rng(0).standard_normal((DRAWS, *outputs.shape))
+        noise *= np.sqrt(np.mean(outputs**2))
+        rows = np.arange(len(outputs))
+        best = 0.0
+        for error in np.geomspace(LEAST_ERROR, 1.0, 49):
+            now = (outputs + np.sqrt(error) * noise).argmax(2)
+            if 100 * np.mean(odds[rows, first] - odds[rows, now]) > points:
+                break
+            best = float(error)
+        return best
+
+    def agreeing(self, graph: ir.Model) -> float:
+        """Percent of the images to which `graph` gives the same first class.
+
+        Raises:
+            PassPrecondition: the outputs are not the scores of classes.
+        """
+        run = self._images.runner(graph, self._names)
+        after = self._scores([run(feeds) for feeds in self._feeds])
+        return float(100 * np.mean(after.argmax(1) == self._scores(self._reference).argmax(1)))
+
+    def _scores(self, batches: Sequence[Tensors]) -> Array:
+        rows = [batch[self._names[0]] for batch in batches]
+        flat = [r.reshape(len(r), -1) for r in rows if r.ndim > 1 and max(r.shape[1:]) == r[0].size]
+        if len(self._names) != 1 or len(flat) != len(rows) or flat[0].shape[1] < 2:
+            raise PassPrecondition(
+                "Points of accuracy need a model with one output, the scores of its classes."
+            )
+        return np.concatenate(flat).astype(np.float64)
 
     def few(self, largest: int) -> Judge:
         """This judge on about so many of its images, from all over them: enough to rank."""
@@ -142,6 +200,14 @@ class Judge:
             return float("inf")
         used = size > 0
         return float(np.mean(wrong[used] / size[used])) if used.any() else float(wrong.sum())
+
+
+def _confidence(outputs: Array) -> Array:
+    """Scores as probabilities, if they are not that already."""
+    if (outputs >= 0).all() and np.allclose(outputs.sum(1), 1.0, atol=1e-3):
+        return outputs
+    powers = np.exp(outputs - outputs.max(1, keepdims=True))
+    return np.asarray(powers / powers.sum(1, keepdims=True))
 
 
 def headless(graph: ir.Model) -> ir.Model:

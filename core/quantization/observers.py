@@ -8,11 +8,12 @@ from a sample of each batch's values, extremes from all of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import onnx_ir as ir
 
 from core.errors import PassPrecondition
 
@@ -41,15 +42,15 @@ class Observer:
         """The exact extremes."""
         return self.low, self.high
 
-    def add(self, batch: Array) -> None:
-        """Take in a batch.
+    def add(self, batch: Array, start: int | None = None, maker: ir.Node | None = None) -> None:
+        """Take in a batch, whose first image has the number `start`, or follows the last one.
 
         Raises:
-            PassPrecondition: NaN or infinity, with the image it came from.
+            PassPrecondition: NaN or infinity, with the image, and the layer that made it.
         """
         low, high = self._extremes(batch)
         if not (np.isfinite(low) and np.isfinite(high)):
-            _refuse(self.name, batch, self.images)
+            refuse_bad(self.name, batch, self.images if start is None else start, maker)
         self.low, self.high = min(self.low, low), max(self.high, high)
         self.images += len(batch) if batch.ndim else 1
         self._grow(max(-low, high))
@@ -92,33 +93,52 @@ class Observer:
 
 
 def observe(
-    batches: Iterable[dict[str, Array]], names: Sequence[str], order: Sequence[str] = ()
+    batches: Iterable[dict[str, Array]],
+    names: Sequence[str],
+    graph: ir.Model | None = None,
+    at: Callable[[], int] | None = None,
 ) -> dict[str, Observer]:
     """Name -> what was seen of it.
 
     Args:
         batches: values of these tensors.
         names: the tensors.
-        order: names in the order of computation, so that the first bad tensor is named.
+        graph: that computes them, so that the first bad tensor and its layer are named.
+        at: where in the set the batch given last begins; else they follow each other.
 
     Raises:
         PassPrecondition: nothing came, or a tensor holds NaN or infinity.
     """
-    ranked = {name: index for index, name in enumerate(order)}
+    makers = {v.name: n for n in graph.graph for v in n.outputs} if graph is not None else {}
+    ranked = {name: index for index, name in enumerate(makers)}
     found = {name: Observer(name) for name in sorted(names, key=lambda n: ranked.get(n, -1))}
     for batch in batches:
         for name, observer in found.items():
-            observer.add(batch[name])
+            observer.add(batch[name], at() if at else None, makers.get(name))
     if missing := [o.name for o in found.values() if not o.images]:
         raise PassPrecondition(f"The calibration images give no value for {missing[0]!r}.")
     return found
 
 
-def _refuse(name: str, batch: Array, before: int) -> None:
+def refuse_bad(name: str, batch: Array, start: int, maker: ir.Node | None = None) -> None:
+    """Let only finite values through.
+
+    Args:
+        name: the tensor.
+        batch: its values.
+        start: number of the batch's first image.
+        maker: the layer that computes it.
+
+    Raises:
+        PassPrecondition: NaN or infinity, with the layer and the image it came from.
+    """
+    if batch.dtype.kind != "f" or np.isfinite(batch).all():
+        return
     rows = batch.reshape(len(batch), -1) if batch.ndim else batch.reshape(1, 1)
     bad = np.flatnonzero(~np.isfinite(rows).all(axis=1))
     kind = "NaN" if np.isnan(rows).any() else "infinity"
+    layer = f", which {maker.op_type} {maker.name!r} makes," if maker is not None else ""
     raise PassPrecondition(
-        f"{name!r} holds {kind} for calibration image {before + int(bad[0])} (counted from 0); "
-        "a range cannot be found. Check the preprocessing, or leave that image out."
+        f"{name!r}{layer} holds {kind} for calibration image {start + int(bad[0])} (counted from "
+        "0); a range cannot be found. Check the preprocessing, or leave that image out."
     )

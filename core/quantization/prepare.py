@@ -1,8 +1,9 @@
 """Bring a graph into the shape that integer kernels want, without changing what it computes.
 
 - opset 13 or newer (scales per channel), constants as initializers, a name for each node;
-- amounts of Pad that are computed from constants become constants, and a Pad of zeros before a
-  convolution becomes the convolution's own padding: alone it is a float island for ONNX Runtime;
+- amounts of Pad and bounds of Clip that are computed from constants become constants; a Pad of
+  zeros before a convolution becomes the convolution's own padding: alone it is a float island for
+  ONNX Runtime;
 - MatMul + Add of a constant vector on rank 2 becomes Gemm;
 - a batch norm right behind a convolution is folded into it; any other one (its channels read by
   several layers) becomes a 1x1 depthwise convolution, which has an integer kernel where
@@ -228,4 +229,18 @@ def _fold(node: ir.Node, scale: Array, shift: Array) -> bool:
     return True
 
 
-_REWRITES = {"Pad": _settle_pad, "MatMul": _join_bias, "BatchNormalization": _convolve_norm}
+def _settle_clip(node: ir.Node) -> None:
+    """Computed bounds as constants: only a Clip that has such can be left out."""
+    for position in range(1, len(node.inputs)):
+        value = node.inputs[position]
+        bound = known(value) if graphs.constant(value) is None else None
+        if value is not None and bound is not None and bound.dtype == np.float32:
+            set_input(node, position, bound)
+
+
+_REWRITES = {
+    "Clip": _settle_clip,
+    "Pad": _settle_pad,
+    "MatMul": _join_bias,
+    "BatchNormalization": _convolve_norm,
+}

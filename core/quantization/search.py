@@ -10,19 +10,21 @@ All subsets would be too many; the moves are those that are known to matter:
 - joining operators (Add, Concat, pools) float;
 - the last weighted layer float.
 
-Greedily, the move that gains most is made, until none gains more than NOISE.
+Greedily, the move that gains most is made, until none gains more than NOISE. The best of many noisy
+times looks better than it is, so the result is timed once more beside the float graph, in several
+sessions: that ratio, with its interval, is what decides whether integers are used at all.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
+from core.quantization.race import NEVER, Lap, Race, Ratio, careful, ratio
 from core.quantization.regions import JOINING, Selection, select
 
-Race = Callable[[Sequence[ir.Model]], Sequence[float]]
 Build = Callable[[Selection], ir.Model]
 
 NOISE = 0.04
@@ -40,13 +42,15 @@ class Choice:
         moves: what was done, in words.
         ratio: time of it to the time of the float graph.
         full_ratio: the same with everything in integers.
+        reason: why nothing could be timed, in the runtime's words; empty if it could.
     """
 
     selection: Selection
     floats: frozenset[str]
     moves: tuple[str, ...]
-    ratio: float
-    full_ratio: float
+    ratio: Ratio
+    full_ratio: Ratio
+    reason: str = ""
 
 
 def fastest(
@@ -59,35 +63,63 @@ def fastest(
         original: the float graph that the result is compared with.
         pinned: names of nodes that stay float in any case.
         build: writes a selection into a graph that can be timed.
-        race: seconds per run of each graph, taken in turns.
+        race: times graphs on the backend, in turns.
     """
-    floats, made = pinned, []
+    floats, made = pinned, list[str]()
     selection = everything = select(graph, floats)
-    ratio = full = 0.0
-    for turn in range(ROUNDS):
-        options = [("", frozenset[str]()), *_moves(graph, selection)]
-        trials = {}
-        for label, more in options:
-            trial = select(graph, floats | more)
-            if trial.weighted and (not label or trial.nodes != selection.nodes):
-                trials[label] = (more, trial)
-        times = race([original, *(build(trial) for _, trial in trials.values())])
-        ratios = {label: t / times[0] for label, t in zip(trials, times[1:], strict=True)}
-        if turn == 0:
-            full = ratios[""]
-        label = min(ratios, key=lambda name: ratios[name])
-        ratio = ratios[""]
-        if not label or ratios[label] > ratio * (1 - NOISE):
+    for _ in range(ROUNDS):
+        trials = dict(_trials(graph, selection, floats))
+        laps = race([original, *(build(trial) for _, trial in trials.values())])
+        times = dict(zip(trials, laps[1:], strict=True))
+        if reason := _reason(laps):
+            return Choice(selection, floats, (), NEVER, NEVER, reason)
+        label = min(times, key=lambda name: times[name].typical)
+        if not label or times[label].typical > times[""].typical * (1 - NOISE):
             break
         more, selection = trials[label]
-        floats, ratio = floats | more, ratios[label]
+        floats = floats | more
         made.append(label)
-    if made:  # the best of many noisy times looks better than it is: once more, on its own
-        times = race([original, build(everything), build(selection)])
-        full, ratio = times[1] / times[0], times[2] / times[0]
-        if ratio > full * (1 - NOISE):
-            return Choice(everything, pinned, (), full, full)
-    return Choice(selection, floats, tuple(made), ratio, full)
+    return _decided(original, pinned, Choice(selection, floats, tuple(made), NEVER, NEVER),
+                    everything, build, race)  # fmt: skip
+
+
+def _decided(
+    original: ir.Model,
+    pinned: frozenset[str],
+    found: Choice,
+    everything: Selection,
+    build: Build,
+    race: Race,
+) -> Choice:
+    """The choice with its own time, or all in integers where the moves gain nothing after all."""
+    if not found.moves:
+        laps = careful(race, [original, build(everything)])
+        only = ratio(laps[1], laps[0])
+        return replace(found, ratio=only, full_ratio=only, reason=_reason(laps))
+    graphs = [original, build(everything), build(found.selection)]
+    laps = careful(race, graphs)
+    full, best = ratio(laps[1], laps[0]), ratio(laps[2], laps[0])
+    if best.value > full.value * (1 - NOISE):
+        return Choice(everything, pinned, (), full, full, _reason(laps))
+    return replace(found, ratio=best, full_ratio=full, reason=_reason(laps))
+
+
+def _trials(
+    graph: ir.Model, selection: Selection, floats: frozenset[str]
+) -> Iterator[tuple[str, tuple[frozenset[str], Selection]]]:
+    """What it is now, under no name, and what each move would make of it."""
+    yield "", (frozenset(), selection)
+    for label, more in _moves(graph, selection):
+        trial = select(graph, floats | more)
+        if trial.weighted and trial.nodes != selection.nodes:
+            yield label, (more, trial)
+
+
+def _reason(laps: Sequence[Lap]) -> str:
+    """Why nothing can be said: the float graph does not run, or none of the others does."""
+    if laps[0].reason:
+        return f"the float model does not run there ({laps[0].reason})"
+    return "" if any(lap.seconds for lap in laps[1:]) else laps[1].reason
 
 
 def _moves(graph: ir.Model, selection: Selection) -> Iterator[tuple[str, frozenset[str]]]:

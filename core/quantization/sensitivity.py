@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from core.quantization.judge import Judge
-from core.quantization.regions import CARRYING, JOINING, Selection, select
+from core.quantization.regions import CARRYING, JOINING, Selection, is_weighted, select
 from core.quantization.writer import Plan, written
 
 STEPS = (1, 2, 4, 8)
@@ -46,7 +46,7 @@ class Fallback:
 def sensitivities(graph: ir.Model, plan: Plan, judge: Judge) -> dict[str, float]:
     """Layer -> the error of quantizing it alone, largest first."""
     found, judge = {}, judge.few(RANKING_IMAGES)
-    others = set(plan.selection.weighted)
+    others = {node.name or "" for node in graph.graph if is_weighted(node)}
     for name in plan.selection.weighted:
         alone = select(graph, frozenset(others - {name}), frozenset(), frozenset())
         found[name] = judge.error(written(graph, restricted(plan, alone)))
@@ -87,8 +87,8 @@ def fall_back(
         if count >= len(ranked):
             break
         trial_floats = frozenset(list(ranked)[:count])
-        selection = _without(graph, pinned | trial_floats)
-        if not selection.weighted or not _covered(plan, selection) or not affordable(selection):
+        selection = without(graph, pinned | trial_floats)
+        if not selection.weighted or not covered(plan, selection) or not affordable(selection):
             continue
         trial = restricted(plan, selection)
         now = judge.error(written(graph, trial))
@@ -99,9 +99,11 @@ def fall_back(
     return Fallback(best, tuple(sorted(floats)), error, ranked)
 
 
-def _without(graph: ir.Model, floats: frozenset[str]) -> Selection:
+def without(graph: ir.Model, floats: frozenset[str]) -> Selection:
+    """Everything but these in integers."""
     return select(graph, floats, JOINING, CARRYING)
 
 
-def _covered(plan: Plan, selection: Selection) -> bool:
+def covered(plan: Plan, selection: Selection) -> bool:
+    """Whether the plan has a grid for every tensor that the selection needs."""
     return all(root in plan.selection.tensors for root in selection.roots)

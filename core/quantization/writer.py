@@ -25,6 +25,7 @@ from core.quantization.constants import Constants
 from core.quantization.grids import Grid, Weight, bias_codes
 from core.quantization.packing import dequantized, unpacked
 from core.quantization.regions import Selection, data_inputs
+from core.reconstruction.layers import Layer
 
 SELF_QUANTIZED = frozenset({"Conv", "ConvTranspose", "Gemm"})
 
@@ -67,6 +68,9 @@ def written(graph: ir.Model, plan: Plan) -> ir.Model:
 
 def _write_weight(main: ir.Graph, node: ir.Node, plan: Plan, constants: Constants) -> None:
     weight, first = plan.weights[node.name or ""], node.inputs[0]
+    if node.op_type == "MatMul":
+        _write_matmul(main, node, weight, constants)
+        return
     old = [node.inputs[1], node.inputs[2] if len(node.inputs) > 2 else None]
     node.replace_input_with(1, unpacked(node, weight, constants))
     if weight.bias is not None:
@@ -79,6 +83,17 @@ def _write_weight(main: ir.Graph, node: ir.Node, plan: Plan, constants: Constant
     for spare in old:
         if spare is not None:
             sweep(main, spare)
+
+
+def _write_matmul(main: ir.Graph, node: ir.Node, weight: Weight, constants: Constants) -> None:
+    """A MatMul has no place for a bias: that is in the Add behind it, or there is none."""
+    layer, old = Layer(node), node.inputs[1]
+    if weight.bias is not None and layer.output != node.outputs[0].name:
+        layer.write(layer.matrix(), weight.bias)
+        old = node.inputs[1]
+    node.replace_input_with(1, unpacked(node, weight, constants))
+    if old is not None:
+        sweep(main, old)
 
 
 def _bias(node: ir.Node, weight: Weight, grid: Grid | None, constants: Constants) -> ir.Value:

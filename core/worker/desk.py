@@ -109,8 +109,13 @@ class Desk:
         return timing.compare(a, b, self.feeds, plan, progress)
 
     def time_files(self, args: Json, progress: Progress) -> Json:
-        """Load several files, time them in turns on made-up inputs, and close them again."""
+        """Load several files, time them in turns, and close them again.
+
+        `feeds`, if given, is {"path" of an .npz, "names" of its arrays}: one feed for all of them;
+        else inputs are made up.
+        """
         del progress
+        given = _feed(args["feeds"]) if "feeds" in args else None
         plan = from_json(timing.Plan, args["plan"])
         sessions: list[Session] = []
         feeds: list[Tensors] = []
@@ -118,7 +123,7 @@ class Desk:
             for file in args["files"]:
                 sessions.append(_session(args | {"model": file["path"]}))
                 specs = from_json(tuple[TensorSpec, ...], file["inputs"])
-                feeds += synthetic_feeds(specs, 1, seed=0)
+                feeds += [given] if given else synthetic_feeds(specs, 1, seed=0)
             return {"minima": timing.rotate(sessions, feeds, plan)}
         finally:
             for session in sessions:
@@ -156,6 +161,11 @@ def _session(args: Json) -> Session:
             f"{backend.label} computes in {session.precision}, not in {options.precision}."
         )
     return session
+
+
+def _feed(args: Json) -> Tensors:
+    with np.load(args["path"]) as arrays:
+        return dict(zip(args["names"], (arrays[key] for key in arrays.files), strict=True))
 
 
 def _peak_bytes() -> int:

@@ -75,6 +75,7 @@ def rotate(sessions: Sequence[Session], feeds: Sequence[Tensors], plan: Plan) ->
         best = [float("inf")] * len(timers)
         for _ in range(plan.quads):
             for i in (*order, *reversed(order)):
+                timers[i](1)
                 best[i] = min(best[i], timers[i](repeats[i])[0])
         for i in order:
             minima[i].append(best[i])

@@ -25,13 +25,6 @@ BACKENDS = sorted(
 SHORT = Plan(warmup=2, budget_s=0.3, fewest=3, most=5)
 
 
-@pytest.fixture(autouse=True)
-def own_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from core.measure import lock
-
-    monkeypatch.setattr(lock, "path", lambda: tmp_path / "lathe-measure.lock")
-
-
 @pytest.fixture(scope="module", params=BACKENDS)
 def backend(request: pytest.FixtureRequest) -> str:
     try:

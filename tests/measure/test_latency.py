@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.measure import METRICS, LatencyJob, Setting, Source, Verifier, latency, lock, startup
+from core.measure import METRICS, LatencyJob, Setting, Source, Verifier, latency, startup
 from core.measure.asking import Cancelled
 from core.measure.latency import (
     FULL,
@@ -19,6 +19,7 @@ from core.measure.latency import (
     shrunk,
 )
 from core.measure.statistics import Interval
+from core.process import lock
 from core.records import Measurement, ModelSummary, Status, Verdict
 from tests.measure.subjects import admitted, net
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from core.candidates.runner import apply
-from core.errors import PassPrecondition
+from core.errors import BackendUnavailable, PassPrecondition
 from core.passes.base import NoStatistics, Report
 from core.passes.quantize_int8 import QuantizeInt8
+from core.passes.quantize_int8.steps import STAND_IN
 from core.quantization import scheme as schemes
+from core.quantization.race import Lap
 from core.records import Recipe, Step
 from tests.quantization.nets import (
     Random,
@@ -111,7 +114,7 @@ def test_excluded_layers_stay_float_and_unknown_names_are_told():
     assert kernels(model)["QLinearConv"] == 2
 
 
-def test_without_data_only_the_weights_are_quantized_and_it_says_so():
+def test_without_anything_to_run_only_the_weights_are_quantized_and_it_says_so():
     model, x = residual(), next(Random().feeds())["x"]
     truth = run(model, x)["y"]
     report = quantize(model, NoStatistics())
@@ -122,15 +125,15 @@ def test_without_data_only_the_weights_are_quantized_and_it_says_so():
 
 def test_where_integers_lose_the_race_the_model_stays_as_it_is():
     class Slow(Random):
-        def race(self, graphs):
-            return [1.0, *[2.0] * (len(graphs) - 1)]
+        def race(self, graphs, sessions=1, backend=""):
+            return [Lap((1.0,) * 8), *[Lap((2.0,) * 8)] * (len(graphs) - 1)]
 
     model = residual()
     before = [node.op_type for node in model.graph]
     report = quantize(model, Slow(count=64))
     assert [node.op_type for node in model.graph] == before
     assert report.changed == 0
-    assert any("not faster" in note for note in report.notes)
+    assert any("fp32 is the best" in note for note in report.notes)
 
 
 def test_an_old_opset_is_raised():
@@ -179,3 +182,134 @@ def test_layers_without_a_constant_weight_are_skipped_with_a_reason():
     report = quantize(model, Random((4, 8, 8), count=32))
     assert any("no constant weight" in skip.reason for skip in report.skipped)
     assert np.isfinite(run(model, next(Random((4, 8, 8)).feeds())["x"])["y"]).all()
+
+
+class Clocked(Random):
+    """A fake stopwatch: an integer convolution takes a third of a float one."""
+
+    unit = 0.001
+
+    def race(self, graphs, sessions=1, backend=""):
+        return [Lap((self.cost(graph),) * 8) for graph in graphs]
+
+    def cost(self, graph):
+        total = 0.1
+        for node in graph.graph:
+            if node.op_type in ("Conv", "Gemm"):
+                maker = node.inputs[1].producer()
+                total += 1.0 if maker is not None else 3.0
+        return total * self.unit
+
+
+def test_so_many_points_may_be_lost():
+    strict, loose = logits(), logits()
+    data = Clocked(count=128)
+    strictly = quantize(strict, data, goal="within_points", points=0.5)
+    loosely = quantize(loose, data, goal="within_points", points=10.0)
+    assert loosely.changed == 4
+    assert strictly.changed <= loosely.changed
+    assert any("keep their first class" in note for note in loosely.notes)
+
+
+def test_points_need_scores_of_classes():
+    model = parsed(
+        """g (float[N, 3, 12, 12] x) => (float[N, 4, 12, 12] y) {
+          y = Conv<kernel_shape=[1,1]>(x, w)
+        }""",
+        {"w": random(4, 3, 1, 1)},
+    )
+    with pytest.raises(PassPrecondition, match="scores of its classes"):
+        quantize(model, Clocked(count=64), goal="within_points")
+
+
+@pytest.mark.parametrize(
+    ("limit", "changed", "said"),
+    [(100.0, 0, "nothing is more accurate"), (0.5, 4, "out of reach"), (8.5, 2, "takes 12.1 ms")],
+)
+def test_what_time_is_left_goes_into_accuracy(limit, changed, said):
+    model = residual()
+    report = quantize(model, Clocked(count=64), goal="within_ms", milliseconds=limit)
+    assert report.changed == changed
+    assert any(said in note for note in report.notes)
+
+
+def test_a_backend_that_is_not_here_is_not_raced_and_it_says_so():
+    class Away(Random):
+        def race(self, graphs, sessions=1, backend=""):
+            raise BackendUnavailable(f"{backend} is not installed.")
+
+    report = quantize(residual(), Away(count=64), backend="openvino")
+    assert report.changed == 4
+    assert any("Not raced" in note and "openvino is not installed" in note for note in report.notes)
+
+
+def test_the_finished_model_must_win_too():
+    class Deceived(Clocked):
+        def cost(self, graph):
+            scale = graph.graph.initializers.get("x_scale")
+            real = scale is not None and not np.isclose(scale.const_value.numpy(), STAND_IN.scale)
+            return 99.0 if real else super().cost(graph)
+
+    model = residual()
+    before = [node.op_type for node in model.graph]
+    assert quantize(model, Deceived(count=64)).changed == 0
+    assert [node.op_type for node in model.graph] == before
+
+
+def test_wide_layers_read_16_bits_and_are_more_accurate():
+    model, x = logits(), next(Random(count=64, batch=64, seed=9).feeds())["x"]
+    name = model.graph.outputs[0].name
+    truth = run(model, x)[name]
+    layers = [n.name or f"{n.op_type}_{i}" for i, n in enumerate(model.graph)]
+    chosen = tuple(n for n in layers if n.startswith(("Conv", "Gemm")))
+    report = quantize(model, Random(count=128), wide=(*chosen, "nowhere"), goal="fastest")
+    kinds = {
+        n.inputs[2].const_value.dtype.name for n in model.graph if n.op_type == "QuantizeLinear"
+    }
+    assert "UINT16" in kinds
+    assert any(s.node == "nowhere" and "no layer" in s.reason for s in report.skipped)
+    assert signal_to_noise_db(truth, run(model, x)[name]) > noise_db(goal="fastest")
+
+
+def test_where_phones_compute_with_16_bits_sensitive_layers_take_them():
+    model = logits()
+    report = quantize(model, Random(count=128), backend="generic", target=1e-6)
+    assert any("16-bit activations for" in note for note in report.notes)
+    assert model.opset_imports[""] >= 21
+
+
+def test_a_sensitive_net_with_layers_left_float_by_the_race_is_repaired():
+    report = quantize(logits(), Clocked(count=64), exclude=("Conv_0",), target=1e-6)
+    assert report.changed
+
+
+def test_a_matmul_on_tokens_keeps_its_bias_in_the_sum_behind_it():
+    model = parsed(
+        """g (float[N, 6, 8] x) => (float[N, 6, 4] y) {
+          a = MatMul(x, w1)
+          b = Add(c1, a)
+          r = Relu(b)
+          y = MatMul(r, w2)
+        }""",
+        {"w1": random(8, 16), "c1": random(16, scale=1.0), "w2": random(16, 4, seed=3)},
+    )
+    data = Random((6, 8), count=64)
+    x = next(Random((6, 8), seed=4).feeds())["x"]
+    truth = run(model, x)["y"]
+    report = quantize(model, data)
+    assert report.changed == 2
+    assert signal_to_noise_db(truth, run(model, x)["y"]) > SQNR_DB
+
+
+def test_bounds_of_a_clip_that_are_computed_are_no_obstacle():
+    model = residual()
+    for name in ("zero", "six"):
+        value = model.graph.initializers[name]
+        clip = next(n for n in model.graph if n.op_type == "Clip")
+        cast = ir.Node("", "Cast", [value], [ir.AttrInt64("to", 1)], name=f"cast_{name}")
+        cast.outputs[0].name = f"{name}_cast"
+        model.graph.insert_before(clip, cast)
+        clip.replace_input_with(1 if name == "zero" else 2, cast.outputs[0])
+    quantize(model, goal="fastest")
+    assert "Clip" not in kernels(model)
+    assert kernels(model)["QLinearConv"] == 3

@@ -9,6 +9,7 @@ from core.errors import PassPrecondition
 from core.quantization import ranges
 from core.quantization.grids import over
 from core.quantization.observers import BINS, Observer, observe
+from tests.quantization.nets import parsed
 
 
 def seen(*batches):
@@ -84,3 +85,10 @@ def test_an_all_zero_tensor_has_a_grid():
     observer = seen(np.zeros((2, 3, 4)))
     for method in ranges.METHODS:
         assert over(ranges.chosen(observer, method, over((0.0, 1.0)))).scale > 0
+
+
+def test_the_layer_and_the_place_in_the_set_are_named():
+    graph = parsed("g (float[N, 2] x) => (float[N, 2] y) { [root] y = Sqrt (x) }", {})
+    batch = {"y": np.array([[1, 1], [1, np.nan]], np.float32)}
+    with pytest.raises(PassPrecondition, match=r"Sqrt 'root' makes.*image 41 "):
+        observe([batch], ["y"], graph, lambda: 40)

@@ -7,7 +7,10 @@ x is stored as round(x / scale) + zero_point (see `core.quantization.grids`). In
 3. the range of every activation, by the method that loses least on held-out images;
 4. rounding that keeps each layer's outputs (GPTQ) instead of each weight;
 5. bias correction, layer after layer;
-6. goal "safe": the most sensitive layers back to float until the logits are close enough.
+6. sensitive layers back to float, as the goal asks: until the logits are close enough ("safe"),
+   until no more than so many points are lost, or as long as there is time (see `goals`).
+
+The result is faster than the float graph beyond the noise of the race, or there is none.
 
 What comes after the last layer with weights (Softmax, box decoding), shape arithmetic and unknown
 operators stay float. AdaRound was left out: after 4 and 5 there is little left for it to win at 8
@@ -28,12 +31,15 @@ import numpy as np
 from core import graph as graphs
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
-from core.passes.quantize_int8.steps import Settings, Work, layers_of, race_of, stand_in
+from core.passes.quantize_int8.data_free import DataFree
+from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
+from core.passes.quantize_int8.steps import Settings, Work, layers_of, made_up_of, race_of, stand_in
 from core.quantization import rounding
 from core.quantization.judge import Images
 from core.quantization.prepare import prepared
 from core.quantization.regions import WEIGHTED, Selection, is_weighted, select, weights_only
 from core.quantization.scheme import BACKENDS, LARGEST, Scheme, scheme
+from core.quantization.wide import OPSET
 from core.quantization.writer import Plan, written
 
 QUANTIZED = frozenset(
@@ -42,7 +48,8 @@ QUANTIZED = frozenset(
 )
 LARGEST_ERROR = 1e-3
 FEW_IMAGES = 32
-OPSET_16_BIT = 21
+ELSEWHERE = "generic"  # phones and their accelerators, whose clock is not here
+NOT_RACED = "Not raced against fp32: there is no clock of the target here, so measure it there."
 
 
 @dataclass(frozen=True)
@@ -52,13 +59,15 @@ class QuantizeInt8(Pass):
     label: ClassVar[str] = "Quantize to int8, repaired"
     help: ClassVar[str] = (
         "Computes in 8-bit integers: a quarter of the bytes and less time, layers that lose by it "
-        "left float. Without calibration images only the weights; OpenCV does not gain from it."
+        "left float. Without calibration images by batch norms alone; OpenCV does not gain from it."
     )
     order: ClassVar[int] = 69
     family: ClassVar[str] = "Precision"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "int8 safe": {"goal": "safe"},
         "int8 fastest": {"goal": "fastest"},
+        "int8 within points": {"goal": "within_points"},
+        "int8 within ms": {"goal": "within_ms"},
     }
 
     backend: str = parameter(
@@ -71,8 +80,28 @@ class QuantizeInt8(Pass):
         "safe",
         "Goal",
         "safe: sensitive layers go back to float while the net stays faster than fp32. fastest: "
-        "none does.",
-        choices=("safe", "fastest"),
+        "none does. within_points: as many as it takes to lose no more than so many points. "
+        "within_ms: as many as there is time for.",
+        choices=GOALS,
+    )
+    points: float = parameter(
+        1.0,
+        "Points to lose at most",
+        "Top-1 accuracy that may be lost, as expected from the net's own confidence: no labels.",
+        unit="points",
+        low=0.5,
+        high=10.0,
+        step=0.5,
+        only_with=("goal", (WITHIN_POINTS,)),
+    )
+    milliseconds: float = parameter(
+        10.0,
+        "Time for one image",
+        "On one thread of this machine; what is left of it goes into accuracy.",
+        unit="ms",
+        low=0.0,
+        high=1000.0,
+        only_with=("goal", (WITHIN_MS,)),
     )
     activations: str = parameter(
         "auto",
@@ -117,9 +146,17 @@ class QuantizeInt8(Pass):
         high=1.0,
         step=0.001,
         expert=True,
+        only_with=("goal", (SAFE,)),
     )
     exclude: tuple[str, ...] = parameter(
         (), "Leave alone", "Names of layers that stay float.", expert=True
+    )
+    wide: tuple[str, ...] = parameter(
+        (),
+        "16-bit activations",
+        "Names of layers that read 16 bits instead of 8: accuracy at float speed on PCs, at that "
+        "of integers on phones.",
+        expert=True,
     )
 
     def requires(self, graph: Graph) -> None:
@@ -139,20 +176,29 @@ class QuantizeInt8(Pass):
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
         """Choose, calibrate, repair, write."""
         source = self._source(graph)
-        if not statistics.count:
+        made_up = made_up_of(statistics) if not statistics.count else None
+        if not statistics.count and made_up is None:
             self._without_data(graph, source, report)
             return
-        _same_outputs(graph, source, statistics)
-        images = Images(statistics)
-        self._say_data(images, statistics.count, report)
-        race = race_of(statistics) if self.backend in ("onnxruntime", "generic") else None
-        work = Work(source, graph.clone(), self._settings(), report, images, race)
+        seen = made_up or statistics
+        _same_outputs(graph, source, seen)
+        images = Images(seen)
+        if made_up is None:
+            self._say_data(images, statistics.count, report)
+        race = race_of(statistics, self.backend) if self.backend != ELSEWHERE else None
+        if race is None:
+            report.note(NOT_RACED)
+        given = source, graph.clone(), self._settings(), report, images, race
+        work = DataFree(*given, unfolded=statistics.original) if made_up else Work(*given)
         plan = work.run()
         self._say_skipped(source, plan.selection if plan else None, report)
-        if plan is None:
-            report.note("Int8 is not faster than fp32 here, so the model was left as it is.")
+        result = work.write(plan) if plan else None
+        if plan is None or result is None or not work.holds(result):
+            report.note(
+                f"So the model was left as it is: fp32 is the best for {self.backend} here."
+            )
             return
-        adopt(graph, work.write(plan))
+        adopt(graph, result)
         report.changed = len(plan.selection.weighted)
         self._say_scheme(report)
 
@@ -177,12 +223,13 @@ class QuantizeInt8(Pass):
         adopt(graph, written(source, Plan(weights_only(list(layers)), {}, weights)))
         report.changed = len(layers)
         report.note(
-            "Data-free: there are no calibration images, so only the weights are int8, rounded to "
-            "nearest; the file shrinks, the time does not. Add images for int8 arithmetic."
+            "Data-free: there are no calibration images and none could be made up for this input, "
+            "so only the weights are int8, rounded to nearest; the file shrinks, the time does "
+            "not. Add images for int8 arithmetic."
         )
 
     def _source(self, graph: Graph) -> Graph:
-        return prepared(graph, OPSET_16_BIT) if self.activations == "u16" else prepared(graph)
+        return prepared(graph, OPSET) if self.activations == "u16" or self.wide else prepared(graph)
 
     def _scheme(self) -> Scheme:
         if self.activations == "u16":
@@ -191,8 +238,9 @@ class QuantizeInt8(Pass):
 
     def _settings(self) -> Settings:
         return Settings(
-            self._scheme(), self.goal, self.ranges, self.equalise, self.rounding,
-            self.correct_bias, self.target, frozenset(self.exclude),
+            self._scheme(), Goal(self.goal, self.target, self.points, self.milliseconds),
+            self.ranges, self.equalise, self.rounding, self.correct_bias, frozenset(self.exclude),
+            frozenset(self.wide),
         )  # fmt: skip
 
     def _say_data(self, images: Images, count: int, report: Report) -> None:
@@ -220,6 +268,9 @@ class QuantizeInt8(Pass):
 
     def _say_skipped(self, source: Graph, selection: Selection | None, report: Report) -> None:
         known = {node.name for node in source.graph}
+        for name in self.wide:
+            if name not in known:
+                report.skip(name, "there is no layer of this name")
         for name in self.exclude:
             said = "left alone as asked" if name in known else "there is no layer of this name"
             report.skip(name, said)

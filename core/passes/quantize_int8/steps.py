@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import functools
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
-import onnx_ir as ir
-
+from core.errors import BackendUnavailable, UnsupportedModel
+from core.graph.opset import raised
 from core.passes.base import Graph, Report, Statistics
-from core.quantization import calibrate, correction, equalise, search, sensitivity
+from core.passes.quantize_int8.goals import SAFE, Goal, Means, met
+from core.quantization import calibrate, correction, equalise, search, sensitivity, wide
 from core.quantization.grids import Grid, Weight
 from core.quantization.judge import Images, Judge, headless
 from core.quantization.observers import observe
+from core.quantization.race import Lap, Race, careful, ratio
 from core.quantization.regions import Selection, is_weighted, select
 from core.quantization.scheme import Scheme
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
-from core.records import LayerEffect
 
 CORRECTION_IMAGES = 32
 STAND_IN = Grid(0.02, 0)
-SLOWER = 0.97  # of the float time: what does not beat it beyond doubt is no result
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,13 @@ class Settings:
     """The parameters of the pass that the steps read."""
 
     scheme: Scheme
-    goal: str
+    goal: Goal
     ranges: str
     equalise: bool
     rounding: str
     correct_bias: bool
-    target: float
     exclude: frozenset[str]
+    wide: frozenset[str]
 
 
 @dataclass
@@ -44,14 +46,16 @@ class Work:
     Attributes:
         source: the prepared float graph.
         original: the graph as the user gave it, which the result must not be slower than.
+        real: whether the images are real ones.
     """
 
+    real: ClassVar[bool] = True
     source: Graph
     original: Graph
     settings: Settings
     report: Report
     images: Images
-    race: search.Race | None
+    race: Race | None
     judged: Graph = field(init=False)
     judge: Judge = field(init=False)
 
@@ -65,6 +69,70 @@ class Work:
         selection, floats = self._choose()
         if selection is None:
             return None
+        plan = self._wide(self._repaired(selection), self.settings.wide)
+        if self.settings.goal.name == SAFE and self.settings.scheme.backend in wide.BACKENDS:
+            plan = self._widened(plan)
+        self.report.tell("Sensitive layers", 0.85)
+        means = Means(
+            self.judged, self.original, self.judge, self._stand_in, self.race, self.report,
+            self.real,
+        )  # fmt: skip
+        return met(self.settings.goal, means, plan, floats)
+
+    def write(self, plan: Plan) -> Graph:
+        """The plan in the graph as it was, its final Softmax included."""
+        return written(self.source, plan)
+
+    def _wide(self, plan: Plan, names: Iterable[str]) -> Plan:
+        """The plan with 16-bit activations for these layers."""
+        tensors = wide.roots(plan.selection, layers_of(self.judged), names)
+        if not tensors:
+            return plan
+        seen = observe(self.images.values(self.judged, list(tensors)), list(tensors))
+        return wide.widened(plan, tensors, {name: o.extent for name, o in seen.items()})
+
+    def _widened(self, plan: Plan) -> Plan:
+        """16-bit activations for the most sensitive layers, as few as reach the target."""
+        error, target = self.judge.error(written(self.judged, plan)), self.settings.goal.target
+        if error <= target:
+            return plan
+        try:
+            judged, source = (raised(g, wide.OPSET) for g in (self.judged, self.source))
+        except UnsupportedModel as failure:
+            self.report.note(f"No 16-bit activations: {failure.message}")
+            return plan
+        ranked = list(sensitivity.sensitivities(self.judged, plan, self.judge))
+        best = plan
+        for count in sensitivity.STEPS:
+            trial = self._wide(plan, ranked[:count])
+            now = self.judge.error(written(judged, trial))
+            if now < error * 0.9:
+                best, error, chosen = trial, now, ranked[:count]
+            if error <= target:
+                break
+        if best is not plan:
+            self.judged, self.source = judged, source
+            self.report.note(
+                f"16-bit activations for {', '.join(chosen)}: relative logit error {error:.2g}."
+            )
+        return best
+
+    def holds(self, result: Graph) -> bool:
+        """Whether the finished graph, with its own numbers, is faster than float as promised."""
+        if self.race is None:
+            return True
+        laps = careful(self.race, [self.original, result])
+        found = ratio(laps[1], laps[0])
+        self.report.note(
+            f"Measured on {self.settings.scheme.backend}: the finished model takes {found} of the "
+            "float time."
+            if laps[1].seconds
+            else f"The finished model does not run there: {laps[1].reason}"
+        )
+        return found.faster
+
+    def _repaired(self, selection: Selection) -> Plan:
+        """All steps of the repair on this selection."""
         if self.settings.equalise:
             self._equalise(selection)
         self.report.tell("Ranges of the activations", 0.25)
@@ -78,34 +146,37 @@ class Work:
         self.report.tell("Rounding the weights", 0.5)
         plan, error = self._round(plan, error, layers)
         self.report.tell("Correcting biases", 0.75)
-        plan, error = self._correct(plan, error, layers)
-        if self.settings.goal == "safe":
-            self.report.tell("Sensitive layers", 0.85)
-            plan = self._fall_back(plan, floats)
-        return plan
-
-    def write(self, plan: Plan) -> Graph:
-        """The plan in the graph as it was, its final Softmax included."""
-        return written(self.source, plan)
+        return self._correct(plan, error, layers)[0]
 
     def _choose(self) -> tuple[Selection | None, frozenset[str]]:
         pinned = self.settings.exclude
         everything = select(self.source, pinned)
         if self.race is None or not everything.weighted:
             return everything if everything.weighted else None, pinned
-        choice = search.fastest(self.source, self.original, pinned, self._stand_in, self.race)
-        if choice.moves:
+        try:
+            choice = search.fastest(self.source, self.original, pinned, self._stand_in, self.race)
+        except BackendUnavailable as error:
+            self.report.note(f"Not raced, so int8 may be slower there: {error.message}")
+            self.race = None
+            return everything, pinned
+        self._say_choice(choice)
+        return (choice.selection if choice.ratio.faster else None), choice.floats
+
+    def _say_choice(self, choice: search.Choice) -> None:
+        where = self.settings.scheme.backend
+        if choice.reason:
+            self.report.note(f"No int8 graph could be timed on {where}: {choice.reason}")
+        elif choice.moves:
             self.report.note(
-                f"Measured: everything in int8 takes {choice.full_ratio:.2f} of the float time; "
-                f"{choice.ratio:.2f} when {', '.join(choice.moves)}."
+                f"Measured on {where}: everything in int8 takes {choice.full_ratio} of the float "
+                f"time; {choice.ratio} when {', '.join(choice.moves)}."
             )
         else:
-            self.report.note(f"Measured: int8 takes {choice.ratio:.2f} of the float time.")
-        return (choice.selection if choice.ratio < SLOWER else None), choice.floats
+            self.report.note(f"Measured on {where}: int8 takes {choice.ratio} of the float time.")
 
     def _stand_in(self, selection: Selection) -> Graph:
         """The selection written with made-up ranges: as fast as the real one."""
-        return stand_in(self.source, selection, self.settings.scheme)
+        return stand_in(self.source, selection, self.settings.scheme, self.settings.wide)
 
     def _equalise(self, selection: Selection) -> None:
         """Equalise, and keep it only if it helps."""
@@ -123,8 +194,8 @@ class Work:
         after = self._quick_error(trial, selection)
         kept = after < before * 0.98
         self.report.note(
-            f"Cross-layer equalisation of {changed} places: relative logit error {before:.2g} -> "
-            f"{after:.2g}{'' if kept else ', not kept'}."
+            f"Cross-layer equalisation of {len(changed)} places: relative logit error "
+            f"{before:.2g} -> {after:.2g}{'' if kept else ', not kept'}."
         )
         if kept:
             equalise.equalise(equalise.links(twin), seen)
@@ -169,38 +240,22 @@ class Work:
         )
         return (trial, after) if kept else (plan, before)
 
-    def _fall_back(self, plan: Plan, floats: frozenset[str]) -> Plan:
-        result = sensitivity.fall_back(
-            self.judged, plan, self.judge, floats, self.settings.target, self._affordable
-        )
-        self.report.effects += [
-            LayerEffect((name,), "int8", error) for name, error in result.sensitivities.items()
-        ]
-        worst = list(result.sensitivities.items())[:3]
-        if worst:
-            listed = ", ".join(f"{name} {value:.1g}" for name, value in worst)
-            self.report.note(f"Most sensitive layers (relative logit error alone): {listed}.")
-        for name in result.floats:
-            self.report.skip(name, "stays float: quantizing it costs too much accuracy")
-        if result.floats:
-            self.report.note(f"With these back in float: relative logit error {result.error:.2g}.")
-        return result.plan
 
-    def _affordable(self, selection: Selection) -> bool:
-        if self.race is None:
-            return True
-        times: Sequence[float] = self.race([self.original, self._stand_in(selection)])
-        return times[1] < times[0] * SLOWER
-
-
-def stand_in(source: Graph, selection: Selection, scheme: Scheme) -> Graph:
+def stand_in(
+    source: Graph, selection: Selection, scheme: Scheme, names: Iterable[str] = ()
+) -> Graph:
     """`source` with this selection quantized by made-up ranges."""
     zero = 0 if not scheme.signed else -128
-    grids = {root: replace(STAND_IN, zero=zero, signed=scheme.signed) for root in selection.roots}
+    # Each tensor its own scale: runtimes take conversions between equal ones out.
+    grids = {
+        root: replace(
+            STAND_IN, scale=STAND_IN.scale * (1 + i / 512), zero=zero, signed=scheme.signed
+        )
+        for i, root in enumerate(selection.roots)
+    }
     layers = layers_of(source)
-    return written(
-        source, Plan(selection, grids, calibrate.weights(layers, selection, grids, scheme))
-    )
+    plan = Plan(selection, grids, calibrate.weights(layers, selection, grids, scheme))
+    return written(source, wide.widened(plan, wide.roots(selection, layers, names), {}))
 
 
 def layers_of(graph: Graph) -> dict[str, Layer]:
@@ -214,10 +269,13 @@ def layers_of(graph: Graph) -> dict[str, Layer]:
     }
 
 
-def race_of(statistics: Statistics) -> Callable[[Sequence[ir.Model]], Sequence[float]] | None:
-    """The stopwatch that came with the calibration data, if one did."""
-    race: search.Race | None = getattr(statistics, "race", None)
-    return race
+def made_up_of(statistics: Statistics) -> Statistics | None:
+    """Made-up images, if what stands for the missing ones can make some."""
+    make: Callable[[], Statistics | None] | None = getattr(statistics, "made_up", None)
+    return make() if make else None
 
 
-__all__ = ["Settings", "Work", "layers_of", "race_of", "stand_in"]
+def race_of(statistics: Statistics, backend: str) -> Race | None:
+    """The stopwatch for a backend that came with the calibration data, if one did."""
+    race: Callable[..., Sequence[Lap]] | None = getattr(statistics, "race", None)
+    return functools.partial(race, backend=backend) if race else None

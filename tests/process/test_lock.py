@@ -6,18 +6,19 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from core.measure import lock
+from core.process import lock
 
 ROOT = Path(__file__).parents[2]
 HOLDER = """
 import sys
-from core.measure import lock
+from core.process import lock
 with getattr(lock, sys.argv[1])():
     print("held", flush=True)
     sys.stdin.read()
@@ -127,3 +128,30 @@ def test_another_users_file_is_enough(own_lock: Path):
 def test_the_lock_is_that_of_the_host(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.undo()
     assert lock.path().name == "lathe-measure.lock"
+
+
+def test_who_shares_may_be_alone_for_a_while(own_lock: Path):
+    with lock.shared() as share:
+        with share.alone():
+            assert waits("shared")
+        assert not waits("shared")
+        assert waits("alone")
+    assert not waits("alone")
+
+
+def test_two_who_share_are_alone_one_after_the_other():
+    inside, most = [], []
+
+    def both() -> None:
+        with lock.shared() as share, share.alone():
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.2)
+            inside.pop()
+
+    threads = [threading.Thread(target=both) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert most == [1, 1]

@@ -1,4 +1,4 @@
-"""Measuring in tests keeps off the lock that real measurements hold."""
+"""Tests keep off the lock that real measurements hold."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.measure import lock
+from core.process import lock
 
 
 @pytest.fixture(autouse=True)

@@ -1,6 +1,7 @@
 """One measurement at a time on a host: a file lock that every process of Lathe respects.
 
-Latency takes it alone; work that only loads the machine (evaluating, building) shares it. Who
+Latency takes it alone; work that only loads the machine (evaluating, building) shares it, and
+lets go of its share where it must time something itself. Who
 waits stands in a door that is held alone: otherwise those who share it, following each other
 without a gap, would keep a latency measurement waiting for ever. The kernel drops both with the
 process that holds them, however that ends.
@@ -31,11 +32,41 @@ def alone(check: Callable[[], None] = lambda: None) -> Iterator[None]:
         yield
 
 
+class Share:
+    """The lock as held by one who shares it."""
+
+    def __init__(self, check: Callable[[], None]) -> None:
+        """Take it."""
+        self._check = check
+        self._room = contextlib.ExitStack()
+        self._take()
+
+    @contextlib.contextmanager
+    def alone(self) -> Iterator[None]:
+        """Hold the lock exclusively for a while: the share is let go, and taken again after."""
+        self.close()
+        try:
+            with alone(self._check):
+                yield
+        finally:
+            self._take()
+
+    def close(self) -> None:
+        """Let go of it."""
+        self._room.close()
+
+    def _take(self) -> None:
+        self._room.enter_context(_held(fcntl.LOCK_SH, self._check))
+
+
 @contextlib.contextmanager
-def shared(check: Callable[[], None] = lambda: None) -> Iterator[None]:
+def shared(check: Callable[[], None] = lambda: None) -> Iterator[Share]:
     """Hold the lock together with others that share it."""
-    with _held(fcntl.LOCK_SH, check):
-        yield
+    share = Share(check)
+    try:
+        yield share
+    finally:
+        share.close()
 
 
 @contextlib.contextmanager

@@ -6,33 +6,31 @@ A few images are in memory at a time, however many there are.
 from __future__ import annotations
 
 import hashlib
-import os
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
-from core import graph as graphs
-from core.data import open_set
+from core.activations.probe import Probe
+from core.activations.race import race
+from core.data import ImageSet, open_set
 from core.data.admission import IMAGES_FILE
-from core.errors import InferenceFailed, PassPrecondition
+from core.errors import PassPrecondition
 from core.graph import Graph
 from core.passes.base import Tensors
+from core.process import lock
+from core.quantization.race import Lap
 from core.records import Preprocess, TensorSpec
 from core.timings import LayerTimes
 
 BATCH = 8
-ERRORS_ONLY = 3
 REMEMBERED = 2
 
 T = TypeVar("T")
+Alone = Callable[[], AbstractContextManager[None]]
 
 _remembered: OrderedDict[tuple[str, str, int, str], Any] = OrderedDict()
-WARMUP = 3
-RACE_TURNS = 24
 
 
 class Calibration:
@@ -40,20 +38,25 @@ class Calibration:
 
     def __init__(
         self,
-        images: Path,
+        images: Path | ImageSet,
         specs: Sequence[TensorSpec],
         preprocess: Preprocess | None,
         batch: int = BATCH,
         timings: LayerTimes | None = None,
+        alone: Alone = lock.alone,
     ) -> None:
         """Open the set; `specs` are the inputs of the model that will be fed.
+
+        Races are run inside of `alone()`.
 
         Raises:
             DataError: what is wrong with the set.
         """
-        self._set, self._images = open_set(images), images
+        self._set = images if isinstance(images, ImageSet) else open_set(images)
+        self._images = self._set.name if isinstance(images, ImageSet) else str(images)
+        self._folder = None if isinstance(images, ImageSet) else images.parent
         self._specs, self._preprocess, self._batch = tuple(specs), preprocess, batch
-        self._timings = timings
+        self._timings, self._alone = timings, alone
         self.original: Graph | None = None
 
     @property
@@ -70,8 +73,8 @@ class Calibration:
     @property
     def studies(self) -> Path | None:
         """Beside an admitted set, and gone with it; None beside a file of the user's own."""
-        folder = self._images.parent
-        if not (folder / IMAGES_FILE).is_file():
+        folder = self._folder
+        if folder is None or not (folder / IMAGES_FILE).is_file():
             return None
         feeding = repr((self._specs, self._preprocess, self._batch))
         return folder / "studies" / hashlib.sha256(feeding.encode()).hexdigest()[:16]
@@ -83,6 +86,14 @@ class Calibration:
             DataError: the images do not fit the model.
         """
         return self._set.feeds(self._specs, self._preprocess, self._batch, range(self.count))
+
+    def first(self) -> Tensors:
+        """The inputs of one run: of one image, or of as many as the model takes at once.
+
+        Raises:
+            DataError: the images do not fit the model.
+        """
+        return next(self._set.feeds(self._specs, self._preprocess, 1, range(1)))
 
     def activations(self, graph: Graph, names: Sequence[str]) -> Iterator[Tensors]:
         """Values of the named tensors, batch by batch.
@@ -110,7 +121,7 @@ class Calibration:
 
     def remember(self, key: str, make: Callable[[], T]) -> T:
         """What `make` gives; the last few are kept as long as the process lives."""
-        full = (str(self._images), repr(self._preprocess), self._batch, key)
+        full = (self._images, repr(self._preprocess), self._batch, key)
         if full not in _remembered:
             _remembered[full] = make()
             while len(_remembered) > REMEMBERED:
@@ -119,71 +130,17 @@ class Calibration:
         found: T = _remembered[full]
         return found
 
-    def race(self, contestants: Sequence[Graph]) -> list[float]:
-        """Seconds per run of each graph on one image and one thread, taken in turns.
+    def race(
+        self, contestants: Sequence[Graph], sessions: int = 1, backend: str = "onnxruntime"
+    ) -> list[Lap]:
+        """Times of each graph on one image and one thread of a backend, taken in turns.
 
         Raises:
-            InferenceFailed: ONNX Runtime refuses a graph or fails.
+            BackendUnavailable: it is not here.
         """
-        names = [[value.name or "" for value in graph.graph.outputs] for graph in contestants]
-        probes = [Probe(g, n, threads=1) for g, n in zip(contestants, names, strict=True)]
-        feeds = next(self._set.feeds(self._specs, self._preprocess, 1, range(1)))
-        times: list[list[float]] = [[] for _ in probes]
-        for turn in range(WARMUP + RACE_TURNS):
-            order = list(zip(probes, times, strict=True))
-            for probe, found in order if turn % 2 else reversed(order):
-                started = time.perf_counter()
-                probe.run(feeds)
-                found.append(time.perf_counter() - started)
-        # What disturbs a run only ever makes it longer: the fastest runs tell the graphs apart.
-        return [float(np.sort(t[WARMUP:])[: RACE_TURNS // 5].mean()) for t in times]
+        return race(contestants, self.first(), sessions, backend, self._alone)
 
     @property
     def _fixed_batch(self) -> int:
         first = self._specs[0].shape[0] if self._specs and self._specs[0].shape else 1
         return first if isinstance(first, int) else 1
-
-
-class Probe:
-    """ONNX Runtime over a copy of a graph whose outputs are the tensors asked for."""
-
-    def __init__(self, graph: Graph, names: Sequence[str], threads: int = 0) -> None:
-        """Load the copy; 0 threads are all cores.
-
-        Raises:
-            InferenceFailed: ONNX Runtime refuses it.
-        """
-        self.names = list(names)
-        if not self.names:
-            return
-        import onnxruntime
-
-        copy = graph.clone()
-        values = {value.name: value for node in copy.graph for value in node.outputs}
-        values |= {value.name: value for value in copy.graph.outputs}
-        copy.graph.outputs.clear()
-        copy.graph.outputs.extend(values[name] for name in self.names)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = ERRORS_ONLY
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        try:
-            self._session = onnxruntime.InferenceSession(
-                graphs.serialize(copy), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:  # the runtime's exceptions share no base but this
-            raise InferenceFailed(f"ONNX Runtime refuses the model: {error}") from None
-
-    def run(self, feeds: Tensors) -> Tensors:
-        """The values for one batch.
-
-        Raises:
-            InferenceFailed: ONNX Runtime failed.
-        """
-        if not self.names:
-            return {}
-        try:
-            values = self._session.run(self.names, feeds)
-        except Exception as error:  # as above
-            raise InferenceFailed(f"ONNX Runtime failed: {error}") from None
-        return dict(zip(self.names, values, strict=True))

@@ -1,0 +1,58 @@
+"""Named tensors of a graph, computed by ONNX Runtime."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+from core import graph as graphs
+from core.errors import InferenceFailed
+from core.graph import Graph
+from core.passes.base import Tensors
+
+ERRORS_ONLY = 3
+
+
+class Probe:
+    """ONNX Runtime over a copy of a graph whose outputs are the tensors asked for."""
+
+    def __init__(self, graph: Graph, names: Sequence[str], threads: int = 0) -> None:
+        """Load the copy; 0 threads are all cores.
+
+        Raises:
+            InferenceFailed: ONNX Runtime refuses it.
+        """
+        self.names = list(names)
+        if not self.names:
+            return
+        import onnxruntime
+
+        copy = graph.clone()
+        values = {value.name: value for node in copy.graph for value in node.outputs}
+        values |= {value.name: value for value in copy.graph.outputs}
+        copy.graph.outputs.clear()
+        copy.graph.outputs.extend(values[name] for name in self.names)
+        options = onnxruntime.SessionOptions()
+        options.log_severity_level = ERRORS_ONLY
+        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        try:
+            self._session = onnxruntime.InferenceSession(
+                graphs.serialize(copy), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:  # the runtime's exceptions share no base but this
+            raise InferenceFailed(f"ONNX Runtime refuses the model: {error}") from None
+
+    def run(self, feeds: Tensors) -> Tensors:
+        """The values for one batch.
+
+        Raises:
+            InferenceFailed: ONNX Runtime failed.
+        """
+        if not self.names:
+            return {}
+        try:
+            values = self._session.run(self.names, feeds)
+        except Exception as error:  # as above
+            raise InferenceFailed(f"ONNX Runtime failed: {error}") from None
+        return dict(zip(self.names, values, strict=True))

@@ -1,0 +1,176 @@
+"""How far a quantization goes back to float, for each goal: the words of a user as a search."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core.errors import PassPrecondition
+from core.passes.base import Graph, Report
+from core.quantization import budget, sensitivity
+from core.quantization.judge import Judge
+from core.quantization.race import Race, careful, ratio
+from core.quantization.regions import Selection
+from core.quantization.sensitivity import Fallback
+from core.quantization.writer import Plan, written
+from core.records import LayerEffect
+
+SAFE, FASTEST, WITHIN_POINTS, WITHIN_MS = "safe", "fastest", "within_points", "within_ms"
+GOALS = (SAFE, FASTEST, WITHIN_POINTS, WITHIN_MS)
+
+
+@dataclass(frozen=True)
+class Goal:
+    """What is wanted.
+
+    Attributes:
+        name: one of GOALS.
+        target: goal safe: relative error of the logits to get below.
+        points: goal within_points: top-1 accuracy that may be lost, in percent.
+        milliseconds: goal within_ms: of one image on one thread.
+    """
+
+    name: str
+    target: float
+    points: float
+    milliseconds: float
+
+
+@dataclass
+class Means:
+    """What the search for a goal works with.
+
+    Attributes:
+        graph: the prepared float graph, with logits as outputs.
+        original: the graph as the user gave it.
+        judge: measures errors on held-out images.
+        build: writes a selection into a graph that can be timed.
+        race: times graphs; None where nothing can be timed.
+        report: hears what was found.
+        real: whether the images that judge are real ones.
+    """
+
+    graph: Graph
+    original: Graph
+    judge: Judge
+    build: Callable[[Selection], Graph]
+    race: Race | None
+    report: Report
+    real: bool = True
+
+    def affordable(self, selection: Selection) -> bool:
+        """Whether the net is still faster than float."""
+        if self.race is None:
+            return True
+        laps = careful(self.race, [self.original, self.build(selection)])
+        return ratio(laps[1], laps[0]).faster
+
+    def seconds(self, selection: Selection) -> tuple[float, float]:
+        """Of the float graph, and of the selection; no time at all without a stopwatch."""
+        if self.race is None:
+            return 0.0, 0.0
+        laps = careful(self.race, [self.original, self.build(selection)])
+        return laps[0].typical, laps[1].typical
+
+
+def met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
+    """The plan that meets the goal best; None where the float model does.
+
+    Args:
+        goal: what is wanted.
+        means: to search with.
+        plan: the fastest one, repaired.
+        floats: names that are float already.
+    """
+    if goal.name == SAFE:
+        target = goal.target
+        found = sensitivity.fall_back(
+            means.graph, plan, means.judge, floats, target, means.affordable
+        )
+        _say(found, means.report)
+        return found.plan
+    if goal.name == WITHIN_POINTS:
+        return _within_points(goal.points, means, plan, floats)
+    if goal.name == WITHIN_MS:
+        return _within_ms(goal.milliseconds, means, plan, floats)
+    return plan
+
+
+def _within_points(points: float, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
+    if not means.real:
+        raise PassPrecondition(
+            "Points of accuracy cannot be told from made-up images: give calibration images, or "
+            "choose the goal safe."
+        )
+    judge, report = means.judge, means.report
+    target = judge.bearable(points)
+    report.note(
+        f"{points:g} points of accuracy bear a relative logit error of {target:.2g}: expected of "
+        f"noise on the logits of {judge.images} held-out images, by the net's own confidence."
+    )
+    found = _mixes(means, plan, floats).fewest(lambda mix: mix.error <= target)
+    if found is None:
+        report.note(f"No mix of int8 and float stays within {points:g} points.")
+        return None
+    _say(found, report)
+    if found.floats and not means.affordable(found.plan.selection):
+        report.note(f"Within {points:g} points no mix of int8 and float is faster than fp32.")
+        return None
+    kept = judge.agreeing(written(means.graph, found.plan))
+    report.note(
+        f"Relative logit error {found.error:.2g}; {kept:.1f} % of the held-out images keep their "
+        "first class."
+    )
+    return found.plan
+
+
+def _within_ms(limit: float, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
+    report = means.report
+    if means.race is None:
+        report.note("Nothing can be timed here, so the time asked for could not be looked at.")
+        return plan
+    before, now = (1000 * s for s in means.seconds(plan.selection))
+    report.note(
+        f"One image on one thread takes {before:.3g} ms in float, {now:.3g} ms in the fastest mix."
+    )
+    if before <= limit:
+        report.note(f"Float is within {limit:g} ms already, and nothing is more accurate.")
+        return None
+    if now > limit:
+        report.note(f"{limit:g} ms are out of reach here; this is the fastest that was found.")
+        return plan
+    known: dict[tuple[str, ...], bool] = {}
+
+    def fits(mix: Fallback) -> bool:
+        if mix.floats not in known:
+            spent = 1000 * means.seconds(mix.plan.selection)[1]
+            known[mix.floats] = not mix.floats or spent <= limit
+        return known[mix.floats]
+
+    found = _mixes(means, plan, floats).most_fitting(fits)
+    if found is None or (found.floats and not means.affordable(found.plan.selection)):
+        return plan
+    _say(found, report)
+    return found.plan
+
+
+def _mixes(means: Means, plan: Plan, floats: frozenset[str]) -> budget.Mixes:
+    """Layers back to float in the order of error saved per time lost."""
+    ranked = sensitivity.sensitivities(means.graph, plan, means.judge)
+    priced = budget.prices(means.graph, plan, floats, list(ranked), means.build, means.race)
+    names = budget.order(ranked, priced)
+    return budget.Mixes(means.graph, plan, means.judge, floats, names, ranked)
+
+
+def _say(result: Fallback, report: Report) -> None:
+    report.effects += [
+        LayerEffect((name,), "int8", error) for name, error in result.sensitivities.items()
+    ]
+    worst = list(result.sensitivities.items())[:3]
+    if worst:
+        listed = ", ".join(f"{name} {value:.1g}" for name, value in worst)
+        report.note(f"Most sensitive layers (relative logit error alone): {listed}.")
+    for name in result.floats:
+        report.skip(name, "stays float: quantizing it costs too much accuracy")
+    if result.floats:
+        report.note(f"With these back in float: relative logit error {result.error:.2g}.")

@@ -1,0 +1,109 @@
+"""What a race of graphs on a backend says: their times in turns, and whether one really is faster.
+
+The ratio of two graphs is the median over blocks of t_b / t_a, where both were timed next to each
+other; its interval is that between the order statistics that hold the median at 95 %, which assumes
+nothing of the noise (blocks of one session share its layout in memory, so what decides takes
+several sessions).
+
+Source: David and Nagaraja 2003, Order Statistics, section 7.1.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import numpy as np
+import onnx_ir as ir
+
+SMALLEST_EFFECT = 0.01  # a difference below 1 % is not called one
+TAIL = 0.025
+CAREFUL = 3  # sessions of a race that decides
+REPEATS = 3  # such races at most, where the noise hides the answer
+
+
+@dataclass(frozen=True, slots=True)
+class Lap:
+    """One graph's part in a race.
+
+    Attributes:
+        seconds: shortest run of each block; block i of all graphs was taken at the same time.
+        reason: why there are none.
+    """
+
+    seconds: tuple[float, ...] = ()
+    reason: str = ""
+
+    @property
+    def typical(self) -> float:
+        """Seconds of a run: the median over blocks; infinite where it cannot run."""
+        return float(np.median(self.seconds)) if self.seconds else math.inf
+
+
+class Race(Protocol):
+    """Times whole graphs on the backend that the recipe is for."""
+
+    def __call__(self, contestants: Sequence[ir.Model], sessions: int = 1) -> Sequence[Lap]:
+        """A lap for each graph; with more sessions the answer is surer."""
+        ...
+
+
+class Ratio(NamedTuple):
+    """Time of a graph to that of another, with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+    @property
+    def faster(self) -> bool:
+        """Whether it is faster beyond the noise."""
+        return self.high < 1 - SMALLEST_EFFECT
+
+    def __str__(self) -> str:
+        """For a note."""
+        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
+
+
+NEVER = Ratio(math.inf, math.inf, math.inf)
+
+
+def careful(race: Race, contestants: Sequence[ir.Model]) -> list[Lap]:
+    """Laps of several sessions; more of them while it is open whether the last one beats the first.
+
+    Being told as good as equal is an answer too: then the first one has won.
+    """
+    laps = list(race(contestants, sessions=CAREFUL))
+    for _ in range(REPEATS - 1):
+        found = ratio(laps[-1], laps[0])
+        if found.faster or not found.low < 1 - SMALLEST_EFFECT or found.value >= 1:
+            break
+        more = race(contestants, sessions=CAREFUL)
+        laps = [joined(*pair) for pair in zip(laps, more, strict=True)]
+    return laps
+
+
+def joined(one: Lap, other: Lap) -> Lap:
+    """Both; what failed once has failed."""
+    reason = one.reason or other.reason
+    return Lap(() if reason else one.seconds + other.seconds, reason)
+
+
+def ratio(lap: Lap, base: Lap) -> Ratio:
+    """Time of `lap` to that of `base`; infinite where either has none."""
+    if not lap.seconds or not base.seconds:
+        return NEVER
+    found = np.sort(np.asarray(lap.seconds) / np.asarray(base.seconds))
+    rank = _rank(len(found))
+    return Ratio(float(np.median(found)), float(found[rank]), float(found[-1 - rank]))
+
+
+def _rank(count: int) -> int:
+    """How many extremes can be left out on each side so that the median stays inside."""
+    below, rank = 0.5**count, 0
+    while below + math.comb(count, rank + 1) * 0.5**count <= TAIL:
+        rank += 1
+        below += math.comb(count, rank) * 0.5**count
+    return rank
