@@ -75,7 +75,7 @@ class QuantizeWeights(Pass):
         "4 bits and 0.15 for 3. Needs calibration images.",
         low=0.0,
         high=1.0,
-        step=0.01,
+        step=0.05,
         only_with=("bits", ("4", "3")),
     )
     store: str = parameter(
