@@ -1,0 +1,111 @@
+"""Frozen records that cross a process or the disk.
+
+Every record is a frozen dataclass with slots and round-trips through JSON by `to_json` and
+`from_json`; nothing here knows a file format, a runtime or the screen.
+"""
+
+from core.records.codec import (
+    Json,
+    from_json,
+    optional,
+    to_json,
+)
+from core.records.foresight import (
+    AccuracyForecast,
+    Hindsight,
+    Sensitivity,
+    Stair,
+    Staircase,
+    StaircaseQuestion,
+    StaircaseState,
+)
+from core.records.measurements import (
+    BackendInfo,
+    Better,
+    Host,
+    Measurement,
+    Metric,
+    RunOptions,
+    Status,
+    Verdict,
+)
+from core.records.models import (
+    Advice,
+    DataSummary,
+    LayerCost,
+    ModelSummary,
+    Preprocess,
+    Preview,
+    SampleModel,
+    TensorSpec,
+)
+from core.records.profiles import (
+    Cause,
+    Explanation,
+    LayerPair,
+    LayerProfile,
+    Profile,
+)
+from core.records.recipes import (
+    Candidate,
+    Cut,
+    LayerEffect,
+    Recipe,
+    Skip,
+    Step,
+    StepReport,
+)
+from core.records.runs import (
+    ExperimentSpec,
+    Outcome,
+    Run,
+    RunProgress,
+    State,
+)
+
+__all__ = [
+    "AccuracyForecast",
+    "Advice",
+    "BackendInfo",
+    "Better",
+    "Candidate",
+    "Cause",
+    "Cut",
+    "DataSummary",
+    "ExperimentSpec",
+    "Explanation",
+    "Hindsight",
+    "Host",
+    "Json",
+    "LayerCost",
+    "LayerEffect",
+    "LayerPair",
+    "LayerProfile",
+    "Measurement",
+    "Metric",
+    "ModelSummary",
+    "Outcome",
+    "Preprocess",
+    "Preview",
+    "Profile",
+    "Recipe",
+    "Run",
+    "RunOptions",
+    "RunProgress",
+    "SampleModel",
+    "Sensitivity",
+    "Skip",
+    "Stair",
+    "Staircase",
+    "StaircaseQuestion",
+    "StaircaseState",
+    "State",
+    "Status",
+    "Step",
+    "StepReport",
+    "TensorSpec",
+    "Verdict",
+    "from_json",
+    "optional",
+    "to_json",
+]

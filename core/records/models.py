@@ -1,0 +1,149 @@
+"""Models and image sets, as the screen shows them before anything runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.records.recipes import StepReport
+
+
+@dataclass(frozen=True, slots=True)
+class Preprocess:
+    """How pixels become a model input: x = (pixel * scale - mean) / std.
+
+    Attributes:
+        color: "rgb", "bgr" or "gray".
+        scale: factor on the 0..255 pixel.
+        mean, std: one number per channel, or one for all.
+        resize: (H, W) before the crop, bilinear; None keeps the image.
+        crop: (H, W) taken from the centre; None keeps the image.
+        resize_after_crop: (H, W), bilinear.
+        layout: "NCHW" or "NHWC".
+        dtype: "float32" or "uint8".
+    """
+
+    color: str = "rgb"
+    scale: float = 1 / 255
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+    resize: tuple[int, int] | None = None
+    crop: tuple[int, int] | None = None
+    resize_after_crop: tuple[int, int] | None = None
+    layout: str = "NCHW"
+    dtype: str = "float32"
+
+
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """A model input or output; a dimension is a number, or the name (or "?") of a dynamic one."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LayerCost:
+    """One node that computes.
+
+    Attributes:
+        name: the node's name.
+        kind: what a person calls it ("conv 3x3", "depthwise 3x3", "fully connected").
+        op_type: ONNX operator.
+        output_shape: with dynamic dimensions as in TensorSpec.
+        parameters: elements of its constant inputs.
+        macs: multiply-accumulates for one sample.
+        size_bytes: bytes of its constant inputs.
+        possible: what passes could do to it, or why they cannot.
+    """
+
+    name: str
+    kind: str
+    op_type: str
+    output_shape: tuple[int | str, ...]
+    parameters: int
+    macs: int
+    size_bytes: int
+    possible: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One sentence about the architecture, with the number that backs it."""
+
+    title: str
+    text: str
+    value: float | None = None
+    unit: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSummary:
+    """Everything the screen says of a model before anything runs."""
+
+    digest: str
+    name: str
+    path: Path
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    opset: int
+    ir_version: int
+    producer: str
+    nodes: int
+    parameters: int
+    macs: int
+    size_bytes: int
+    batch_norms: int
+    dynamic_dims: tuple[str, ...] = ()
+    quantized: bool = False
+    preprocess: Preprocess | None = None
+    labels: tuple[str, ...] = ()
+    layers: tuple[LayerCost, ...] = ()
+    advice: tuple[Advice, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DataSummary:
+    """An image set: `kind` is "images" or "tensors" (one preprocessed array per model input)."""
+
+    digest: str
+    name: str
+    path: Path
+    kind: str
+    count: int
+    labelled: bool
+    image_shape: tuple[int, ...] = ()
+    classes: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What a recipe makes of a model, known without running it; nothing here is a measurement.
+
+    `exact` is False where a pass needs data or a trial to know (then the numbers are bounds).
+    """
+
+    parameters: int
+    macs: int
+    size_bytes: int
+    nodes: int
+    exact: bool = True
+    report: tuple[StepReport, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SampleModel:
+    """A line of the table of sample models, read without opening the model."""
+
+    name: str
+    title: str
+    description: str
+    digest: str
+    top1: float
+    parameters: int
+    macs: int
+    size_bytes: int
+    batch_norms: int

@@ -1,0 +1,88 @@
+"""What a user asked to be compared, how far it is, and what came of it."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from core.records.measurements import Host, Measurement
+from core.records.models import ModelSummary
+from core.records.recipes import Candidate, Recipe
+
+
+class State(enum.Enum):
+    """Where a run stands."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    DONE = "done"
+    CANCELLED = "cancelled"
+    INTERRUPTED = "interrupted"  # its process died; what it measured is kept and it can go on
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class ExperimentSpec:
+    """What a run shall answer: every recipe of one model on every backend.
+
+    Attributes:
+        title: shown in the list of runs and on the result card.
+        model: digest of the admitted model.
+        recipes: the baseline (no steps) is added in front if it is missing.
+        backends: `name` or `name:precision`.
+        threads: latency is measured once for each; 0 means all cores.
+        calibration, evaluation: digests of image sets; empty for none.
+        images: evaluation images used at most; 0 means all.
+        latency_budget_s: wall time for one pair (baseline, candidate) on one backend, at most.
+    """
+
+    title: str
+    model: str
+    recipes: tuple[Recipe, ...]
+    backends: tuple[str, ...]
+    threads: tuple[int, ...] = (1,)
+    calibration: str = ""
+    evaluation: str = ""
+    images: int = 0
+    latency_budget_s: float = 12.0
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """Where a run is: `done` of `total` units, what it does now, seconds left if known."""
+
+    state: State
+    done: int = 0
+    total: int = 0
+    current: str = ""
+    eta_s: float | None = None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one recipe: a candidate, or the reason why there is none."""
+
+    recipe: Recipe
+    candidate: Candidate | None
+    summary: ModelSummary | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Everything known of a run; `id` is unguessable, so it is its permalink.
+
+    `outcomes[0]` is the baseline. Rows of `measurements` appear as they are measured; a row whose
+    `condition` equals an earlier one's (same candidate, backend, metric) supersedes it.
+    """
+
+    id: str
+    owner: str
+    created: str
+    spec: ExperimentSpec
+    progress: RunProgress
+    model: ModelSummary
+    outcomes: tuple[Outcome, ...] = ()
+    measurements: tuple[Measurement, ...] = ()
+    host: Host | None = None
