@@ -4,7 +4,7 @@
 - Bias absorption: a channel whose values lie above c = max(0, beta - 3 gamma) nearly always is made
   smaller by c before its ReLU, and the layers behind it add W c to their biases. Exact for values
   above c; done only where no layer behind pads with zeros, which would be shifted as well.
-- Ranges: the reach of the moments.
+- Ranges: the reach of the moments, or what a ReLU6 or Sigmoid lets through.
 - Bias correction: b += (W - W_q) E[x].
 
 Source: Nagel et al. 2019, arXiv:1906.04721, sections 4.1 and 4.2.
@@ -20,7 +20,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.quantization import equalise
-from core.quantization.moments import Moments, spread
+from core.quantization.moments import KEEPING, STANDARD, Moments, clip_bounds, spread
 from core.quantization.observers import Observer
 from core.quantization.regions import Selection
 from core.quantization.writer import Plan
@@ -29,14 +29,46 @@ from core.reconstruction.layers import Layer
 Array = np.ndarray[Any, Any]
 Range = tuple[float, float]
 
+IMAGES: Mapping[str, Range] = {
+    "Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0), "Tanh": (-1.0, 1.0)
+}  # fmt: skip
 ABSORBED = 3.0  # deviations below the mean that still pass the ReLU unharmed
 
 
-def ranges(selection: Selection, moments: Mapping[str, Moments]) -> dict[str, Range] | None:
-    """Root tensor -> its range; None if one of them is not known."""
-    if any(root not in moments for root in selection.roots):
+def ranges(
+    graph: ir.Model, selection: Selection, moments: Mapping[str, Moments]
+) -> dict[str, Range]:
+    """Root tensor -> its range, where moments or the function that made it tell."""
+    known = bounded(graph) | {name: m.extent for name, m in moments.items()}
+    return {root: known[root] for root in selection.roots if root in known}
+
+
+def bounded(graph: ir.Model) -> dict[str, Range]:
+    """Tensor -> what its values cannot leave, whatever the input: behind a ReLU6, a Sigmoid, ..."""
+    found: dict[str, Range] = {}
+    for node in graph.graph:
+        names = [v.name or "" for v in node.inputs if v is not None]
+        if node.op_type in IMAGES and node.domain in STANDARD:
+            made: Range | None = IMAGES[node.op_type]
+        elif node.op_type == "Clip":
+            made = _clipped(node)
+        elif names and node.op_type in KEEPING and names[0] in found:
+            made = found[names[0]]
+        elif node.op_type == "Concat" and all(name in found for name in names):
+            lows, highs = zip(*(found[name] for name in names), strict=True)
+            made = min(lows), max(highs)
+        else:
+            made = None
+        if made is not None:
+            found[node.outputs[0].name or ""] = made
+    return found
+
+
+def _clipped(node: ir.Node) -> Range | None:
+    low, high = clip_bounds(node)
+    if low is None or high is None or not np.isfinite([low, high]).all():
         return None
-    return {root: moments[root].extent for root in selection.roots}
+    return low, high
 
 
 def equalised(

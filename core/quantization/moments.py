@@ -179,7 +179,7 @@ def _arrays(m: Moments) -> tuple[Array, Array, Array, Array]:
 def _elementwise(node: ir.Node) -> Callable[[Array], Array] | None:
     number = node.attributes.get_float
     if node.op_type == "Clip":
-        low, high = (_bound(node, i, d) for i, d in ((1, -np.inf), (2, np.inf)))
+        low, high = clip_bounds(node)
         return None if low is None or high is None else lambda x: np.clip(x, low, high)
     simple: Mapping[str, Callable[[Array], Array]] = {
         "Relu": lambda x: np.maximum(x, 0.0),
@@ -190,6 +190,11 @@ def _elementwise(node: ir.Node) -> Callable[[Array], Array] | None:
         "HardSigmoid": lambda x: np.clip(number("alpha", 0.2) * x + number("beta", 0.5), 0, 1),
     }
     return simple.get(node.op_type)
+
+
+def clip_bounds(node: ir.Node) -> tuple[float | None, float | None]:
+    """Least and largest value that a Clip lets through; None where that is computed."""
+    return _bound(node, 1, -np.inf), _bound(node, 2, np.inf)
 
 
 def _bound(node: ir.Node, position: int, default: float) -> float | None:

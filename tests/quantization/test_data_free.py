@@ -128,9 +128,40 @@ def test_without_norms_made_up_images_stand_in_and_it_says_so():
     x, report = pictures(7), Report()
     truth = run(model, x)["y"]
     unseen = Unseen(graphs.input_specs(model), Preprocess())
+    QuantizeInt8(backend="generic", goal="fastest").apply(model, report, unseen)
+    assert any("times what made-up images reach" in note for note in report.notes)
+    assert "QuantizeLinear" in {node.op_type for node in model.graph}
+    assert signal_to_noise_db(truth, run(model, x)["y"]) > SQNR_DB - 6  # a bit is 6 dB
+
+
+def test_the_safe_goal_trusts_no_made_up_range():
+    model, _ = apply(normed(), Recipe("fold", (Step("fold_batch_norm", {}),)))
+    x, report = pictures(7), Report()
+    truth = run(model, x)["y"]
+    unseen = Unseen(graphs.input_specs(model), Preprocess())
     QuantizeInt8(backend="generic").apply(model, report, unseen)
-    assert any("made-up images, which may clip" in note for note in report.notes)
+    assert any("only the weights are int8" in note for note in report.notes)
+    assert "QuantizeLinear" not in {node.op_type for node in model.graph}
     assert signal_to_noise_db(truth, run(model, x)["y"]) > SQNR_DB
+
+
+def test_what_a_relu6_or_a_sigmoid_lets_through_needs_no_image():
+    model = ir.from_onnx_text("""
+        <ir_version: 8, opset_import: ["" : 17]>
+        g (float[1, 2, 4, 4] x) => (float[1, 4] y)
+        <float low = {0}, float high = {6}>
+        {
+            a = Clip(x, low, high)
+            b = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(a)
+            c = Sigmoid(x)
+            d = MaxPool<kernel_shape = [2, 2], strides = [2, 2]>(c)
+            e = Concat<axis = 1>(b, d)
+            f = Relu(e)
+            y = ReduceMax<axes = [2, 3], keepdims = 0>(f)
+        }
+    """)
+    known = data_free.bounded(model)
+    assert known == {"a": (0, 6), "b": (0, 6), "c": (0, 1), "d": (0, 1), "e": (0, 6)}
 
 
 def test_points_cannot_be_told_from_made_up_images():

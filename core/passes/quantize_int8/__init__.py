@@ -178,7 +178,7 @@ class QuantizeInt8(Pass):
         source = self._source(graph)
         made_up = made_up_of(statistics) if not statistics.count else None
         if not statistics.count and made_up is None:
-            self._without_data(graph, source, report)
+            self._weights_alone(graph, source, report, "none could be made up for this input")
             return
         seen = made_up or statistics
         _same_outputs(graph, source, seen)
@@ -189,7 +189,13 @@ class QuantizeInt8(Pass):
         if race is None:
             report.note(NOT_RACED)
         given = source, graph.clone(), self._settings(), report, images, race
-        work = DataFree(*given, unfolded=statistics.original) if made_up else Work(*given)
+        work: Work = Work(*given)
+        if made_up:
+            work = DataFree(*given, unfolded=statistics.original)
+            if self.goal == SAFE and (tensor := work.lacking()):
+                why = f"no batch norm tells the range of {tensor!r} (folded, or there is none)"
+                self._weights_alone(graph, source, report, why)
+                return
         plan = work.run()
         self._say_skipped(source, plan.selection if plan else None, report)
         result = work.write(plan) if plan else None
@@ -211,7 +217,7 @@ class QuantizeInt8(Pass):
             report.changed = len(selection.weighted)
         return False
 
-    def _without_data(self, graph: Graph, source: Graph, report: Report) -> None:
+    def _weights_alone(self, graph: Graph, source: Graph, report: Report, why: str) -> None:
         """Int8 weights alone: without images nothing is known of the activations' ranges."""
         layers = {n: la for n, la in layers_of(source).items() if n not in self.exclude}
         if self.equalise:
@@ -223,9 +229,9 @@ class QuantizeInt8(Pass):
         adopt(graph, written(source, Plan(weights_only(list(layers)), {}, weights)))
         report.changed = len(layers)
         report.note(
-            "Data-free: there are no calibration images and none could be made up for this input, "
-            "so only the weights are int8, rounded to nearest; the file shrinks, the time does "
-            "not. Add images for int8 arithmetic."
+            f"Data-free: there are no calibration images and {why}, so only the weights are int8, "
+            "rounded to nearest; the file shrinks, the time does not. Add images for int8 "
+            "arithmetic."
         )
 
     def _source(self, graph: Graph) -> Graph:

@@ -15,10 +15,11 @@ from core.passes.quantize_int8.steps import Work, layers_of
 from core.quantization import calibrate, data_free
 from core.quantization.moments import Moments, norms, spread
 from core.quantization.observers import observe
-from core.quantization.regions import Selection
+from core.quantization.regions import Selection, select
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
 
+MARGIN = 2.0  # one of the eight bits, for what real images reach and made-up ones do not
 MADE_UP = 16  # images that the ranges are taken from where no batch norm tells them
 
 
@@ -40,37 +41,59 @@ class DataFree(Work):
         self._norms = norms(self.original) | (norms(self.unfolded) if self.unfolded else {})
         self._inputs = self._of_inputs()
 
+    def lacking(self) -> str:
+        """A tensor whose range nothing but images could tell; empty if there is none."""
+        selection = select(self.judged, self.settings.exclude)
+        known = self._ranges(self.judged, selection, self._norms)
+        return next((root for root in selection.roots if root not in known), "")
+
     def _repaired(self, selection: Selection) -> Plan:
         """Equalised, with ranges and biases from the norms."""
         self._equalise(selection)
         moments = spread(self.judged, self._norms, self._inputs)
-        extents = data_free.ranges(selection, moments)
+        extents = data_free.ranges(self.judged, selection, moments)
         layers = layers_of(self.judged)
-        if extents is None:
-            return self._by_made_up_images(selection, layers, moments)
+        self._make_up(selection, extents)
         calibrate.shared(self.judged, selection, extents, self.settings.scheme)
         used = calibrate.Ranges(extents, "batch norms")
         plan, error = self._rounded(selection, used, layers)
         plan, count = data_free.corrected(plan, layers, moments)
         after = self.judge.error(written(self.judged, plan))
         self.report.note(
-            "Data-free: ranges are six deviations of the batch norms to each side, and "
-            f"{count} biases are corrected by the inputs that they let expect. Relative logit "
-            f"error on made-up images {error:.2g} -> {after:.2g}."
+            "Data-free: ranges are six deviations of the batch norms to each side, or what a ReLU6 "
+            f"or Sigmoid lets through, and {count} biases are corrected by the inputs that the "
+            "norms let expect. Relative logit error on made-up images "
+            f"{error:.2g} -> {after:.2g}."
         )
         return plan
 
+    def _make_up(self, selection: Selection, extents: dict[str, data_free.Range]) -> None:
+        """Take the ranges that nothing tells from made-up images, with room for real ones."""
+        unknown = [root for root in selection.roots if root not in extents]
+        if not unknown:
+            return
+        seen = calibrate.seen(self.judged, selection, self.images)
+        for root in unknown:
+            low, high = seen[root].extent
+            extents[root] = low * MARGIN, high * MARGIN
+        self.report.note(
+            f"Data-free: no batch norm tells the range of {unknown[0]!r}"
+            f"{f' and {len(unknown) - 1} more tensors' if unknown[1:] else ''} (folded, or there "
+            f"is none), so those are {MARGIN:g} times what made-up images reach: too little where "
+            "real ones reach further. Give the model before folding, or images, for better ones."
+        )
+
     def _equalise(self, selection: Selection) -> None:
         """Equalise and absorb; keep it if the made-up images say that it helps."""
-        if data_free.ranges(selection, spread(self.judged, self._norms, self._inputs)) is None:
+        if len(self._ranges(self.judged, selection, self._norms)) < len(selection.roots):
             return
         trial, twin = self.judged.clone(), self.source.clone()
         after = data_free.equalised(trial, self._norms, self._inputs)
         errors = []
         for graph, known in ((self.judged, self._norms), (trial, after)):
             moments = spread(graph, known, self._inputs)
-            extents = data_free.ranges(selection, moments)
-            if extents is None:
+            extents = data_free.ranges(graph, selection, moments)
+            if len(extents) < len(selection.roots):
                 return
             layers = layers_of(graph)
             plan, _ = self._rounded(selection, calibrate.Ranges(extents, ""), layers, graph)
@@ -85,23 +108,6 @@ class DataFree(Work):
             data_free.equalised(twin, self._norms, self._inputs)
             self.judged, self.source, self._norms = trial, twin, after
 
-    def _by_made_up_images(
-        self, selection: Selection, layers: dict[str, Layer], moments: Mapping[str, Moments]
-    ) -> Plan:
-        lacking = next(root for root in selection.roots if root not in moments)
-        seen = calibrate.seen(self.judged, selection, self.images)
-        used = calibrate.extents(
-            self.judged, selection, seen, self.settings.scheme, "minmax", 100.0
-        )
-        plan, error = self._rounded(selection, used, layers)
-        self.report.note(
-            "Data-free: no batch norm tells the range of "
-            f"{lacking!r} (folded, or there is none), so ranges are those of made-up images, which "
-            f"may clip what real ones hold. Relative logit error on them {error:.2g}. Give the "
-            "model before folding, or images, for better ones."
-        )
-        return plan
-
     def _rounded(
         self,
         selection: Selection,
@@ -114,6 +120,11 @@ class DataFree(Work):
         grids = calibrate.grids(used, scheme)
         plan = Plan(selection, grids, calibrate.weights(layers, selection, grids, scheme))
         return plan, self.judge.error(written(graph or self.judged, plan))
+
+    def _ranges(
+        self, graph: Graph, selection: Selection, known: Mapping[str, Moments]
+    ) -> dict[str, data_free.Range]:
+        return data_free.ranges(graph, selection, spread(graph, known, self._inputs))
 
     def _of_inputs(self) -> dict[str, Moments]:
         """The inputs' exact reach: made-up images hold black and white."""
