@@ -157,3 +157,16 @@ def test_refusals():
     quantize(model, NoStatistics(), store="dequantize")
     with pytest.raises(PassPrecondition, match="already quantized"):
         quantize(model, NoStatistics())
+
+
+def test_a_transposed_convolution_stays_float_and_is_told():
+    model = parsed(
+        """g (float[N, 16, 6, 6] x) => (float[N, 8, 12, 12] y) {
+          a = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(x, w1)
+          y = ConvTranspose<kernel_shape=[2,2], strides=[2,2]>(a, w2)
+        }""",
+        {"w1": random(32, 16, 3, 3), "w2": random(32, 8, 2, 2)},
+    )
+    report = quantize(model, NoStatistics())
+    assert report.changed == 1
+    assert any("transposed" in skip.reason for skip in report.skipped)
