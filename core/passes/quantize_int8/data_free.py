@@ -51,19 +51,20 @@ class DataFree(Work):
         """Equalised, with ranges and biases from the norms."""
         self._equalise(selection)
         moments = spread(self.judged, self._norms, self._inputs)
-        extents = data_free.ranges(self.judged, selection, moments)
-        layers = layers_of(self.judged)
+        known = data_free.ranges(self.judged, selection, moments)
+        extents, layers = dict(known), layers_of(self.judged)
         self._make_up(selection, extents)
         calibrate.shared(self.judged, selection, extents, self.settings.scheme)
         used = calibrate.Ranges(extents, "batch norms")
         plan, error = self._rounded(selection, used, layers)
         plan, count = data_free.corrected(plan, layers, moments)
         after = self.judge.error(written(self.judged, plan))
+        told = sum(root in known for root in selection.roots)
         self.report.note(
-            "Data-free: ranges are six deviations of the batch norms to each side, or what a ReLU6 "
-            f"or Sigmoid lets through, and {count} biases are corrected by the inputs that the "
-            "norms let expect. Relative logit error on made-up images "
-            f"{error:.2g} -> {after:.2g}."
+            f"Data-free: {told} of {len(selection.roots)} ranges are six deviations of the batch "
+            "norms to each side, or what a ReLU6 or Sigmoid lets through; "
+            f"{count} biases are corrected by the inputs that the norms let expect. Relative logit "
+            f"error on made-up images {error:.2g} -> {after:.2g}."
         )
         return plan
 
