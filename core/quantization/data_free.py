@@ -29,7 +29,7 @@ from core.reconstruction.layers import Layer
 Array = np.ndarray[Any, Any]
 Range = tuple[float, float]
 
-IMAGES: Mapping[str, Range] = {
+REACH: Mapping[str, Range] = {
     "Sigmoid": (0.0, 1.0), "HardSigmoid": (0.0, 1.0), "Softmax": (0.0, 1.0), "Tanh": (-1.0, 1.0)
 }  # fmt: skip
 ABSORBED = 3.0  # deviations below the mean that still pass the ReLU unharmed
@@ -48,8 +48,8 @@ def bounded(graph: ir.Model) -> dict[str, Range]:
     found: dict[str, Range] = {}
     for node in graph.graph:
         names = [v.name or "" for v in node.inputs if v is not None]
-        if node.op_type in IMAGES and node.domain in STANDARD:
-            made: Range | None = IMAGES[node.op_type]
+        if node.op_type in REACH and node.domain in STANDARD:
+            made: Range | None = REACH[node.op_type]
         elif node.op_type == "Clip":
             made = _clipped(node)
         elif names and node.op_type in KEEPING and names[0] in found:
