@@ -10,9 +10,9 @@ where z is the original's sum and s' the other branch as the rewritten graph com
 layer also makes good what was lost on the branch (shortcut-aware targets). It can only do so if the
 branch is computed before it; otherwise the branch, being later, makes good what this layer loses.
 
-Where a Relu follows the sum, a target below zero is as good as any other below zero: `bend` moves
-it to the prediction, as far as that is negative too. Alternating fit and bend is a majorisation of
-the error behind the Relu, so it never grows.
+Where a Relu follows the sum, a target below zero is as good as any other below zero: `bounds` says
+between which values a target may lie, and it is moved to the prediction as far as they allow.
+Alternating fit and move is a majorisation of the error behind the Relu, so it never grows.
 
 Source: He, Zhang, Sun 2017, arXiv:1707.06168, section 3.3 (residual compensation); Zhang, Zou, He,
 Sun 2015, arXiv:1505.06798, section 3.2 (response reconstruction through the Relu).
@@ -52,23 +52,27 @@ class Aim:
 
     def targets(self, wanted: Array, other: Array | None) -> Array:
         """Targets of the layer for wanted values of the tensor, (rows, outputs)."""
-        rest = wanted - self.shift if other is None else wanted - other - self.shift
-        return np.asarray(rest / self.scale, np.float32)
+        shift, scale = self.shift.astype(np.float32), self.scale.astype(np.float32)
+        rest = wanted - shift if other is None else wanted - other - shift
+        return np.asarray(rest / scale, np.float32)
 
-    def bend(self, wanted: Array, output: Array, other: Array | None) -> Array:
-        """Wanted values after freeing those that a Relu zeroes anyway.
+    def bounds(self, wanted: Array, other: Array | None) -> tuple[Array, Array]:
+        """Least and greatest output of the layer that is as good as the target, (rows, outputs).
+
+        Both are the target but where a Relu makes a zero of it.
 
         Args:
             wanted: of the tensor, (rows, outputs).
-            output: of the layer as it is now.
             other: the branch that is added.
         """
-        return np.where(wanted > 0, wanted, np.minimum(self.tensor_of(output, other), 0))
-
-    def tensor_of(self, output: Array, other: Array | None) -> Array:
-        """The tensor for an output of the layer."""
-        now = output * self.scale + self.shift
-        return np.asarray(now if other is None else now + other)
+        target = self.targets(wanted, other)
+        if not self.rectified:
+            return target, target
+        dead, rises = wanted <= 0, self.scale > 0
+        edge = self.targets(np.zeros((1, wanted.shape[1]), np.float32), other)
+        least = np.where(rises, np.float32(-np.inf), edge)
+        most = np.where(rises, edge, np.float32(np.inf))
+        return np.where(dead, least, target), np.where(dead, most, target)
 
 
 def aim(layer: Layer, order: dict[str, int], known: Facts) -> Aim:

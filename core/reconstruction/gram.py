@@ -1,9 +1,10 @@
 """Sums over the rows of a linear layer, all that a least-squares fit or GPTQ needs of its inputs.
 
-With rows x and targets y, `Gram` sums x, y, x x', x y' and y^2: memory is that of d^2 numbers,
-however many rows come. Rows are shifted by the mean of the first chunk before they are multiplied,
-so that centring afterwards loses no digits; chunks are multiplied in float32, summed in float64.
-A grouped layer keeps one block per group, which is exact: groups share no weights.
+With rows x, targets y and weights w, let z = sqrt(w) (x - x0, 1, y - y0): `Gram` sums z z', which
+holds the sums of x, y, x x', x y', y^2 and w. Memory is that of d^2 numbers, however many rows
+come. x0 and y0 are the means of the first chunk, so that centring afterwards loses no digits;
+blocks of rows are multiplied in float32, summed in float64. A grouped layer keeps one sum per
+group, which is exact: groups share no weights.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ Array = np.ndarray[Any, Any]
 Matrix = NDArray[np.float64]
 
 PER_IMAGE = 48  # places of each image; more hardly differ from their neighbours
+LEAST_ROWS, MOST_ROWS = 256, 4096  # of a block; in between, it is as large as its product
+MANY = 16  # groups from which on they are multiplied at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +48,52 @@ class Moments:
     mean_out: Matrix
 
 
+@dataclass(frozen=True, eq=False)
+class Shift:
+    """What is taken off all rows before they are multiplied: (G, 1, d) and (G, 1, o), float32."""
+
+    inputs: Array
+    targets: Array
+
+    @classmethod
+    def of(cls, rows: Array, targets: Array, groups: int) -> Shift:
+        """The means of these rows."""
+        means = [a.mean(0, dtype=np.float64).astype(np.float32) for a in (rows, targets)]
+        return cls(*(m.reshape(groups, 1, -1) for m in means))
+
+    @property
+    def width(self) -> int:
+        """Columns of a block: inputs, one, targets."""
+        return int(self.inputs.shape[2] + 1 + self.targets.shape[2])
+
+    def fill(self, block: Array, rows: Array, targets: Array, root: Array | None) -> None:
+        """Write rows into a block (G, n, width).
+
+        Args:
+            block: to be written.
+            rows: (n, groups * d).
+            targets: (n, groups * o).
+            root: (n,), square roots of the weights; None: 1.
+        """
+        groups, d = len(block), self.inputs.shape[2]
+        np.subtract(split(rows, groups), self.inputs, out=block[:, :, :d], casting="same_kind")
+        block[:, :, d] = 1
+        y = block[:, :, d + 1 :]
+        np.subtract(split(targets, groups), self.targets, out=y, casting="same_kind")
+        if root is not None:
+            block *= root[:, None]
+
+
 class Gram:
     """Running sums of one layer."""
 
-    def __init__(self, groups: int = 1) -> None:
-        """Nothing is known yet; widths come with the first rows."""
+    def __init__(self, groups: int = 1, shift: Shift | None = None) -> None:
+        """Nothing is known yet; widths come with the shift, at the latest with the first rows."""
         self.groups, self.count = groups, 0.0
-        self._shift: tuple[Array, Array] | None = None
+        self._shift = shift
         self._product = np.zeros(0)
-        self._sum = np.zeros(0)
-        self._inputs = 0
+        self._block: Array | None = None
+        self._filled = 0
 
     def add(self, rows: Array, targets: Array | None = None, weights: Array | None = None) -> None:
         """Sum up more rows.
@@ -66,43 +105,39 @@ class Gram:
         """
         if not len(rows):
             return
-        given = np.zeros((len(rows), 0), np.float32) if targets is None else targets
-        x, y = (np.asarray(a, np.float32) for a in (rows, given))
+        y = np.zeros((len(rows), 0), np.float32) if targets is None else targets
         if self._shift is None:
-            self.shift(x, y)
-        if self._shift is None:
-            return
-        x, y = x - self._shift[0], y - self._shift[1]
-        parts = [a.reshape(len(a), self.groups, -1).transpose(1, 0, 2) for a in (x, y)]
-        both = np.concatenate(parts, axis=2)
-        if weights is not None:
-            both *= np.sqrt(weights.astype(np.float32))[:, None]
-        product = np.stack([b.T @ b for b in both]) if self.groups < 16 else _blocks(both)
-        self._product = self._product + product if self.count else product.astype(np.float64)
-        total = both.sum(1, dtype=np.float64)
-        if weights is not None:
-            total = np.einsum("gnd,n->gd", both, np.sqrt(weights), dtype=np.float64)
-        self._sum = self._sum + total if self.count else total
-        self.count += len(rows) if weights is None else float(weights.sum())
+            self._shift = Shift.of(rows, y, self.groups)
+        root = None if weights is None else np.sqrt(weights).astype(np.float32)
+        start = 0
+        while start < len(rows):
+            block = self._room(self._shift.width)
+            count = min(block.shape[1] - self._filled, len(rows) - start)
+            free, part = slice(self._filled, self._filled + count), slice(start, start + count)
+            weigh = None if root is None else root[part]
+            self._shift.fill(block[:, free], rows[part], y[part], weigh)
+            self._filled, start = self._filled + count, start + count
+            if self._filled == block.shape[1]:
+                self._flush()
+        self.count += len(rows) if weights is None else float(weights.sum(dtype=np.float64))
 
-    def shift(self, rows: Array, targets: Array) -> None:
-        """Take the means of these rows off all rows to come, before they are multiplied."""
-        self._shift = rows.mean(0).astype(np.float32), targets.mean(0).astype(np.float32)
-        self._inputs = rows.shape[1] // self.groups
+    def add_block(self, block: Array, count: float) -> None:
+        """Sum up rows that `Shift.fill` wrote, with this sum of weights."""
+        step = self._rows(block.shape[2])
+        for start in range(0, block.shape[1], step):
+            self._multiply(block[:, start : start + step])
+        self.count += count
 
     def merged(self, other: Gram) -> Gram:
         """The sums over the rows of both; only for rows that were shifted alike."""
-        result = Gram(self.groups)
-        result._shift, result._inputs = self._shift, self._inputs
-        result._product, result._sum = self._product + other._product, self._sum + other._sum
+        result = self.sharing_shift()
+        result._product = self._whole() + other._whole()
         result.count = self.count + other.count
         return result
 
     def sharing_shift(self) -> Gram:
         """An empty sum whose rows will be shifted as here, so that both can be merged."""
-        result = Gram(self.groups)
-        result._shift, result._inputs = self._shift, self._inputs
-        return result
+        return Gram(self.groups, self._shift)
 
     def moments(self) -> Moments:
         """Centred moments of what was added.
@@ -112,16 +147,19 @@ class Gram:
         """
         if not self.count or self._shift is None:
             raise ValueError("no rows were added")
-        d, mean = self._inputs, self._sum / self.count
-        centred = self._product / self.count - mean[:, :, None] * mean[:, None, :]
-        shift = [np.asarray(s, np.float64).reshape(self.groups, -1) for s in self._shift]
+        d, whole = self._shift.inputs.shape[2], self._whole()
+        mean_in, mean_out = whole[:, d, :d] / self.count, whole[:, d, d + 1 :] / self.count
+        second = whole[:, :d, :d] / self.count
+        second -= mean_in[:, :, None] * mean_in[:, None, :]
+        cross = whole[:, :d, d + 1 :] / self.count - mean_in[:, :, None] * mean_out[:, None, :]
+        power = np.diagonal(whole, axis1=1, axis2=2)[:, d + 1 :] / self.count
         return Moments(
             self.count,
-            centred[:, :d, :d],
-            centred[:, :d, d:],
-            np.diagonal(centred, axis1=1, axis2=2)[:, d:],
-            mean[:, :d] + shift[0],
-            mean[:, d:] + shift[1],
+            second,
+            cross,
+            power - mean_out**2,
+            mean_in + self._shift.inputs[:, 0],
+            mean_out + self._shift.targets[:, 0],
         )
 
     def second_moment(self) -> Matrix:
@@ -130,9 +168,39 @@ class Gram:
         mean = moments.mean_in
         return np.asarray(moments.second + mean[:, :, None] * mean[:, None, :])
 
+    def _rows(self, width: int) -> int:
+        return int(np.clip(width, LEAST_ROWS, MOST_ROWS))
 
-def _blocks(both: Array) -> Array:
-    return np.asarray(np.matmul(both.transpose(0, 2, 1), both))
+    def _room(self, width: int) -> Array:
+        if self._block is None:
+            self._block = np.empty((self.groups, self._rows(width), width), np.float32)
+        return self._block
+
+    def _flush(self) -> None:
+        if self._block is not None and self._filled:
+            self._multiply(self._block[:, : self._filled])
+        self._filled = 0
+
+    def _whole(self) -> Array:
+        """The product over all rows; the block is let go."""
+        self._flush()
+        self._block = None
+        return self._product
+
+    def _multiply(self, block: Array) -> None:
+        if self.groups < MANY:  # a product of an array with itself takes half the time
+            product = np.stack([b.T @ b for b in block])
+        else:
+            product = np.matmul(block.transpose(0, 2, 1), block)
+        if self._product.size:
+            self._product += product
+        else:
+            self._product = product.astype(np.float64)
+
+
+def split(rows: Array, groups: int) -> Array:
+    """(rows, groups * n) as (groups, rows, n)."""
+    return rows.reshape(len(rows), groups, -1).transpose(1, 0, 2)
 
 
 def input_grams(

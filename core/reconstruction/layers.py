@@ -18,7 +18,7 @@ import onnx_ir as ir
 
 from core.analysis.edits import add_initializer, names, set_input
 from core.analysis.values import constant_tensor, node_name
-from core.reconstruction.patches import Sites, patches_at, pick, window
+from core.reconstruction.patches import Index, Sites, patches_at, pick, taps_at, window
 
 Array = np.ndarray[Any, Any]
 
@@ -107,6 +107,25 @@ class Layer:
             over = window(self.node, self.weight.shape[2:], tensor.shape[2:])
             return patches_at(tensor, sites, over)
         return tensor.reshape(len(tensor), -1, tensor.shape[-1])[sites.images, sites.places]
+
+    def seen(self, tensor: Array, sites: Sites) -> Array:
+        """The same as `rows`, faster: the columns as they lie in memory, which `order` tells."""
+        if not self._by_taps:
+            return self.rows(tensor, sites)
+        over = window(self.node, self.weight.shape[2:], tensor.shape[2:])
+        return taps_at(tensor, sites, over).reshape(len(sites), -1)
+
+    @property
+    def order(self) -> Index:
+        """The column of the matrix that each column of `seen` belongs to, within a group."""
+        taps, inputs = self.taps, self.matrix().shape[2]
+        if not self._by_taps:
+            return np.arange(inputs)
+        return np.arange(inputs).reshape(-1, taps).T.reshape(-1)
+
+    @property
+    def _by_taps(self) -> bool:
+        return self.node.op_type == "Conv" and self.groups == 1
 
     @property
     def _turned(self) -> bool:

@@ -9,7 +9,7 @@ on all of them. Layers behind the last change are refitted too.
 
 What is approximate: layers are fitted one at a time, to activations and not to the output; places
 are sampled, and count by how much they matter to the outputs (`gradient`); where a Relu follows, a
-few rounds of `aims.Aim.bend` replace the exact minimum.
+few rounds of moving targets (`aims.Aim.bounds`, `rows`) replace the exact minimum.
 
 Source: He, Zhang, Sun 2017, arXiv:1707.06168; Zhang et al. 2015, arXiv:1505.06798.
 """
@@ -17,18 +17,19 @@ Source: He, Zhang, Sun 2017, arXiv:1707.06168; Zhang et al. 2015, arXiv:1505.067
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from core.analysis.shapes import facts
 from core.reconstruction.aims import Aim, aim, plain
-from core.reconstruction.gram import Gram, Matrix, Moments
+from core.reconstruction.gram import Gram, Matrix, Moments, Shift
 from core.reconstruction.layers import Layer, find
 from core.reconstruction.patches import values_at
 from core.reconstruction.reference import Reference
+from core.reconstruction.rows import Room, Rows
 from core.reconstruction.shelf import Array
-from core.reconstruction.solve import error, free_bias, ridge
+from core.reconstruction.solve import Ridge, error, free_bias
 from core.reconstruction.statistics import Graph
 from core.reconstruction.walk import Walk
 
@@ -112,11 +113,11 @@ def refit(
     reference.sample({case.source: case.layer.channel_axis for case in cases})
     strength = options.strength or (STRONG if reference.images < FEW else WEAK)
     walk = Walk(rewritten, reference.statistics.runner, reference.feeds)
-    done = []
+    room, done = Room(), []
     for case in cases:
         walk.reach([case.layer.input, *([case.aim.other] if case.aim.other else [])])
         constrain = constraints.get(case.layer.output)
-        done.append(_Fit(case, walk, reference, strength, options.bends, constrain).run())
+        done.append(_Fit(case, walk, reference, strength, options.bends, room, constrain).run())
     return tuple(done)
 
 
@@ -140,7 +141,7 @@ def _cases(graph: Graph, stands: Mapping[str, Stand], original: Graph) -> list[_
 
 
 @dataclass
-class _Rows:
+class _Batch:
     """One batch of a layer: inputs, wanted values, the other branch, how much each row matters."""
 
     inputs: Array
@@ -151,19 +152,20 @@ class _Rows:
 
 @dataclass
 class _Fit:
-    """One layer being fitted."""
+    """One layer being fitted; the columns of its matrix go in the order of `Layer.seen`."""
 
     case: _Case
     walk: Walk
     reference: Reference
     strength: float
     bends: int
+    room: Room
     constrain: Constrain | None = None
-    _kept: dict[int, _Rows] = field(default_factory=dict)
+    _rows: Rows | None = None
 
     def run(self) -> Refit:
         """Fit on some images, judge on others; if that is better, fit on all and write."""
-        layer, start = self.case.layer, self.case.layer.matrix()
+        layer, start = self.case.layer, self.case.layer.matrix()[:, :, self.case.layer.order]
         old = layer.bias().reshape(layer.groups, -1)
         fitted, judged = self._sums()
         moments, held = fitted.moments(), (judged if judged.count else fitted).moments()
@@ -172,91 +174,85 @@ class _Fit:
         after, strength = self._strength(moments, held, start, factors)
         if np.isfinite(after) and after < before:
             both = fitted.merged(judged).moments() if judged.count else moments
-            layer.write(*self._bent(both, start, strength))
+            self._write(*self._bent(both, start, strength))
             return Refit(layer.name, before, after)
         bias = free_bias(moments, start)
         after = self._judge(start, bias, held)
         if np.isfinite(after) and after < before:
-            layer.write(start, bias)
+            self._write(start, bias)
             return Refit(layer.name, before, after, "only its bias: more was no better")
         return Refit(layer.name, before, before, "no better on held-out images")
+
+    def _write(self, weights: Matrix, bias: Matrix) -> None:
+        self.case.layer.write(weights[:, :, np.argsort(self.case.layer.order)], bias)
 
     def _strength(
         self, moments: Moments, held: Moments, start: Matrix, factors: Sequence[float]
     ) -> tuple[float, float]:
         """(error on images held back, ridge) of the ridge that does best there."""
         wide = moments.second.shape[1] > BENT_WIDTH
-        return min(
-            (self._judge(*self._solve(moments, start, self.strength * f), held), self.strength * f)
-            for f in (factors[:2] if wide else factors)
-        )
+        tried = []
+        for factor in factors[:2] if wide else factors:
+            fit = self._solve(Ridge(moments, self.strength * factor), moments, start)
+            tried.append((self._judge(*fit, held), self.strength * factor))
+        return min(tried)
 
-    def _rows(self, batch: int) -> _Rows:
-        if batch in self._kept:
-            return self._kept[batch]
+    def _sums(self) -> tuple[Gram, Gram]:
+        """Sums over the images to fit on and over those to judge on."""
+        batches = sorted(range(self.walk.count), key=self.reference.held)
+        if not batches:
+            raise ValueError("a fit without images")
+        sites = (self.reference.sites(self.case.source, batch) for batch in batches)
+        count, shift, grams = sum(map(len, sites)), None, []
+        for batch in batches:
+            rows, goal, held = self._read(batch), self.case.aim, self.reference.held(batch)
+            targets = goal.targets(rows.wanted, rows.other)
+            if shift is None:
+                groups = self.case.layer.groups
+                shift = Shift.of(rows.inputs, targets, groups)
+                grams = [Gram(groups, shift), Gram(groups, shift)]
+                if groups * count * shift.width * rows.inputs.itemsize <= ROWS_BYTES:
+                    self._rows = Rows(groups, count, shift, goal.rectified, self.room)
+            if self._rows is None:
+                grams[held].add(rows.inputs, targets, rows.weights)
+            else:
+                bounds = goal.bounds(rows.wanted, rows.other)
+                self._rows.add(rows.inputs, targets, bounds, rows.weights, held)
+        return self._rows.sums() if self._rows is not None else (grams[0], grams[1])
+
+    def _read(self, batch: int) -> _Batch:
         case, reference = self.case, self.reference
         sites = reference.sites(case.source, batch)
-        inputs = case.layer.rows(self.walk.value(case.layer.input, batch), sites)
+        inputs = case.layer.seen(self.walk.value(case.layer.input, batch), sites)
         wanted, other = reference.wanted(case.source, batch), None
         if case.aim.other:
             other = values_at(
                 self.walk.value(case.aim.other, batch), case.layer.channel_axis, sites
             )
         wanted = wanted if case.keep is None else wanted[:, case.keep]
-        found = _Rows(inputs, wanted, other, reference.weights(case.source, batch, case.keep))
-        if inputs.nbytes * self.walk.count <= ROWS_BYTES:
-            self._kept[batch] = found
-        return found
-
-    def _sums(self) -> tuple[Gram, Gram]:
-        """Sums over the images to fit on and over those to judge on."""
-        fitted = judged = None
-        for batch in range(self.walk.count):
-            rows = self._rows(batch)
-            targets = self.case.aim.targets(rows.wanted, rows.other)
-            if fitted is None or judged is None:
-                fitted = Gram(self.case.layer.groups)
-                fitted.shift(rows.inputs, targets)
-                judged = fitted.sharing_shift()
-            chosen = judged if self.reference.held(batch) else fitted
-            chosen.add(rows.inputs, targets, rows.weights)
-        if fitted is None or judged is None:
-            raise ValueError("a fit without images")
-        return fitted, judged
+        return _Batch(inputs, wanted, other, reference.weights(case.source, batch, case.keep))
 
     def _bent(self, moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
         """The fit, with targets that a Relu zeroes moved to the prediction a few times."""
-        weights, bias = self._solve(moments, start, strength)
-        if not self.case.aim.rectified or len(self._kept) < self.walk.count:
+        system = Ridge(moments, strength)
+        weights, bias = self._solve(system, moments, start)
+        if not self.case.aim.rectified or self._rows is None:
             return weights, bias
         for _ in range(self.bends if moments.second.shape[1] <= BENT_WIDTH else 1):
-            moments = self._targets_anew(moments, weights, bias)
-            weights, bias = self._solve(moments, start, strength)
+            moments = self._rows.moved(moments, weights, bias)
+            weights, bias = self._solve(system, moments, start)
         return weights, bias
 
-    def _solve(self, moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
+    def _solve(self, system: Ridge, moments: Moments, start: Matrix) -> tuple[Matrix, Matrix]:
         """The weights of least error among those that the layer may have."""
-        weights, bias = ridge(moments, start, strength)
+        weights, bias = system.fit(moments, start)
         if self.constrain is None:
             return weights, bias
-        weights = self.constrain(weights, moments)
-        return weights, free_bias(moments, weights)
-
-    def _targets_anew(self, moments: Moments, weights: Matrix, bias: Matrix) -> Moments:
-        """Moments with bent targets; those of the inputs stay as they are."""
-        groups, mean = self.case.layer.groups, moments.mean_in.reshape(-1).astype(np.float32)
-        cross, total = np.zeros_like(moments.cross), np.zeros_like(moments.mean_out)
-        for batch in range(self.walk.count):
-            rows = self._rows(batch)
-            now = outputs(rows.inputs, weights, bias)
-            bent = self.case.aim.bend(rows.wanted, now, rows.other)
-            targets = self.case.aim.targets(bent, rows.other)
-            if rows.weights is not None:
-                targets = targets * rows.weights[:, None].astype(np.float32)
-            x, y = (split(a, groups) for a in (rows.inputs - mean, targets))
-            cross += x.transpose(0, 2, 1) @ y
-            total += y.sum(1)
-        return replace(moments, cross=cross / moments.count, mean_out=total / moments.count)
+        place = np.argsort(self.case.layer.order)
+        second, cross = moments.second[:, place][:, :, place], moments.cross[:, place]
+        as_filed = replace(moments, second=second, cross=cross, mean_in=moments.mean_in[:, place])
+        bound = self.constrain(weights[:, :, place], as_filed)[:, :, self.case.layer.order]
+        return bound, free_bias(moments, bound)
 
     def _judge(self, weights: Matrix, bias: Matrix, held: Moments) -> float:
         """Error on held-out images, relative to the variance of the targets."""
@@ -264,14 +260,3 @@ class _Fit:
         total = float((held.spread * scale).sum())
         return float((error(held, weights, bias) * scale).sum()) / max(total, 1e-20)
 
-
-def split(rows: Array, groups: int) -> Array:
-    """(rows, groups * n) as (groups, rows, n)."""
-    return rows.reshape(len(rows), groups, -1).transpose(1, 0, 2)
-
-
-def outputs(rows: Array, weights: Matrix, bias: Matrix) -> Array:
-    """What a layer with these weights gives, (rows, outputs)."""
-    made = split(rows, len(weights)) @ weights.transpose(0, 2, 1).astype(np.float32)
-    made = made + bias[:, None, :].astype(np.float32)
-    return np.ascontiguousarray(made.transpose(1, 0, 2)).reshape(len(rows), -1)

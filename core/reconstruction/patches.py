@@ -98,19 +98,36 @@ def patches_at(tensor: Array, sites: Sites, over: Window) -> Array:
         sites: places of its output.
         over: how the kernel moves.
     """
-    spatial = tensor.shape[2:]
-    margins = [(0, 0), (0, 0), *zip(over.before, over.after, strict=True)]
-    padded = np.pad(tensor, margins) if any(map(sum, margins)) else tensor
-    flat = padded.reshape(*padded.shape[:2], -1).transpose(0, 2, 1)
-    starts = np.unravel_index(sites.places, over.out(spatial))
-    index = np.zeros((len(sites), 1), np.int64)
-    for start, axis in zip(starts, range(len(spatial)), strict=True):
-        reach = np.arange(over.kernel[axis]) * over.dilations[axis]
-        along = start[:, None] * over.strides[axis] + reach
-        index = (index * padded.shape[2 + axis])[:, :, None] + along[:, None, :]
-        index = index.reshape(len(sites), -1)
-    found = flat[sites.images[:, None], index]
+    found = taps_at(tensor, sites, over)
     return np.ascontiguousarray(found.transpose(0, 2, 1)).reshape(len(sites), -1)
+
+
+def taps_at(tensor: Array, sites: Sites, over: Window) -> Array:
+    """The same as it lies in memory, tap by tap: shape (rows, taps, channels)."""
+    padded, reach = _channels_last(tensor, over), np.zeros(1, np.int64)
+    first = sites.images
+    starts = np.unravel_index(sites.places, over.out(tensor.shape[2:]))
+    for axis, start in enumerate(starts):
+        size = padded.shape[1 + axis]
+        first = first * size + start * over.strides[axis]
+        taps = np.arange(over.kernel[axis]) * over.dilations[axis]
+        reach = (reach[:, None] * size + taps).reshape(-1)
+    index = (first[:, None] + reach).reshape(-1)
+    flat = padded.reshape(-1, padded.shape[-1])
+    found = np.take(flat, index, axis=0, mode="clip")  # the other modes copy once more
+    return found.reshape(len(sites), len(reach), -1)
+
+
+def _channels_last(tensor: Array, over: Window) -> Array:
+    """(N, *spatial, C), with the zeros around it that the window reaches."""
+    moved = np.moveaxis(tensor, 1, -1)
+    if not any((*over.before, *over.after)):
+        return np.ascontiguousarray(moved)
+    margins = zip(tensor.shape[2:], over.before, over.after, strict=True)
+    padded = np.zeros((len(tensor), *map(sum, margins), tensor.shape[1]), tensor.dtype)
+    inner = tuple(slice(b, b + n) for n, b in zip(tensor.shape[2:], over.before, strict=True))
+    padded[(slice(None), *inner)] = moved
+    return padded
 
 
 def _ints(node: ir.Node, name: str, default: Sequence[int]) -> list[int]:

@@ -1,0 +1,128 @@
+"""All rows of one layer at once, kept the way that its fits need them.
+
+A row is kept as z = sqrt(w) (x - x0, 1, y - y0), see `gram`, and beside it the bounds (`aims`)
+between which its targets may lie, shifted and weighed alike. Then a layer with weights W and bias b
+predicts sqrt(w) (W x + b - y0) as a plain product of (W, W x0 + b - y0) with the first part of z,
+the targets follow by clipping to the bounds, and their products with the inputs are again those
+that the next fit needs: two passes over the rows for each round.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from core.reconstruction.gram import Gram, Matrix, Moments, Shift
+from core.reconstruction.shelf import Array
+
+STRETCH = 4096  # rows at a time: what is made of them stays in the cache
+
+
+class Room:
+    """Memory that one layer after the other uses: fresh pages cost as much as the products."""
+
+    def __init__(self) -> None:
+        """Nothing is held before it is asked for."""
+        self._held: dict[str, Array] = {}
+
+    def floats(self, name: str, *shape: int) -> Array:
+        """An array of any content; valid until the same name is asked for again."""
+        size = int(np.prod(shape))
+        held = self._held.get(name)
+        if held is None or held.size < size:
+            self._held[name] = held = np.empty(size, np.float32)
+        return held[:size].reshape(shape)
+
+
+class Rows:
+    """The rows of a layer: those that are fitted, then those that are judged on."""
+
+    def __init__(self, groups: int, count: int, shift: Shift, bounded: bool, room: Room) -> None:
+        """Make room.
+
+        Args:
+            groups: of the layer.
+            count: rows to come.
+            shift: of inputs and targets.
+            bounded: whether targets have bounds apart.
+            room: where they lie.
+        """
+        outputs = shift.targets.shape[2]
+        self._shift, self._bounded = shift, bounded
+        self._block = room.floats("rows", groups, count, shift.width)
+        self._bounds = [
+            room.floats(side, groups, count if bounded else 0, outputs) for side in ("low", "high")
+        ]
+        self._filled, self._weight = 0, [0.0, 0.0]
+        self._fitted = 0
+
+    def add(
+        self,
+        inputs: Array,
+        targets: Array,
+        bounds: tuple[Array, Array],
+        weights: Array | None,
+        held: bool,
+    ) -> None:
+        """Keep more rows.
+
+        Args:
+            inputs: (n, groups * d).
+            targets: (n, groups * o).
+            bounds: least and greatest targets.
+            weights: (n,), how much each row counts; None: 1.
+            held: whether they are to judge on; those come last.
+        """
+        here = slice(self._filled, self._filled + len(inputs))
+        root = None if weights is None else np.sqrt(weights).astype(np.float32)
+        self._shift.fill(self._block[:, here], inputs, targets, root)
+        for kept, bound in zip(self._bounds if self._bounded else (), bounds, strict=False):
+            part = kept[:, here]
+            whole = bound.reshape(len(bound), len(kept), -1).transpose(1, 0, 2)
+            np.subtract(whole, self._shift.targets, out=part)
+            if root is not None:
+                part *= root[:, None]
+        self._filled = here.stop
+        self._weight[held] += len(inputs) if weights is None else float(weights.sum(dtype=float))
+        if not held:
+            self._fitted = self._filled
+
+    def sums(self) -> tuple[Gram, Gram]:
+        """Of the rows to fit on, and of those to judge on."""
+        fitted = Gram(len(self._block), self._shift)
+        judged = fitted.sharing_shift()
+        if self._fitted:
+            fitted.add_block(self._block[:, : self._fitted], self._weight[False])
+        if self._filled > self._fitted:
+            judged.add_block(self._block[:, self._fitted : self._filled], self._weight[True])
+        return fitted, judged
+
+    def moved(self, moments: Moments, weights: Matrix, bias: Matrix) -> Moments:
+        """Moments with the targets moved to what these weights predict, within their bounds.
+
+        Those of the inputs stay as they are.
+        """
+        if not self._bounded:
+            return moments
+        offset = np.einsum("god,gd->go", weights, self._shift.inputs[:, 0]) + bias
+        offset -= self._shift.targets[:, 0]
+        factor = np.concatenate([weights, offset[:, :, None]], axis=2).astype(np.float32)
+        d = weights.shape[2]
+        total = np.zeros((len(weights), d + 1, weights.shape[1]))
+        for stretch in self._stretches():
+            seen = self._block[:, stretch, : d + 1]
+            targets = seen @ factor.transpose(0, 2, 1)
+            for side, bound in zip((np.maximum, np.minimum), self._bounds, strict=True):
+                side(targets, bound[:, stretch], out=targets)
+            total += seen.transpose(0, 2, 1) @ targets
+        total /= moments.count
+        mean_in = moments.mean_in - self._shift.inputs[:, 0]
+        mean_out = total[:, d]
+        cross = total[:, :d] - mean_in[:, :, None] * mean_out[:, None, :]
+        return replace(moments, cross=cross, mean_out=mean_out + self._shift.targets[:, 0])
+
+    def _stretches(self) -> Iterator[slice]:
+        for start in range(0, self._filled, STRETCH):
+            yield slice(start, min(start + STRETCH, self._filled))
