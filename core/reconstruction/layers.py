@@ -52,6 +52,12 @@ class Layer:
         return _named(add.outputs[0] if add is not None else self.node.outputs[0])
 
     @property
+    def ends(self) -> list[ir.Node]:
+        """The node, and behind a MatMul the Add of its bias."""
+        add = self._add
+        return [self.node] if add is None else [self.node, add]
+
+    @property
     def channel_axis(self) -> int:
         """Where the channels of the output are."""
         return 1 if self.node.op_type == "Conv" else -1
