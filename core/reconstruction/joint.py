@@ -1,4 +1,4 @@
-"""Two layers that follow each other, fitted together: what the first makes is what the second needs.
+"""Two layers in a row, fitted together: the first makes what the second needs.
 
 After a cut the layer that makes the channels still makes those of the original, only fewer. Free to
 make others, it serves its reader better. With x the maker's inputs, h = f(V x) the channels, y what
@@ -17,7 +17,7 @@ Source: Martens, Grosse 2015, arXiv:1503.05671 (Kronecker-factored steps); Golub
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -30,11 +30,12 @@ from core.reconstruction.shelf import Array
 from core.reconstruction.solve import Ridge
 from core.reconstruction.walk import Walk
 
-ROUNDS = 3  # the first brings most
+ROUNDS = 2  # the first brings most
 ROWS = 16384  # of the reader, over all images
 LARGEST_BYTES = 128 << 20  # of the maker's rows
 ROWS_PER_INPUT = 4  # of the maker: with fewer, the fit would not carry over to other images
-LENGTHS = (1.0, 0.5, 0.25)
+LENGTHS = (0.5, 1.0, 0.25)
+PLACES_PER_INPUT = 16  # of the maker, for the covariance of its inputs
 DAMPING = 0.01  # of either factor, relative to its mean
 GAIN = 0.995  # an error above this share of the last is no gain
 
@@ -58,9 +59,11 @@ class Goal:
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Of both layers: the maker's (G, k / G, d) and (G, k / G), the reader's (1, o, taps k) and (1, o).
+    """Of both layers; columns go in the order of `Layer.seen`.
 
-    Columns go in the order of `Layer.seen`.
+    Attributes:
+        made, made_bias: the maker's, (G, k / G, d) and (G, k / G).
+        read, read_bias: the reader's, (1, o, taps * k) and (1, o).
     """
 
     made: Matrix
@@ -108,21 +111,25 @@ class Joint:
     @property
     def enough(self) -> bool:
         """Whether the rows say enough about the maker."""
-        return len(self._fitted.inputs) >= ROWS_PER_INPUT * self._pair.maker.matrix().shape[2]
+        return bool(len(self._fitted.inputs) >= ROWS_PER_INPUT * self._pair.maker.matrix().shape[2])
 
     def run(self) -> tuple[Weights, float, float] | None:
         """Better weights, and the reader's error on images held back before and after; or None."""
-        start = self._weights()
-        first = self._error(start)
-        best = now = self._reread(start)
-        least = base = self._error(best)
-        covariance = _damped(self._second())
-        for _ in range(ROUNDS):
-            now = self._reread(self._step(now, covariance))
+        now, part = self._weights(), self._fitted
+        first = self._error(now)
+        made, covariance = self._made(part, now), _damped(self._second())
+        best, least, base = now, np.inf, np.inf
+        for turn in range(ROUNDS + 1):
+            channels, slope = self._between.sloped(made)
+            rows = self._seen(part, channels)
+            now = self._reread(now, rows)
             error = self._error(now)
-            if not np.isfinite(error) or error > GAIN * least:
+            if turn and not error < GAIN * least:
                 break
+            base = base if turn else error
             best, least = now, error
+            if turn < ROUNDS:
+                now, made = self._step(now, covariance, made, rows, slope)
         return (best, first, least) if least < base else None
 
     def write(self, weights: Weights) -> None:
@@ -197,16 +204,14 @@ class Joint:
     def _error(self, weights: Weights) -> float:
         """On images held back, relative to the variance of the targets."""
         part = self._held
-        channels, _ = self._between(self._made(part, weights))
+        channels = self._between(self._made(part, weights))
         spread = self._loss(part, part.target - part.target.mean(0))
         off = self._off(part, self._seen(part, channels), weights)
         return self._loss(part, off) / max(spread, 1e-20)
 
-    def _reread(self, weights: Weights) -> Weights:
-        """The reader in closed form for what the maker makes now."""
+    def _reread(self, weights: Weights, rows: Array) -> Weights:
+        """The reader in closed form for these rows, its targets moved within their bounds."""
         part = self._fitted
-        channels, _ = self._between(self._made(part, weights))
-        rows = self._seen(part, channels)
         out = rows @ weights.read[0].T.astype(np.float32) + weights.read_bias.astype(np.float32)
         target = np.clip(out, part.low, part.high)
         gram = Gram(1, Shift.of(rows, target, 1))
@@ -216,28 +221,36 @@ class Joint:
         return Weights(weights.made, weights.made_bias, read, bias)
 
     def _second(self) -> Matrix:
-        """(G, d, d): covariance of the maker's inputs."""
-        x = split(self._fitted.inputs, self._pair.maker.groups)
+        """(G, d, d): covariance of the maker's inputs, over as many places as it takes."""
+        inputs = self._fitted.inputs
+        few = inputs[:: max(1, len(inputs) // (PLACES_PER_INPUT * inputs.shape[1]))]
+        x = split(few, self._pair.maker.groups)
         centred = x - x.mean(1, keepdims=True)
-        return (centred.transpose(0, 2, 1) @ centred / max(x.shape[1], 1)).astype(np.float64)
+        product = centred.transpose(0, 2, 1) @ centred / max(x.shape[1], 1)
+        return np.asarray(product, np.float64)
 
-    def _step(self, weights: Weights, covariance: Matrix) -> Weights:
-        """The maker after one step, of the best length."""
+    def _step(
+        self, weights: Weights, covariance: Matrix, made: Array, rows: Array, slope: Array
+    ) -> tuple[Weights, Array]:
+        """The maker after one step of the best length, and what it makes then."""
         part = self._fitted
-        before = self._made(part, weights)
-        channels, slope = self._between(before)
-        rows = self._seen(part, channels)
         off = self._off(part, rows, weights)
         least, taken = self._loss(part, off), 0.0
         turned, shifted = self._direction(weights, covariance, off, slope)
-        moved = self._made(part, Weights(turned, shifted, weights.read, weights.read_bias))
+        moved = self._made(part, replace(weights, made=turned, made_bias=shifted))
         for length in LENGTHS:
-            channels, _ = self._between(before + np.float32(length) * moved)
+            channels = self._between(made + np.float32(length) * moved)
             loss = self._loss(part, self._off(part, self._seen(part, channels), weights))
+            if loss >= least and taken:
+                break
             if loss < least:
                 least, taken = loss, length
-        made, bias = weights.made + taken * turned, weights.made_bias + taken * shifted
-        return Weights(made, bias, weights.read, weights.read_bias)
+        better = replace(
+            weights,
+            made=weights.made + taken * turned,
+            made_bias=weights.made_bias + taken * shifted,
+        )
+        return better, made + np.float32(taken) * moved
 
     def _direction(
         self, weights: Weights, covariance: Matrix, off: Array, slope: Array
@@ -257,7 +270,7 @@ class Joint:
         turned = -np.linalg.solve(curvature, inner)
         shifted = -np.linalg.solve(curvature, level[:, :, None])[:, :, 0]
         shifted = shifted - np.einsum("gkd,gd->gk", turned, mean[:, 0])
-        return turned, shifted
+        return np.asarray(turned, np.float64), np.asarray(shifted, np.float64)
 
     def _curvature(self, weights: Weights, slope: Array) -> Matrix:
         """(G, k / G, k / G): how much the reader's outputs move with the maker's."""

@@ -143,7 +143,7 @@ def _pairs(
     reference: Reference,
     constraints: Mapping[str, Constrain],
 ) -> dict[str, Pair]:
-    """By the reader's output: layers that have lost channels, with the one layer that reads them."""
+    """Layers that have lost channels with the one layer that reads them, by the reader's output."""
     if reference.images < FEW:
         return {}
     wide = {layer.output: len(layer.bias()) for layer in find(reference.original)}

@@ -124,25 +124,31 @@ class Between:
         self._start, self._end = of.maker.output, of.reader.input
         self._shape = [-1, *[1] * (rank - 1)]
         self._shape[of.maker.channel_axis] = channels = len(of.maker.bias())
-        self._run = None
+        self._run, self._back, self._slope = None, None, ""
         if of.between:
             order = {node: i for i, node in enumerate(graph.graph)}
             nodes = sorted(of.between, key=order.__getitem__)
             shape: list[int | None] = [1] * rank
             shape[0], shape[of.maker.channel_axis] = None, channels
             given = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, shape)
-            sloped, slope = slopes(
-                piece(graph, nodes, {self._start: given}, [self._end]), self._start
-            )
-            self._slope = slope
-            self._run = runner(sloped, [self._end, slope])
+            plain = piece(graph, nodes, {self._start: given}, [self._end])
+            back, self._slope = slopes(plain, self._start)
+            self._run = runner(plain, [self._end])
+            self._back = runner(back, [self._end, self._slope])
 
-    def __call__(self, rows: Array) -> tuple[Array, Array]:
-        """What becomes of rows (n, channels), and the slope at each."""
+    def __call__(self, rows: Array) -> Array:
+        """What becomes of rows (n, channels)."""
         if self._run is None:
+            return rows
+        shaped = rows.reshape([len(rows), *self._shape[1:]])
+        return self._run({self._start: shaped})[self._end].reshape(rows.shape)
+
+    def sloped(self, rows: Array) -> tuple[Array, Array]:
+        """The same, and the slope at each."""
+        if self._back is None:
             return rows, np.ones_like(rows)
         shaped = rows.reshape([len(rows), *self._shape[1:]])
-        found = self._run({self._start: shaped})
+        found = self._back({self._start: shaped})
         slope = np.broadcast_to(found[self._slope], shaped.shape)
         return found[self._end].reshape(rows.shape), slope.reshape(rows.shape)
 

@@ -80,8 +80,7 @@ class Walk:
         for node in nodes:
             self._done.discard(node)
             for value in node.outputs:
-                if value.name in self._shelf:
-                    self._shelf.drop(value.name or "")
+                self._shelf.drop(value.name or "")
 
     def value(self, name: str, batch: int) -> Array:
         """A tensor that was reached."""
