@@ -23,7 +23,8 @@ Array = np.ndarray[Any, Any]
 Matrix = NDArray[np.float64]
 
 PER_IMAGE = 48  # places of each image; more hardly differ from their neighbours
-LEAST_ROWS, MOST_ROWS = 256, 4096  # of a block; in between, it is as large as its product
+LEAST_ROWS, MOST_ROWS = 256, 4096  # of a block
+BLOCK = 1 << 20  # numbers in a block; in wide layers it may be as large as its product
 MANY = 16  # groups from which on they are multiplied at once
 
 
@@ -169,7 +170,8 @@ class Gram:
         return np.asarray(moments.second + mean[:, :, None] * mean[:, None, :])
 
     def _rows(self, width: int) -> int:
-        return int(np.clip(width, LEAST_ROWS, MOST_ROWS))
+        fitting = BLOCK // max(self.groups * width, 1)
+        return int(np.clip(max(width, fitting), LEAST_ROWS, MOST_ROWS))
 
     def _room(self, width: int) -> Array:
         if self._block is None:

@@ -2,7 +2,8 @@
 
 The next ratio, criterion or budget on the same images starts from here: the original is not run
 again, groups are not ranked again, effects are not measured again. In another process rankings and
-effects are read from a file beside the images; only what a refit needs of the original is run.
+effects are read from a file beside the images, and what a refit needs of the original from a second
+one, if that is not too large (`array_file`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from core import graph as graphs
 from core.analysis.channels import Group, channel_map
 from core.analysis.shapes import facts
 from core.errors import StoreError
-from core.reconstruction import study_file
+from core.reconstruction import array_file, study_file
 from core.reconstruction.aims import Aim, aim
 from core.reconstruction.elimination import Ranking, Reader, eliminate, readers
 from core.reconstruction.gram import Gram, Matrix, Moments
@@ -143,6 +144,7 @@ class Study:
         A file that is damaged is as good as none, and a disk that is full costs only time.
         """
         self._path = path
+        self.reference.keep_at(path.with_suffix(array_file.SUFFIX))
         if path.exists():
             try:
                 self.load(path)
