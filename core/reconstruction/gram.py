@@ -169,6 +169,32 @@ class Gram:
         mean = moments.mean_in
         return np.asarray(moments.second + mean[:, :, None] * mean[:, None, :])
 
+    def arrays(self) -> dict[str, Array]:
+        """The sums, for a file; products in single precision, which shifted rows are worth."""
+        if self._shift is None:
+            return {}
+        return {
+            "product": self._whole().astype(np.float32),
+            "inputs": self._shift.inputs,
+            "targets": self._shift.targets,
+            "count": np.array(self.count),
+        }
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Array]) -> Gram:
+        """Sums that `arrays` gave.
+
+        Raises:
+            ValueError: it did not.
+        """
+        shift = Shift(np.asarray(arrays["inputs"]), np.asarray(arrays["targets"]))
+        result = cls(len(shift.inputs), shift)
+        product = np.asarray(arrays["product"], np.float64)
+        result._product, result.count = product, float(arrays["count"])
+        if list(product.shape) != [result.groups, shift.width, shift.width]:
+            raise ValueError("sums of another width")
+        return result
+
     def _rows(self, width: int) -> int:
         fitting = BLOCK // max(self.groups * width, 1)
         return int(np.clip(max(width, fitting), LEAST_ROWS, MOST_ROWS))

@@ -259,4 +259,3 @@ class _Fit:
         scale = (self.case.aim.scale**2).reshape(self.case.layer.groups, -1)
         total = float((held.spread * scale).sum())
         return float((error(held, weights, bias) * scale).sum()) / max(total, 1e-20)
-

@@ -216,13 +216,15 @@ class Reference:
         Raises:
             StoreError: of other images.
         """
-        names = [key.split("/", 2)[2] for key in arrays if key.startswith("wanted/0/")]
+        names = [key.split("/", 2)[2] for key in arrays if key.startswith("scales/wanted/")]
         batches = range(len(self.feeds))
         try:
             for name in names:
                 sites = [[arrays[f"{k}/{b}/{name}"] for b in batches] for k in ("images", "places")]
                 for kind, halves in (("wanted", self._wanted), ("matter", self._matter)):
                     if f"scales/{kind}/{name}" in arrays:
+                        if len(arrays[f"scales/{kind}/{name}"]) != len(batches):
+                            raise ValueError("other batches")
                         parts = {b: arrays[f"{kind}/{b}/{name}"] for b in batches}
                         if any(len(parts[b]) != len(sites[0][b]) for b in batches):
                             raise ValueError("values of other places")

@@ -4,8 +4,7 @@ A row is kept as z = sqrt(w) (x - x0, 1, y - y0), see `gram`, and beside it the 
 between which its targets may lie, shifted and weighed alike. Then a layer with weights W and bias b
 predicts sqrt(w) (W x + b - y0) as a plain product of (W, W x0 + b - y0) with the first part of z,
 the targets follow by clipping to the bounds, and their products with the inputs are again those
-that the next fit needs: two passes over the rows for each round. Since what a round changes of the
-targets is little, it is summed over every `EVERY`th row only.
+that the next fit needs: two passes over the rows for each round.
 """
 
 from __future__ import annotations
@@ -19,7 +18,6 @@ from core.reconstruction.gram import Gram, Matrix, Moments, Shift
 from core.reconstruction.shelf import Array
 
 STRETCH = 4096  # rows at a time: what is made of them stays in the cache
-EVERY = 2  # of so many rows one says how the targets move
 
 
 class Room:
@@ -101,33 +99,30 @@ class Rows:
             judged.add_block(self._block[:, self._fitted : self._filled], self._weight[True])
         return fitted, judged
 
-    def moved(self, first: Moments, weights: Matrix, bias: Matrix) -> Moments:
+    def moved(self, moments: Moments, weights: Matrix, bias: Matrix) -> Moments:
         """Moments with the targets moved to what these weights predict, within their bounds.
 
-        Args:
-            first: of all rows, with the targets as they were given.
-            weights: of the layer as it is now, (groups, outputs, inputs).
-            bias: (groups, outputs).
+        Those of the inputs stay as they are.
         """
         if not self._bounded:
-            return first
+            return moments
         offset = np.einsum("god,gd->go", weights, self._shift.inputs[:, 0]) + bias
         offset -= self._shift.targets[:, 0]
         factor = np.concatenate([weights, offset[:, :, None]], axis=2).astype(np.float32)
         d = weights.shape[2]
-        change = np.zeros((len(weights), d + 1, weights.shape[1]))
+        total = np.zeros((len(weights), d + 1, weights.shape[1]))
         for stretch in self._stretches():
-            seen, before = self._block[:, stretch, : d + 1], self._block[:, stretch, d + 1 :]
+            seen = self._block[:, stretch, : d + 1]
             targets = seen @ factor.transpose(0, 2, 1)
             for side, bound in zip((np.maximum, np.minimum), self._bounds, strict=True):
                 side(targets, bound[:, stretch], out=targets)
-            targets -= before
-            change += seen.transpose(0, 2, 1) @ targets
-        change *= EVERY / first.count
-        mean = first.mean_in - self._shift.inputs[:, 0]
-        cross = first.cross + change[:, :d] - mean[:, :, None] * change[:, d:]
-        return replace(first, cross=cross, mean_out=first.mean_out + change[:, d])
+            total += seen.transpose(0, 2, 1) @ targets
+        total /= moments.count
+        mean_in = moments.mean_in - self._shift.inputs[:, 0]
+        mean_out = total[:, d]
+        cross = total[:, :d] - mean_in[:, :, None] * mean_out[:, None, :]
+        return replace(moments, cross=cross, mean_out=mean_out + self._shift.targets[:, 0])
 
     def _stretches(self) -> Iterator[slice]:
         for start in range(0, self._filled, STRETCH):
-            yield slice(start, min(start + STRETCH, self._filled), EVERY)
+            yield slice(start, min(start + STRETCH, self._filled))
