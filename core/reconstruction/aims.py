@@ -56,7 +56,7 @@ class Aim:
         rest = wanted - shift if other is None else wanted - other - shift
         return np.asarray(rest / scale, np.float32)
 
-    def bounds(self, wanted: Array, other: Array | None) -> tuple[Array, Array]:
+    def bounds(self, wanted: Array, other: Array | None, targets: Array) -> tuple[Array, Array]:
         """Least and greatest output of the layer that is as good as the target, (rows, outputs).
 
         Both are the target but where a Relu makes a zero of it.
@@ -64,15 +64,17 @@ class Aim:
         Args:
             wanted: of the tensor, (rows, outputs).
             other: the branch that is added.
+            targets: for these.
         """
-        target = self.targets(wanted, other)
         if not self.rectified:
-            return target, target
+            return targets, targets
         dead, rises = wanted <= 0, self.scale > 0
         edge = self.targets(np.zeros((1, wanted.shape[1]), np.float32), other)
+        if rises.all():
+            return np.where(dead, np.float32(-np.inf), targets), np.where(dead, edge, targets)
         least = np.where(rises, np.float32(-np.inf), edge)
         most = np.where(rises, edge, np.float32(np.inf))
-        return np.where(dead, least, target), np.where(dead, most, target)
+        return np.where(dead, least, targets), np.where(dead, most, targets)
 
 
 def aim(layer: Layer, order: dict[str, int], known: Facts) -> Aim:

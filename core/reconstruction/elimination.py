@@ -16,7 +16,7 @@ Brain Compression, arXiv:2208.11580, section 4.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -112,10 +112,11 @@ def eliminate(
     total = 0.0
     while left:
         going = left[: max(1, len(left) // AT_ONCE)] if order else _cheapest(every, left)
-        for atom in going:
-            total += sum(system.remove(atom) for system in every)
-            went.append(atom)
-            rises.append(total)
+        for together in _until(snapshots, going, len(went)):
+            rise = sum(system.remove(together) for system in every) + np.zeros(len(together))
+            rises += (total + np.cumsum(rise)).tolist()
+            total = rises[-1]
+            went += together
             if len(went) in snapshots:
                 kept[len(went)] = {n: np.stack([s.full for s in m]) for n, m in systems.items()}
         gone = set(went)
@@ -123,6 +124,15 @@ def eliminate(
         for system in every:
             system.compact(left)
     return Ranking(tuple(went), np.maximum.accumulate(np.array(rises)), kept)
+
+
+def _until(snapshots: Collection[int], going: list[int], gone: int) -> Iterator[list[int]]:
+    """Stretches of `going` that end where the weights are to be kept."""
+    start = 0
+    for end in range(1, len(going) + 1):
+        if end == len(going) or gone + end in snapshots:
+            yield going[start:end]
+            start = end
 
 
 def _cheapest(systems: Sequence[_System], left: Sequence[int]) -> list[int]:
@@ -188,23 +198,30 @@ class _System:
             result[rows] = np.trace(solved, axis1=1, axis2=2)
         return result
 
-    def remove(self, atom: int) -> float:
-        """Take an atom away and refit the others; its cost."""
-        columns = self.columns.get(atom)
-        if columns is None:
-            return 0.0
-        block = self.inverse[np.ix_(columns, columns)]
-        rows = self.inverse[columns]
-        share = np.linalg.solve(block, rows)
-        weights = self.weights[:, columns]
+    def remove(self, atoms: Sequence[int]) -> Matrix:
+        """Take atoms away, one after the other, and refit the others; the cost of each.
+
+        What each costs is found within their own columns; all others are refitted once for all.
+        """
+        costs = np.zeros(len(atoms))
+        known = [(i, self.columns[a]) for i, a in enumerate(atoms) if a in self.columns]
+        if not known:
+            return costs
+        columns = np.concatenate([mine for _, mine in known])
+        weights, inverse = self.weights[:, columns], self.inverse[np.ix_(columns, columns)]
+        start = 0
+        for i, mine in known:
+            here = np.arange(start, start + len(mine))
+            costs[i] = max(self._price(weights[:, here], inverse[np.ix_(here, here)]), 0.0)
+            if len(known) > 1:
+                _refit(weights, inverse, here)
+            start += len(mine)
+        _refit(self.weights, self.inverse, columns)
+        return costs
+
+    def _price(self, weights: Matrix, block: Matrix) -> float:
         power = weights.T @ self.judge @ weights
-        cost = float(np.trace(np.linalg.solve(block, power)))
-        self.weights -= weights @ share
-        self.inverse -= rows.T @ share
-        self.weights[:, columns] = 0
-        self.inverse[columns] = 0
-        self.inverse[:, columns] = 0
-        return max(cost, 0.0)
+        return float(np.trace(np.linalg.solve(block, power)))
 
     def compact(self, left: Sequence[int]) -> None:
         """Drop columns that are gone, once a quarter of them is."""
@@ -219,3 +236,14 @@ class _System:
         self._place = self._place[alive]
         self.weights = self.weights[:, alive]
         self.inverse = self.inverse[np.ix_(alive, alive)]
+
+
+def _refit(weights: Matrix, inverse: Matrix, columns: Array) -> None:
+    """Weights and inverse without these columns, in place."""
+    rows = inverse[columns]
+    share = np.linalg.solve(rows[:, columns], rows)
+    weights -= weights[:, columns] @ share
+    inverse -= rows.T @ share
+    weights[:, columns] = 0
+    inverse[columns] = 0
+    inverse[:, columns] = 0

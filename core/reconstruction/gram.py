@@ -23,7 +23,8 @@ Array = np.ndarray[Any, Any]
 Matrix = NDArray[np.float64]
 
 PER_IMAGE = 48  # places of each image; more hardly differ from their neighbours
-LEAST_ROWS, MOST_ROWS = 256, 4096  # of a block; in between, it is as large as its product
+LEAST_ROWS, MOST_ROWS = 256, 4096  # of a block
+BLOCK = 1 << 20  # numbers in a block; in wide layers it may be as large as its product
 MANY = 16  # groups from which on they are multiplied at once
 
 
@@ -168,8 +169,35 @@ class Gram:
         mean = moments.mean_in
         return np.asarray(moments.second + mean[:, :, None] * mean[:, None, :])
 
+    def arrays(self) -> dict[str, Array]:
+        """The sums, for a file; products in single precision, which shifted rows are worth."""
+        if self._shift is None:
+            return {}
+        return {
+            "product": self._whole().astype(np.float32),
+            "inputs": self._shift.inputs,
+            "targets": self._shift.targets,
+            "count": np.array(self.count),
+        }
+
+    @classmethod
+    def of(cls, arrays: Mapping[str, Array]) -> Gram:
+        """Sums that `arrays` gave.
+
+        Raises:
+            ValueError: it did not.
+        """
+        shift = Shift(np.asarray(arrays["inputs"]), np.asarray(arrays["targets"]))
+        result = cls(len(shift.inputs), shift)
+        product = np.asarray(arrays["product"], np.float64)
+        result._product, result.count = product, float(arrays["count"])
+        if list(product.shape) != [result.groups, shift.width, shift.width]:
+            raise ValueError("sums of another width")
+        return result
+
     def _rows(self, width: int) -> int:
-        return int(np.clip(width, LEAST_ROWS, MOST_ROWS))
+        fitting = BLOCK // max(self.groups * width, 1)
+        return int(np.clip(max(width, fitting), LEAST_ROWS, MOST_ROWS))
 
     def _room(self, width: int) -> Array:
         if self._block is None:

@@ -273,7 +273,7 @@ class _Fit:
             if self._rows is None:
                 grams[held].add(rows.inputs, targets, rows.weights)
             else:
-                bounds = goal.bounds(rows.wanted, rows.other)
+                bounds = goal.bounds(rows.wanted, rows.other, targets)
                 self._rows.add(rows.inputs, targets, bounds, rows.weights, held)
         return self._rows.sums() if self._rows is not None else (grams[0], grams[1])
 
@@ -296,8 +296,8 @@ class _Fit:
         if not self.case.aim.rectified or self._rows is None:
             return weights, bias
         for _ in range(self.bends if moments.second.shape[1] <= BENT_WIDTH else 1):
-            moments = self._rows.moved(moments, weights, bias)
-            weights, bias = self._solve(system, moments, start)
+            moved = self._rows.moved(moments, weights, bias)
+            weights, bias = self._solve(system, moved, start)
         return weights, bias
 
     def _solve(self, system: Ridge, moments: Moments, start: Matrix) -> tuple[Matrix, Matrix]:

@@ -2,33 +2,38 @@
 
 One pass over the calibration images, after which any number of rewritten graphs can be fitted
 without running the original again. What is kept of each tensor is rows x channels, and how much
-each row matters to the outputs (`gradient`): in memory while it is little, on disk beyond that.
+each row matters to the outputs (`gradient`), in half precision: in memory while it is little, on
+disk beyond that, or in a file that the next process goes on from (`keep_at`).
 """
 
 from __future__ import annotations
 
+import logging
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from core.errors import CoreError
+from core.errors import CoreError, StoreError
+from core.reconstruction import array_file
 from core.reconstruction.gradient import backward
+from core.reconstruction.halves import Halves
 from core.reconstruction.patches import Sites, pick, values_at
-from core.reconstruction.shelf import Array, Shelf
+from core.reconstruction.shelf import Array
 from core.reconstruction.statistics import Graph, Statistics, Tensors
 from core.reconstruction.walk import batches
 
 IMAGES = 512  # more change nothing that could be measured: see benchmarks/structure.py
-PER_IMAGE = 128  # places: on new images the logits err 4 % less than with 48, at 1.4 times the cost
-PER_WIDE_IMAGE, WIDE = (
-    48,
-    128,
-)  # the same for layers of more channels than this, which cost too much
+# Places of each image: a layer needs rows in proportion to its inputs, and its inputs go with its
+# channels. Twice as many lower the error of the outputs on new images by less than 1 %.
+PER_CHANNEL, LEAST_PLACES, PER_IMAGE = 2, 32, 128
+PER_WIDE_IMAGE, WIDE = 48, 128  # and of layers of more channels than this, which cost too much
 HELD_EVERY = 5  # of five batches, one is not fitted but judged on
 EVEN = 0.5  # share of a row's weight that does not depend on its gradient
 
+log = logging.getLogger(__name__)
 Visit = Callable[[int, Tensors], None]
 
 
@@ -38,7 +43,7 @@ class Sampling:
 
     Attributes:
         images: at most, spread evenly over the set.
-        per_image: places of each image, where layers are narrow; wide ones see fewer.
+        per_image: places of each image, at most.
     """
 
     images: int = IMAGES
@@ -55,9 +60,10 @@ class Reference:
         self.original, self.statistics = original, statistics
         self.sampling = sampling or Sampling()
         self.feeds: list[Tensors] = list(batches(statistics, original, self.sampling.images))
-        self._shelf, self._matter = Shelf(), Shelf()
+        self._wanted, self._matter = Halves(), Halves()
         self._sites: dict[tuple[str, int], Sites] = {}
         self._importance: dict[str, Array] = {}
+        self._path: Path | None = None
 
     @property
     def images(self) -> int:
@@ -79,14 +85,16 @@ class Reference:
             also: further tensors for `visit`.
             visit: called with the number of each batch and its tensors.
         """
-        missing = [name for name in axes if name not in self._shelf]
+        missing = [name for name in axes if name not in self._wanted]
         if not missing and visit is None:
             return
         computed = {v.name for node in self.original.graph for v in node.outputs}
         asked = [n for n in dict.fromkeys([*missing, *also]) if n in computed]
         gradients = self._run(asked, missing, axes, visit)
         for name in gradients:
-            self._summarise(name, axes[name])
+            self._summarise(name)
+        if missing:
+            self._save()
 
     def _run(
         self, asked: list[str], missing: list[str], axes: Mapping[str, int], visit: Visit | None
@@ -121,7 +129,7 @@ class Reference:
 
     def wanted(self, name: str, batch: int) -> Array:
         """Its values there, (rows, channels)."""
-        return self._shelf.get(name, batch)
+        return self._wanted.get(name, batch)
 
     def weights(self, name: str, batch: int, keep: Array | None) -> Array | None:
         """How much each row matters, 1 on average; None if that is not known.
@@ -134,32 +142,101 @@ class Reference:
         if name not in self._importance:
             return None
         gradient, diagonal = self._matter.get(name, batch), np.diag(self._importance[name])
-        if keep is not None:
-            gradient, diagonal = gradient[:, keep], diagonal[keep]
-        power = np.einsum("nc,nc->n", gradient, gradient, dtype=np.float64)
-        mean = float(diagonal.sum())
-        return EVEN + (1 - EVEN) * power / mean if mean > 0 else None
+        counts = np.zeros(len(diagonal), np.float32)
+        counts[slice(None) if keep is None else keep] = 1
+        mean = float(diagonal @ counts)
+        power = np.square(gradient, out=gradient) @ counts
+        return np.asarray(EVEN + (1 - EVEN) / mean * power, np.float32) if mean > 0 else None
 
     def importance(self, name: str) -> Array | None:
         """E[g g'] over the sampled rows, (channels, channels)."""
         return self._importance.get(name)
 
-    def _summarise(self, name: str, axis: int) -> None:
+    def _summarise(self, name: str) -> None:
         total, rows = np.zeros(()), 0
         for batch in range(len(self.feeds)):
-            gradient = self._matter.get(name, batch).astype(np.float64)
-            total, rows = total + gradient.T @ gradient, rows + len(gradient)
+            gradient = self._matter.get(name, batch)
+            total, rows = total + (gradient.T @ gradient).astype(np.float64), rows + len(gradient)
         mean = total / max(rows, 1)
         if np.isfinite(mean).all() and mean.any():
             self._importance[name] = mean
 
     def _keep(self, name: str, batch: int, tensor: Array, axis: int) -> None:
         seed = zlib.crc32(name.encode()) + batch
-        wide = tensor.shape[axis] > WIDE
-        most = min(self.sampling.per_image, PER_WIDE_IMAGE) if wide else self.sampling.per_image
-        sites = pick(tensor.shape, axis, most, seed)
+        sites = pick(tensor.shape, axis, self._places(tensor.shape[axis]), seed)
         self._sites[name, batch] = sites
-        self._shelf.put(name, batch, values_at(tensor, axis, sites))
+        self._wanted.put(name, batch, values_at(tensor, axis, sites))
+
+    def _places(self, channels: int) -> int:
+        """Of each image, for a tensor of so many channels."""
+        wish = PER_WIDE_IMAGE if channels > WIDE else max(PER_CHANNEL * channels, LEAST_PLACES)
+        return min(wish, self.sampling.per_image)
+
+    def keep_at(self, path: Path) -> None:
+        """Go on from what lies there, and leave there whatever is run from now on.
+
+        A file that is damaged is as good as none, and a disk that is full costs only time.
+        """
+        self._path = path
+        if path.exists():
+            try:
+                self._load(array_file.read(path))
+            except StoreError as error:
+                log.warning("%s", error.message)
+
+    def _save(self) -> None:
+        """Write all that is kept, and let the file take the place of the memory."""
+        if self._path is None:
+            return
+        try:
+            if array_file.write(self._path, self._arrays()):
+                self._load(array_file.read(self._path))
+        except (OSError, StoreError) as error:
+            log.warning("The reference is not kept: %s", error)
+
+    def _arrays(self) -> dict[str, Array]:
+        found, count = dict[str, Array](), len(self.feeds)
+        for name in dict.fromkeys(name for name, _ in self._sites):
+            for batch in range(count):
+                sites = self._sites[name, batch]
+                found[f"images/{batch}/{name}"] = sites.images.astype(np.int32)
+                found[f"places/{batch}/{name}"] = sites.places.astype(np.int32)
+            for kind, halves in (("wanted", self._wanted), ("matter", self._matter)):
+                if name in halves:
+                    found[f"scales/{kind}/{name}"] = halves.scales(name, count)
+                    for batch in range(count):
+                        found[f"{kind}/{batch}/{name}"] = halves.raw(name, batch)
+            if name in self._importance:
+                found[f"importance/0/{name}"] = self._importance[name]
+        return found
+
+    def _load(self, arrays: Mapping[str, Array]) -> None:
+        """Take over what `_arrays` gave.
+
+        Raises:
+            StoreError: of other images.
+        """
+        names = [key.split("/", 2)[2] for key in arrays if key.startswith("scales/wanted/")]
+        batches = range(len(self.feeds))
+        try:
+            for name in names:
+                sites = [[arrays[f"{k}/{b}/{name}"] for b in batches] for k in ("images", "places")]
+                for kind, halves in (("wanted", self._wanted), ("matter", self._matter)):
+                    if f"scales/{kind}/{name}" in arrays:
+                        if len(arrays[f"scales/{kind}/{name}"]) != len(batches):
+                            raise ValueError("other batches")
+                        parts = {b: arrays[f"{kind}/{b}/{name}"] for b in batches}
+                        if any(len(parts[b]) != len(sites[0][b]) for b in batches):
+                            raise ValueError("values of other places")
+                        halves.map(name, parts, arrays[f"scales/{kind}/{name}"])
+                if f"importance/0/{name}" in arrays:
+                    self._importance[name] = arrays[f"importance/0/{name}"]
+                pairs = zip(*sites, strict=True)
+                self._sites |= {(name, b): Sites(*pair) for b, pair in enumerate(pairs)}
+        except (KeyError, ValueError) as error:
+            raise StoreError(
+                f"The kept reference does not fit: {error}", "Delete it; it is made again."
+            ) from error
 
 
 def with_outputs(graph: Graph, names: Sequence[str]) -> Graph:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.reconstruction.gram import Matrix, Moments
+from core.reconstruction.shelf import Array
 
 FLOOR = 1e-10  # of the ridge: a layer whose inputs are all dead has trace 0
 BLOCK = 192  # rows that are solved for at once
@@ -55,7 +56,7 @@ class Positive:
     def __init__(self, system: Matrix) -> None:
         """Factorise; a system that rounding left indefinite is solved without."""
         self._system = system
-        self._inverses: list[Matrix] = []
+        self._inverses: list[Array] = []
         try:
             self._factor = np.linalg.cholesky(system)
         except np.linalg.LinAlgError:
@@ -63,11 +64,11 @@ class Positive:
         for start in range(0, len(system), BLOCK):
             self._inverses.append(np.linalg.inv(self._diagonal(start)))
 
-    def _diagonal(self, start: int) -> Matrix:
+    def _diagonal(self, start: int) -> Array:
         return self._factor[start : start + BLOCK, start : start + BLOCK]
 
     def solve(self, right: Matrix) -> Matrix:
-        """x for b (d, n)."""
+        """The solution for right-hand sides (d, n)."""
         if not self._inverses:
             return np.asarray(np.linalg.solve(self._system, right))
         x = right.copy()

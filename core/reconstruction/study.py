@@ -2,7 +2,8 @@
 
 The next ratio, criterion or budget on the same images starts from here: the original is not run
 again, groups are not ranked again, effects are not measured again. In another process rankings and
-effects are read from a file beside the images; only what a refit needs of the original is run.
+effects are read from a file beside the images; sums over the inputs of layers, and what a refit
+needs of the original, from two more, if they are not too large (`array_file`).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from core import graph as graphs
 from core.analysis.channels import Group, channel_map
 from core.analysis.shapes import facts
 from core.errors import StoreError
-from core.reconstruction import study_file
+from core.reconstruction import array_file, study_file
 from core.reconstruction.aims import Aim, aim
 from core.reconstruction.elimination import Ranking, Reader, eliminate, readers
 from core.reconstruction.gram import Gram, Matrix, Moments
@@ -27,6 +28,7 @@ from core.reconstruction.reference import Reference, Sampling
 from core.reconstruction.sensitivity import Effect, measure
 from core.reconstruction.shelf import Array
 from core.reconstruction.statistics import Graph, Statistics, Tensors
+from core.reconstruction.sums_file import SumsFile
 
 DEPTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # shares of a group at which effects are measured
 # Of a layer's importance, that does not depend on gradients: they say what small errors do, and a
@@ -52,6 +54,7 @@ class Study:
         self._aims = {o: aim(layer, order, self._facts) for o, layer in self.layers.items()}
         self._statistics = statistics
         self._grams: dict[str, Gram] = {}
+        self._sums = SumsFile()
         self._rankings: dict[tuple[Group, tuple[int, ...] | None], Ranking] = {}
         self._effects: dict[tuple[Group, tuple[int, ...]], dict[int, Effect]] = {}
         self.labels: Array | None = None  # of `some_feeds(TRIED_IMAGES)`, where they are known
@@ -143,6 +146,8 @@ class Study:
         A file that is damaged is as good as none, and a disk that is full costs only time.
         """
         self._path = path
+        self._sums = SumsFile(path.with_name(f"{path.stem}-sums{array_file.SUFFIX}"))
+        self.reference.keep_at(path.with_suffix(array_file.SUFFIX))
         if path.exists():
             try:
                 self.load(path)
@@ -198,7 +203,9 @@ class Study:
 
     def _observe(self, outputs: set[str]) -> None:
         """Sum up the inputs of these layers, while the original runs once."""
-        missing = {o: self.layers[o] for o in sorted(outputs) if o not in self._grams}
+        asked = sorted(outputs - set(self._grams))
+        self._grams |= self._sums.read(asked)
+        missing = {o: self.layers[o] for o in asked if o not in self._grams}
         if not missing:
             return
         axes = {a.tensor: self.layers[o].channel_axis for o, a in self._aims.items()}
@@ -211,6 +218,7 @@ class Study:
 
         self.reference.sample(axes, [layer.input for layer in missing.values()], visit)
         self._grams |= grams
+        self._sums.write(self._grams)
 
     def _importance(self, layer: Layer) -> Array | None:
         """How much an error of the layer's outputs matters, over all its places."""

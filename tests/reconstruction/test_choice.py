@@ -277,7 +277,7 @@ def test_a_damaged_study_is_made_anew(tmp_path, damage):
     images.studies = later.studies = tmp_path
     groups = [g for g in study_of(model, images).channels.groups if not g.frozen]
     shown = study_of(model, images).sensitivity(groups)
-    (path,) = tmp_path.iterdir()
+    (path,) = tmp_path.glob("*.json")
     whole = path.read_text()
     path.write_text(damage(whole))
     again = study_of(model, later)

@@ -256,3 +256,14 @@ def test_input_grams_go_over_every_batch_once():
     np.testing.assert_allclose(
         gram.second_moment()[0], rows.T @ rows / len(rows), rtol=1e-3, atol=1e-3
     )
+
+
+@pytest.mark.parametrize("name", CONVS)
+def test_columns_as_they_lie_are_those_of_the_matrix_in_their_order(name):
+    model = conv(name)
+    (layer,), given = find(model), feeds(model)
+    sites = layer.sites(given["x"].shape, 7, 0)
+    rows, seen = layer.rows(given["x"], sites), layer.seen(given["x"], sites)
+    blocks = (a.reshape(len(a), layer.groups, -1) for a in (rows, seen))
+    filed, lying = (np.asarray(b) for b in blocks)
+    np.testing.assert_array_equal(filed[:, :, layer.order], lying)

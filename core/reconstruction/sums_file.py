@@ -1,0 +1,55 @@
+"""Sums over the inputs of layers, kept in a file for the next process."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from core.errors import StoreError
+from core.reconstruction import array_file
+from core.reconstruction.gram import Gram
+from core.reconstruction.shelf import Array
+
+log = logging.getLogger(__name__)
+
+
+class SumsFile:
+    """Sums by the output of their layer; kept nowhere without a path."""
+
+    def __init__(self, path: Path | None = None) -> None:
+        """Map what lies there. A file that is damaged is as good as none."""
+        self._path = path
+        self._found: dict[str, dict[str, Array]] = {}
+        if path is not None and path.exists():
+            try:
+                for key, array in array_file.read(path).items():
+                    part, output = key.split("/", 1)
+                    self._found.setdefault(output, {})[part] = array
+            except (StoreError, ValueError) as error:
+                log.warning("%s", error)
+
+    def read(self, outputs: Iterable[str]) -> dict[str, Gram]:
+        """Those of these that were kept."""
+        grams = {}
+        for output in outputs:
+            if output in self._found:
+                try:
+                    grams[output] = Gram.of(self._found[output])
+                except (KeyError, ValueError, TypeError) as error:
+                    log.warning("The sums of %s are not readable: %s", output, error)
+        return grams
+
+    def write(self, grams: Mapping[str, Gram]) -> None:
+        """Keep these beside those that are kept; a disk that is full costs only time."""
+        if self._path is None:
+            return
+        whole = {o: parts for o, parts in self._found.items() if o not in grams}
+        whole |= {output: gram.arrays() for output, gram in grams.items()}
+        listed = {
+            f"{part}/{o}": array for o, parts in whole.items() for part, array in parts.items()
+        }
+        try:
+            array_file.write(self._path, listed)
+        except OSError as error:
+            log.warning("The sums are not kept: %s", error)
