@@ -177,7 +177,8 @@ class Joint:
             other = values_at(self._walk.value(goal.aim.other, batch), axis, sites)
         weights = reference.weights(goal.source, batch, goal.keep)
         weigh = np.ones(len(sites), np.float32) if weights is None else weights[chosen]
-        return (*goal.aim.bounds(wanted, other), goal.aim.targets(wanted, other), weigh)
+        targets = goal.aim.targets(wanted, other)
+        return (*goal.aim.bounds(wanted, other, targets), targets, weigh)
 
     def _made(self, part: Part, weights: Weights) -> Array:
         """What the maker gives, (places, k)."""
@@ -261,15 +262,15 @@ class Joint:
         back = (pull @ weights.read[0].astype(np.float32)).reshape(*part.index.shape, -1)
         gathered = _scattered(back, part.index, len(part.inputs)) * slope
         x, g = split(part.inputs, groups), split(gathered, groups)
-        mean = x.mean(1, keepdims=True)
-        rows = float(part.weights.sum())
-        gradient = g.transpose(0, 2, 1) @ (x - mean) / rows
+        mean, rows = x.mean(1), float(part.weights.sum())
         level = g.sum(1, dtype=np.float64) / rows
+        gradient = np.stack([b.T @ a for a, b in zip(x, g, strict=True)]) / rows
+        gradient = gradient - level[:, :, None] * mean[:, None]  # as if the inputs were centred
         curvature = _damped(self._curvature(weights, slope))
         inner = np.linalg.solve(covariance, gradient.transpose(0, 2, 1)).transpose(0, 2, 1)
         turned = -np.linalg.solve(curvature, inner)
         shifted = -np.linalg.solve(curvature, level[:, :, None])[:, :, 0]
-        shifted = shifted - np.einsum("gkd,gd->gk", turned, mean[:, 0])
+        shifted = shifted - np.einsum("gkd,gd->gk", turned, mean)
         return np.asarray(turned, np.float64), np.asarray(shifted, np.float64)
 
     def _curvature(self, weights: Weights, slope: Array) -> Matrix:
@@ -285,13 +286,10 @@ class Joint:
 
 def _scattered(back: Array, index: Index, places: int) -> Array:
     """Sums over the rows and taps that see each place, (places, k)."""
-    flat, order = index.reshape(-1), np.argsort(index, axis=None, kind="stable")
-    found, starts = np.unique(flat[order], return_index=True)
-    sums = np.add.reduceat(back.reshape(len(flat), -1)[order], starts, axis=0)
-    result = np.zeros((places, back.shape[-1]), back.dtype)
-    real = found >= 0
-    result[found[real]] = sums[real]
-    return result
+    result = np.zeros((places + 1, back.shape[-1]), back.dtype)  # the last is for the padding
+    for tap in range(index.shape[1]):  # through one tap, no two rows see the same place
+        result[index[:, tap]] += back[:, tap]
+    return result[:-1]
 
 
 def _damped(matrix: Matrix) -> Matrix:

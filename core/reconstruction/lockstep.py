@@ -5,11 +5,12 @@ those that the *rewritten* graph computes, its earlier layers already refitted, 
 those of the *original* (`aims`): so a layer makes good what everything before it has lost. The fit
 is closed form (`solve`), from sums over sampled places (`gram`), on four fifths of the images; the
 layer keeps its new weights only if the error on the other fifth falls, and is then solved once more
-on all of them. Layers behind the last change are refitted too.
+on all of them. Layers behind the last change are refitted too. Before the only reader of a layer
+that has lost channels is fitted, both are fitted together (`joint`).
 
-What is approximate: layers are fitted one at a time, to activations and not to the output; places
-are sampled, and count by how much they matter to the outputs (`gradient`); where a Relu follows, a
-few rounds of moving targets (`aims.Aim.bounds`, `rows`) replace the exact minimum.
+What is approximate: layers are fitted one or two at a time, to activations and not to the output;
+places are sampled, and count by how much they matter to the outputs (`gradient`); where a Relu
+follows, a few rounds of moving targets (`aims.Aim.bounds`, `rows`) replace the exact minimum.
 
 Source: He, Zhang, Sun 2017, arXiv:1707.06168; Zhang et al. 2015, arXiv:1505.06798.
 """
