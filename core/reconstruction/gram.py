@@ -151,7 +151,10 @@ class Gram:
         d, whole = self._shift.inputs.shape[2], self._whole()
         mean_in, mean_out = whole[:, d, :d] / self.count, whole[:, d, d + 1 :] / self.count
         second = whole[:, :d, :d] / self.count
-        second -= mean_in[:, :, None] * mean_in[:, None, :]
+        for block, mean in zip(second, mean_in, strict=True):
+            for start in range(0, d, LEAST_ROWS):  # an outer product as large as all is slow
+                part = slice(start, start + LEAST_ROWS)
+                block[part] -= mean[part, None] * mean
         cross = whole[:, :d, d + 1 :] / self.count - mean_in[:, :, None] * mean_out[:, None, :]
         power = np.diagonal(whole, axis1=1, axis2=2)[:, d + 1 :] / self.count
         return Moments(

@@ -249,9 +249,11 @@ class _Fit:
     ) -> tuple[float, float]:
         """(error on images held back, ridge) of the ridge that does best there."""
         wide = moments.second.shape[1] > BENT_WIDTH
-        tried = []
+        tried, pull = [], None
         for factor in factors[:2] if wide else factors:
-            fit = self._solve(Ridge(moments, self.strength * factor), moments, start)
+            system = Ridge(moments, start, self.strength * factor, pull)
+            pull = system.pull
+            fit = self._solve(system, moments)
             tried.append((self._judge(*fit, held), self.strength * factor))
         return min(tried)
 
@@ -292,18 +294,18 @@ class _Fit:
 
     def _bent(self, moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
         """The fit, with targets that a Relu zeroes moved to the prediction a few times."""
-        system = Ridge(moments, strength)
-        weights, bias = self._solve(system, moments, start)
+        system = Ridge(moments, start, strength)
+        weights, bias = self._solve(system, moments)
         if not self.case.aim.rectified or self._rows is None:
             return weights, bias
         for _ in range(self.bends if moments.second.shape[1] <= BENT_WIDTH else 1):
             moved = self._rows.moved(moments, weights, bias)
-            weights, bias = self._solve(system, moved, start)
+            weights, bias = self._solve(system, moved)
         return weights, bias
 
-    def _solve(self, system: Ridge, moments: Moments, start: Matrix) -> tuple[Matrix, Matrix]:
+    def _solve(self, system: Ridge, moments: Moments) -> tuple[Matrix, Matrix]:
         """The weights of least error among those that the layer may have."""
-        weights, bias = system.fit(moments, start)
+        weights, bias = system.fit(moments)
         if self.constrain is None:
             return weights, bias
         place = np.argsort(self.case.layer.order)

@@ -31,6 +31,7 @@ IMAGES = 512  # more change nothing that could be measured: see benchmarks/struc
 PER_CHANNEL, LEAST_PLACES, PER_IMAGE = 2, 32, 128
 PER_WIDE_IMAGE, WIDE = 48, 128  # and of layers of more channels than this, which cost too much
 HELD_EVERY = 5  # of five batches, one is not fitted but judged on
+DRAWS = 1  # of random signs, from which gradients are estimated
 EVEN = 0.5  # share of a row's weight that does not depend on its gradient
 
 log = logging.getLogger(__name__)
@@ -90,26 +91,34 @@ class Reference:
             return
         computed = {v.name for node in self.original.graph for v in node.outputs}
         asked = [n for n in dict.fromkeys([*missing, *also]) if n in computed]
-        gradients = self._run(asked, missing, axes, visit)
-        for name in gradients:
-            self._summarise(name)
+        self._run(asked, missing, axes, visit)
         if missing:
             self._save()
 
     def _run(
         self, asked: list[str], missing: list[str], axes: Mapping[str, int], visit: Visit | None
-    ) -> dict[str, str]:
+    ) -> None:
         run, gradients = self._runner(asked, missing)
+        totals: dict[str, Array] = {name: np.zeros(()) for name in gradients}
         for batch, feeds in enumerate(self.feeds):
             values = feeds | run(feeds)
             for name in missing:
                 self._keep(name, batch, values[name], axes[name])
-                if name in gradients:
-                    found = values_at(values[gradients[name]], axes[name], self.sites(name, batch))
-                    self._matter.put(name, batch, found)
             if visit is not None:
                 visit(batch, values)
-        return gradients
+            powers: dict[str, Array] = dict.fromkeys(gradients, np.zeros((), np.float32))
+            for draw in range(DRAWS if gradients else 0):
+                values = run(feeds) if draw else values
+                for name, gradient in gradients.items():
+                    rows = values_at(values[gradient], axes[name], self.sites(name, batch))
+                    powers[name] = powers[name] + rows * rows / DRAWS
+                    totals[name] = totals[name] + (rows.T @ rows).astype(np.float64) / DRAWS
+            for name, power in powers.items():
+                self._matter.put(name, batch, np.sqrt(power))
+        for name, total in totals.items():
+            mean = total / max(sum(len(self.sites(name, b)) for b in range(len(self.feeds))), 1)
+            if np.isfinite(mean).all() and mean.any():
+                self._importance[name] = mean
 
     def _runner(
         self, asked: list[str], missing: list[str]
@@ -151,15 +160,6 @@ class Reference:
     def importance(self, name: str) -> Array | None:
         """E[g g'] over the sampled rows, (channels, channels)."""
         return self._importance.get(name)
-
-    def _summarise(self, name: str) -> None:
-        total, rows = np.zeros(()), 0
-        for batch in range(len(self.feeds)):
-            gradient = self._matter.get(name, batch)
-            total, rows = total + (gradient.T @ gradient).astype(np.float64), rows + len(gradient)
-        mean = total / max(rows, 1)
-        if np.isfinite(mean).all() and mean.any():
-            self._importance[name] = mean
 
     def _keep(self, name: str, batch: int, tensor: Array, axis: int) -> None:
         seed = zlib.crc32(name.encode()) + batch

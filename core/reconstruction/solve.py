@@ -22,31 +22,34 @@ BLOCK = 192  # rows that are solved for at once
 
 
 class Ridge:
-    """The fit to any targets of the same inputs."""
+    """The fit to any targets of the same inputs.
 
-    def __init__(self, moments: Moments, strength: float) -> None:
+    Attributes:
+        pull: (G, d, o), what the weights that are there explain; alike for every strength.
+    """
+
+    def __init__(
+        self, moments: Moments, start: Matrix, strength: float, pull: Matrix | None = None
+    ) -> None:
         """Factorise.
 
         Args:
             moments: of the layer's inputs; their targets do not matter here.
+            start: the weights towards which the ridge pulls, (G, o, d).
             strength: of the ridge, relative to the mean variance of an input.
+            pull: of another strength, so that it need not be made again.
         """
         d = moments.second.shape[1]
         size = strength * np.trace(moments.second, axis1=1, axis2=2) / max(d, 1) + FLOOR
         systems = moments.second.copy()
         systems[:, np.arange(d), np.arange(d)] += size[:, None]
-        self._systems = [Positive(system) for system in systems]
+        self._start, self._systems = start, [Positive(system) for system in systems]
+        self.pull: Matrix = moments.second @ start.transpose(0, 2, 1) if pull is None else pull
 
-    def fit(self, moments: Moments, start: Matrix) -> tuple[Matrix, Matrix]:
-        """Weights (G, o, d) and bias (G, o) of least error.
-
-        Args:
-            moments: of the same inputs, and of the targets.
-            start: the weights towards which the ridge pulls, (G, o, d).
-        """
-        residual = moments.cross - moments.second @ start.transpose(0, 2, 1)
-        pairs = zip(self._systems, residual, strict=True)
-        weights = start + np.stack([system.solve(rest).T for system, rest in pairs])
+    def fit(self, moments: Moments) -> tuple[Matrix, Matrix]:
+        """Weights (G, o, d) and bias (G, o) of least error; `moments` are of the same inputs."""
+        pairs = zip(self._systems, moments.cross - self.pull, strict=True)
+        weights = self._start + np.stack([system.solve(rest).T for system, rest in pairs])
         return weights, free_bias(moments, weights)
 
 
@@ -87,7 +90,7 @@ class Positive:
 
 def ridge(moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
     """Weights (G, o, d) and bias (G, o) of least error, once; see `Ridge`."""
-    return Ridge(moments, strength).fit(moments, start)
+    return Ridge(moments, start, strength).fit(moments)
 
 
 def free_bias(moments: Moments, weights: Matrix) -> Matrix:

@@ -10,7 +10,7 @@ import pytest
 from core.reconstruction.gram import Gram, input_grams
 from core.reconstruction.layers import find
 from core.reconstruction.patches import pick, values_at
-from core.reconstruction.solve import error, free_bias, ridge
+from core.reconstruction.solve import Positive, Ridge, error, free_bias, ridge
 
 CONVS = {
     "plain": ("float[2,4,9,8] x", "float[6,4,3,3] w", ""),
@@ -267,3 +267,24 @@ def test_columns_as_they_lie_are_those_of_the_matrix_in_their_order(name):
     blocks = (a.reshape(len(a), layer.groups, -1) for a in (rows, seen))
     filed, lying = (np.asarray(b) for b in blocks)
     np.testing.assert_array_equal(filed[:, :, layer.order], lying)
+
+
+@pytest.mark.parametrize("size", [5, 192, 500])
+def test_a_system_solved_in_blocks_is_solved(size):
+    random = np.random.default_rng(4)
+    half = random.normal(size=(size, 2 * size))
+    system, right = half @ half.T, random.normal(size=(size, 3))
+    np.testing.assert_allclose(system @ Positive(system).solve(right), right, atol=1e-7)
+    system[0, 0] = -1.0  # indefinite: no such factors, but a solution
+    np.testing.assert_allclose(system @ Positive(system).solve(right), right, atol=1e-7)
+
+
+def test_one_factorisation_fits_other_targets_as_a_fit_of_their_own_does():
+    random = np.random.default_rng(5)
+    x, start = random.normal(size=(300, 6)), random.normal(size=(1, 2, 6))
+    first, second = Gram(), Gram()
+    first.add(x, random.normal(size=(300, 2)))
+    second.add(x, random.normal(size=(300, 2)) + x[:, :2])
+    got = Ridge(first.moments(), start, 0.1).fit(second.moments())
+    for mine, own in zip(got, ridge(second.moments(), start, 0.1), strict=True):
+        np.testing.assert_allclose(mine, own, atol=1e-6)

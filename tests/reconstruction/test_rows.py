@@ -1,0 +1,52 @@
+"""Rows as they are kept give the sums, and the targets that a Relu leaves free."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.reconstruction.aims import Aim
+from core.reconstruction.gram import Gram, Shift
+from core.reconstruction.rows import Room, Rows
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+@pytest.mark.parametrize("branch", [False, True])
+def test_targets_move_to_the_prediction_where_the_relu_makes_a_zero(groups, branch):
+    random = np.random.default_rng(0)
+    scale, shift = np.array([0.5, -2.0, 1.0, 1.5]), np.array([0.1, 0.0, -0.3, 0.2])
+    goal = Aim("z", scale, shift, "s" if branch else "", True)
+    x = np.float32(random.normal(3, 1, (90, 3 * groups)))
+    wanted = np.float32(random.normal(size=(90, 4)))
+    other = np.float32(random.normal(size=(90, 4))) if branch else None
+    weights = random.normal(size=(groups, 4 // groups, 3))
+    bias, matter = random.normal(size=(groups, 4 // groups)), random.uniform(0.5, 2, 90)
+    targets = goal.targets(wanted, other)
+    rows = Rows(groups, 90, Shift.of(x, targets, groups), True, Room())
+    for part in (slice(0, 40), slice(40, 90)):
+        rest = None if other is None else other[part]
+        bounds = goal.bounds(wanted[part], rest, targets[part])
+        rows.add(x[part], targets[part], bounds, matter[part], held=part.start > 0)
+    fitted, judged = rows.sums()
+    both = fitted.merged(judged).moments()
+    got = rows.moved(both, weights, bias)
+
+    blocks = x.reshape(90, groups, 3)
+    output = np.einsum("ngd,god->ngo", blocks, weights).reshape(90, 4) + bias.reshape(-1)
+    tensor = output * scale + shift + (0 if other is None else other)
+    bent = np.where(wanted > 0, wanted, np.minimum(tensor, 0))
+    plain = Gram(groups)
+    plain.add(x, goal.targets(np.float32(bent), other), matter)
+    expected = plain.moments()
+    for name in ("second", "cross", "mean_in", "mean_out"):
+        np.testing.assert_allclose(getattr(got, name), getattr(expected, name), atol=2e-4)
+    assert fitted.count == pytest.approx(matter[:40].sum())
+    assert got.count == pytest.approx(matter.sum())
+
+
+def test_room_is_used_again():
+    room = Room()
+    first = room.floats("rows", 4, 5)
+    assert np.shares_memory(first, room.floats("rows", 2, 3))
+    assert not np.shares_memory(first, room.floats("low", 2, 3))
+    assert room.floats("rows", 6, 7).shape == (6, 7)
