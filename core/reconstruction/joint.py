@@ -27,7 +27,7 @@ from core.reconstruction.pairs import Between, Pair, reach
 from core.reconstruction.patches import Index, Sites, values_at
 from core.reconstruction.reference import Reference
 from core.reconstruction.shelf import Array
-from core.reconstruction.solve import Ridge
+from core.reconstruction.solve import ridge
 from core.reconstruction.walk import Walk
 
 ROUNDS = 2  # the first brings most
@@ -218,7 +218,7 @@ class Joint:
         gram = Gram(1, Shift.of(rows, target, 1))
         gram.add(rows, target, part.weights)
         moments = gram.moments()
-        read, bias = Ridge(moments, self._goal.strength).fit(moments, weights.read)
+        read, bias = ridge(moments, weights.read, self._goal.strength)
         return Weights(weights.made, weights.made_bias, read, bias)
 
     def _second(self) -> Matrix:
