@@ -127,7 +127,13 @@ def evaluate(
             result = rule(node, [v for v in values if v is not None])
     except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError):
         return None
-    return result if result is not None and result.size <= LARGEST else None
+    return _settled(result) if result is not None and result.size <= LARGEST else None
+
+
+def _settled(result: Known) -> Known:
+    """As plain integers if no symbol is left, which is all that ONNX's inference takes."""
+    numbers = result.dtype == object and all(isinstance(e, int) for e in result.flat)
+    return result.astype(np.int64) if numbers else result
 
 
 def pack(elements: Sequence[Dim]) -> Known:

@@ -129,6 +129,25 @@ def shuffle_v2() -> ir.Model:
     return head(net, net.conv(y, 16, 10, name="last"), 10)
 
 
+def shuffle_traced() -> ir.Model:
+    """Chunk and shuffle as a tracer writes them: every end and every size is computed from Shape."""
+    net = image()
+    x = net.add("Relu", net.conv("x", 3, 16, name="stem"))
+    for block in range(2):
+        half = net.add("Div", net.add("Gather", net.add("Shape", x), net.ints(1)), net.ints(2))
+        end = net.add("Mul", half, net.ints(2))
+        left = net.add("Slice", x, net.ints(0), half, net.ints(1))
+        right = net.add("Slice", x, half, end, net.ints(1))
+        right = net.add("Relu", net.conv(right, 8, 12, 1, name=f"in{block}"))
+        right = net.conv(right, 12, 8, 1, name=f"out{block}")
+        x = net.add("Concat", left, right, axis=1)
+        n, c, h, w = (net.add("Gather", net.add("Shape", x), net.ints(i)) for i in range(4))
+        split = net.add("Concat", n, net.ints(2), net.add("Div", c, net.ints(2)), h, w, axis=0)
+        turned = net.add("Transpose", net.add("Reshape", x, split), perm=[0, 2, 1, 3, 4])
+        x = net.add("Reshape", turned, net.add("Concat", n, c, h, w, axis=0))
+    return head(net, net.conv(x, 16, 10, name="last"), 10)
+
+
 def vision_transformer() -> ir.Model:
     """Patches, attention with two heads, LayerNorm, an MLP with GELU spelled out."""
     net, width, heads = image(), 16, 2
@@ -400,6 +419,7 @@ NETS: dict[str, tuple[Callable[[], ir.Model], set[str]]] = {
     "residual": (residual, {"stem", "a", "b"}),
     "shuffle_v1": (shuffle_v1, {"stem", "group1", "depthwise", "group2"}),
     "shuffle_v2": (shuffle_v2, {"stem", "in", "depthwise", "out", "last"}),
+    "shuffle_traced": (shuffle_traced, {"stem", "in0", "out0", "in1", "out1", "last"}),
     "vision_transformer": (vision_transformer, {"q", "k", "v", "mlp1"}),
     "segmentation": (segmentation, {"enc1", "enc2", "up", "dec"}),
     "squeeze_excite": (squeeze_excite, {"stem", "squeeze", "excite", "after"}),
