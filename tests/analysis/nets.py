@@ -130,7 +130,7 @@ def shuffle_v2() -> ir.Model:
 
 
 def shuffle_traced() -> ir.Model:
-    """Chunk and shuffle as a tracer writes them: every end and every size is computed from Shape."""
+    """Chunk and shuffle as a tracer writes them: ends and sizes are computed from Shape."""
     net = image()
     x = net.add("Relu", net.conv("x", 3, 16, name="stem"))
     for block in range(2):
