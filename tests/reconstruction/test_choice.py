@@ -19,6 +19,7 @@ from core.reconstruction.gradient import RULES, backward
 from core.reconstruction.gram import input_grams
 from core.reconstruction.layers import find
 from core.reconstruction.reference import with_outputs
+from core.reconstruction.sensitivity import measure
 from core.reconstruction.shelf import Shelf
 from core.reconstruction.study import TRIED_IMAGES, Study
 from core.reconstruction.study import study as study_of
@@ -195,6 +196,21 @@ def shifted(model: ir.Model, name: str, step: np.ndarray, feeds: dict) -> np.nda
         use.node.replace_input_with(use.idx, add.outputs[0])
     out = copy.graph.outputs[0].name
     return Probe(copy, [out]).run(feeds | {"step": step})[out]
+
+
+def test_a_cut_deeper_than_any_measured_is_not_taken_for_a_cheap_one():
+    net = image()
+    x = net.add("Relu", net.conv("x", 3, 8, name="a"))
+    model = head(net, net.add("Relu", net.conv(x, 8, 48, 1, name="wide")), 48)
+    study = Study(model, Pictures(model, count=64))
+    group = next(g for g in study.channels.groups if "wide" in g.layers)
+    study.moments([r.layer.output for r in study.readers(group)])
+    ranking = eliminate(group, study.readers(group), study._grams, {}, [24, 36, 47])
+    cuts = {group: (ranking, study.readers(group))}
+    found = measure(model, cuts, study._grams, study._statistics, study.some_feeds(64))[group]
+    assert found[47].error > 20 * found[36].error  # else there is nothing to get wrong
+    line = curve(ranking, {depth: found[depth] for depth in (24, 36)})
+    assert line[47] == pytest.approx(found[47].error, rel=0.5)
 
 
 def test_effects_are_measured_once_and_grow_with_the_cut():
