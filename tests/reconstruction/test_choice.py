@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 import pytest
+from onnx import numpy_helper
 
 from core.activations import Probe
 from core.analysis.channels import channel_map
@@ -23,7 +24,7 @@ from core.reconstruction.sensitivity import measure
 from core.reconstruction.shelf import Shelf
 from core.reconstruction.study import TRIED_IMAGES, Study
 from core.reconstruction.study import study as study_of
-from tests.analysis.nets import NETS, head, image, residual
+from tests.analysis.nets import NETS, Net, head, image, residual
 from tests.reconstruction.images import Pictures
 
 
@@ -153,9 +154,27 @@ def test_a_staircase_is_climbed_to_the_next_step():
     assert counts[group] == 2  # 10 -> 8 channels: three blocks become two
 
 
-@pytest.mark.parametrize("name", NETS)
+def picked(opset: int) -> ir.Model:
+    """A token picked by number, others by a vector in which one is twice; from opset 20 a Gelu."""
+    net = Net({"x": ["N", 3, 8, 8]}, opset=opset)
+    y = net.conv("x", 3, 8, 4, strides=[4, 4], pads=[0, 0, 0, 0], name="patch")
+    y = net.add("Transpose", net.add("Reshape", y, net.ints(0, 8, 4)), perm=[0, 2, 1])
+    y = net.linear(y, 8, 8, name="up")
+    y = net.add("Gelu" if opset >= 20 else "Tanh", y)
+    zero = numpy_helper.from_array(np.array(0), "zero")
+    net.weights.append(zero)
+    first = net.add("Gather", y, "zero", axis=1)
+    rest = net.add("Flatten", net.add("Gather", y, net.ints(2, -1, 2), axis=1))
+    y = net.add("Concat", first, rest, axis=1)
+    return net.model(net.add("Gemm", y, net.weight(5, 32), net.weight(5), transB=1, name="fc"))
+
+
+PICKED = {"picked_late": (lambda: picked(20), set()), "picked_old": (lambda: picked(12), set())}
+
+
+@pytest.mark.parametrize("name", NETS | PICKED)
 def test_gradients_are_those_of_small_differences(name):
-    model = NETS[name][0]()
+    model = (NETS | PICKED)[name][0]()
     images = Pictures(model, count=2, batch=2)
     (feeds,) = images.feeds()
     out = model.graph.outputs[0].name
