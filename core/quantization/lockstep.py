@@ -25,6 +25,7 @@ from core.quantization.grids import Weight
 from core.quantization.judge import Images, Tensors
 from core.quantization.pieces import Pieces
 from core.quantization.rounding import in_rows
+from core.quantization.transposed import layer_of
 from core.reconstruction.gram import Gram, Moments
 from core.reconstruction.layers import Layer
 from core.reconstruction.patches import values_at
@@ -80,7 +81,7 @@ def rounded(
 
 def _own(node: ir.Node) -> Layer:
     """The layer, with weights that no other node shares and a bias."""
-    layer = Layer(node, node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1)
+    layer = layer_of(node)
     layer.write(layer.matrix(), layer.bias())
     return layer
 
