@@ -133,12 +133,27 @@ def _pad(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     return {0: g}
 
 
+def _resize(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    """The sum over each block that came of one pixel; linear as if the nearest had been taken."""
+    x = node.inputs[0]
+    sizes, out = (back.shape(v)[2:] for v in (x, node.outputs[0]))  # type: ignore[arg-type]
+    if not sizes or not all(isinstance(d, int) for d in (*sizes, *out)):
+        raise NoGradient("Resize of dynamic sizes")
+    pairs = [(int(n), int(m)) for n, m in zip(sizes, out, strict=True)]
+    if any(m % n for n, m in pairs):
+        raise NoGradient("Resize that is not by whole factors")
+    block = [m // n for n, m in pairs]
+    mean = back.op("AveragePool", g, kernel_shape=block, strides=block)
+    return {0: back.op("Mul", mean, back.const(np.prod(block)))}
+
+
 LAYOUT: dict[str, Rule] = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
     "Transpose": _transpose,
     "Concat": _concat,
     "Slice": _slice,
     "Gather": _gather,
+    **dict.fromkeys(("Resize", "Upsample"), _resize),
     "Pad": _pad,
     "Split": lambda node, g, back: {},
 }

@@ -169,12 +169,32 @@ def picked(opset: int) -> ir.Model:
     return net.model(net.add("Gemm", y, net.weight(5, 32), net.weight(5), transB=1, name="fc"))
 
 
-PICKED = {"picked_late": (lambda: picked(20), set()), "picked_old": (lambda: picked(12), set())}
+def enlarged(opset: int) -> ir.Model:
+    """A pyramid of two floors: the upper one enlarged, put beside the lower."""
+    net = Net({"x": ["N", 3, 8, 8]}, opset=opset)
+    low = net.add("Tanh", net.conv("x", 3, 6, strides=[2, 2], name="low"))
+    high = net.add("Tanh", net.conv(low, 6, 5, strides=[2, 2], name="high"))
+    scales = net.const([1, 1, 2, 2])
+    how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    if opset < 10:
+        wide = net.add("Upsample", high, scales)
+    else:
+        wide = net.add("Resize", high, "", scales, **how)
+    y = net.conv(net.add("Concat", wide, low, axis=1), 11, 4, name="both")
+    return head(net, y, 4)
 
 
-@pytest.mark.parametrize("name", NETS | PICKED)
+MORE = {
+    "picked_late": (lambda: picked(20), set()),
+    "picked_old": (lambda: picked(12), set()),
+    "enlarged_late": (lambda: enlarged(17), set()),
+    "enlarged_old": (lambda: enlarged(9), set()),
+}
+
+
+@pytest.mark.parametrize("name", NETS | MORE)
 def test_gradients_are_those_of_small_differences(name):
-    model = (NETS | PICKED)[name][0]()
+    model = (NETS | MORE)[name][0]()
     images = Pictures(model, count=2, batch=2)
     (feeds,) = images.feeds()
     out = model.graph.outputs[0].name
