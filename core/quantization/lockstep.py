@@ -25,10 +25,10 @@ from core.quantization.grids import Weight
 from core.quantization.judge import Images, Tensors
 from core.quantization.pieces import Pieces
 from core.quantization.rounding import in_rows
-from core.quantization.transposed import layer_of
 from core.reconstruction.gram import Gram, Moments
 from core.reconstruction.layers import Layer
 from core.reconstruction.patches import values_at
+from core.reconstruction.transposed import layer_of
 
 Array = np.ndarray[Any, Any]
 

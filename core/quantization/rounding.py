@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.quantization.grids import SMALLEST_SCALE, Weight, widened
-from core.quantization.transposed import Transposed
 from core.reconstruction.layers import Layer
+from core.reconstruction.transposed import Transposed
 
 Array = np.ndarray[Any, Any]
 Matrix = NDArray[np.float64]

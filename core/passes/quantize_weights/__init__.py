@@ -33,9 +33,9 @@ from core.quantization.judge import Images, Judge, headless
 from core.quantization.packing import LIMITS, OPSETS, WIDTHS, stored_bytes
 from core.quantization.prepare import prepared
 from core.quantization.regions import is_weighted, weights_only
-from core.quantization.transposed import layer_of, refusal
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
+from core.reconstruction.transposed import layer_of, refusal
 from core.records import LayerEffect
 
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})

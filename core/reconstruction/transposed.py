@@ -20,7 +20,6 @@ from numpy.typing import NDArray
 
 from core import graph as graphs
 from core.analysis.edits import set_input
-from core.quantization.regions import STANDARD
 from core.reconstruction.layers import Layer
 from core.reconstruction.patches import Sites, Window, patches_at, pick
 
@@ -83,8 +82,15 @@ def layer_of(node: ir.Node) -> Layer:
     return Layer(node, node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1)
 
 
+def recognise(node: ir.Node) -> Transposed | None:
+    """The layer that a ConvTranspose is; None if it is none that is known here."""
+    first = node.inputs[0]
+    moving = first is not None and graphs.constant(first) is None
+    return Transposed(node) if moving and not refusal(node) else None
+
+
 def refusal(node: ir.Node) -> str:
-    """Why a transposed convolution is none that is known here; empty if it is."""
+    """Why a ConvTranspose is no layer that is known here; empty if it is."""
     weight, bias = graphs.constant(node.inputs[1]), [v for v in node.inputs[2:] if v is not None]
     if weight is None or weight.dtype != np.float32 or not np.isfinite(weight).all():
         return "its weights are no constant float32"
@@ -92,12 +98,17 @@ def refusal(node: ir.Node) -> str:
         return "its bias is computed while the model runs"
     if node.attributes.get_int("group", 1) > 1:
         return "a transposed convolution with groups"
+    return _shape_reason(node, weight.shape[2:])
+
+
+def _shape_reason(node: ir.Node, kernel: Sequence[int]) -> str:
     auto = node.attributes.get_string("auto_pad", "NOTSET")
     if auto not in ("NOTSET", "VALID") or "output_shape" in node.attributes:
         return "a transposed convolution whose padding follows from its output"
-    over = window(node, weight.shape[2:])
-    wide = node.domain in STANDARD and min(*over.before, *over.after) >= 0
-    return "" if wide else "a transposed convolution with padding wider than its kernel"
+    over = window(node, kernel)
+    if min(*over.before, *over.after) < 0:
+        return "a transposed convolution with padding wider than its kernel"
+    return ""
 
 
 def window(node: ir.Node, kernel: Sequence[int]) -> Window:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.quantization.transposed import Transposed, refusal
 from core.reconstruction.patches import values_at
+from core.reconstruction.transposed import Transposed, refusal
 from tests.quantization.nets import parsed, random, run
 
 SHAPES = {
