@@ -159,6 +159,27 @@ def test_refusals():
         quantize(model, NoStatistics())
 
 
+def test_a_batch_norm_that_no_convolution_takes_over_stays_one():
+    model = parsed(
+        """g (float[N, 16, 6, 6] x) => (float[N, 16, 6, 6] y) {
+          a = BatchNormalization(x, s, b, m, v)
+          c = Relu(a)
+          d = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(c, w)
+          y = BatchNormalization(d, s, b, m, v)
+        }""",
+        {
+            "w": random(16, 16, 3, 3), "s": random(16), "b": random(16), "m": random(16),
+            "v": np.abs(random(16)) + 0.5,
+        },
+    )  # fmt: skip
+    x = random(4, 16, 6, 6, seed=3)
+    truth = run(model, x)["y"]
+    quantize(model, NoStatistics(), bits="8")
+    assert [n.op_type for n in model.graph].count("BatchNormalization") == 1
+    assert [n.op_type for n in model.graph].count("Conv") == 1
+    assert signal_to_noise_db(truth, run(model, x)["y"]) > DB["8"]
+
+
 def decoder():
     """Down and up again, by transposed convolutions with a bias and without."""
     return parsed(

@@ -121,7 +121,7 @@ class QuantizeWeights(Pass):
 
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
         """Round, correct, write."""
-        source = prepared(graph, OPSETS[self.store])
+        source = prepared(graph, OPSETS[self.store], integers=False)
         judged = headless(source)
         layers = self._layers(judged, report)
         if not layers:
