@@ -32,8 +32,9 @@ from core.reconstruction.walk import Walk
 
 ROUNDS = 2  # the first brings most
 ROWS = 16384  # of the reader, over all images
-LARGEST_BYTES = 128 << 20  # of the maker's rows
-ROWS_PER_INPUT = 4  # of the maker: with fewer, the fit would not carry over to other images
+LARGEST_BYTES = 192 << 20  # of the maker's rows
+WIDEST = 1200  # inputs of a maker: 128 channels under a 3 x 3 kernel; more take too long
+PLACES_LEAST = 4  # for each of the maker's inputs: fewer would not carry over to other images
 LENGTHS = (0.5, 1.0, 0.25)
 PLACES_PER_INPUT = 16  # of the maker, for the covariance of its inputs
 DAMPING = 0.01  # of either factor, relative to its mean
@@ -111,7 +112,7 @@ class Joint:
     @property
     def enough(self) -> bool:
         """Whether the rows say enough about the maker."""
-        return bool(len(self._fitted.inputs) >= ROWS_PER_INPUT * self._pair.maker.matrix().shape[2])
+        return bool(len(self._fitted.inputs) >= PLACES_LEAST * self._pair.maker.matrix().shape[2])
 
     def run(self) -> tuple[Weights, float, float] | None:
         """Better weights, and the reader's error on images held back before and after; or None."""
@@ -150,14 +151,12 @@ class Joint:
     def _part(self, batches: list[int]) -> Part:
         """The rows of some batches."""
         pair, goal = self._pair, self._goal
-        width = pair.maker.matrix().shape[2] * pair.maker.groups
-        taps, batches_in_all = pair.reader.taps, self._walk.count
-        most = min(ROWS, LARGEST_BYTES // (4 * width) // max(taps // 3, 1)) // batches_in_all
+        most = max(self._most() // self._walk.count, 1)
         random = np.random.default_rng(0)
         inputs, index, rest, places = [], [], [], 0
         for batch in batches:
             sites = self._reference.sites(goal.source, batch)
-            chosen = np.sort(random.permutation(len(sites))[: max(most, 1)])
+            chosen = np.sort(random.permutation(len(sites))[:most])
             some = Sites(sites.images[chosen], sites.places[chosen])
             seen, of = reach(pair.reader, self._walk.value(pair.reader.input, batch).shape, some)
             inputs.append(pair.maker.seen(self._walk.value(pair.maker.input, batch), seen))
@@ -166,6 +165,16 @@ class Joint:
             places += len(seen)
         return Part(np.concatenate(inputs), np.concatenate(index),
                     *(np.concatenate(a) for a in zip(*rest, strict=True)))  # fmt: skip
+
+    def _most(self) -> int:
+        """Rows over all images: a place that several rows see is kept once."""
+        pair = self._pair
+        row_bytes = 4 * pair.maker.matrix().shape[2] * pair.maker.groups
+        shape = self._walk.value(pair.reader.input, 0).shape
+        area = int(np.prod(shape[2:] if pair.reader.node.op_type == "Conv" else shape[1:-1]))
+        if self._reference.images * area * row_bytes <= LARGEST_BYTES:
+            return ROWS
+        return min(ROWS, LARGEST_BYTES // int(row_bytes * pair.reader.taps))
 
     def _wanted(self, batch: int, chosen: Index, sites: Sites) -> tuple[Array, Array, Array, Array]:
         goal, reference = self._goal, self._reference

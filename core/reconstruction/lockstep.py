@@ -25,7 +25,7 @@ import numpy as np
 from core.analysis.shapes import facts
 from core.reconstruction.aims import Aim, aim, plain
 from core.reconstruction.gram import Gram, Matrix, Moments, Shift
-from core.reconstruction.joint import Goal, Joint
+from core.reconstruction.joint import WIDEST, Goal, Joint
 from core.reconstruction.layers import Layer, find
 from core.reconstruction.pairs import Pair, pair
 from core.reconstruction.patches import values_at
@@ -156,7 +156,9 @@ def _pairs(
         if stand is None or len(maker.bias()) >= wide.get(stand.original, 0):
             continue
         both = pair(maker, readers, known)
-        if both is not None and maker.output in fitted and both.reader.output in fitted:
+        if both is None or maker.matrix().shape[2] > WIDEST:
+            continue
+        if maker.output in fitted and both.reader.output in fitted:
             found[both.reader.output] = both
     return found
 

@@ -78,7 +78,8 @@ def pair(maker: Layer, readers: Mapping[ir.Node, Layer], known: Facts) -> Pair |
         return None
     reader = readers[ends.pop()[0]]
     mixes = reader.groups == 1 and reader.node.op_type == maker.node.op_type
-    return Pair(maker, reader, tuple(between)) if mixes else None
+    known_places = maker.node.op_type != "ConvTranspose"
+    return Pair(maker, reader, tuple(between)) if mixes and known_places else None
 
 
 def _is_pointwise(node: ir.Node, wide: Sequence[int]) -> bool:

@@ -65,12 +65,18 @@ def apart(what: str):
     elif what == "a depthwise reader":
         kernel = net.const(np.ones((8, 1, 3, 3), np.float32))
         x = net.add("Conv", x, kernel, group=8, pads=[1] * 4)
+    elif what == "transposed convolutions":
+        net = image()
+        x = "x"
+        for a in (3, 8):
+            x = net.add("ConvTranspose", x, net.weight(a, 8, 2, 2), strides=[2, 2])
     return head(net, x, 8)
 
 
 @pytest.mark.parametrize(
     "what",
-    ["two readers", "a shortcut", "pooling", "a map of constants", "a depthwise reader"],
+    ["two readers", "a shortcut", "pooling", "a map of constants", "a depthwise reader"]
+    + ["transposed convolutions"],
 )
 def test_what_is_no_pair(what):
     assert first_pair(apart(what)) is None
