@@ -73,11 +73,10 @@ def apart(what: str):
     return head(net, x, 8)
 
 
-@pytest.mark.parametrize(
-    "what",
-    ["two readers", "a shortcut", "pooling", "a map of constants", "a depthwise reader"]
-    + ["transposed convolutions"],
-)
+APART = ("two readers", "a shortcut", "pooling", "a map of constants", "a depthwise reader")
+
+
+@pytest.mark.parametrize("what", [*APART, "transposed convolutions"])
 def test_what_is_no_pair(what):
     assert first_pair(apart(what)) is None
 
