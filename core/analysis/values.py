@@ -127,7 +127,13 @@ def evaluate(
             result = rule(node, [v for v in values if v is not None])
     except (ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError):
         return None
-    return result if result is not None and result.size <= LARGEST else None
+    return _settled(result) if result is not None and result.size <= LARGEST else None
+
+
+def _settled(result: Known) -> Known:
+    """As plain integers if no symbol is left, which is all that ONNX's inference takes."""
+    numbers = result.dtype == object and all(isinstance(e, int) for e in result.flat)
+    return result.astype(np.int64) if numbers else result
 
 
 def pack(elements: Sequence[Dim]) -> Known:
@@ -229,6 +235,11 @@ def _divide(a: Known, b: Known) -> Known:
     return np.asarray(a // b if a.dtype.kind in "iu" else a / b)
 
 
+def _modulo(node: ir.Node, values: list[Known]) -> Known:
+    exact = np.fmod if node.attributes.get_int("fmod", 0) else np.mod
+    return _arithmetic(exact, None)(node, values)
+
+
 def _range(_: ir.Node, values: list[Known]) -> Known | None:
     start, limit, step = (v.item() for v in values)
     if isinstance(start, str) or isinstance(limit, str) or abs((limit - start) / step) > LARGEST:
@@ -269,6 +280,7 @@ _RULES: dict[str, Callable[[ir.Node, list[Known]], Known | None]] = {
     "Sub": _arithmetic(np.subtract, 0),
     "Mul": _arithmetic(np.multiply, 1),
     "Div": _arithmetic(_divide, 1),
+    "Mod": _modulo,
     "Min": _arithmetic(np.minimum, None),
     "Max": _arithmetic(np.maximum, None),
 }

@@ -3,16 +3,24 @@
 - A node name that occurs twice (ONNX allows it, ONNX Runtime refuses it) becomes unique.
 - A weight that is listed as a graph input too (IR version 3 demanded it) is a constant only.
 - A dimension written as -1 is dynamic.
+- A weight that goes through Transpose, Reshape or Identity each time the model runs is stored as it
+  is used (exporters that fold no constants leave it to the runtime): else it is no layer's weight.
 - IR version 3, in which no weight may be added without a graph input, becomes 4.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
+import numpy as np
 import onnx_ir as ir
 
-from core.graph.values import all_graphs
+from core.graph.values import STANDARD, all_graphs, constant
+
+Array = np.ndarray[Any, Any]
 
 FIRST_IR_WITH_PURE_INITIALIZERS = 4
+MOVES = frozenset({"Identity", "Transpose", "Reshape"})
 
 
 def normalise(graph: ir.Model) -> tuple[str, ...]:
@@ -22,6 +30,8 @@ def normalise(graph: ir.Model) -> tuple[str, ...]:
         notes.append(f"{renamed} node names occurred more than once and were made unique.")
     if moved := _constants_only(graph):
         notes.append(f"{moved} weights were listed as inputs as well; they are constants now.")
+    if stored := _as_used(graph.graph):
+        notes.append(f"{stored} weights were rearranged in every run; they are stored as used now.")
     graph.ir_version = max(graph.ir_version or 0, FIRST_IR_WITH_PURE_INITIALIZERS)
     _dynamic_dims(graph)
     return tuple(notes)
@@ -64,3 +74,60 @@ def _dynamic_dims(graph: ir.Model) -> None:
     for value in (*graph.graph.inputs, *graph.graph.outputs):
         if value.shape is not None and any(dim == -1 for dim in value.shape):
             value.shape = ir.Shape([None if dim == -1 else dim for dim in value.shape])
+
+
+def _as_used(main: ir.Graph) -> int:
+    """Replace weights that are only moved by what comes of it; how many.
+
+    A weight that others read as well is let be, lest the file grow.
+    """
+    found = 0
+    for node in list(main):
+        source = node.inputs[0] if node.inputs else None
+        array = constant(source) if node.domain in STANDARD and node.op_type in MOVES else None
+        if source is None or array is None or array.dtype.kind != "f":
+            continue
+        output = node.outputs[0]
+        alone = len(source.uses()) == 1 and not source.is_graph_output()
+        moved = _moved(node, array) if alone or node.op_type == "Identity" else None
+        if moved is None or output.is_graph_output():
+            continue
+        if node.op_type == "Identity":
+            output.replace_all_uses_with(source)
+            main.remove(node, safe=True)
+        else:
+            _store(main, node, moved)
+        found += 1
+    return found
+
+
+def _moved(node: ir.Node, array: Array) -> Array | None:
+    """What the node makes of a constant; None where that is known only in a run."""
+    if node.op_type == "Transpose":
+        perm = node.attributes.get("perm")
+        return np.transpose(array, None if perm is None else list(perm.as_ints()))
+    if node.op_type == "Identity":
+        return array
+    target = constant(node.inputs[1]) if len(node.inputs) > 1 else None
+    if target is None or "allowzero" in node.attributes:
+        return None
+    sizes = [array.shape[i] if d == 0 and i < array.ndim else d for i, d in enumerate(target)]
+    fits = -1 in sizes or np.prod(sizes) == array.size
+    return array.reshape([int(d) for d in sizes]) if fits else None
+
+
+def _store(main: ir.Graph, node: ir.Node, moved: Array) -> None:
+    """Put a constant in the place of a node that moves one, under the name of its output."""
+    output, source = node.outputs[0], node.inputs[0]
+    name = output.name or ""
+    tensor = ir.tensor(np.ascontiguousarray(moved), name=name)
+    value = ir.Value(name=name, shape=ir.Shape(moved.shape), type=ir.TensorType(tensor.dtype))
+    value.const_value = tensor
+    output.replace_all_uses_with(value)
+    main.remove(node, safe=True)
+    main.initializers[name] = value
+    maker = source.producer() if source is not None else None
+    if maker is not None:
+        main.remove(maker, safe=True)
+    elif source is not None and source.name:
+        del main.initializers[source.name]

@@ -28,6 +28,7 @@ from core.quantization.rounding import in_rows
 from core.reconstruction.gram import Gram, Moments
 from core.reconstruction.layers import Layer
 from core.reconstruction.patches import values_at
+from core.reconstruction.transposed import layer_of
 
 Array = np.ndarray[Any, Any]
 
@@ -80,7 +81,7 @@ def rounded(
 
 def _own(node: ir.Node) -> Layer:
     """The layer, with weights that no other node shares and a bias."""
-    layer = Layer(node, node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1)
+    layer = layer_of(node)
     layer.write(layer.matrix(), layer.bias())
     return layer
 

@@ -31,8 +31,14 @@ STANDARD = ("", "ai.onnx")
 OPSET = 13
 
 
-def prepared(graph: ir.Model, opset: int = OPSET) -> ir.Model:
+def prepared(graph: ir.Model, opset: int = OPSET, integers: bool = True) -> ir.Model:
     """A copy of `graph` as described above.
+
+    Args:
+        graph: the float graph.
+        opset: the least.
+        integers: whether it shall compute in integers; else batch norms that no convolution takes
+            over stay what they are, which runtimes fuse better than a convolution of one tap.
 
     Raises:
         PassPrecondition: the opset cannot be raised.
@@ -48,6 +54,8 @@ def prepared(graph: ir.Model, opset: int = OPSET) -> ir.Model:
     for node in list(copy.graph):
         if node.domain in STANDARD and node.op_type in _REWRITES:
             _REWRITES[node.op_type](node)
+        elif node.domain in STANDARD and node.op_type == "BatchNormalization":
+            _settle_norm(node, integers)
     graphs.infer_shapes(copy)
     return copy
 
@@ -176,8 +184,8 @@ def _taken(node: ir.Node) -> Iterator[ir.Value]:
         yield new
 
 
-def _convolve_norm(node: ir.Node) -> None:
-    """BatchNormalization as a depthwise convolution of one tap."""
+def _settle_norm(node: ir.Node, integers: bool) -> None:
+    """BatchNormalization in the convolution before it, or as a depthwise one of one tap."""
     first, graph = node.inputs[0], node.graph
     numbers = [graphs.constant(v) for v in node.inputs[1:5]]
     rank = len(first.shape) if first is not None and first.shape is not None else 0
@@ -189,7 +197,7 @@ def _convolve_norm(node: ir.Node) -> None:
     gamma, beta, mean, variance = (np.asarray(n, np.float64) for n in numbers)
     scale = gamma / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5))
     shift = beta - mean * scale
-    if _fold(node, scale, shift):
+    if _fold(node, scale, shift) or not integers:
         return
     weight = scale.astype(np.float32).reshape(-1, *[1] * (rank - 1))
     bias = shift.astype(np.float32)
@@ -242,5 +250,4 @@ _REWRITES = {
     "Clip": _settle_clip,
     "Pad": _settle_pad,
     "MatMul": _join_bias,
-    "BatchNormalization": _convolve_norm,
 }

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 
 from core.quantization.grids import SMALLEST_SCALE, Weight, widened
 from core.reconstruction.layers import Layer
+from core.reconstruction.transposed import Transposed
 
 Array = np.ndarray[Any, Any]
 Matrix = NDArray[np.float64]
@@ -87,15 +88,18 @@ def output_axis(layer: Layer) -> int:
 
 def laid(layer: Layer, matrix: Array) -> Array:
     """A (groups, outputs, inputs) matrix in the file's layout of the weight."""
-    shape = layer.weight.shape
+    if isinstance(layer, Transposed):
+        return layer.laid(matrix)
     if layer.node.op_type == "Conv":
-        return matrix.reshape(shape)
+        return matrix.reshape(layer.weight.shape)
     return matrix[0] if output_axis(layer) == 0 else np.ascontiguousarray(matrix[0].T)
 
 
 def in_rows(layer: Layer, weight: Weight) -> Matrix:
     """What the codes stand for, as float64 (groups, outputs, inputs): the way back of `laid`."""
     values = weight.values().astype(np.float64)
+    if isinstance(layer, Transposed):
+        return layer.in_rows(values)
     if layer.node.op_type != "Conv" and weight.axis == 1:
         values = values.T
     return np.asarray(values.reshape(layer.matrix().shape))

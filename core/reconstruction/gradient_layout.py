@@ -78,11 +78,30 @@ def _slice(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     return {0: _padded(g, margins, back) if any(margins) else g}
 
 
+def _gather(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    """One matrix of zeros and ones picks; its transpose puts back, and adds where one was twice."""
+    shape = back.shape(node.inputs[0])  # type: ignore[arg-type]
+    indices = node.inputs[1]
+    picked = whole(back.known.content(indices))
+    rank = len(back.shape(indices))  # type: ignore[arg-type]
+    axis = node.attributes.get_int("axis", 0) % max(len(shape), 1)
+    size = shape[axis] if shape else "?"
+    if picked is None or rank > 1 or not isinstance(size, int):
+        raise NoGradient("Gather of computed places")
+    matrix = np.eye(size)[np.array(picked) % size]
+    if rank == 0:
+        g = back.unsqueezed(g, axis)
+    order = [*range(axis), *range(axis + 1, len(shape)), axis]
+    last = back.op("Transpose", g, perm=order)
+    spread = back.op("MatMul", last, back.const(matrix))
+    return {0: back.op("Transpose", spread, perm=np.argsort(order).tolist())}
+
+
 def _stretched(g: str, axis: int, stride: int, count: int, rank: int, back: Backward) -> str:
     """Zeros between the elements of an axis, `stride` - 1 behind each."""
     if back.opset < 13:
         raise NoGradient("Slice with a stride before opset 13")
-    wide = back.op("Unsqueeze", g, back.const([axis + 1], np.int64))
+    wide = back.unsqueezed(g, axis + 1)
     margins = [0] * (2 * (rank + 1))
     margins[axis + 1 + rank + 1] = stride - 1
     wide = _padded(wide, margins, back)
@@ -114,11 +133,27 @@ def _pad(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     return {0: g}
 
 
+def _resize(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
+    """The sum over each block that came of one pixel; linear as if the nearest had been taken."""
+    x = node.inputs[0]
+    sizes, out = (back.shape(v)[2:] for v in (x, node.outputs[0]))  # type: ignore[arg-type]
+    if not sizes or not all(isinstance(d, int) for d in (*sizes, *out)):
+        raise NoGradient("Resize of dynamic sizes")
+    pairs = [(int(n), int(m)) for n, m in zip(sizes, out, strict=True)]
+    if any(m % n for n, m in pairs):
+        raise NoGradient("Resize that is not by whole factors")
+    block = [m // n for n, m in pairs]
+    mean = back.op("AveragePool", g, kernel_shape=block, strides=block)
+    return {0: back.op("Mul", mean, back.const(np.prod(block)))}
+
+
 LAYOUT: dict[str, Rule] = {
     **dict.fromkeys(("Reshape", "Flatten", "Squeeze", "Unsqueeze"), _reshape),
     "Transpose": _transpose,
     "Concat": _concat,
     "Slice": _slice,
+    "Gather": _gather,
+    **dict.fromkeys(("Resize", "Upsample"), _resize),
     "Pad": _pad,
     "Split": lambda node, g, back: {},
 }

@@ -1,4 +1,4 @@
-"""Conv, Gemm and MatMul seen as one thing: rows times a matrix, plus a bias.
+"""Conv, Gemm, MatMul and ConvTranspose seen as one thing: rows times a matrix, plus a bias.
 
 `find` recognises the layers whose weights are constants; `Layer.matrix` gives the weights as
 (groups, outputs, inputs), whatever the layout in the file, and `Layer.write` puts them back. A bias
@@ -28,7 +28,7 @@ class Layer:
     """One linear layer of a graph.
 
     Attributes:
-        node: the Conv, Gemm or MatMul.
+        node: the Conv, Gemm or MatMul (or, in `transposed`, the ConvTranspose).
         groups: of a Conv, else 1.
     """
 
@@ -50,6 +50,12 @@ class Layer:
         """Name of the tensor it makes, its bias included."""
         add = self._add
         return _named(add.outputs[0] if add is not None else self.node.outputs[0])
+
+    @property
+    def ends(self) -> list[ir.Node]:
+        """The node, and behind a MatMul the Add of its bias."""
+        add = self._add
+        return [self.node] if add is None else [self.node, add]
 
     @property
     def channel_axis(self) -> int:
@@ -171,7 +177,13 @@ def find(graph: ir.Model) -> list[Layer]:
 
 
 def _recognise(node: ir.Node) -> Layer | None:
-    if node.domain not in ("", "ai.onnx") or node.op_type not in ("Conv", "Gemm", "MatMul"):
+    if node.domain not in ("", "ai.onnx"):
+        return None
+    if node.op_type == "ConvTranspose":
+        from core.reconstruction import transposed  # which builds on this module
+
+        return transposed.recognise(node)
+    if node.op_type not in ("Conv", "Gemm", "MatMul"):
         return None
     weight = node.inputs[1] if len(node.inputs) > 1 else None
     tensor = constant_tensor(weight) if weight is not None else None

@@ -5,11 +5,12 @@ those that the *rewritten* graph computes, its earlier layers already refitted, 
 those of the *original* (`aims`): so a layer makes good what everything before it has lost. The fit
 is closed form (`solve`), from sums over sampled places (`gram`), on four fifths of the images; the
 layer keeps its new weights only if the error on the other fifth falls, and is then solved once more
-on all of them. Layers behind the last change are refitted too.
+on all of them. Layers behind the last change are refitted too. Before the only reader of a layer
+that has lost channels is fitted, both are fitted together (`joint`).
 
-What is approximate: layers are fitted one at a time, to activations and not to the output; places
-are sampled, and count by how much they matter to the outputs (`gradient`); where a Relu follows, a
-few rounds of moving targets (`aims.Aim.bounds`, `rows`) replace the exact minimum.
+What is approximate: layers are fitted one or two at a time, to activations and not to the output;
+places are sampled, and count by how much they matter to the outputs (`gradient`); where a Relu
+follows, a few rounds of moving targets (`aims.Aim.bounds`, `rows`) replace the exact minimum.
 
 Source: He, Zhang, Sun 2017, arXiv:1707.06168; Zhang et al. 2015, arXiv:1505.06798.
 """
@@ -24,13 +25,16 @@ import numpy as np
 from core.analysis.shapes import facts
 from core.reconstruction.aims import Aim, aim, plain
 from core.reconstruction.gram import Gram, Matrix, Moments, Shift
+from core.reconstruction.joint import Goal, Joint
 from core.reconstruction.layers import Layer, find
+from core.reconstruction.pairs import Pair, pair
 from core.reconstruction.patches import values_at
 from core.reconstruction.reference import Reference
 from core.reconstruction.rows import Room, Rows, ahead
 from core.reconstruction.shelf import Array
 from core.reconstruction.solve import Ridge, error, free_bias
 from core.reconstruction.statistics import Graph
+from core.reconstruction.tape import NoGradient
 from core.reconstruction.walk import Walk
 
 FEW = 256  # images below which the ridge is strong
@@ -61,23 +65,27 @@ class Options:
     Attributes:
         strength: of the ridge; None: by the number of images.
         bends: rounds of target and fit where a Relu follows.
+        joint: whether a layer that has lost channels is fitted together with its only reader.
     """
 
     strength: float | None = None
     bends: int = 2
+    joint: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Refit:
     """What became of a layer: relative error on held-out images, before and after.
 
-    `reason` says why it kept its weights; empty where it did not.
+    `reason` says why it kept its weights; empty where it did not. `joint`: the layer before it was
+    changed too, for its sake.
     """
 
     layer: str
     before: float
     after: float
     reason: str = ""
+    joint: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -113,12 +121,62 @@ def refit(
     reference.sample({case.source: case.layer.channel_axis for case in cases})
     strength = options.strength or (STRONG if reference.images < FEW else WEAK)
     walk = Walk(rewritten, reference.statistics.runner, reference.feeds)
+    pairs = _pairs(rewritten, cases, stands, reference, constraints) if options.joint else {}
     room, done = Room(), []
-    for case in cases:
-        walk.reach([case.layer.input, *([case.aim.other] if case.aim.other else [])])
+    for turn, case in enumerate(cases):
+        ahead = {p.maker.input for c in cases[turn:] if (p := pairs.get(c.layer.output))}
+        needed = [case.layer.input, *([case.aim.other] if case.aim.other else [])]
+        walk.reach(needed, ahead)
+        before = None
+        if case.layer.output in pairs:
+            before = _together(pairs[case.layer.output], case, walk, reference, strength)
+            walk.reach(needed, ahead)
         constrain = constraints.get(case.layer.output)
-        done.append(_Fit(case, walk, reference, strength, options.bends, room, constrain).run())
+        fit = _Fit(case, walk, reference, strength, options.bends, room, constrain).run()
+        done.append(fit if before is None else replace(fit, before=before, joint=True))
     return tuple(done)
+
+
+def _pairs(
+    graph: Graph,
+    cases: Sequence[_Case],
+    stands: Mapping[str, Stand],
+    reference: Reference,
+    constraints: Mapping[str, Constrain],
+) -> dict[str, Pair]:
+    """Layers that have lost channels with the one layer that reads them, by the reader's output."""
+    if reference.images < FEW:
+        return {}
+    wide = {layer.output: len(layer.bias()) for layer in find(reference.original)}
+    layers, known = find(graph), facts(graph)
+    fitted = {c.layer.output for c in cases} - set(constraints)
+    readers, found = {layer.node: layer for layer in layers}, {}
+    for maker in layers:
+        stand = stands.get(maker.output)
+        if stand is None or len(maker.bias()) >= wide.get(stand.original, 0):
+            continue
+        both = pair(maker, readers, known)
+        if both is not None and maker.output in fitted and both.reader.output in fitted:
+            found[both.reader.output] = both
+    return found
+
+
+def _together(
+    both: Pair, case: _Case, walk: Walk, reference: Reference, strength: float
+) -> float | None:
+    """Give both layers better weights, if there are any; the reader's error before, or None."""
+    goal = Goal(case.aim, case.source, case.keep, strength)
+    try:
+        fit = Joint(both, goal, walk, reference)
+        better = fit.run() if fit.enough else None
+    except NoGradient:
+        return None
+    if better is None:
+        return None
+    weights, before, _ = better
+    fit.write(weights)
+    walk.back(both.nodes)
+    return before
 
 
 def _cases(graph: Graph, stands: Mapping[str, Stand], original: Graph) -> list[_Case]:

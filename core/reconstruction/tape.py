@@ -50,6 +50,12 @@ class Backward:
         self.constants.append(numpy_helper.from_array(np.asarray(array, dtype), name))
         return name
 
+    def unsqueezed(self, name: str, axis: int) -> str:
+        """With an axis of size 1 put in."""
+        if self.opset < 13:
+            return self.op("Unsqueeze", name, axes=[axis])
+        return self.op("Unsqueeze", name, self.const([axis], np.int64))
+
     def shape(self, value: ir.Value) -> tuple[int | str, ...]:
         """Shape of a tensor of the original.
 

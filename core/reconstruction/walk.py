@@ -6,7 +6,7 @@ layer may change before the walk reaches it, and nothing behind it is computed a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
@@ -62,13 +62,25 @@ class Walk:
         self._done: set[ir.Node] = set()
         self._feeds = feeds
 
-    def reach(self, names: Sequence[str]) -> None:
-        """Compute what is needed for these tensors; they stay until the next call."""
+    def reach(self, names: Sequence[str], also: Collection[str] = ()) -> None:
+        """Compute what is needed for these tensors; they stay until the next call.
+
+        Args:
+            names: the tensors.
+            also: tensors that shall stay too, if they were computed.
+        """
         wanted = [n for n in names if n not in self._shelf and not self._is_fed(n)]
         nodes = self._needed(wanted)
         if nodes:
             self._run(nodes, wanted)
-        self._forget(set(names))
+        self._forget({*names, *also})
+
+    def back(self, nodes: Collection[ir.Node]) -> None:
+        """Forget what these nodes made, and compute it again when it is needed."""
+        for node in nodes:
+            self._done.discard(node)
+            for value in node.outputs:
+                self._shelf.drop(value.name or "")
 
     def value(self, name: str, batch: int) -> Array:
         """A tensor that was reached."""
@@ -125,29 +137,49 @@ class Walk:
 
     def _piece(self, nodes: Sequence[ir.Node], outputs: Sequence[str]) -> Graph:
         """These nodes as a graph of their own."""
-        read = self._read(nodes)
-        proto = onnx.ModelProto(ir_version=max(self.graph.ir_version or 8, 8))
-        for domain, version in self.graph.graph.opset_imports.items():
-            proto.opset_import.add(domain=domain, version=version)
-        proto.functions.extend(map(ir.to_proto, self.graph.functions.values()))
-        proto.graph.name = "piece"
-        proto.graph.node.extend(ir.to_proto(node) for node in nodes)
-        for name in read:
+        kinds = {}
+        for name in self._read(nodes):
             kind = onnx.helper.np_dtype_to_tensor_dtype(self.value(name, 0).dtype)
-            proto.graph.input.add(name=name).type.tensor_type.elem_type = kind
-        proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
-        for value in self._constants(nodes, set(read)):
-            if value.const_value is not None:
-                tensor = ir.to_proto(value.const_value)
-                tensor.name = value.name or ""
-                proto.graph.initializer.append(tensor)
-        piece: Graph = ir.from_proto(proto)
-        return piece
+            kinds[name] = onnx.TypeProto()
+            kinds[name].tensor_type.elem_type = kind
+        return piece(self.graph, nodes, kinds, outputs)
 
-    def _constants(self, nodes: Sequence[ir.Node], read: set[str]) -> list[ir.Value]:
-        initializers = self.graph.graph.initializers
-        used = dict.fromkeys(n for node in nodes for n in reads(node))
-        return [initializers[n] for n in used if n in initializers and n not in read]
+
+def piece(
+    graph: Graph,
+    nodes: Sequence[ir.Node],
+    inputs: Mapping[str, onnx.TypeProto],
+    outputs: Sequence[str],
+) -> Graph:
+    """Some nodes of a graph as a graph of their own.
+
+    Args:
+        graph: that they belong to.
+        nodes: in order.
+        inputs: tensors that are given to them, with their types.
+        outputs: tensors that are asked for.
+    """
+    proto = onnx.ModelProto(ir_version=max(graph.ir_version or 8, 8))
+    for domain, version in graph.graph.opset_imports.items():
+        proto.opset_import.add(domain=domain, version=version)
+    proto.functions.extend(map(ir.to_proto, graph.functions.values()))
+    proto.graph.name = "piece"
+    proto.graph.node.extend(ir.to_proto(node) for node in nodes)
+    proto.graph.input.extend(onnx.ValueInfoProto(name=n, type=t) for n, t in inputs.items())
+    proto.graph.output.extend(onnx.ValueInfoProto(name=name) for name in outputs)
+    for value in _constants(graph, nodes, set(inputs)):
+        if value.const_value is not None:
+            tensor = ir.to_proto(value.const_value)
+            tensor.name = value.name or ""
+            proto.graph.initializer.append(tensor)
+    made: Graph = ir.from_proto(proto)
+    return made
+
+
+def _constants(graph: Graph, nodes: Sequence[ir.Node], read: set[str]) -> list[ir.Value]:
+    initializers = graph.graph.initializers
+    used = dict.fromkeys(n for node in nodes for n in reads(node))
+    return [initializers[n] for n in used if n in initializers and n not in read]
 
 
 def reads(node: ir.Node) -> list[str]:

@@ -129,6 +129,25 @@ def shuffle_v2() -> ir.Model:
     return head(net, net.conv(y, 16, 10, name="last"), 10)
 
 
+def shuffle_traced() -> ir.Model:
+    """Chunk and shuffle as a tracer writes them: ends and sizes are computed from Shape."""
+    net = image()
+    x = net.add("Relu", net.conv("x", 3, 16, name="stem"))
+    for block in range(2):
+        half = net.add("Div", net.add("Gather", net.add("Shape", x), net.ints(1)), net.ints(2))
+        end = net.add("Mul", half, net.ints(2))
+        left = net.add("Slice", x, net.ints(0), half, net.ints(1))
+        right = net.add("Slice", x, half, end, net.ints(1))
+        right = net.add("Relu", net.conv(right, 8, 12, 1, name=f"in{block}"))
+        right = net.conv(right, 12, 8, 1, name=f"out{block}")
+        x = net.add("Concat", left, right, axis=1)
+        n, c, h, w = (net.add("Gather", net.add("Shape", x), net.ints(i)) for i in range(4))
+        split = net.add("Concat", n, net.ints(2), net.add("Div", c, net.ints(2)), h, w, axis=0)
+        turned = net.add("Transpose", net.add("Reshape", x, split), perm=[0, 2, 1, 3, 4])
+        x = net.add("Reshape", turned, net.add("Concat", n, c, h, w, axis=0))
+    return head(net, net.conv(x, 16, 10, name="last"), 10)
+
+
 def vision_transformer() -> ir.Model:
     """Patches, attention with two heads, LayerNorm, an MLP with GELU spelled out."""
     net, width, heads = image(), 16, 2
@@ -154,6 +173,31 @@ def vision_transformer() -> ir.Model:
     x = net.add("Add", x, net.linear(h, 32, width, name="mlp2"))
     x = net.add("ReduceMean", x, axes=[1], keepdims=0)
     return net.model(net.linear(x, width, 5, name="fc"))
+
+
+def traced_attention() -> ir.Model:
+    """Attention over heads that are folded into a dynamic batch, as PyTorch's module is traced."""
+    net, width, heads = image(), 16, 2
+    x = net.conv("x", 3, width, 4, strides=[4, 4], pads=[0, 0, 0, 0], name="patch")
+    x = net.add("Reshape", x, net.ints(0, width, 4))
+    x = net.add("Transpose", x, perm=[2, 0, 1])
+    batch = net.add("Gather", net.add("Shape", x), net.ints(1))
+    folded = net.add("Mul", batch, net.ints(heads))
+    rows = net.add("Mul", batch, net.ints(4))
+    parts = []
+    for part in "qkv":
+        y = net.linear(x, width, width, name=part)
+        y = net.add("Reshape", y, net.add("Concat", net.ints(4), folded, net.ints(8), axis=0))
+        parts.append(net.add("Transpose", y, perm=[1, 2, 0] if part == "k" else [1, 0, 2]))
+    q, k, v = parts
+    y = net.add("MatMul", net.add("Softmax", net.add("MatMul", q, k), axis=-1), v)
+    y = net.add("Reshape", y, net.add("Concat", batch, net.ints(heads, 4, 8), axis=0))
+    y = net.add("Transpose", y, perm=[2, 0, 1, 3])
+    y = net.add("Reshape", y, net.add("Concat", rows, net.ints(width), axis=0))
+    y = net.add("Gemm", y, net.weight(6, width), net.weight(6), transB=1, name="project")
+    y = net.add("Reshape", y, net.add("Concat", net.ints(4), batch, net.ints(6), axis=0))
+    y = net.add("ReduceMean", y, axes=[0], keepdims=0)
+    return net.model(net.add("Gemm", y, net.weight(5, 6), net.weight(5), transB=1, name="fc"))
 
 
 def segmentation() -> ir.Model:
@@ -400,7 +444,9 @@ NETS: dict[str, tuple[Callable[[], ir.Model], set[str]]] = {
     "residual": (residual, {"stem", "a", "b"}),
     "shuffle_v1": (shuffle_v1, {"stem", "group1", "depthwise", "group2"}),
     "shuffle_v2": (shuffle_v2, {"stem", "in", "depthwise", "out", "last"}),
+    "shuffle_traced": (shuffle_traced, {"stem", "in0", "out0", "in1", "out1", "last"}),
     "vision_transformer": (vision_transformer, {"q", "k", "v", "mlp1"}),
+    "traced_attention": (traced_attention, {"patch", "q", "k", "v", "project"}),
     "segmentation": (segmentation, {"enc1", "enc2", "up", "dec"}),
     "squeeze_excite": (squeeze_excite, {"stem", "squeeze", "excite", "after"}),
     "detector": (detector, {"stem", "down", "tower0", "tower1"}),

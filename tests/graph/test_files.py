@@ -103,6 +103,41 @@ def test_weights_listed_as_inputs_become_constants(tmp_path: Path) -> None:
     graphs.check(graph)
 
 
+MOVED = """
+<ir_version: 8, opset_import: ["" : 17]>
+g (float[N, 3] x) => (float[N, 2] y, float[N, 3] z)
+<float[2, 3] w = {1, 2, 3, 4, 5, 6}, float[1, 2] b = {7, 8},
+ float[3, 3] s = {1, 2, 3, 4, 5, 6, 7, 8, 9}>
+{
+  t = Transpose <perm = [1, 0]> (w)
+  m = MatMul (x, t)
+  flat = Constant <value_ints = [-1]> ()
+  r = Reshape (b, flat)
+  q = Identity (r)
+  y = Add (m, q)
+  u = Transpose <perm = [1, 0]> (s)
+  k = MatMul (x, u)
+  z = MatMul (k, s)
+}
+"""
+
+
+def test_weights_that_are_only_moved_are_stored_as_used(tmp_path: Path) -> None:
+    source = write(tmp_path, MOVED)
+    notes: list[str] = []
+    graphs.parse(source.read_bytes(), "moved", notes)
+    assert notes == ["3 weights were rearranged in every run; they are stored as used now."]
+    graph = graphs.load(source)
+    left = [node.op_type for node in graph.graph]
+    assert left.count("Transpose") == 1  # of the weight that is read as it is as well
+    assert not {"Identity", "Reshape"} & set(left)
+    assert {"w", "b"}.isdisjoint(graph.graph.initializers)
+    saved = tmp_path / "saved.onnx"
+    graphs.save(graph, saved)
+    x = np.random.default_rng(0).normal(size=(4, 3)).astype(np.float32)
+    np.testing.assert_allclose(run(saved, x=x), run(source, x=x), rtol=1e-6)
+
+
 def test_constant_reads_initializers_and_constant_nodes(tmp_path: Path) -> None:
     graph = graphs.load(write(tmp_path, CONV))
     conv, relu = graph.graph

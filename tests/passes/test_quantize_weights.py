@@ -159,12 +159,81 @@ def test_refusals():
         quantize(model, NoStatistics())
 
 
-def test_a_transposed_convolution_stays_float_and_is_told():
+def test_a_batch_norm_that_no_convolution_takes_over_stays_one():
     model = parsed(
-        """g (float[N, 16, 6, 6] x) => (float[N, 8, 12, 12] y) {
-          a = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(x, w1)
-          y = ConvTranspose<kernel_shape=[2,2], strides=[2,2]>(a, w2)
+        """g (float[N, 16, 6, 6] x) => (float[N, 16, 6, 6] y) {
+          a = BatchNormalization(x, s, b, m, v)
+          c = Relu(a)
+          d = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(c, w)
+          y = BatchNormalization(d, s, b, m, v)
         }""",
+        {
+            "w": random(16, 16, 3, 3), "s": random(16), "b": random(16), "m": random(16),
+            "v": np.abs(random(16)) + 0.5,
+        },
+    )  # fmt: skip
+    x = random(4, 16, 6, 6, seed=3)
+    truth = run(model, x)["y"]
+    quantize(model, NoStatistics(), bits="8")
+    assert [n.op_type for n in model.graph].count("BatchNormalization") == 1
+    assert [n.op_type for n in model.graph].count("Conv") == 1
+    assert signal_to_noise_db(truth, run(model, x)["y"]) > DB["8"]
+
+
+def decoder():
+    """Down and up again, by transposed convolutions with a bias and without."""
+    return parsed(
+        """g (float[N, 3, 12, 12] x) => (float[N, 5, 12, 12] y) {
+          a = Conv<kernel_shape=[3,3], pads=[1,1,1,1], strides=[2,2]>(x, w1)
+          b = Relu(a)
+          c = Conv<kernel_shape=[3,3], pads=[1,1,1,1], strides=[2,2]>(b, w2)
+          d = Relu(c)
+          e = ConvTranspose<kernel_shape=[2,2], strides=[2,2]>(d, w3, b3)
+          f = Relu(e)
+          g0 = ConvTranspose<kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1],
+                             output_padding=[1,1]>(f, w4)
+          h = Relu(g0)
+          y = Conv<kernel_shape=[1,1]>(h, w5)
+        }""",
+        {
+            "w1": random(32, 3, 3, 3, scale=0.3, seed=1), "w2": random(64, 32, 3, 3, seed=2),
+            "w3": random(64, 48, 2, 2, seed=3), "b3": random(48), "w4": random(48, 32, 3, 3),
+            "w5": random(5, 32, 1, 1),
+        },
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("store", ["packed", "dequantize"])
+@pytest.mark.parametrize("bits", ["8", "4"])
+def test_a_transposed_convolution_holds_few_bits_too(bits, store):
+    model, x = decoder(), next(Random(seed=5).feeds())["x"]
+    truth, size = run(model, x)["y"], len(graphs.serialize(model))
+    report = quantize(model, bits=bits, store=store)
+    graphs.check(model)
+    assert report.changed == 4  # all but the last, which holds 160 weights
+    assert len(graphs.serialize(model)) < {"8": 0.32, "4": 0.25}[bits] * size
+    assert signal_to_noise_db(truth, run(model, x)["y"]) > {"8": 35.0, "4": 15.0}[bits]
+
+
+def test_rounding_a_transposed_convolution_by_its_outputs_beats_rounding_to_nearest():
+    x = next(Random(seed=5).feeds())["x"]
+    truth, found = run(decoder(), x)["y"], {}
+    for how in ("nearest", "gptq"):
+        model = decoder()
+        quantize(model, bits="4", size=0.01, rounding=how, exclude=("node_0", "node_2", "node_8"))
+        found[how] = signal_to_noise_db(truth, run(model, x)["y"])
+    assert found["gptq"] > found["nearest"] + 1
+
+
+@pytest.mark.parametrize(
+    "how", ["group=2", 'auto_pad="SAME_UPPER"', "output_shape=[12,12]", "pads=[2,2,2,2]"]
+)
+def test_a_transposed_convolution_that_is_not_known_stays_float_and_is_told(how):
+    model = parsed(
+        f"""g (float[N, 16, 6, 6] x) => (float[N, C, H, W] y) {{
+          a = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(x, w1)
+          y = ConvTranspose<kernel_shape=[2,2], strides=[2,2], {how}>(a, w2)
+        }}""",
         {"w1": random(32, 16, 3, 3), "w2": random(32, 8, 2, 2)},
     )
     report = quantize(model, NoStatistics())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 import pytest
+from onnx import numpy_helper
 
 from core.activations import Probe
 from core.analysis.channels import channel_map
@@ -19,10 +20,11 @@ from core.reconstruction.gradient import RULES, backward
 from core.reconstruction.gram import input_grams
 from core.reconstruction.layers import find
 from core.reconstruction.reference import with_outputs
+from core.reconstruction.sensitivity import measure
 from core.reconstruction.shelf import Shelf
 from core.reconstruction.study import TRIED_IMAGES, Study
 from core.reconstruction.study import study as study_of
-from tests.analysis.nets import NETS, head, image, residual
+from tests.analysis.nets import NETS, Net, head, image, residual
 from tests.reconstruction.images import Pictures
 
 
@@ -152,9 +154,47 @@ def test_a_staircase_is_climbed_to_the_next_step():
     assert counts[group] == 2  # 10 -> 8 channels: three blocks become two
 
 
-@pytest.mark.parametrize("name", NETS)
+def picked(opset: int) -> ir.Model:
+    """A token picked by number, others by a vector in which one is twice; from opset 20 a Gelu."""
+    net = Net({"x": ["N", 3, 8, 8]}, opset=opset)
+    y = net.conv("x", 3, 8, 4, strides=[4, 4], pads=[0, 0, 0, 0], name="patch")
+    y = net.add("Transpose", net.add("Reshape", y, net.ints(0, 8, 4)), perm=[0, 2, 1])
+    y = net.linear(y, 8, 8, name="up")
+    y = net.add("Gelu" if opset >= 20 else "Tanh", y)
+    zero = numpy_helper.from_array(np.array(0), "zero")
+    net.weights.append(zero)
+    first = net.add("Gather", y, "zero", axis=1)
+    rest = net.add("Flatten", net.add("Gather", y, net.ints(2, -1, 2), axis=1))
+    y = net.add("Concat", first, rest, axis=1)
+    return net.model(net.add("Gemm", y, net.weight(5, 32), net.weight(5), transB=1, name="fc"))
+
+
+def enlarged(opset: int) -> ir.Model:
+    """A pyramid of two floors: the upper one enlarged, put beside the lower."""
+    net = Net({"x": ["N", 3, 8, 8]}, opset=opset)
+    low = net.add("Tanh", net.conv("x", 3, 6, strides=[2, 2], name="low"))
+    high = net.add("Tanh", net.conv(low, 6, 5, strides=[2, 2], name="high"))
+    scales = net.const([1, 1, 2, 2])
+    how = {"coordinate_transformation_mode": "asymmetric", "nearest_mode": "floor"}
+    if opset < 10:
+        wide = net.add("Upsample", high, scales)
+    else:
+        wide = net.add("Resize", high, "", scales, **how)
+    y = net.conv(net.add("Concat", wide, low, axis=1), 11, 4, name="both")
+    return head(net, y, 4)
+
+
+MORE = {
+    "picked_late": (lambda: picked(20), set()),
+    "picked_old": (lambda: picked(12), set()),
+    "enlarged_late": (lambda: enlarged(17), set()),
+    "enlarged_old": (lambda: enlarged(9), set()),
+}
+
+
+@pytest.mark.parametrize("name", NETS | MORE)
 def test_gradients_are_those_of_small_differences(name):
-    model = NETS[name][0]()
+    model = (NETS | MORE)[name][0]()
     images = Pictures(model, count=2, batch=2)
     (feeds,) = images.feeds()
     out = model.graph.outputs[0].name
@@ -195,6 +235,21 @@ def shifted(model: ir.Model, name: str, step: np.ndarray, feeds: dict) -> np.nda
         use.node.replace_input_with(use.idx, add.outputs[0])
     out = copy.graph.outputs[0].name
     return Probe(copy, [out]).run(feeds | {"step": step})[out]
+
+
+def test_a_cut_deeper_than_any_measured_is_not_taken_for_a_cheap_one():
+    net = image()
+    x = net.add("Relu", net.conv("x", 3, 8, name="a"))
+    model = head(net, net.add("Relu", net.conv(x, 8, 48, 1, name="wide")), 48)
+    study = Study(model, Pictures(model, count=64))
+    group = next(g for g in study.channels.groups if "wide" in g.layers)
+    study.moments([r.layer.output for r in study.readers(group)])
+    ranking = eliminate(group, study.readers(group), study._grams, {}, [24, 36, 47])
+    cuts = {group: (ranking, study.readers(group))}
+    found = measure(model, cuts, study._grams, study._statistics, study.some_feeds(64))[group]
+    assert found[47].error > 20 * found[36].error  # else there is nothing to get wrong
+    line = curve(ranking, {depth: found[depth] for depth in (24, 36)})
+    assert line[47] == pytest.approx(found[47].error, rel=0.5)
 
 
 def test_effects_are_measured_once_and_grow_with_the_cut():

@@ -15,7 +15,7 @@ from tests.analysis.nets import NETS, Net, head, image, residual
 from tests.reconstruction.images import Pictures, error, outputs
 
 
-def twins(norm: bool, bias: bool = True) -> tuple[ir.Model, int]:
+def twins(norm: bool, bias: bool = True, transposed: bool = False) -> tuple[ir.Model, int]:
     """A net whose layer `a` computes channel 1 twice (as channel 4): one of them can go for free.
 
     Returns:
@@ -29,7 +29,11 @@ def twins(norm: bool, bias: bool = True) -> tuple[ir.Model, int]:
         parts = np.tile(net.random.uniform(0.5, 1.5, (4, 1)), (1, 6))
         x = net.add("BatchNormalization", x, *(net.const(p) for p in parts))
     x = net.add("Relu", x)
-    x = net.conv(x, 6, 8, name="b", bias=bias)
+    if transposed:
+        weights = [net.weight(6, 8, 3, 3), *([net.weight(8)] if bias else [])]
+        x = net.add("ConvTranspose", x, *weights, strides=[2, 2], pads=[1, 0, 1, 0], name="b")
+    else:
+        x = net.conv(x, 6, 8, name="b", bias=bias)
     return head(net, net.add("Relu", x), 8), 4
 
 
@@ -54,8 +58,9 @@ def cut(model: ir.Model, layer: str, channel: int) -> tuple[ir.Model, dict[str, 
 
 @pytest.mark.parametrize("norm", [False, True])
 @pytest.mark.parametrize("bias", [False, True])
-def test_a_channel_that_others_can_stand_in_for_is_made_good(norm, bias):
-    model, channel = twins(norm, bias)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_a_channel_that_others_can_stand_in_for_is_made_good(norm, bias, transposed):
+    model, channel = twins(norm, bias, transposed)
     images = Pictures(model)
     pruned, stands = cut(model, "a", channel)
     before = error(model, pruned, images)
@@ -65,7 +70,9 @@ def test_a_channel_that_others_can_stand_in_for_is_made_good(norm, bias):
     assert after < 1e-3 * before
 
 
-@pytest.mark.parametrize("name", ["residual", "shuffle_v2", "squeeze_excite", "dense"])
+@pytest.mark.parametrize(
+    "name", ["residual", "shuffle_v2", "squeeze_excite", "dense", "segmentation"]
+)
 def test_repair_lowers_the_error_of_the_outputs(name):
     model = NETS[name][0]()
     images = Pictures(model, count=256)

@@ -45,7 +45,9 @@ def _sentence(done: Sequence[Refit], images: int) -> str:
     if not better:
         return "No layer could be refitted to the calibration images."
     before, after = (float(np.median([getattr(f, n) for f in better])) for n in ("before", "after"))
+    together = sum(fit.joint for fit in done)
+    also = f" {together} of them were fitted together with the layer before." if together else ""
     return (
         f"{len(better)} of {len(done)} layers refitted on {images} calibration images; the error "
-        f"of a layer on images held back went from {before:.1%} to {after:.1%} (median)."
+        f"of a layer on images held back went from {before:.1%} to {after:.1%} (median).{also}"
     )

@@ -35,6 +35,7 @@ from core.quantization.prepare import prepared
 from core.quantization.regions import is_weighted, weights_only
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
+from core.reconstruction.transposed import layer_of, refusal
 from core.records import LayerEffect
 
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
@@ -120,7 +121,7 @@ class QuantizeWeights(Pass):
 
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
         """Round, correct, write."""
-        source = prepared(graph, OPSETS[self.store])
+        source = prepared(graph, OPSETS[self.store], integers=False)
         judged = headless(source)
         layers = self._layers(judged, report)
         if not layers:
@@ -247,12 +248,13 @@ class QuantizeWeights(Pass):
         found = {}
         for node in graph.graph:
             name = node.name or ""
-            if not is_weighted(node):
-                if node.op_type == "ConvTranspose":
-                    report.skip(name, "stays float: a transposed convolution, not quantized yet")
+            transposed = node.op_type == "ConvTranspose"
+            why = refusal(node) if transposed else ""
+            if why:
+                report.skip(name, f"stays float: {why}")
+            if why or not (transposed or is_weighted(node)):
                 continue
-            groups = node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1
-            layer = Layer(node, groups)
+            layer = layer_of(node)
             if name in self.exclude:
                 report.skip(name, "left alone as asked")
             elif layer.weight.size < SMALLEST:
