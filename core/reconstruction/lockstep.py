@@ -30,7 +30,7 @@ from core.reconstruction.layers import Layer, find
 from core.reconstruction.pairs import Pair, pair
 from core.reconstruction.patches import values_at
 from core.reconstruction.reference import Reference
-from core.reconstruction.rows import Room, Rows
+from core.reconstruction.rows import Room, Rows, ahead
 from core.reconstruction.shelf import Array
 from core.reconstruction.solve import Ridge, error, free_bias
 from core.reconstruction.statistics import Graph
@@ -202,11 +202,11 @@ def _cases(graph: Graph, stands: Mapping[str, Stand], original: Graph) -> list[_
 
 @dataclass
 class _Batch:
-    """One batch of a layer: inputs, wanted values, the other branch, how much each row matters."""
+    """One batch of a layer: inputs, targets and their bounds, how much each row matters."""
 
     inputs: Array
-    wanted: Array
-    other: Array | None
+    targets: Array
+    bounds: tuple[Array, Array]
     weights: Array | None
 
 
@@ -266,20 +266,18 @@ class _Fit:
             raise ValueError("a fit without images")
         sites = (self.reference.sites(self.case.source, batch) for batch in batches)
         count, shift, grams = sum(map(len, sites)), None, []
-        for batch in batches:
-            rows, goal, held = self._read(batch), self.case.aim, self.reference.held(batch)
-            targets = goal.targets(rows.wanted, rows.other)
+        goal, groups = self.case.aim, self.case.layer.groups
+        for batch, rows in zip(batches, ahead(self._read, batches), strict=True):
+            held = self.reference.held(batch)
             if shift is None:
-                groups = self.case.layer.groups
-                shift = Shift.of(rows.inputs, targets, groups)
+                shift = Shift.of(rows.inputs, rows.targets, groups)
                 grams = [Gram(groups, shift), Gram(groups, shift)]
                 if groups * count * shift.width * rows.inputs.itemsize <= ROWS_BYTES:
                     self._rows = Rows(groups, count, shift, goal.rectified, self.room)
             if self._rows is None:
-                grams[held].add(rows.inputs, targets, rows.weights)
+                grams[held].add(rows.inputs, rows.targets, rows.weights)
             else:
-                bounds = goal.bounds(rows.wanted, rows.other, targets)
-                self._rows.add(rows.inputs, targets, bounds, rows.weights, held)
+                self._rows.add(rows.inputs, rows.targets, rows.bounds, rows.weights, held)
         return self._rows.sums() if self._rows is not None else (grams[0], grams[1])
 
     def _read(self, batch: int) -> _Batch:
@@ -292,7 +290,10 @@ class _Fit:
                 self.walk.value(case.aim.other, batch), case.layer.channel_axis, sites
             )
         wanted = wanted if case.keep is None else wanted[:, case.keep]
-        return _Batch(inputs, wanted, other, reference.weights(case.source, batch, case.keep))
+        targets = case.aim.targets(wanted, other)
+        bounds = case.aim.bounds(wanted, other, targets)
+        weights = reference.weights(case.source, batch, case.keep)
+        return _Batch(inputs, targets, bounds, weights)
 
     def _bent(self, moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
         """The fit, with targets that a Relu zeroes moved to the prediction a few times."""

@@ -31,7 +31,7 @@ IMAGES = 512  # more change nothing that could be measured: see benchmarks/struc
 PER_CHANNEL, LEAST_PLACES, PER_IMAGE = 2, 32, 128
 PER_WIDE_IMAGE, WIDE = 48, 128  # and of layers of more channels than this, which cost too much
 HELD_EVERY = 5  # of five batches, one is not fitted but judged on
-DRAWS = 1  # of random signs, from which gradients are estimated
+DRAWS = 1  # of random signs; three lower the error on new images by 1 % at most, in noise of 3 %
 EVEN = 0.5  # share of a row's weight that does not depend on its gradient
 
 log = logging.getLogger(__name__)

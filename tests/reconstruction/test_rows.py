@@ -7,7 +7,7 @@ import pytest
 
 from core.reconstruction.aims import Aim
 from core.reconstruction.gram import Gram, Shift
-from core.reconstruction.rows import Room, Rows
+from core.reconstruction.rows import Room, Rows, ahead
 
 
 @pytest.mark.parametrize("groups", [1, 2])
@@ -50,3 +50,17 @@ def test_room_is_used_again():
     assert np.shares_memory(first, room.floats("rows", 2, 3))
     assert not np.shares_memory(first, room.floats("low", 2, 3))
     assert room.floats("rows", 6, 7).shape == (6, 7)
+
+
+def test_work_ahead_comes_in_order_and_its_errors_come_too():
+    def work(item: int) -> int:
+        if item == 3:
+            raise ValueError("three")
+        return item * item
+
+    assert list(ahead(work, [0, 2, 1])) == [0, 4, 1]
+    assert list(ahead(work, [])) == []
+    found = ahead(work, [1, 3, 2])
+    assert next(found) == 1
+    with pytest.raises(ValueError, match="three"):
+        next(found)
