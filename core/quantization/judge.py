@@ -131,6 +131,10 @@ class Images:
                 yield feeds
             seen += _images(feeds)
 
+    def every(self) -> Iterator[Tensors]:
+        """All images, those that are held out too."""
+        return self._source.feeds()
+
     def values(self, graph: ir.Model, names: Sequence[str], largest: int = 0) -> Iterator[Tensors]:
         """Named tensors of `graph` on the calibration part, batch by batch."""
         fed = {value.name for value in graph.graph.inputs}
@@ -163,10 +167,10 @@ class Judge:
         self._names = [value.name or "" for value in graph.graph.outputs]
         self._feeds: list[Tensors] = []
         starts: list[int] = []
-        alone = backend is not None and _any_batch(graph)
+        alone = backend is not None and any_batch(graph)
         for start, feeds in zip(images.held_at, images.held_out, strict=True):
             if self.images < largest:
-                parts = [*_singly(feeds)] if alone else [feeds]
+                parts = [*singly(feeds)] if alone else [feeds]
                 self._feeds += parts
                 starts += range(start, start + len(parts))
         run = images.runner(graph, self._names)
@@ -285,13 +289,13 @@ class Judge:
         return float(np.mean(wrong[used] / size[used])) if used.any() else float(wrong.sum())
 
 
-def _any_batch(graph: ir.Model) -> bool:
+def any_batch(graph: ir.Model) -> bool:
     """Whether no input says how many images it takes at once."""
     firsts = [v.shape[0] for v in graph.graph.inputs if v.shape is not None and len(v.shape)]
     return not any(isinstance(first, int) for first in firsts)
 
 
-def _singly(feeds: Tensors) -> Iterator[Tensors]:
+def singly(feeds: Tensors) -> Iterator[Tensors]:
     """One image after another: runtimes differ in what else they take."""
     for i in range(_images(feeds)):
         yield {name: array[i : i + 1] for name, array in feeds.items()}

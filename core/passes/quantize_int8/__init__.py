@@ -95,7 +95,8 @@ class QuantizeInt8(Pass):
     points: float = parameter(
         1.0,
         "Points to lose at most",
-        "Top-1 accuracy that may be lost, as expected from the net's own confidence: no labels.",
+        "Top-1 accuracy that may be lost: counted where the calibration images have labels, else "
+        "expected from the net's own confidence.",
         unit="points",
         low=0.5,
         high=10.0,
@@ -213,7 +214,8 @@ class QuantizeInt8(Pass):
         if race is None:
             report.note(NOT_RACED)
         given = source, graph.clone(), self._settings(), report, images, race, backend
-        work: Work = Work(*given)
+        labels = None if made_up else getattr(statistics, "labels", None)
+        work: Work = Work(*given, labels)
         if made_up:
             work = DataFree(*given, unfolded=statistics.original)
             if self.goal == SAFE and (tensor := work.lacking()):

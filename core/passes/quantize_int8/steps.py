@@ -14,7 +14,7 @@ from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
 from core.passes.quantize_int8.goals import SAFE, Goal, Means, met
 from core.quantization import calibrate, correction, equalise, search, sensitivity, wide
 from core.quantization.grids import Grid, Weight
-from core.quantization.judge import Backend, Images, Judge, headless
+from core.quantization.judge import Array, Backend, Images, Judge, headless
 from core.quantization.observers import observe
 from core.quantization.race import Lap, Race, careful, ratio
 from core.quantization.regions import Selection, is_weighted, select
@@ -52,6 +52,7 @@ class Work:
         original: the graph as the user gave it, which the result must not be slower than.
         real: whether the images are real ones.
         backend: computes the outputs that are judged; None: ONNX Runtime in this process.
+        labels: of the calibration images, where they are known.
     """
 
     real: ClassVar[bool] = True
@@ -62,6 +63,7 @@ class Work:
     images: Images
     race: Race | None
     backend: Backend | None = None
+    labels: Array | None = None
     judged: Graph = field(init=False)
     judge: Judge = field(init=False)
 
@@ -82,7 +84,7 @@ class Work:
         self.report.tell("Sensitive layers", 0.85)
         means = Means(
             self.judged, self.original, self.judge, self._stand_in, self.race, self.report,
-            self.real,
+            self.real, self.labels, self.images,
         )  # fmt: skip
         found = met(self.settings.goal, means, plan, floats)
         if found is not None:
