@@ -104,20 +104,46 @@ def weights(
     activation_grids: Mapping[str, Grid],
     scheme: Scheme,
     moments: Mapping[str, Gram] | None = None,
+    mending: bool = False,
 ) -> dict[str, Weight]:
-    """The integers of every selected layer; by GPTQ where `moments` knows its inputs."""
+    """The integers of every selected layer; by GPTQ where `moments` knows its inputs.
+
+    Args:
+        layers: node name -> layer.
+        selection: which of them.
+        activation_grids: root tensor -> grid.
+        scheme: what the backend computes with.
+        moments: node name -> sums over the layer's inputs.
+        mending: let the bias take up what rounding shifts on average, (W - W_q) E[x]; rounding then
+            only has to keep what varies.
+    """
     found = {}
     for name in selection.weighted:
         layer = layers[name]
         first = layer.node.inputs[0]
         grid = activation_grids[selection.tensors[(first.name or "") if first else ""]]
         gram = (moments or {}).get(name)
-        second = gram.second_moment() if gram is not None else None
+        taken = gram.moments() if gram is not None and mending and _holds_bias(layer) else None
+        second = gram.second_moment() if gram is not None and taken is None else None
+        second = taken.second if taken is not None else second
         limit, paired = scheme.pairing(layer.matrix().shape[2] // layer.taps, layer.groups)
         found[name] = rounding.quantized(
             layer, limit, scheme.per_channel, second, grid.scale, paired=paired
         )
+        if taken is not None:
+            found[name] = _mended(layer, found[name], taken.mean_in)
     return found
+
+
+def _holds_bias(layer: Layer) -> bool:
+    """Whether there is a place for a bias: a MatMul has one only in an Add behind it."""
+    return layer.node.op_type != "MatMul" or layer.output != layer.node.outputs[0].name
+
+
+def _mended(layer: Layer, weight: Weight, mean: Array) -> Weight:
+    lost = layer.matrix() - rounding.in_rows(layer, weight)
+    shift = np.einsum("goi,gi->go", lost, mean).reshape(-1)
+    return replace(weight, bias=shift if weight.bias is None else weight.bias + shift)
 
 
 def best_ranges(

@@ -276,8 +276,9 @@ class Work:
         names = list(plan.selection.weighted)
         moments = calibrate.grams(self.judged, layers, names, self.images)
         weights = calibrate.weights(
-            layers, plan.selection, plan.grids, self.settings.scheme, moments
-        )
+            layers, plan.selection, plan.grids, self.settings.scheme, moments,
+            self.settings.correct_bias,
+        )  # fmt: skip
         return self._kept("Rounding by reconstruction (GPTQ)", plan, weights, error)
 
     def _correct(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
