@@ -33,15 +33,8 @@ from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
 from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
-from core.passes.quantize_int8.steps import (
-    Settings,
-    Work,
-    backend_of,
-    layers_of,
-    made_up_of,
-    race_of,
-    stand_in,
-)
+from core.passes.quantize_int8.sources import backend_of, made_up_of, race_of
+from core.passes.quantize_int8.steps import Settings, Work, layers_of, stand_in
 from core.quantization import rounding
 from core.quantization.judge import Backend, Images
 from core.quantization.prepare import prepared

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from core.errors import BackendUnavailable, UnsupportedModel
 from core.graph.opset import raised
-from core.passes.base import Graph, Report, Statistics
+from core.passes.base import Graph, Report
 from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
 from core.passes.quantize_int8.goals import SAFE, Goal, Means, met
 from core.quantization import calibrate, correction, equalise, search, sensitivity, wide
 from core.quantization.grids import Grid, Weight
 from core.quantization.judge import Array, Backend, Images, Judge, headless
 from core.quantization.observers import observe
-from core.quantization.race import Lap, Race, careful, ratio
+from core.quantization.race import Race, careful, ratio
 from core.quantization.regions import Selection, is_weighted, select
 from core.quantization.scheme import Scheme
 from core.quantization.writer import Plan, written
@@ -25,7 +24,6 @@ from core.reconstruction.layers import Layer
 CORRECTION_IMAGES = 32
 QUICK_IMAGES = 8
 EVEN_IMAGES = 32
-ELSEWHERE = frozenset({"openvino", "opencv"})  # what ONNX Runtime in this process cannot tell
 STAND_IN = Grid(0.02, 0)
 
 
@@ -326,26 +324,3 @@ def layers_of(graph: Graph) -> dict[str, Layer]:
         for node in graph.graph
         if is_weighted(node)
     }
-
-
-def made_up_of(statistics: Statistics) -> Statistics | None:
-    """Made-up images, if what stands for the missing ones can make some."""
-    make: Callable[[], Statistics | None] | None = getattr(statistics, "made_up", None)
-    return make() if make else None
-
-
-def backend_of(statistics: Statistics, name: str) -> Backend | None:
-    """Runs graphs on another runtime than ONNX Runtime, if the data can and it is here."""
-    make: Callable[[str], Backend] | None = getattr(statistics, "elsewhere", None)
-    if make is None or name not in ELSEWHERE:
-        return None
-    try:
-        return make(name)
-    except BackendUnavailable:
-        return None  # the race says so
-
-
-def race_of(statistics: Statistics, backend: str) -> Race | None:
-    """The stopwatch for a backend that came with the calibration data, if one did."""
-    race: Callable[..., Sequence[Lap]] | None = getattr(statistics, "race", None)
-    return functools.partial(race, backend=backend) if race else None
