@@ -148,7 +148,7 @@ def _within_points(points: float, means: Means, plan: Plan, floats: frozenset[st
         lost = scores.lost(written(means.graph, found.plan))
         report.note(
             f"Counted on {scores.images} labelled calibration images: {lost:.2f} points lost (one "
-            f"image is {100 / scores.images:.2f})."
+            f"image is {100 / scores.images:.2f}; too few if the net was trained on these images)."
         )
     kept = judge.agreeing(written(means.graph, found.plan))
     report.note(
