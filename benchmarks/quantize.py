@@ -7,7 +7,8 @@ DATA holds `models/*.onnx` with `*.preprocess.json`, `cifar10_calibration.npz`, 
 `imagenet_calibration200.zip`, `imagenet_dev200.zip` and `imagenet_val100.zip`. Calibration never
 sees a labelled image. Top-1 is on all labelled images; times are on ONNX Runtime, one thread, one
 image, all candidates taken in turns, as the ratio of medians of the faster halves to the fp32 file
-as it was given. NNCF needs its own environment: give its Python.
+as it was given (what is made for another backend was raced there: --verbose shows its notes). NNCF
+needs its own environment: give its Python.
 """
 
 from __future__ import annotations
@@ -35,6 +36,7 @@ from core.data import open_set, read_preprocess
 from core.data.sets import has_background_class
 from core.errors import CoreError
 from core.passes.base import catalogue
+from core.quantization.scheme import BACKENDS
 from core.records import Recipe, RunOptions, Step
 
 NNCF = """
@@ -245,6 +247,9 @@ def candidates(bench: Bench, options: argparse.Namespace) -> Iterator[tuple[str,
             yield "NNCF", lambda: nncf(bench, options.nncf)
     for goal in ("safe", "fastest"):
         yield f"ours {goal}", lambda g=goal: ours(bench, Step("quantize_int8", {"goal": g}))
+    for backend in (b for b in options.backends.split(",") if b in BACKENDS):
+        step = Step("quantize_int8", {"backend": backend})
+        yield f"ours safe, for {backend}", lambda s=step: ours(bench, s)
     fast = Step("quantize_int8", {"goal": "fastest"})
     yield "ours fastest, data-free", lambda: ours(bench, fast, images=False)
     folded = Step("fold_batch_norm", {}), fast

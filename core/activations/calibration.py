@@ -12,6 +12,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
+from core.activations.elsewhere import Elsewhere
 from core.activations.probe import Probe
 from core.activations.race import race
 from core.data import ImageSet, open_set
@@ -66,6 +69,12 @@ class Calibration:
         return self._set.count // batch * batch if self._set.count >= batch else self._set.count
 
     @property
+    def labels(self) -> np.ndarray[Any, Any] | None:
+        """The class of each image that `feeds` goes over, as the set counts them, if it says so."""
+        known = self._set.labels
+        return None if known is None else np.asarray(known)[: self.count]
+
+    @property
     def timings(self) -> LayerTimes | None:
         """Measured layer times, if they were given."""
         return self._timings
@@ -118,6 +127,22 @@ class Calibration:
             InferenceFailed: ONNX Runtime refuses the graph.
         """
         return Probe(graph, names).run
+
+    def runner_as_written(self, graph: Graph, names: Sequence[str]) -> Callable[[Tensors], Tensors]:
+        """As `runner`, but QDQ is computed in float, whatever ONNX Runtime has kernels for.
+
+        Raises:
+            InferenceFailed: ONNX Runtime refuses the graph.
+        """
+        return Probe(graph, names, as_written=True).run
+
+    def elsewhere(self, backend: str) -> Elsewhere:
+        """Runs graphs on this backend; to be closed.
+
+        Raises:
+            BackendUnavailable: it is not here.
+        """
+        return Elsewhere(backend)
 
     def remember(self, key: str, make: Callable[[], T]) -> T:
         """What `make` gives; the last few are kept as long as the process lives."""

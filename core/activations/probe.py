@@ -16,8 +16,16 @@ ERRORS_ONLY = 3
 class Probe:
     """ONNX Runtime over a copy of a graph whose outputs are the tensors asked for."""
 
-    def __init__(self, graph: Graph, names: Sequence[str], threads: int = 0) -> None:
-        """Load the copy; 0 threads are all cores.
+    def __init__(
+        self, graph: Graph, names: Sequence[str], threads: int = 0, as_written: bool = False
+    ) -> None:
+        """Load the copy.
+
+        Args:
+            graph: what computes them.
+            names: the tensors.
+            threads: 0 for all cores.
+            as_written: compute QDQ in float, as the file says, not by this runtime's own kernels.
 
         Raises:
             InferenceFailed: ONNX Runtime refuses it.
@@ -36,6 +44,7 @@ class Probe:
         options.log_severity_level = ERRORS_ONLY
         options.intra_op_num_threads = threads or os.cpu_count() or 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry("session.disable_quant_qdq", "1" if as_written else "0")
         try:
             self._session = onnxruntime.InferenceSession(
                 graphs.serialize(copy), options, providers=["CPUExecutionProvider"]

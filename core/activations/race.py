@@ -123,14 +123,14 @@ class _Course:
 
     def _ask(self, indices: Sequence[int], plan: Json) -> list[list[float]]:
         if self._child is None or not self._child.alive:
-            self._child = Child(MODULE, Limits(_memory_bytes(), CPU_S))
+            self._child = Child(MODULE, Limits(memory_bytes(), CPU_S))
         files = [{"path": str(self._files[i]), "inputs": []} for i in indices]
         args = self._setting | {"files": files, "plan": plan}
         minima: list[list[float]] = self._child.request("time_files", args)["minima"]
         return minima
 
 
-def _memory_bytes() -> int:
+def memory_bytes() -> int:
     """What a worker gets, but no more than this process may give."""
     hard = resource.getrlimit(resource.RLIMIT_AS)[1]
     return MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)

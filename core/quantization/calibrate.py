@@ -67,10 +67,30 @@ def extents(
 def shared(
     graph: ir.Model, selection: Selection, result: dict[str, ranges.Range], scheme: Scheme
 ) -> None:
-    """Merge the ranges of each Concat where that costs little or the backend needs it."""
+    """Merge the ranges of what meets in a Concat where that costs little or the backend needs it.
+
+    Concats that feed each other count as one, so that no number is rounded again in each of them.
+    """
+    for roots in _meetings(graph, selection):
+        common = ranges.merged([result[r] for r in roots])
+        least = 0.0 if scheme.share_concat else (common[1] - common[0]) / ALIKE
+        alike = [r for r in roots if result[r][1] - result[r][0] >= least]
+        result.update(dict.fromkeys(alike, ranges.merged([result[r] for r in alike])))
+
+
+def _meetings(graph: ir.Model, selection: Selection) -> list[list[str]]:
+    """Sets of root tensors that Concats join."""
+    found: list[set[str]] = []
     for node in graph.graph:
-        if node.op_type == "Concat" and node.name in selection.nodes:
-            _share(node, selection, result, scheme)
+        if node.op_type != "Concat" or node.name not in selection.nodes:
+            continue
+        names = [v.name or "" for v in (*node.inputs, *node.outputs) if v is not None]
+        roots = {selection.tensors[n] for n in names if n in selection.tensors}
+        touched = [other for other in found if other & roots]
+        found = [other for other in found if not other & roots]
+        found.append(roots.union(*touched))
+    order = {root: index for index, root in enumerate(selection.roots)}
+    return [sorted(roots, key=order.__getitem__) for roots in found]
 
 
 def grids(selected: Ranges, scheme: Scheme) -> dict[str, Grid]:
@@ -84,20 +104,46 @@ def weights(
     activation_grids: Mapping[str, Grid],
     scheme: Scheme,
     moments: Mapping[str, Gram] | None = None,
+    mending: bool = False,
 ) -> dict[str, Weight]:
-    """The integers of every selected layer; by GPTQ where `moments` knows its inputs."""
+    """The integers of every selected layer; by GPTQ where `moments` knows its inputs.
+
+    Args:
+        layers: node name -> layer.
+        selection: which of them.
+        activation_grids: root tensor -> grid.
+        scheme: what the backend computes with.
+        moments: node name -> sums over the layer's inputs.
+        mending: let the bias take up what rounding shifts on average, (W - W_q) E[x]; rounding then
+            only has to keep what varies.
+    """
     found = {}
     for name in selection.weighted:
         layer = layers[name]
         first = layer.node.inputs[0]
         grid = activation_grids[selection.tensors[(first.name or "") if first else ""]]
         gram = (moments or {}).get(name)
-        second = gram.second_moment() if gram is not None else None
+        taken = gram.moments() if gram is not None and mending and _holds_bias(layer) else None
+        second = gram.second_moment() if gram is not None and taken is None else None
+        second = taken.second if taken is not None else second
         limit, paired = scheme.pairing(layer.matrix().shape[2] // layer.taps, layer.groups)
         found[name] = rounding.quantized(
             layer, limit, scheme.per_channel, second, grid.scale, paired=paired
         )
+        if taken is not None:
+            found[name] = _mended(layer, found[name], taken.mean_in)
     return found
+
+
+def _holds_bias(layer: Layer) -> bool:
+    """Whether there is a place for a bias: a MatMul has one only in an Add behind it."""
+    return layer.node.op_type != "MatMul" or layer.output != layer.node.outputs[0].name
+
+
+def _mended(layer: Layer, weight: Weight, mean: Array) -> Weight:
+    lost = layer.matrix() - rounding.in_rows(layer, weight)
+    shift = np.einsum("goi,gi->go", lost, mean).reshape(-1)
+    return replace(weight, bias=shift if weight.bias is None else weight.bias + shift)
 
 
 def best_ranges(
@@ -159,15 +205,3 @@ def _parts(layers: Sequence[Layer], names: Sequence[str]) -> list[list[str]]:
         parts[-1].append(name)
         size += bytes_here
     return parts
-
-
-def _share(
-    node: ir.Node, selection: Selection, result: dict[str, ranges.Range], scheme: Scheme
-) -> None:
-    names = [v.name or "" for v in (*node.inputs, *node.outputs) if v is not None]
-    roots = list(dict.fromkeys(selection.tensors[n] for n in names if n in selection.tensors))
-    widths = [result[r][1] - result[r][0] for r in roots]
-    common = ranges.merged([result[r] for r in roots])
-    alike = min(widths) > 0 and (common[1] - common[0]) / min(widths) <= ALIKE
-    if alike or scheme.share_concat:
-        result.update(dict.fromkeys(roots, common))

@@ -9,6 +9,10 @@ second layer is free as well. So s_c brings every channel of the activation to t
 the second layer is depthwise; otherwise it balances activation range a_c against the second layer's
 column range w_c:   s_c = sqrt(a_c / w_c), scaled so that the largest activation stays.
 
+Channels keep to themselves through pools and Concat, so the second layers may lie behind these (the
+batch norms of a DenseNet do). All that meets in one Concat is brought to one range: then its parts
+share a scale, and joining them is copying.
+
 A Clip at m between them commutes with s_c only while the channel stays below m. A channel that
 reaches m is therefore left as it is (it fills the range already); one that stays below m
 on all images is stretched to at most m. Exact on the calibration images; beyond them an outlier is
@@ -49,12 +53,26 @@ class Link:
         readers: all that read them.
         tensor: the activation between them.
         bound: the Clip's upper bound, if there is one.
+        offsets: of each reader, which of its input channels is the first of these.
+        joint: the last Concat that they pass, by the name of its output; the tensor if none.
     """
 
     maker: Layer
     readers: tuple[Layer, ...]
     tensor: str
     bound: float | None = None
+    offsets: tuple[int, ...] = ()
+    joint: str = ""
+
+    @property
+    def alone(self) -> bool:
+        """Whether the readers read nothing else."""
+        return self.joint == self.tensor
+
+    @property
+    def free(self) -> bool:
+        """Whether every reader has a scale for each of these channels."""
+        return all(map(_depthwise, self.readers))
 
 
 def links(graph: ir.Model) -> list[Link]:
@@ -78,33 +96,47 @@ def equalise(found: list[Link], seen: Mapping[str, Observer]) -> dict[str, Array
         if observer is None or observer.channel_low is None or observer.channel_high is None:
             continue
         extents[link.tensor] = np.maximum(-observer.channel_low, observer.channel_high)
+    joints: dict[str, list[Link]] = {}
     for link in found:
-        if link.tensor in extents:
-            factors = _factors(link, extents[link.tensor].astype(np.float64))
+        if link.tensor in extents and len(extents[link.tensor]) == _outputs(link.maker):
+            joints.setdefault(link.joint, []).append(link)
+    for meeting in joints.values():
+        for link, factors in _together(meeting, extents):
             if np.abs(np.log(factors)).max(initial=0.0) > 0.01:
                 _rescale(link, factors)
                 changed[link.maker.node.outputs[0].name or ""] = factors
     return changed
 
 
-def _factors(link: Link, reach: Array) -> Array:
-    """s_c: what the channel is divided by."""
-    top = reach.max(initial=0.0)
-    dead = reach <= top * 1e-6
-    if top <= 0 or len(reach) != _outputs(link.maker):
-        return np.ones(_outputs(link.maker))
-    if all(_depthwise(reader) for reader in link.readers):
-        factors = reach / top
-    else:
-        columns = np.max([_columns(r) for r in link.readers if not _depthwise(r)], axis=0)
-        factors = np.sqrt(np.maximum(reach, 1e-12) / np.maximum(columns, 1e-12))
-        factors = factors / np.median(factors[~dead])
-        factors = factors * (reach / np.maximum(factors, 1e-12)).max() / top
+def _together(meeting: list[Link], extents: Mapping[str, Array]) -> Iterator[tuple[Link, Array]]:
+    """s_c for all links that meet: what each channel is divided by."""
+    reaches = [extents[link.tensor].astype(np.float64) for link in meeting]
+    top = max(reach.max(initial=0.0) for reach in reaches)
+    if top <= 0:
+        return
+    raw = [_balanced(*pair) for pair in zip(meeting, reaches, strict=True)]
+    largest = max((reach / factors).max() for reach, factors in zip(reaches, raw, strict=True))
+    for link, reach, factors in zip(meeting, reaches, raw, strict=True):
+        yield link, _bounded(link, reach, factors * (largest / top), top)
+
+
+def _balanced(link: Link, reach: Array) -> Array:
+    """s_c but for a number common to all."""
+    reach = np.maximum(reach, 1e-12)
+    dense = [(r, o) for r, o in zip(link.readers, link.offsets, strict=True) if not _depthwise(r)]
+    if not dense:
+        return reach
+    width = _outputs(link.maker)
+    columns = np.max([_columns(r)[o : o + width] for r, o in dense], axis=0)
+    return np.asarray(np.sqrt(reach / np.maximum(columns, 1e-12)))
+
+
+def _bounded(link: Link, reach: Array, factors: Array, top: float) -> Array:
     factors = np.clip(factors, 1 / LARGEST_FACTOR, LARGEST_FACTOR)
     if link.bound is not None:
         room = reach / (MARGIN * link.bound)
         factors = np.where(room >= 1.0, 1.0, np.maximum(factors, room))
-    factors[dead] = 1.0
+    factors[reach <= top * 1e-6] = 1.0
     return np.asarray(factors)
 
 
@@ -113,9 +145,11 @@ def _rescale(link: Link, factors: Array) -> None:
     per_group = factors.reshape(matrix.shape[0], -1)
     had_bias = bias.any()
     link.maker.write(matrix / per_group[:, :, None], bias / factors if had_bias else bias)
-    for reader in link.readers:
+    for reader, offset in zip(link.readers, link.offsets, strict=True):
         inner = reader.matrix()
-        columns = np.repeat(factors, reader.taps).reshape(inner.shape[0], 1, -1)
+        every = np.ones(_inputs(reader))
+        every[offset : offset + len(factors)] = factors
+        columns = np.repeat(every, reader.taps).reshape(inner.shape[0], 1, -1)
         reader.write(inner * columns, reader.bias())
 
 
@@ -129,27 +163,52 @@ def _link(layer: Layer, layers: Mapping[ir.Node, Layer]) -> Link | None:
                 return None
             bound = float(np.asarray(bounds[1]).reshape(-1)[0])
         value = users[0].outputs[0]
-    readers = list(_readers(value, layers))
-    if not readers or any(r is None for r in readers):
+    joints = [value.name or ""]
+    found = list(_readers(value, 0, layers, joints))
+    fitting = [(reader, offset) for reader, offset in found if reader is not None]
+    if not fitting or len(fitting) < len(found):
         return None
-    fitting = tuple(r for r in readers if r is not None)
-    if any(r.matrix().size // r.matrix().shape[1] % _outputs(layer) for r in fitting):
+    if any(_inputs(reader) < offset + _outputs(layer) for reader, offset in fitting):
         return None
-    return Link(layer, fitting, value.name or "", bound)
+    readers, offsets = zip(*fitting, strict=True)
+    return Link(layer, readers, value.name or "", bound, offsets, joints[-1])
 
 
-def _readers(value: ir.Value, layers: Mapping[ir.Node, Layer]) -> Iterator[Layer | None]:
-    """The convolutions behind a tensor, pools looked through; None where something else reads."""
+def _readers(
+    value: ir.Value, offset: int, layers: Mapping[ir.Node, Layer], joints: list[str]
+) -> Iterator[tuple[Layer | None, int]]:
+    """The convolutions behind a tensor, and where its channels are among their inputs.
+
+    Pools and Concat are looked through; None where something else reads.
+    """
     if value.is_graph_output():
-        yield None
+        yield None, 0
     for user in _users(value):
         if user in layers and user.op_type == "Conv" and user.inputs[0] is value:
             groups = layers[user].groups
-            yield layers[user] if groups in (1, _inputs(layers[user])) else None
+            yield layers[user] if groups in (1, _inputs(layers[user])) else None, offset
         elif user.op_type in PER_CHANNEL:
-            yield from _readers(user.outputs[0], layers)
+            yield from _readers(user.outputs[0], offset, layers, joints)
+        elif user.op_type == "Concat" and user.attributes.get_int("axis", -1) == 1:
+            for start in _starts(user, value):
+                if start is None:
+                    yield None, 0
+                    continue
+                joints.append(user.outputs[0].name or "")
+                yield from _readers(user.outputs[0], offset + start, layers, joints)
         else:
-            yield None
+            yield None, 0
+
+
+def _starts(concat: ir.Node, value: ir.Value) -> Iterator[int | None]:
+    """Where the channels of `value` begin in what a Concat makes; None if a width is unknown."""
+    start: int | None = 0
+    for given in concat.inputs:
+        if given is value:
+            yield start
+        shape = given.shape if given is not None else None
+        width = shape[1] if shape is not None and len(shape) > 1 else None
+        start = start + width if isinstance(width, int) and start is not None else None
 
 
 def _users(value: ir.Value) -> list[ir.Node]:

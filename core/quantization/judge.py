@@ -5,12 +5,16 @@ The measure is the relative error of the logits,
 averaged over the outputs. No labels are needed, and unlike accuracy it tells two good candidates
 apart on few images. A Softmax or Sigmoid at the very end is left out of it: it hides errors.
 
+y_q is what the backend that the recipe is for makes of the file, where that backend is here. Only
+rankings of single layers are judged by what the file says, which needs no process of its own.
+
 Every fourth batch or fewer is held out, up to a bound in images and in bytes, so memory stays flat.
 Sets are often sorted by class: whatever takes a part of the images takes it from all over the set.
 """
 
 from __future__ import annotations
 
+import bisect
 import copy
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
@@ -18,7 +22,7 @@ from typing import Any, Protocol
 import numpy as np
 import onnx_ir as ir
 
-from core.errors import PassPrecondition
+from core.errors import CoreError, PassPrecondition
 from core.quantization.observers import refuse_bad
 
 Array = np.ndarray[Any, Any]
@@ -51,12 +55,36 @@ class Source(Protocol):
         ...
 
 
+class Backend(Protocol):
+    """Runs graphs on the backend that the recipe is for (`core.activations.Elsewhere`)."""
+
+    label: str
+
+    def __call__(self, graph: ir.Model, feeds: Sequence[Tensors]) -> list[Tensors]:
+        """The outputs for each feed; raises a CoreError if there are none."""
+        ...
+
+    def close(self) -> None:
+        """End what runs them."""
+        ...
+
+
 class Images:
     """Calibration images in two parts: what ranges are found on, and what judges them."""
 
-    def __init__(self, source: Source) -> None:
-        """Set the judging part aside."""
+    def __init__(self, source: Source, as_written: bool = False) -> None:
+        """Set the judging part aside.
+
+        Args:
+            source: the images.
+            as_written: compute quantized graphs as the file says, not by ONNX Runtime's kernels,
+                which saturate on some processors: for any other backend.
+        """
         self._source = source
+        plain = getattr(source, "runner_as_written", None)
+        self._run: Callable[[ir.Model, Sequence[str]], Run] = (
+            plain if as_written and plain is not None else source.runner
+        )
         self.held_out: list[Tensors] = []
         self.held_at: list[int] = []  # place in the set of the first image of each
         self.at = 0  # the same of the batch that `calibration` gave last
@@ -103,32 +131,51 @@ class Images:
                 yield feeds
             seen += _images(feeds)
 
+    def every(self) -> Iterator[Tensors]:
+        """All images, those that are held out too."""
+        return self._source.feeds()
+
     def values(self, graph: ir.Model, names: Sequence[str], largest: int = 0) -> Iterator[Tensors]:
         """Named tensors of `graph` on the calibration part, batch by batch."""
         fed = {value.name for value in graph.graph.inputs}
-        run = self._source.runner(graph, [name for name in names if name not in fed])
+        run = self._run(graph, [name for name in names if name not in fed])
         for feeds in self.calibration(largest):
             yield run(feeds) | {name: feeds[name] for name in names if name in fed}
 
     def runner(self, graph: ir.Model, names: Sequence[str]) -> Run:
         """A function from inputs of `graph` to the named tensors."""
-        return self._source.runner(graph, names)
+        return self._run(graph, names)
 
 
 class Judge:
-    """Compares graphs with the float one."""
+    """Compares graphs with the float one.
 
-    def __init__(self, graph: ir.Model, images: Images, largest: int = LARGEST_IMAGES) -> None:
+    Attributes:
+        backend: computes what is compared; None: ONNX Runtime in this process.
+        reason: why the backend gave no outputs the last time that it gave none.
+    """
+
+    def __init__(
+        self,
+        graph: ir.Model,
+        images: Images,
+        largest: int = LARGEST_IMAGES,
+        backend: Backend | None = None,
+    ) -> None:
         """Run the float graph, whose outputs should be logits (see `headless`)."""
-        self._images = images
+        self._images, self.backend, self.reason = images, backend, ""
         self._names = [value.name or "" for value in graph.graph.outputs]
         self._feeds: list[Tensors] = []
-        for feeds in images.held_out:
-            if sum(_images(f) for f in self._feeds) < largest:
-                self._feeds.append(feeds)
+        starts: list[int] = []
+        alone = backend is not None and any_batch(graph)
+        for start, feeds in zip(images.held_at, images.held_out, strict=True):
+            if self.images < largest:
+                parts = [*singly(feeds)] if alone else [feeds]
+                self._feeds += parts
+                starts += range(start, start + len(parts))
         run = images.runner(graph, self._names)
         self._reference = [run(feeds) for feeds in self._feeds]
-        for start, values in zip(images.held_at, self._reference, strict=False):
+        for start, values in zip(starts, self._reference, strict=True):
             for name in self._names:
                 maker = next(v for v in graph.graph.outputs if v.name == name).producer()
                 refuse_bad(name, values[name], start, maker)
@@ -147,18 +194,31 @@ class Judge:
         Raises:
             PassPrecondition: the outputs are not the scores of classes.
         """
+        errors = np.geomspace(LEAST_ERROR, 1.0, 49)
+        place = bisect.bisect_right(errors, points, key=self.expected)
+        return float(errors[place - 1]) if place else 0.0
+
+    def expected(self, error: float) -> float:
+        """Points of top-1 accuracy that noise of this relative size on the logits would cost.
+
+        Raises:
+            PassPrecondition: the outputs are not the scores of classes.
+        """
         outputs = self._scores(self._reference)
         odds, first = _confidence(outputs), outputs.argmax(1)
         noise = np.random.default_rng(0).standard_normal((DRAWS, *outputs.shape))
-        noise *= np.sqrt(np.mean(outputs**2))
-        rows = np.arange(len(outputs))
-        best = 0.0
-        for error in np.geomspace(LEAST_ERROR, 1.0, 49):
-            now = (outputs + np.sqrt(error) * noise).argmax(2)
-            if 100 * np.mean(odds[rows, first] - odds[rows, now]) > points:
-                break
-            best = float(error)
-        return best
+        noise *= np.sqrt(error * np.mean(outputs**2))
+        rows, now = np.arange(len(outputs)), (outputs + noise).argmax(2)
+        return float(100 * np.mean(odds[rows, first] - odds[rows, now]))
+
+    @property
+    def counts_points(self) -> bool:
+        """Whether the outputs are the scores of classes, so that `expected` says something."""
+        try:
+            self._scores(self._reference)
+        except PassPrecondition:
+            return False
+        return True
 
     def agreeing(self, graph: ir.Model) -> float:
         """Percent of the images to which `graph` gives the same first class.
@@ -166,8 +226,10 @@ class Judge:
         Raises:
             PassPrecondition: the outputs are not the scores of classes.
         """
-        run = self._images.runner(graph, self._names)
-        after = self._scores([run(feeds) for feeds in self._feeds])
+        found = self._outputs(graph, self.backend)
+        if found is None:
+            return 0.0
+        after = self._scores(found)
         return float(100 * np.mean(after.argmax(1) == self._scores(self._reference).argmax(1)))
 
     def _scores(self, batches: Sequence[Tensors]) -> Array:
@@ -180,18 +242,43 @@ class Judge:
         return np.concatenate(flat).astype(np.float64)
 
     def few(self, largest: int) -> Judge:
-        """This judge on about so many of its images, from all over them: enough to rank."""
+        """This judge on about so many of its images, from all over them: enough to rank.
+
+        It judges what the file says, whatever the backend: ranking takes many graphs.
+        """
         step = max(1, round(self.images / largest))
         other = copy.copy(self)
+        other.backend = None
         other._feeds, other._reference = self._feeds[::step], self._reference[::step]
         return other
 
     def error(self, graph: ir.Model) -> float:
-        """The relative error of the outputs of `graph`; infinite where they are not finite."""
-        run = self._images.runner(graph, self._names)
+        """The relative error of the outputs of `graph`; infinite where there are none or bad ones.
+
+        They are the backend's.
+        """
+        return self._error(self._outputs(graph, self.backend))
+
+    def error_as_written(self, graph: ir.Model) -> float:
+        """The same of what the file says, computed by ONNX Runtime."""
+        return self._error(self._outputs(graph, None))
+
+    def _outputs(self, graph: ir.Model, backend: Backend | None) -> list[Tensors] | None:
+        """Outputs for each feed; None, and a reason, where the backend gives none."""
+        if backend is None:
+            run = self._images.runner(graph, self._names)
+            return [run(feeds) for feeds in self._feeds]
+        try:
+            return backend(graph, self._feeds)
+        except CoreError as failure:
+            self.reason = failure.message
+            return None
+
+    def _error(self, found: list[Tensors] | None) -> float:
+        if found is None:
+            return float("inf")
         wrong, size = np.zeros(len(self._names)), np.zeros(len(self._names))
-        for feeds, before in zip(self._feeds, self._reference, strict=True):
-            after = run(feeds)
+        for after, before in zip(found, self._reference, strict=True):
             for index, name in enumerate(self._names):
                 y = before[name].astype(np.float64)
                 wrong[index] += ((after[name].astype(np.float64) - y) ** 2).sum()
@@ -200,6 +287,18 @@ class Judge:
             return float("inf")
         used = size > 0
         return float(np.mean(wrong[used] / size[used])) if used.any() else float(wrong.sum())
+
+
+def any_batch(graph: ir.Model) -> bool:
+    """Whether no input says how many images it takes at once."""
+    firsts = [v.shape[0] for v in graph.graph.inputs if v.shape is not None and len(v.shape)]
+    return not any(isinstance(first, int) for first in firsts)
+
+
+def singly(feeds: Tensors) -> Iterator[Tensors]:
+    """One image after another: runtimes differ in what else they take."""
+    for i in range(_images(feeds)):
+        yield {name: array[i : i + 1] for name, array in feeds.items()}
 
 
 def _confidence(outputs: Array) -> Array:

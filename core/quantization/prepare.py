@@ -210,7 +210,7 @@ def _settle_norm(node: ir.Node, integers: bool) -> None:
     conv = ir.Node("", "Conv", inputs, group, name=node.name, outputs=[*_taken(node)])
     graph.insert_after(node, conv)
     old = [v for v in node.inputs[1:] if v is not None]
-    graph.remove(node, safe=False)
+    graph.remove(node, safe=True)
     for value in old:
         sweep(graph, value)
 

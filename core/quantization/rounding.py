@@ -5,6 +5,7 @@
   are rounded one after another, and the error e of column j is spread over the columns that are
   still free so that the expected squared output error grows least:
       w_k -= e_j * U_jk / U_jj,  U the upper Cholesky factor of H^-1.
+  Where a bias takes up what is shifted on average, H is the covariance of x instead.
   Columns go by falling H_jj, H gets a ridge of 1 % of its mean diagonal.
 - scales: the largest magnitude for 8 bits; for fewer, the clip of a ladder whose weighted error
   sum H_jj (w_j - q_j)^2 is least.

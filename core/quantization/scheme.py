@@ -65,7 +65,7 @@ def scheme(backend: str, activations: str = "auto", per_channel: bool = True) ->
         per_channel: False for one scale per weight tensor.
     """
     signed = activations == "s8" or (activations == "auto" and _prefers_signed(backend))
-    overflows = not signed and backend in ("onnxruntime", "openvino") and saturates()
+    overflows = backend in ("onnxruntime", "openvino") and saturates()
     return Scheme(backend, signed, overflows, per_channel, share_concat=backend == "generic")
 
 

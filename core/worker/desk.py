@@ -49,6 +49,7 @@ class Desk:
             "unload": self.unload,
             "prepare": self.prepare,
             "run": self.run,
+            "run_file": self.run_file,
             "evaluate": self.evaluate,
             "time": self.time,
             "time_files": self.time_files,
@@ -97,6 +98,26 @@ class Desk:
         }
         np.savez(args["out"], **kept)  # type: ignore[arg-type]
         return {"outputs": len(slot.outputs)}
+
+    def run_file(self, args: Json, progress: Progress) -> Json:
+        """Load a file, run it on given feeds, save the outputs as `run` does, and close it again.
+
+        `feeds` is {"path" of an .npz of `FEED_INPUT` arrays, "names" of the inputs, "count"}.
+        """
+        del progress
+        given, outputs = args["feeds"], from_json(tuple[TensorSpec, ...], args["outputs"])
+        slot = Slot(_session(args), outputs)
+        kept = {}
+        try:
+            with np.load(given["path"]) as arrays:
+                for i in range(given["count"]):
+                    feeds = {name: arrays[f"{i}_{k}"] for k, name in enumerate(given["names"])}
+                    for j, array in enumerate(slot.run(feeds)):
+                        kept[f"{i}_{j}"] = np.array(array)  # a runtime may write into it again
+        finally:
+            slot.session.close()
+        np.savez(args["out"], **kept)  # type: ignore[arg-type]
+        return {"outputs": len(outputs)}
 
     def evaluate(self, args: Json, progress: Progress) -> Json:
         """Run a whole image set and save each output as one array."""

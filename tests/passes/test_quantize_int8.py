@@ -16,7 +16,9 @@ from core.quantization.race import Lap
 from core.records import Recipe, Step
 from tests.quantization.nets import (
     Random,
+    dense,
     kernels,
+    logits,
     parsed,
     random,
     residual,
@@ -33,18 +35,6 @@ def quantize(model, statistics=None, **options):
     chosen.requires(model)
     chosen.apply(model, report, statistics or Random(count=64))
     return report
-
-
-def logits():
-    """The net without its Softmax, which would hide errors."""
-    model = residual()
-    node = model.graph.outputs[0].producer()
-    source = node.inputs[0]
-    source.type, source.shape = model.graph.outputs[0].type, model.graph.outputs[0].shape
-    model.graph.outputs.clear()
-    model.graph.remove(node, safe=True)
-    model.graph.outputs.append(source)
-    return model
 
 
 def noise_db(**options):
@@ -148,7 +138,10 @@ def test_a_processor_without_vnni_gets_weights_that_cannot_overflow(monkeypatch)
     monkeypatch.setattr(schemes, "machine", lambda: "x86_64")
     monkeypatch.setattr(schemes, "flags", lambda: frozenset({"avx2"}))
     assert schemes.scheme("onnxruntime").saturates
-    assert not schemes.scheme("onnxruntime", "s8").saturates
+    assert schemes.scheme(
+        "onnxruntime", "s8"
+    ).saturates  # its kernel shifts s8 to u8 and adds so too
+    assert not schemes.scheme("opencv").saturates
     monkeypatch.setattr(schemes, "flags", lambda: frozenset({"avx2", "avx512_vnni"}))
     assert not schemes.scheme("onnxruntime").saturates
     monkeypatch.setattr(schemes, "machine", lambda: "aarch64")
@@ -313,3 +306,42 @@ def test_bounds_of_a_clip_that_are_computed_are_no_obstacle():
     quantize(model, goal="fastest")
     assert "Clip" not in kernels(model)
     assert kernels(model)["QLinearConv"] == 3
+
+
+def test_what_meets_in_concatenations_is_brought_to_one_range():
+    model, x = dense(), next(Random(count=64, batch=64, seed=9).feeds())["x"]
+    truth = run(model, x)["y"]
+    report = quantize(model, Random(count=64), goal="fastest")
+    note = next(note for note in report.notes if "brought to one range" in note)
+    assert "not kept" not in note
+    assert signal_to_noise_db(truth, run(model, x)["y"]) > SQNR_DB
+    assert kernels(model)["QLinearConcat"] == 2
+
+
+class Labelled(Clocked):
+    """As `Clocked`, each image labelled by `labels`."""
+
+    labels = None
+
+
+def answers(model, data):
+    return np.concatenate([next(iter(run(model, f["x"]).values())) for f in data.feeds()])
+
+
+@pytest.mark.parametrize(("count", "known", "said"), [
+    (128, True, "Counted on 128 labelled"), (64, True, "too few to count on"),
+    (128, False, "hardly ever right"),
+])  # fmt: skip
+def test_points_are_counted_where_the_images_have_labels(count, known, said):
+    model, data = logits(), Labelled(count=count)
+    scores = answers(model, data)
+    data.labels = scores.argmax(1) if known else scores.argmin(1)
+    report = quantize(model, data, goal="within_points", points=10.0)
+    assert report.changed
+    assert any(said in note for note in report.notes)
+
+
+def test_without_labels_points_are_said_to_be_an_expectation():
+    report = quantize(logits(), Clocked(count=128), goal="within_points", points=10.0)
+    assert any("An expectation, not a count" in note for note in report.notes)
+    assert not any("Counted on" in note for note in report.notes)

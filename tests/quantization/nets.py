@@ -102,3 +102,49 @@ def residual(seed=0, opset=17) -> ir.Model:
         "six": np.array(6, np.float32),
     }
     return parsed(text, weights, opset)
+
+
+def dense(seed=0) -> ir.Model:
+    """Two Concats, one behind the other, whose channels differ in size and end in batch norms."""
+    text = """
+    g (float[N, 3, 12, 12] x) => (float[N, 5] y) {
+      a = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(x, w1)
+      r = Relu(a)
+      n1 = BatchNormalization(r, g1, z8, z8, o1)
+      q1 = Relu(n1)
+      b = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(q1, w2)
+      c = Concat<axis=1>(r, b)
+      n2 = BatchNormalization(c, g2, z16, z16, o2)
+      q2 = Relu(n2)
+      d = Conv<kernel_shape=[3,3], pads=[1,1,1,1]>(q2, w3)
+      e = Concat<axis=1>(c, d)
+      n3 = BatchNormalization(e, g3, z24, z24, o3)
+      q3 = Relu(n3)
+      p = GlobalAveragePool(q3)
+      f = Flatten(p)
+      y = Gemm<transB=1>(f, w4, b4)
+    }"""
+    sizes = np.logspace(-2, 1, 24)[np.random.default_rng(seed).permutation(24)]
+    weights = {
+        "w1": random(8, 3, 3, 3, seed=seed + 1) * sizes[:8, None, None, None],
+        "w2": random(8, 8, 3, 3, seed=seed + 2) * sizes[8:16, None, None, None],
+        "w3": random(8, 16, 3, 3, seed=seed + 3) * sizes[16:, None, None, None],
+        "w4": random(5, 24, scale=1.0, seed=seed + 4),
+        "b4": random(5, seed=seed + 5),
+    }
+    for index, count in enumerate((8, 16, 24), 1):
+        weights |= {f"g{index}": np.ones(count), f"z{count}": np.zeros(count)}
+        weights |= {f"o{index}": sizes[:count] ** 2}
+    return parsed(text, {name: array.astype(np.float32) for name, array in weights.items()})
+
+
+def logits():
+    """The net without its Softmax, which would hide errors."""
+    model = residual()
+    node = model.graph.outputs[0].producer()
+    source = node.inputs[0]
+    source.type, source.shape = model.graph.outputs[0].type, model.graph.outputs[0].shape
+    model.graph.outputs.clear()
+    model.graph.remove(node, safe=True)
+    model.graph.outputs.append(source)
+    return model

@@ -15,7 +15,7 @@ from core.quantization.prepare import prepared
 from core.quantization.race import Lap
 from core.quantization.scheme import Scheme
 from core.quantization.writer import written
-from tests.quantization.nets import Random, parsed, random, residual, run
+from tests.quantization.nets import Random, dense, parsed, random, residual, run
 
 
 @pytest.fixture
@@ -69,6 +69,45 @@ def test_equalisation_leaves_the_float_outputs_and_evens_out_the_channels():
     assert evened.max() / evened.min() < 0.2 * spread
     assert evened.max() <= 6.0
     np.testing.assert_allclose(run(graph, x)["y"], before, atol=1e-4 * np.abs(before).max())
+
+
+def test_channels_that_meet_in_a_concat_get_one_range_and_nothing_else_changes():
+    graph, images = prepared(dense()), Images(Random(count=64))
+    x = next(Random().feeds())["x"]
+    before = run(graph, x)["y"]
+    found = [link for link in equalise.links(graph) if not link.alone]
+    assert [link.tensor for link in found] == ["r", "b", "d"]
+    assert [link.offsets for link in found] == [(0, 0, 0), (8, 8), (16,)]
+    assert len({link.joint for link in found}) == 1
+    assert all(link.free for link in found)
+    names = [link.tensor for link in found]
+    seen = observe(images.values(graph, names), names)
+    assert len(equalise.equalise(found, seen)) == 3
+    after = observe(images.values(graph, names), names)
+
+    def reach(at):
+        return np.concatenate([np.maximum(-at[n].channel_low, at[n].channel_high) for n in names])
+
+    wanted = np.minimum(reach(seen).max(), reach(seen) * equalise.LARGEST_FACTOR)
+    np.testing.assert_allclose(reach(after), wanted, rtol=1e-3)
+    np.testing.assert_allclose(run(graph, x)["y"], before, atol=1e-4 * np.abs(before).max())
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_concats_in_a_row_share_one_range_but_for_what_is_much_narrower(everything):
+    graph = prepared(dense())
+    selection = regions.select(graph)
+    ranges = dict.fromkeys(selection.roots, (0.0, 1.0))
+    ranges |= {
+        "r": (0.0, 1.0),
+        "b": (-2.0, 6.0),
+        "c": (-2.0, 6.0),
+        "d": (-5.0, 3.0),
+        "e": (-5.0, 6.0),
+    }
+    calibrate.shared(graph, selection, ranges, Scheme(share_concat=everything))
+    assert {ranges[n] for n in "bcde"} == {(-5.0, 6.0)}
+    assert ranges["r"] == ((-5.0, 6.0) if everything else (0.0, 1.0))
 
 
 def test_corrected_biases_make_the_means_agree():

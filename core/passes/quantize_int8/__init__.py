@@ -33,9 +33,10 @@ from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
 from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
-from core.passes.quantize_int8.steps import Settings, Work, layers_of, made_up_of, race_of, stand_in
+from core.passes.quantize_int8.sources import backend_of, made_up_of, race_of
+from core.passes.quantize_int8.steps import Settings, Work, layers_of, stand_in
 from core.quantization import rounding
-from core.quantization.judge import Images
+from core.quantization.judge import Backend, Images
 from core.quantization.prepare import prepared
 from core.quantization.regions import WEIGHTED, Selection, is_weighted, select, weights_only
 from core.quantization.scheme import BACKENDS, LARGEST, Scheme, scheme
@@ -87,7 +88,8 @@ class QuantizeInt8(Pass):
     points: float = parameter(
         1.0,
         "Points to lose at most",
-        "Top-1 accuracy that may be lost, as expected from the net's own confidence: no labels.",
+        "Top-1 accuracy that may be lost: counted where the calibration images have labels, else "
+        "expected from the net's own confidence.",
         unit="points",
         low=0.5,
         high=10.0,
@@ -182,14 +184,31 @@ class QuantizeInt8(Pass):
             return
         seen = made_up or statistics
         _same_outputs(graph, source, seen)
-        images = Images(seen)
+        backend = backend_of(seen, self.backend)
+        try:
+            self._quantize(graph, source, report, statistics, made_up, backend)
+        finally:
+            if backend is not None:
+                backend.close()
+
+    def _quantize(
+        self,
+        graph: Graph,
+        source: Graph,
+        report: Report,
+        statistics: Statistics,
+        made_up: Statistics | None,
+        backend: Backend | None,
+    ) -> None:
+        images = Images(made_up or statistics, as_written=self.backend != BACKENDS[0])
         if made_up is None:
             self._say_data(images, statistics.count, report)
         race = race_of(statistics, self.backend) if self.backend != ELSEWHERE else None
         if race is None:
             report.note(NOT_RACED)
-        given = source, graph.clone(), self._settings(), report, images, race
-        work: Work = Work(*given)
+        given = source, graph.clone(), self._settings(), report, images, race, backend
+        labels = None if made_up else getattr(statistics, "labels", None)
+        work: Work = Work(*given, labels)
         if made_up:
             work = DataFree(*given, unfolded=statistics.original)
             if self.goal == SAFE and (tensor := work.lacking()):
@@ -206,7 +225,7 @@ class QuantizeInt8(Pass):
             return
         adopt(graph, result)
         report.changed = len(plan.selection.weighted)
-        self._say_scheme(report)
+        self._say_scheme(work.settings.scheme, report)
 
     def preview(self, graph: Graph, report: Report) -> bool:
         """The same rewriting with made-up ranges; which layers stay float is not known yet."""
@@ -259,8 +278,7 @@ class QuantizeInt8(Pass):
         elif count < FEW_IMAGES:
             report.note(f"{count} images are few; 100 or more give steadier ranges.")
 
-    def _say_scheme(self, report: Report) -> None:
-        used = self._scheme()
+    def _say_scheme(self, used: Scheme, report: Report) -> None:
         kind = f"{'s' if used.signed else 'u'}{used.bits}"
         report.note(
             f"{report.changed} layers with weights compute in integers (activations {kind}, "

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Report
 from core.quantization import budget, sensitivity
-from core.quantization.judge import Judge
+from core.quantization.judge import Array, Images, Judge
 from core.quantization.race import Race, careful, ratio
 from core.quantization.regions import Selection
+from core.quantization.scores import ENOUGH, Scores
 from core.quantization.sensitivity import Fallback
 from core.quantization.writer import Plan, written
 from core.records import LayerEffect
 
 SAFE, FASTEST, WITHIN_POINTS, WITHIN_MS = "safe", "fastest", "within_points", "within_ms"
+SAFE_POINTS = 0.5  # of accuracy that goal safe may be expected to lose: half of what it promises
+LEAST_TARGET = 1e-4  # no more than 8 bits can give
 GOALS = (SAFE, FASTEST, WITHIN_POINTS, WITHIN_MS)
 
 
@@ -48,6 +51,8 @@ class Means:
         race: times graphs; None where nothing can be timed.
         report: hears what was found.
         real: whether the images that judge are real ones.
+        labels: of all calibration images, where they are known.
+        images: the calibration images.
     """
 
     graph: Graph
@@ -57,6 +62,14 @@ class Means:
     race: Race | None
     report: Report
     real: bool = True
+    labels: Array | None = None
+    images: Images | None = None
+
+    def scores(self) -> Scores | None:
+        """Counts right answers, where the calibration images have labels."""
+        if self.labels is None or self.images is None:
+            return None
+        return Scores(self.graph, self.images, self.labels, self.judge.backend)
 
     def affordable(self, selection: Selection) -> bool:
         """Whether the net is still faster than float."""
@@ -83,7 +96,7 @@ def met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | 
         floats: names that are float already.
     """
     if goal.name == SAFE:
-        target = goal.target
+        target = _safe(goal.target, means)
         found = sensitivity.fall_back(
             means.graph, plan, means.judge, floats, target, means.affordable
         )
@@ -96,6 +109,13 @@ def met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | 
     return plan
 
 
+def _safe(target: float, means: Means) -> float:
+    """The target, or less where so much of it would cost more accuracy than safe may."""
+    if not means.real or not means.judge.counts_points:
+        return target
+    return min(target, max(means.judge.bearable(SAFE_POINTS), LEAST_TARGET))
+
+
 def _within_points(points: float, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
     if not means.real:
         raise PassPrecondition(
@@ -103,12 +123,20 @@ def _within_points(points: float, means: Means, plan: Plan, floats: frozenset[st
             "choose the goal safe."
         )
     judge, report = means.judge, means.report
-    target = judge.bearable(points)
+    target, scores = judge.bearable(points), means.scores()
+    counted = scores is not None and scores.count
     report.note(
         f"{points:g} points of accuracy bear a relative logit error of {target:.2g}: expected of "
         f"noise on the logits of {judge.images} held-out images, by the net's own confidence."
+        + ("" if counted else " An expectation, not a count: " + _uncounted(scores))
     )
-    found = _mixes(means, plan, floats).fewest(lambda mix: mix.error <= target)
+
+    def fits(mix: Fallback) -> bool:
+        if scores is None or not counted or mix.error == float("inf"):
+            return mix.error <= target
+        return scores.lost(written(means.graph, mix.plan)) <= points
+
+    found = _mixes(means, plan, floats).fewest(fits)
     if found is None:
         report.note(f"No mix of int8 and float stays within {points:g} points.")
         return None
@@ -116,12 +144,26 @@ def _within_points(points: float, means: Means, plan: Plan, floats: frozenset[st
     if found.floats and not means.affordable(found.plan.selection):
         report.note(f"Within {points:g} points no mix of int8 and float is faster than fp32.")
         return None
+    if scores is not None and counted:
+        lost = scores.lost(written(means.graph, found.plan))
+        report.note(
+            f"Counted on {scores.images} labelled calibration images: {lost:.2f} points lost (one "
+            f"image is {100 / scores.images:.2f}; too few if the net was trained on these images)."
+        )
     kept = judge.agreeing(written(means.graph, found.plan))
     report.note(
         f"Relative logit error {found.error:.2g}; {kept:.1f} % of the held-out images keep their "
         "first class."
     )
     return found.plan
+
+
+def _uncounted(scores: Scores | None) -> str:
+    if scores is None:
+        return "the calibration images have no labels."
+    if scores.images < ENOUGH:
+        return f"{scores.images} labelled images are too few to count on."
+    return "the net is hardly ever right by the labels of the calibration images."
 
 
 def _within_ms(limit: float, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:

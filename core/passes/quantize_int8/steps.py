@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from core.errors import BackendUnavailable, UnsupportedModel
 from core.graph.opset import raised
-from core.passes.base import Graph, Report, Statistics
+from core.passes.base import Graph, Report
+from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
 from core.passes.quantize_int8.goals import SAFE, Goal, Means, met
 from core.quantization import calibrate, correction, equalise, search, sensitivity, wide
 from core.quantization.grids import Grid, Weight
-from core.quantization.judge import Images, Judge, headless
+from core.quantization.judge import Array, Backend, Images, Judge, headless
 from core.quantization.observers import observe
-from core.quantization.race import Lap, Race, careful, ratio
+from core.quantization.race import Race, careful, ratio
 from core.quantization.regions import Selection, is_weighted, select
 from core.quantization.scheme import Scheme
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
 
 CORRECTION_IMAGES = 32
+QUICK_IMAGES = 8
+EVEN_IMAGES = 32
 STAND_IN = Grid(0.02, 0)
 
 
@@ -47,6 +49,8 @@ class Work:
         source: the prepared float graph.
         original: the graph as the user gave it, which the result must not be slower than.
         real: whether the images are real ones.
+        backend: computes the outputs that are judged; None: ONNX Runtime in this process.
+        labels: of the calibration images, where they are known.
     """
 
     real: ClassVar[bool] = True
@@ -56,12 +60,14 @@ class Work:
     report: Report
     images: Images
     race: Race | None
+    backend: Backend | None = None
+    labels: Array | None = None
     judged: Graph = field(init=False)
     judge: Judge = field(init=False)
 
     def __post_init__(self) -> None:
         self.judged = headless(self.source)
-        self.judge = Judge(self.judged, self.images)
+        self.judge = Judge(self.judged, self.images, backend=self.backend)
 
     def run(self) -> Plan | None:
         """The plan; None if integers cannot win here."""
@@ -69,15 +75,19 @@ class Work:
         selection, floats = self._choose()
         if selection is None:
             return None
+        selection, floats = self._fitted(selection, floats)
         plan = self._wide(self._repaired(selection), self.settings.wide)
         if self.settings.goal.name == SAFE and self.settings.scheme.backend in wide.BACKENDS:
             plan = self._widened(plan)
         self.report.tell("Sensitive layers", 0.85)
         means = Means(
             self.judged, self.original, self.judge, self._stand_in, self.race, self.report,
-            self.real,
+            self.real, self.labels, self.images,
         )  # fmt: skip
-        return met(self.settings.goal, means, plan, floats)
+        found = met(self.settings.goal, means, plan, floats)
+        if found is not None:
+            say_outcome(written(self.judged, found), self.judge, self.real, self.report)
+        return found
 
     def write(self, plan: Plan) -> Graph:
         """The plan in the graph as it was, its final Softmax included."""
@@ -135,6 +145,8 @@ class Work:
         """All steps of the repair on this selection."""
         if self.settings.equalise:
             self._equalise(selection)
+        else:
+            self._even_out(selection)
         self.report.tell("Ranges of the activations", 0.25)
         layers = layers_of(self.judged)
         seen = calibrate.seen(self.judged, selection, self.images)
@@ -147,6 +159,25 @@ class Work:
         plan, error = self._round(plan, error, layers)
         self.report.tell("Correcting biases", 0.75)
         return self._correct(plan, error, layers)[0]
+
+    def _fitted(
+        self, selection: Selection, floats: frozenset[str]
+    ) -> tuple[Selection, frozenset[str]]:
+        """What computes in integers, and how, so that the backend is true to the file."""
+        usual = Way(selection, floats, self.settings.scheme)
+        way = fitted(self.source, usual, self.judge, self._quick, self.report)
+        self.settings = replace(self.settings, scheme=way.scheme)
+        return way.selection, way.floats
+
+    def _quick(self, way: Way, graph: Graph | None = None) -> Graph:
+        """Extremes of a few images, weights to nearest, nothing mended."""
+        graph, names = graph or self.judged, way.selection.roots
+        seen = observe(self.images.values(graph, names, QUICK_IMAGES), names)
+        layers = layers_of(graph)
+        found = calibrate.extents(graph, way.selection, seen, way.scheme, "minmax", 100.0)
+        plan = Plan(way.selection, calibrate.grids(found, way.scheme))
+        weights = calibrate.weights(layers, way.selection, plan.grids, way.scheme)
+        return written(graph, replace(plan, weights=weights))
 
     def _choose(self) -> tuple[Selection | None, frozenset[str]]:
         pinned = self.settings.exclude
@@ -201,6 +232,31 @@ class Work:
             equalise.equalise(equalise.links(twin), seen)
             self.judged, self.source = trial, twin
 
+    def _even_out(self, selection: Selection) -> None:
+        """Bring all channels that meet in a Concat to one range, where only that of each matters.
+
+        Depthwise readers have a scale for each channel, so they lose nothing by it.
+        """
+        trial, twin = self.judged.clone(), self.source.clone()
+        found = [link for link in equalise.links(trial) if link.free and not link.alone]
+        if not found or not selection.weighted:
+            return
+        tensors = list(dict.fromkeys(link.tensor for link in found))
+        seen = observe(self.images.values(self.judged, tensors, CORRECTION_IMAGES), tensors)
+        changed = equalise.equalise(found, seen)
+        way, judge = Way(selection, frozenset(), self.settings.scheme), self.judge.few(EVEN_IMAGES)
+        before, after = (judge.error(self._quick(way, g)) for g in (self.judged, trial))
+        kept = after < before * 0.98
+        self.report.note(
+            f"Channels of {len(changed)} layers that meet in concatenations brought to one range: "
+            f"relative logit error, nothing else repaired, {before:.2g} -> {after:.2g}"
+            f"{'' if kept else ', not kept'}."
+        )
+        if kept:
+            free = [link for link in equalise.links(twin) if link.free and not link.alone]
+            equalise.equalise(free, seen)
+            self.judged, self.source = trial, twin
+
     def _quick_error(self, graph: Graph, selection: Selection) -> float:
         """Error by extremes of a few images, weights to nearest, own shifts mended."""
         names = selection.roots
@@ -218,8 +274,9 @@ class Work:
         names = list(plan.selection.weighted)
         moments = calibrate.grams(self.judged, layers, names, self.images)
         weights = calibrate.weights(
-            layers, plan.selection, plan.grids, self.settings.scheme, moments
-        )
+            layers, plan.selection, plan.grids, self.settings.scheme, moments,
+            self.settings.correct_bias,
+        )  # fmt: skip
         return self._kept("Rounding by reconstruction (GPTQ)", plan, weights, error)
 
     def _correct(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
@@ -267,15 +324,3 @@ def layers_of(graph: Graph) -> dict[str, Layer]:
         for node in graph.graph
         if is_weighted(node)
     }
-
-
-def made_up_of(statistics: Statistics) -> Statistics | None:
-    """Made-up images, if what stands for the missing ones can make some."""
-    make: Callable[[], Statistics | None] | None = getattr(statistics, "made_up", None)
-    return make() if make else None
-
-
-def race_of(statistics: Statistics, backend: str) -> Race | None:
-    """The stopwatch for a backend that came with the calibration data, if one did."""
-    race: Callable[..., Sequence[Lap]] | None = getattr(statistics, "race", None)
-    return functools.partial(race, backend=backend) if race else None

@@ -1,0 +1,36 @@
+"""What may come with the calibration data: made-up images, another runtime, a stopwatch."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+from core.errors import BackendUnavailable
+from core.passes.base import Statistics
+from core.quantization.judge import Backend
+from core.quantization.race import Lap, Race
+
+ELSEWHERE = frozenset({"openvino", "opencv"})  # what ONNX Runtime in this process cannot tell
+
+
+def made_up_of(statistics: Statistics) -> Statistics | None:
+    """Made-up images, if what stands for the missing ones can make some."""
+    make: Callable[[], Statistics | None] | None = getattr(statistics, "made_up", None)
+    return make() if make else None
+
+
+def backend_of(statistics: Statistics, name: str) -> Backend | None:
+    """Runs graphs on another runtime than ONNX Runtime, if the data can and it is here."""
+    make: Callable[[str], Backend] | None = getattr(statistics, "elsewhere", None)
+    if make is None or name not in ELSEWHERE:
+        return None
+    try:
+        return make(name)
+    except BackendUnavailable:
+        return None  # the race says so
+
+
+def race_of(statistics: Statistics, backend: str) -> Race | None:
+    """The stopwatch for a backend that came with the calibration data, if one did."""
+    race: Callable[..., Sequence[Lap]] | None = getattr(statistics, "race", None)
+    return functools.partial(race, backend=backend) if race else None
