@@ -22,12 +22,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from core.analysis.shapes import facts
-from core.reconstruction.aims import Aim, aim, plain
+from core.reconstruction.cases import Case, Stand, cases_of, pairs_of
 from core.reconstruction.gram import Gram, Matrix, Moments, Shift
-from core.reconstruction.joint import WIDEST, Goal, Joint
-from core.reconstruction.layers import Layer, find
-from core.reconstruction.pairs import Pair, pair
+from core.reconstruction.joint import Goal, Joint
+from core.reconstruction.pairs import Pair
 from core.reconstruction.patches import values_at
 from core.reconstruction.reference import Reference
 from core.reconstruction.rows import Room, Rows, ahead
@@ -43,19 +41,6 @@ ROWS_BYTES = 384 << 20  # of one layer's rows kept for the rounds behind a Relu
 FACTORS = (1.0, 30.0, 0.1)  # ridges tried, in units of the one that is asked for
 Constrain = Callable[[Matrix, Moments], Matrix]
 BENT_WIDTH = 1536  # inputs of a layer beyond which one round must do
-
-
-@dataclass(frozen=True, eq=False)
-class Stand:
-    """Which tensor of the original a layer's output stands for.
-
-    Attributes:
-        original: its name.
-        keep: which of its channels, in order; None for all.
-    """
-
-    original: str
-    keep: Array | None = None
 
 
 @dataclass(frozen=True)
@@ -88,16 +73,6 @@ class Refit:
     joint: bool = False
 
 
-@dataclass(frozen=True, eq=False)
-class _Case:
-    """A layer with its aim, and the original's tensor that the aim's tensor stands for."""
-
-    layer: Layer
-    aim: Aim
-    source: str
-    keep: Array | None
-
-
 def refit(
     rewritten: Graph,
     stands: Mapping[str, Stand],
@@ -117,11 +92,12 @@ def refit(
             have, such as a product of factors, in the metric of the moments.
     """
     options, constraints = options or Options(), constraints or {}
-    cases = _cases(rewritten, stands, reference.original)
+    cases = cases_of(rewritten, stands, reference.original)
     reference.sample({case.source: case.layer.channel_axis for case in cases})
     strength = options.strength or (STRONG if reference.images < FEW else WEAK)
     walk = Walk(rewritten, reference.statistics.runner, reference.feeds)
-    pairs = _pairs(rewritten, cases, stands, reference, constraints) if options.joint else {}
+    together = options.joint and reference.images >= FEW
+    pairs = pairs_of(rewritten, cases, stands, reference.original, constraints) if together else {}
     room, done = Room(), []
     for turn, case in enumerate(cases):
         ahead = {p.maker.input for c in cases[turn:] if (p := pairs.get(c.layer.output))}
@@ -137,34 +113,8 @@ def refit(
     return tuple(done)
 
 
-def _pairs(
-    graph: Graph,
-    cases: Sequence[_Case],
-    stands: Mapping[str, Stand],
-    reference: Reference,
-    constraints: Mapping[str, Constrain],
-) -> dict[str, Pair]:
-    """Layers that have lost channels with the one layer that reads them, by the reader's output."""
-    if reference.images < FEW:
-        return {}
-    wide = {layer.output: len(layer.bias()) for layer in find(reference.original)}
-    layers, known = find(graph), facts(graph)
-    fitted = {c.layer.output for c in cases} - set(constraints)
-    readers, found = {layer.node: layer for layer in layers}, {}
-    for maker in layers:
-        stand = stands.get(maker.output)
-        if stand is None or len(maker.bias()) >= wide.get(stand.original, 0):
-            continue
-        both = pair(maker, readers, known)
-        if both is None or maker.matrix().shape[2] > WIDEST:
-            continue
-        if maker.output in fitted and both.reader.output in fitted:
-            found[both.reader.output] = both
-    return found
-
-
 def _together(
-    both: Pair, case: _Case, walk: Walk, reference: Reference, strength: float
+    both: Pair, case: Case, walk: Walk, reference: Reference, strength: float
 ) -> float | None:
     """Give both layers better weights, if there are any; the reader's error before, or None."""
     goal = Goal(case.aim, case.source, case.keep, strength)
@@ -181,25 +131,6 @@ def _together(
     return before
 
 
-def _cases(graph: Graph, stands: Mapping[str, Stand], original: Graph) -> list[_Case]:
-    """The layers from the first that differs from the original on."""
-    order = {v.name or "": i for i, node in enumerate(graph.graph) for v in node.outputs}
-    old = {v.name for node in original.graph for v in node.outputs}
-    twins = {layer.output: layer for layer in find(original)}
-    known, changed, cases = facts(graph), False, []
-    for layer in find(graph):
-        twin, stand = twins.get(layer.output), stands.get(layer.output)
-        changed = changed or twin is None or not np.array_equal(twin.matrix(), layer.matrix())
-        if stand is None or not changed or stand.original not in old:
-            continue
-        goal = aim(layer, order, known)
-        if goal.tensor != layer.output and goal.tensor not in old:
-            goal = plain(layer)
-        source = stand.original if goal.tensor == layer.output else goal.tensor
-        cases.append(_Case(layer, goal, source, stand.keep))
-    return cases
-
-
 @dataclass
 class _Batch:
     """One batch of a layer: inputs, targets and their bounds, how much each row matters."""
@@ -214,7 +145,7 @@ class _Batch:
 class _Fit:
     """One layer being fitted; the columns of its matrix go in the order of `Layer.seen`."""
 
-    case: _Case
+    case: Case
     walk: Walk
     reference: Reference
     strength: float

@@ -8,7 +8,8 @@ import pytest
 
 from core.analysis.channels import channel_map
 from core.analysis.surgery import remove
-from core.reconstruction.lockstep import Options, Stand, refit
+from core.reconstruction.cases import Stand
+from core.reconstruction.lockstep import Options, refit
 from core.reconstruction.reference import Reference, Sampling
 from core.reconstruction.walk import Walk, batches
 from tests.analysis.nets import NETS, Net, head, image, residual

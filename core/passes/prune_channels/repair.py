@@ -8,8 +8,9 @@ import numpy as np
 
 from core.analysis.channels import ChannelMap
 from core.passes.base import Graph, Report
+from core.reconstruction.cases import Stand
 from core.reconstruction.layers import find
-from core.reconstruction.lockstep import FEW, STRONG, Refit, Stand, refit
+from core.reconstruction.lockstep import FEW, STRONG, Refit, refit
 from core.reconstruction.study import Study
 
 

@@ -44,8 +44,9 @@ from core.passes.replace_convolutions.menus import (
 )
 from core.passes.replace_convolutions.metric import Metric
 from core.passes.replace_convolutions.rewriting import replace_node
+from core.reconstruction.cases import Stand
 from core.reconstruction.layers import find
-from core.reconstruction.lockstep import Stand, refit
+from core.reconstruction.lockstep import refit
 from core.reconstruction.study import study
 
 TURNS = 5  # of the fit of a replacement that was taken
