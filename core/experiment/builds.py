@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
 import tempfile
-from pathlib import Path
 
-import core
+from core import sources
 from core.experiment.home import Home
 from core.records import Outcome, Recipe, from_json, to_json
 
@@ -54,11 +52,6 @@ class Memo:
         os.replace(scratch, self._path)
 
 
-@functools.cache
 def code_digest() -> str:
     """A digest of the sources that make candidates: what an older version made is made anew."""
-    root, running = Path(core.__file__).parent, hashlib.sha256()
-    for folder in MAKERS:
-        for file in sorted((root / folder).rglob("*.py")):
-            running.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
-    return running.hexdigest()
+    return sources.digest(*MAKERS)

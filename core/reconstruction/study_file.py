@@ -7,7 +7,6 @@ holds the `MOST` files that were written last.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import json
 import os
@@ -18,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-import core
+from core import sources
 from core.analysis.channels import Group
 from core.errors import StoreError
 from core.reconstruction.elimination import Ranking
@@ -35,7 +34,7 @@ Effects = dict[tuple[Group, tuple[int, ...]], dict[int, Effect]]
 
 def path_for(folder: Path, graph: str) -> Path:
     """Where the study of the graph with this digest lies."""
-    return folder / f"{hashlib.sha256((graph + _sources()).encode()).hexdigest()}.json"
+    return folder / f"{hashlib.sha256((graph + sources.digest(*MAKERS)).encode()).hexdigest()}.json"
 
 
 def write(path: Path, rankings: Rankings, effects: Effects) -> None:
@@ -120,13 +119,3 @@ def _trim(newest: Path) -> None:
     for _, path in sorted(aged)[:-MOST]:
         if path != newest:
             path.unlink(missing_ok=True)
-
-
-@functools.cache
-def _sources() -> str:
-    """A digest of the sources that rank and measure."""
-    root, running = Path(core.__file__).parent, hashlib.sha256()
-    for folder in MAKERS:
-        for file in sorted((root / folder).rglob("*.py")):
-            running.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
-    return running.hexdigest()
