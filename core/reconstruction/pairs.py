@@ -87,10 +87,13 @@ def _is_pointwise(node: ir.Node, wide: Sequence[int]) -> bool:
         return False
     if len(node.outputs) != 1:
         return False
+    known = [constant_tensor(v) for v in node.inputs if v is not None]
+    constants = [c for c in known if c is not None]
+    if any(c.dtype != ir.DataType.FLOAT for c in constants):  # the rows are of single precision
+        return False
     if node.op_type == "BatchNormalization":
         return len(wide) > 1 and wide[1] > 1
-    constants = [constant_tensor(v) for v in node.inputs if v is not None]
-    return all(c is None or _fits(c.shape.numpy(), wide) for c in constants)
+    return all(_fits(c.shape.numpy(), wide) for c in constants)
 
 
 def _fits(shape: Sequence[int], wide: Sequence[int]) -> bool:

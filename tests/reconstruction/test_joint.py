@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from core.analysis.channels import channel_map
@@ -79,6 +80,14 @@ APART = ("two readers", "a shortcut", "pooling", "a map of constants", "a depthw
 @pytest.mark.parametrize("what", [*APART, "transposed convolutions"])
 def test_what_is_no_pair(what):
     assert first_pair(apart(what)) is None
+
+
+def test_constants_of_half_precision_make_no_pair():
+    model = row("Relu", norm=True)
+    norm = next(node for node in model.graph if node.op_type == "BatchNormalization")
+    for value in norm.inputs[1:]:
+        value.const_value = ir.tensor(value.const_value.numpy().astype(np.float16))
+    assert first_pair(model) is None
 
 
 @pytest.mark.parametrize("stride", [1, 2])
