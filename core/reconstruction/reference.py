@@ -113,6 +113,7 @@ class Reference:
                     rows = values_at(values[gradient], axes[name], self.sites(name, batch))
                     powers[name] = powers[name] + rows * rows / DRAWS
                     totals[name] = totals[name] + (rows.T @ rows).astype(np.float64) / DRAWS
+            values = {}  # before the next run: of a DenseNet, one batch is gigabytes
             for name, power in powers.items():
                 self._matter.put(name, batch, np.sqrt(power))
         for name, total in totals.items():

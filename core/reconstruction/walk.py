@@ -6,17 +6,20 @@ layer may change before the walk reaches it, and nothing behind it is computed a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx
 import onnx_ir as ir
 
+from core.analysis.shapes import facts
 from core.reconstruction.shelf import Array, Shelf
 from core.reconstruction.statistics import Graph, Run, Statistics, Tensors
 
 FULL_BYTES = 1 << 20  # of feeds: small images are run many at a time
-MOST_IMAGES = 64
+FULL_ACTIVATIONS = 512 << 20  # of all tensors together: those of a DenseNet are many and large
+MOST_IMAGES, LEAST_IMAGES = 64, 4
 
 Runner = Callable[[Graph, Sequence[str]], Run]
 
@@ -29,9 +32,10 @@ def batches(statistics: Statistics, graph: Graph, images: int) -> Iterator[Tenso
         yield from taken
         return
     row: list[Tensors] = []
+    most = _most(graph)
     for feeds in taken:
         row.append(feeds)
-        if _enough(row):
+        if _enough(row, most):
             yield _joined(row)
             row = []
     if row:
@@ -43,9 +47,18 @@ def _dynamic_batch(graph: Graph) -> bool:
     return all(s is not None and len(s) > 0 and not isinstance(s[0], int) for s in shapes)
 
 
-def _enough(row: Sequence[Tensors]) -> bool:
+def _most(graph: Graph) -> int:
+    """Images to run at a time, by the size of what is computed of each."""
+    known = facts(graph)
+    shapes = [known.shape(value) or () for node in graph.graph for value in node.outputs]
+    sizes = [[d for d in shape[1:] if isinstance(d, int)] for shape in shapes]
+    each = 4 * sum(math.prod(size) for size in sizes if size)
+    return min(max(FULL_ACTIVATIONS // max(each, 1), LEAST_IMAGES), MOST_IMAGES)
+
+
+def _enough(row: Sequence[Tensors], most: int) -> bool:
     size = sum(a.nbytes for feeds in row for a in feeds.values())
-    return size >= FULL_BYTES or sum(len(next(iter(f.values()))) for f in row) >= MOST_IMAGES
+    return size >= FULL_BYTES or sum(len(next(iter(f.values()))) for f in row) >= most
 
 
 def _joined(row: Sequence[Tensors]) -> Tensors:
