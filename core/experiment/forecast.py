@@ -18,7 +18,7 @@ from collections.abc import Sequence
 
 from core.records import AccuracyForecast, Cut, LayerEffect, Sensitivity
 
-SLACK = (1.1, 2.5, 8.5)  # low, middle, high
+SLACK = (1.0, 2.2, 8.8)  # low, middle, high
 BEYOND = 4.0  # how much worse than at the deepest cut measured it is to lose everything
 
 
