@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from playwright.sync_api import expect
 
 from core.backends.base import catalogue as backends
 from core.passes.base import catalogue
@@ -86,7 +87,10 @@ def test_a_newcomer_goes_from_an_upload_to_a_smaller_model_that_runs(browser, tm
         page.get_by_text("80 to evaluate").wait_for(timeout=60_000)
         page.keyboard.press("Escape")
         for name in three_switches():
-            page.get_by_text(catalogue()[name].label, exact=True).click()
+            switch = page.get_by_text(catalogue()[name].label, exact=True)
+            # While the page is drawn anew, what stood there before may stand beside it.
+            expect(switch).to_have_count(1, timeout=30_000)
+            switch.click()
             page.wait_for_timeout(700)
         for other in ("openvino", "opencv"):
             page.get_by_role("button", name=backends()[other].label, exact=True).click()
