@@ -100,13 +100,13 @@ def refit(
     pairs = pairs_of(rewritten, cases, stands, reference.original, constraints) if together else {}
     room, done = Room(), []
     for turn, case in enumerate(cases):
-        ahead = {p.maker.input for c in cases[turn:] if (p := pairs.get(c.layer.output))}
+        pinned = {p.maker.input for c in cases[turn:] if (p := pairs.get(c.layer.output))}
         needed = [case.layer.input, *([case.aim.other] if case.aim.other else [])]
-        walk.reach(needed, ahead)
+        walk.reach(needed, pinned)
         before = None
         if case.layer.output in pairs:
             before = _together(pairs[case.layer.output], case, walk, reference, strength)
-            walk.reach(needed, ahead)
+            walk.reach(needed, pinned)
         constrain = constraints.get(case.layer.output)
         fit = _Fit(case, walk, reference, strength, options.bends, room, constrain).run()
         done.append(fit if before is None else replace(fit, before=before, joint=True))

@@ -31,7 +31,6 @@ IMAGES = 512  # more change nothing that could be measured: see benchmarks/struc
 PER_CHANNEL, LEAST_PLACES, PER_IMAGE = 2, 32, 128
 PER_WIDE_IMAGE, WIDE = 48, 128  # and of layers of more channels than this, which cost too much
 HELD_EVERY = 5  # of five batches, one is not fitted but judged on
-DRAWS = 1  # of random signs; three lower the error on new images by 1 % at most, in noise of 3 %
 EVEN = 0.5  # share of a row's weight that does not depend on its gradient
 
 log = logging.getLogger(__name__)
@@ -106,16 +105,11 @@ class Reference:
                 self._keep(name, batch, values[name], axes[name])
             if visit is not None:
                 visit(batch, values)
-            powers: dict[str, Array] = dict.fromkeys(gradients, np.zeros((), np.float32))
-            for draw in range(DRAWS if gradients else 0):
-                values = run(feeds) if draw else values
-                for name, gradient in gradients.items():
-                    rows = values_at(values[gradient], axes[name], self.sites(name, batch))
-                    powers[name] = powers[name] + rows * rows / DRAWS
-                    totals[name] = totals[name] + (rows.T @ rows).astype(np.float64) / DRAWS
+            for name, gradient in gradients.items():
+                rows = values_at(values[gradient], axes[name], self.sites(name, batch))
+                self._matter.put(name, batch, np.abs(rows))
+                totals[name] = totals[name] + (rows.T @ rows).astype(np.float64)
             values = {}  # before the next run: of a DenseNet, one batch is gigabytes
-            for name, power in powers.items():
-                self._matter.put(name, batch, np.sqrt(power))
         for name, total in totals.items():
             mean = total / max(sum(len(self.sites(name, b)) for b in range(len(self.feeds))), 1)
             if np.isfinite(mean).all() and mean.any():

@@ -10,7 +10,7 @@ from core.passes.base import Statistics
 from core.quantization.judge import Backend
 from core.quantization.race import Lap, Race
 
-ELSEWHERE = frozenset({"openvino", "opencv"})  # what ONNX Runtime in this process cannot tell
+OTHER_RUNTIMES = frozenset({"openvino", "opencv"})  # whose outputs ONNX Runtime cannot tell
 
 
 def made_up_of(statistics: Statistics) -> Statistics | None:
@@ -22,7 +22,7 @@ def made_up_of(statistics: Statistics) -> Statistics | None:
 def backend_of(statistics: Statistics, name: str) -> Backend | None:
     """Runs graphs on another runtime than ONNX Runtime, if the data can and it is here."""
     make: Callable[[str], Backend] | None = getattr(statistics, "elsewhere", None)
-    if make is None or name not in ELSEWHERE:
+    if make is None or name not in OTHER_RUNTIMES:
         return None
     try:
         return make(name)
