@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.quantization import ranges, rounding
-from core.quantization.grids import Grid, Weight, over
+from core.quantization.grids import Grid, Weight, fitted, over
 from core.quantization.judge import Images, Judge
 from core.quantization.observers import Observer, observe
 from core.quantization.regions import Selection
@@ -93,9 +93,15 @@ def _meetings(graph: ir.Model, selection: Selection) -> list[list[str]]:
     return [sorted(roots, key=order.__getitem__) for roots in found]
 
 
-def grids(selected: Ranges, scheme: Scheme) -> dict[str, Grid]:
-    """The grid of each root tensor."""
-    return {n: over(e, scheme.signed, scheme.bits) for n, e in selected.extents.items()}
+def grids(
+    selected: Ranges, scheme: Scheme, found: Mapping[str, Observer] | None = None
+) -> dict[str, Grid]:
+    """The grid of each root tensor, fitted to its values where `found` knows them all."""
+    result = {n: over(e, scheme.signed, scheme.bits) for n, e in selected.extents.items()}
+    for name, observer in (found or {}).items():
+        if name in result and observer.levels is not None and len(observer.levels) > 1:
+            result[name] = fitted(result[name], observer.levels)
+    return result
 
 
 def weights(
@@ -155,19 +161,23 @@ def best_ranges(
     judge: Judge,
     method: str = "auto",
 ) -> tuple[Plan, float, str]:
-    """The plan, with weights rounded to nearest, whose ranges lose least on held-out images."""
+    """The plan whose ranges lose least on held-out images, its error, and how they were found.
+
+    Ranges are compared with the weights in float, whose rounding is mended later; the plan has them
+    rounded to nearest.
+    """
     tried = [m for m in METHODS if method in ("auto", m[0])]
     best: tuple[Plan, float, str] | None = None
     for name, percentile in tried:
         selected = extents(graph, selection, found, scheme, name, percentile)
-        plan = Plan(selection, grids(selected, scheme))
-        plan = replace(plan, weights=weights(layers, selection, plan.grids, scheme))
-        error = judge.error(written(graph, plan))
+        plan = Plan(selection, grids(selected, scheme, found))
+        error = judge.error_as_written(written(graph, plan))
         if best is None or error < best[1]:
             best = plan, error, selected.method
     if best is None:
         raise ValueError(f"no method {method!r}")
-    return best
+    plan = replace(best[0], weights=weights(layers, selection, best[0].grids, scheme))
+    return plan, judge.error(written(graph, plan)), best[2]
 
 
 def grams(

@@ -81,10 +81,9 @@ class Images:
                 which saturate on some processors: for any other backend.
         """
         self._source = source
-        plain = getattr(source, "runner_as_written", None)
-        self._run: Callable[[ir.Model, Sequence[str]], Run] = (
-            plain if as_written and plain is not None else source.runner
-        )
+        self._plain: Callable[[ir.Model, Sequence[str]], Run]
+        self._plain = getattr(source, "runner_as_written", source.runner)
+        self._run = self._plain if as_written else source.runner
         self.held_out: list[Tensors] = []
         self.held_at: list[int] = []  # place in the set of the first image of each
         self.at = 0  # the same of the batch that `calibration` gave last
@@ -145,6 +144,10 @@ class Images:
     def runner(self, graph: ir.Model, names: Sequence[str]) -> Run:
         """A function from inputs of `graph` to the named tensors."""
         return self._run(graph, names)
+
+    def runner_as_written(self, graph: ir.Model, names: Sequence[str]) -> Run:
+        """The same, quantized graphs computed as the file says, if that can be had."""
+        return self._plain(graph, names)
 
 
 class Judge:
@@ -261,7 +264,8 @@ class Judge:
 
     def error_as_written(self, graph: ir.Model) -> float:
         """The same of what the file says, computed by ONNX Runtime."""
-        return self._error(self._outputs(graph, None))
+        run = self._images.runner_as_written(graph, self._names)
+        return self._error([run(feeds) for feeds in self._feeds])
 
     def _outputs(self, graph: ir.Model, backend: Backend | None) -> list[Tensors] | None:
         """Outputs for each feed; None, and a reason, where the backend gives none."""

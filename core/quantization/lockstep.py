@@ -13,7 +13,7 @@ asymmetric target.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -22,8 +22,8 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from core.quantization.grids import Weight
-from core.quantization.judge import Images, Tensors
-from core.quantization.pieces import Pieces
+from core.quantization.judge import Images
+from core.quantization.pieces import Pieces, Walk, affordable
 from core.quantization.rounding import in_rows
 from core.reconstruction.gram import Gram, Moments
 from core.reconstruction.layers import Layer
@@ -32,9 +32,7 @@ from core.reconstruction.transposed import layer_of
 
 Array = np.ndarray[Any, Any]
 
-LARGEST_BYTES = 768 << 20
 LARGEST_IMAGES = 128
-SMALLEST_IMAGES = 16
 RIDGE = 3e-2
 ROWS = 32768  # that each layer's sums are made of, about
 
@@ -56,26 +54,22 @@ def rounded(
     copy = graph.clone()
     nodes = {node.name: node for node in copy.graph}
     layers = {name: _own(nodes[name]) for name in names}
-    truth, trial = Pieces(copy), Pieces(copy)
-    outputs = {layer.node.outputs[0].name or "" for layer in layers.values()}
-    feeds = list(images.calibration(_affordable(copy, images)))
-    pools: list[list[Tensors]] = [[dict(f) for f in feeds], [dict(f) for f in feeds]]
-    needs = {name: _needs(truth, layers[name], outputs) for name in names}
+    trial, stops = Pieces(copy), [layer.node.outputs[0].name or "" for layer in layers.values()]
+    feeds = list(images.calibration(affordable(copy, images, LARGEST_IMAGES)))
+    float_walk = Walk(Pieces(copy), stops, images, feeds)
+    walk = Walk(trial, stops, images, feeds)
     found = {}
-    for index, name in enumerate(names):
-        layer = layers[name]
-        before = _run(truth, layer, outputs, pools[0], images)
-        inputs = _run(trial, layer, outputs, pools[1], images)
-        moments = _moments(layer, inputs, before)
+    for at, (name, layer) in enumerate(layers.items()):
+        truth = [batch[stops[at]] for batch in float_walk.run(at)]
+        inputs = [batch[layer.input] for batch in walk.run(at, layer.input)]
+        moments = _moments(layer, inputs, truth)
         target, ridge = _target(layer, moments)
         layer.write(target, layer.bias())
         weight = quantize(name, layer, moments.second + ridge)
         found[name] = weight = replace(weight, bias=_bias(layer, weight, moments))
         _install(trial, layer, weight)
-        after = _run(trial, layer, outputs, pools[1], images)
-        later = set().union(*(needs[n] for n in names[index + 1 :]))
-        for pool, batches in zip(pools, (before, after), strict=True):
-            _keep(pool, batches, later, layer.node.outputs[0].name or "")
+        float_walk.keep(at, truth)
+        walk.keep(at, [batch[stops[at]] for batch in walk.run(at)])
     return found
 
 
@@ -86,30 +80,12 @@ def _own(node: ir.Node) -> Layer:
     return layer
 
 
-def _needs(pieces: Pieces, layer: Layer, outputs: set[str]) -> set[str]:
-    return pieces.sources(layer.node.outputs[0].name or "", outputs)
-
-
-def _run(
-    pieces: Pieces, layer: Layer, outputs: set[str], pool: list[Tensors], images: Images
-) -> list[Tensors]:
-    """Input and output of a layer, batch by batch."""
-    output = layer.node.outputs[0].name or ""
-    needs = pieces.sources(output, outputs)
-    made = [output] if layer.input in needs else [layer.input, output]
-    run = images.runner(pieces.cut(made, outputs), made)
-    return [run(feeds) | feeds for batch in pool if (feeds := {n: batch[n] for n in needs})]
-
-
-def _moments(layer: Layer, inputs: list[Tensors], truth: list[Tensors]) -> Moments:
-    output = layer.node.outputs[0].name or ""
+def _moments(layer: Layer, inputs: list[Array], truth: list[Array]) -> Moments:
     gram = Gram(layer.groups)
-    count = sum(len(batch[output]) for batch in truth)
-    per_image = int(np.clip(ROWS // count, 16, 256))
-    for turn, (batch, before) in enumerate(zip(inputs, truth, strict=True)):
-        x = batch[layer.input]
+    per_image = int(np.clip(ROWS // sum(map(len, truth)), 16, 256))
+    for turn, (x, y) in enumerate(zip(inputs, truth, strict=True)):
         sites = layer.sites(x.shape, per_image, turn)
-        gram.add(layer.rows(x, sites), values_at(before[output], layer.channel_axis, sites))
+        gram.add(layer.rows(x, sites), values_at(y, layer.channel_axis, sites))
     return gram.moments()
 
 
@@ -137,21 +113,5 @@ def _install(pieces: Pieces, layer: Layer, weight: Weight) -> None:
         pieces.replace(_name(inputs[2]), weight.bias.astype(np.float32))
 
 
-def _keep(pool: list[Tensors], batches: list[Tensors], later: set[str], output: str) -> None:
-    for tensors, batch in zip(pool, batches, strict=True):
-        tensors[output] = batch[output]
-        for spent in set(tensors) - later:
-            del tensors[spent]
-
-
 def _name(value: ir.Value | None) -> str:
     return (value.name or "") if value is not None else ""
-
-
-def _affordable(graph: ir.Model, images: Images) -> int:
-    """How many images' tensors fit into the bound: two nets, two large tensors of each."""
-    names = [v.name or "" for node in graph.graph if node.op_type == "Conv" for v in node.outputs]
-    first = next(images.calibration(1))
-    values: Mapping[str, Array] = images.runner(graph, names)(first) if names else first
-    largest = max(array.nbytes / len(array) for array in values.values())
-    return int(np.clip(LARGEST_BYTES / (4 * largest), SMALLEST_IMAGES, LARGEST_IMAGES))

@@ -22,11 +22,15 @@ Range = tuple[float, float]
 
 BINS = 8192
 SAMPLE = 1 << 14  # values of one tensor of one image that enter its histogram
+LEVELS = 1024  # pixels of three channels take 768 values
 
 
 @dataclass
 class Observer:
-    """What is known of one tensor so far."""
+    """What is known of one tensor so far.
+
+    `levels` are all its distinct values, as far as they were sampled; None where they are many.
+    """
 
     name: str
     low: float = np.inf
@@ -35,6 +39,7 @@ class Observer:
     counts: Array = field(default_factory=lambda: np.zeros(BINS, np.int64))
     channel_low: Array | None = None
     channel_high: Array | None = None
+    levels: Array | None = field(default_factory=lambda: np.zeros(0, np.float32))
     images: int = 0
 
     @property
@@ -58,7 +63,11 @@ class Observer:
             flat = batch.reshape(-1)
             step = max(flat.size // (SAMPLE * max(len(batch) if batch.ndim else 1, 1)), 1)
             step += 1 - step % 2  # odd, so that it does not keep to one channel or column
-            scaled = flat[::step] * np.float32(BINS / 2 / self.radius) + np.float32(BINS / 2)
+            some = flat[::step]
+            if self.levels is not None:
+                self.levels = np.union1d(self.levels, some).astype(np.float32)
+                self.levels = self.levels if len(self.levels) <= LEVELS else None
+            scaled = some * np.float32(BINS / 2 / self.radius) + np.float32(BINS / 2)
             index = np.clip(scaled.astype(np.int32), 0, BINS - 1)
             self.counts += np.bincount(index, minlength=BINS)
 

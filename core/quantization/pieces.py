@@ -6,7 +6,7 @@ again for each of them: with pieces, each node runs once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,12 @@ import onnx
 import onnx_ir as ir
 
 from core.graph import serialize
+from core.quantization.judge import Images, Tensors
+
+Array = np.ndarray[Any, Any]
+
+LARGEST_BYTES = 768 << 20  # of what is kept of two nets that are walked side by side
+SMALLEST_IMAGES = 16
 
 
 class Pieces:
@@ -52,7 +58,7 @@ class Pieces:
         model.graph.output.extend(_value(name) for name in wanted)
         return ir.serde.deserialize_model(model)
 
-    def replace(self, constant: str, array: np.ndarray[Any, Any]) -> None:
+    def replace(self, constant: str, array: Array) -> None:
         """Give an initializer other numbers, for the pieces cut from now on."""
         tensor = onnx.numpy_helper.from_array(array, constant)
         self._constants[constant] = tensor
@@ -75,6 +81,51 @@ class Pieces:
                     seen.add(feed)
                     todo.append(feed)
         return nodes, ends
+
+
+class Walk:
+    """A net walked from one tensor to the next; what later ones need is kept, and no more."""
+
+    def __init__(
+        self, pieces: Pieces, stops: Sequence[str], images: Images, feeds: Sequence[Tensors]
+    ) -> None:
+        """Begin at the inputs.
+
+        Args:
+            pieces: the net.
+            stops: tensors in the order of the graph.
+            images: whose runner runs the pieces.
+            feeds: the inputs, batch by batch.
+        """
+        self._pieces, self._stops, self._images = pieces, list(stops), images
+        self._known = set(stops)
+        self._needs = [pieces.sources(stop, self._known) for stop in stops]
+        self._pools: list[Tensors] = [dict(feed) for feed in feeds]
+
+    def run(self, at: int, also: str = "") -> list[Tensors]:
+        """The tensor of a stop, and another one on the way to it, batch by batch."""
+        needs = self._needs[at]
+        made = [*([also] if also and also not in needs else []), self._stops[at]]
+        run = self._images.runner(self._pieces.cut(made, self._known), made)
+        fed: Iterator[Tensors] = ({n: pool[n] for n in needs} for pool in self._pools)
+        return [run(feeds) | feeds for feeds in fed]
+
+    def keep(self, at: int, values: Iterable[Array]) -> None:
+        """Let the stops behind this one see these values of it; forget what none of them needs."""
+        later = set[str]().union(*self._needs[at + 1 :])
+        for pool, array in zip(self._pools, values, strict=True):
+            pool[self._stops[at]] = array
+            for spent in set(pool) - later:
+                del pool[spent]
+
+
+def affordable(graph: ir.Model, images: Images, most: int) -> int:
+    """How many images' tensors fit into the bound: two nets, two large tensors of each."""
+    names = [v.name or "" for node in graph.graph if node.op_type == "Conv" for v in node.outputs]
+    first = next(images.calibration(1))
+    values: Mapping[str, Array] = images.runner(graph, names)(first) if names else first
+    largest = max(array.nbytes / len(array) for array in values.values())
+    return int(np.clip(LARGEST_BYTES / (4 * largest), min(SMALLEST_IMAGES, most), most))
 
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:

@@ -37,7 +37,7 @@ class Plan:
     Attributes:
         selection: which nodes and tensors.
         grids: root tensor -> its grid.
-        weights: node name -> its integers.
+        weights: node name -> its integers; what is left out keeps its float weights.
     """
 
     selection: Selection
@@ -55,7 +55,7 @@ def written(graph: ir.Model, plan: Plan) -> ir.Model:
     main = copy.graph
     constants = Constants(main)
     nodes = {node.name or "": node for node in main}
-    for name in plan.selection.weighted:
+    for name in plan.weights.keys() & set(plan.selection.weighted):
         _write_weight(main, nodes[name], plan, constants)
     for bound, producer in plan.selection.bounded.items():
         _drop_bound(main, nodes[bound], nodes[producer])

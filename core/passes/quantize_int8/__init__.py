@@ -3,7 +3,7 @@
 x is stored as round(x / scale) + zero_point (see `core.quantization.grids`). In this order:
 
 1. what stays float so that the net is fastest, by racing whole graphs on the backend;
-2. cross-layer equalisation (kept only if it helps on held-out images);
+2. cross-layer equalisation (kept only if it helps the activations on held-out images);
 3. the range of every activation, by the method that loses least on held-out images;
 4. rounding that keeps each layer's outputs (GPTQ) instead of each weight;
 5. bias correction, layer after layer;
@@ -121,10 +121,10 @@ class QuantizeInt8(Pass):
         expert=True,
     )
     equalise: bool = parameter(
-        False,
+        True,
         "Equalise layers",
-        "Scales channels between layers so that one scale fits all; helps where weights have one "
-        "scale per tensor.",
+        "Scales channels between layers so that each has its share of the activation's grid; kept "
+        "where that brings the logits closer.",
         expert=True,
     )
     rounding: str = parameter(

@@ -9,9 +9,10 @@ from typing import ClassVar
 from core.errors import BackendUnavailable, UnsupportedModel
 from core.graph.opset import raised
 from core.passes.base import Graph, Report
+from core.passes.quantize_int8.equalising import equalised
 from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
 from core.passes.quantize_int8.goals import SAFE, Goal, Means, met
-from core.quantization import calibrate, correction, equalise, search, sensitivity, wide
+from core.quantization import calibrate, correction, search, sensitivity, wide
 from core.quantization.grids import Grid, Weight
 from core.quantization.judge import Array, Backend, Images, Judge, headless
 from core.quantization.observers import observe
@@ -21,9 +22,8 @@ from core.quantization.scheme import Scheme
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
 
-CORRECTION_IMAGES = 32
+CORRECTION_IMAGES = 64
 QUICK_IMAGES = 8
-EVEN_IMAGES = 32
 STAND_IN = Grid(0.02, 0)
 
 
@@ -143,13 +143,16 @@ class Work:
 
     def _repaired(self, selection: Selection) -> Plan:
         """All steps of the repair on this selection."""
-        if self.settings.equalise:
-            self._equalise(selection)
-        else:
-            self._even_out(selection)
         self.report.tell("Ranges of the activations", 0.25)
+        if self.settings.equalise:
+            made = equalised(
+                self.judged, self.source, selection, self.settings.scheme, self.judge, self.images,
+                self.report,
+            )  # fmt: skip
+            self.judged, self.source, seen = made.judged, made.source, made.seen
+        else:
+            seen = calibrate.seen(self.judged, selection, self.images)
         layers = layers_of(self.judged)
-        seen = calibrate.seen(self.judged, selection, self.images)
         plan, error, method = calibrate.best_ranges(
             self.judged, selection, seen, layers, self.settings.scheme, self.judge,
             self.settings.ranges,
@@ -208,65 +211,6 @@ class Work:
     def _stand_in(self, selection: Selection) -> Graph:
         """The selection written with made-up ranges: as fast as the real one."""
         return stand_in(self.source, selection, self.settings.scheme, self.settings.wide)
-
-    def _equalise(self, selection: Selection) -> None:
-        """Equalise, and keep it only if it helps."""
-        found = equalise.links(self.judged)
-        if not found:
-            return
-        before = self._quick_error(self.judged, selection)
-        trial, twin = self.judged.clone(), self.source.clone()
-        tensors = list(dict.fromkeys(link.tensor for link in found))
-        few = self.images.values(self.judged, tensors, CORRECTION_IMAGES)
-        seen = observe(few, tensors)
-        changed = equalise.equalise(equalise.links(trial), seen)
-        if not changed:
-            return
-        after = self._quick_error(trial, selection)
-        kept = after < before * 0.98
-        self.report.note(
-            f"Cross-layer equalisation of {len(changed)} places: relative logit error "
-            f"{before:.2g} -> {after:.2g}{'' if kept else ', not kept'}."
-        )
-        if kept:
-            equalise.equalise(equalise.links(twin), seen)
-            self.judged, self.source = trial, twin
-
-    def _even_out(self, selection: Selection) -> None:
-        """Bring all channels that meet in a Concat to one range, where only that of each matters.
-
-        Depthwise readers have a scale for each channel, so they lose nothing by it.
-        """
-        trial, twin = self.judged.clone(), self.source.clone()
-        found = [link for link in equalise.links(trial) if link.free and not link.alone]
-        if not found or not selection.weighted:
-            return
-        tensors = list(dict.fromkeys(link.tensor for link in found))
-        seen = observe(self.images.values(self.judged, tensors, CORRECTION_IMAGES), tensors)
-        changed = equalise.equalise(found, seen)
-        way, judge = Way(selection, frozenset(), self.settings.scheme), self.judge.few(EVEN_IMAGES)
-        before, after = (judge.error(self._quick(way, g)) for g in (self.judged, trial))
-        kept = after < before * 0.98
-        self.report.note(
-            f"Channels of {len(changed)} layers that meet in concatenations brought to one range: "
-            f"relative logit error, nothing else repaired, {before:.2g} -> {after:.2g}"
-            f"{'' if kept else ', not kept'}."
-        )
-        if kept:
-            free = [link for link in equalise.links(twin) if link.free and not link.alone]
-            equalise.equalise(free, seen)
-            self.judged, self.source = trial, twin
-
-    def _quick_error(self, graph: Graph, selection: Selection) -> float:
-        """Error by extremes of a few images, weights to nearest, own shifts mended."""
-        names = selection.roots
-        seen = observe(self.images.values(graph, names, CORRECTION_IMAGES), names)
-        layers, scheme = layers_of(graph), self.settings.scheme
-        selected = calibrate.extents(graph, selection, seen, scheme, "mse", 100.0)
-        plan = Plan(selection, calibrate.grids(selected, scheme))
-        plan = replace(plan, weights=calibrate.weights(layers, selection, plan.grids, scheme))
-        plan = correction.corrected(graph, plan, layers, self.images, 8)
-        return self.judge.error(written(graph, plan))
 
     def _round(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
         if self.settings.rounding != "gptq":

@@ -1,0 +1,105 @@
+"""Which channels are equalised, by what it does to the rounding of the activations.
+
+Scaling channels between layers gives each its share of the activation's grid and makes the weights
+that read them uneven. Rounding by reconstruction leaves a tenth of the weights' error, so what
+counts is that of the activations: graphs are compared with their weights in float.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from core.passes.base import Graph, Report
+from core.quantization import calibrate, equalise
+from core.quantization.equalise import Link
+from core.quantization.judge import Images, Judge
+from core.quantization.observers import Observer, observe
+from core.quantization.regions import Selection
+from core.quantization.scheme import Scheme
+from core.quantization.writer import Plan, written
+
+JUDGES = 32  # images
+GAIN = 0.95  # of the error, to be worth a change
+ENOUGH = 0.3  # of the error: no other way is tried then
+WAYS = ("wherever only a ReLU or a joint stands between two layers", "where depthwise layers read")
+
+
+@dataclass(frozen=True, eq=False)
+class Levelled:
+    """A graph whose channels may have been scaled.
+
+    Attributes:
+        judged: the float graph with logits as outputs.
+        source: the same with its own outputs.
+        seen: what was observed of each tensor that will have a grid.
+    """
+
+    judged: Graph
+    source: Graph
+    seen: Mapping[str, Observer]
+
+
+def equalised(
+    judged: Graph,
+    source: Graph,
+    selection: Selection,
+    scheme: Scheme,
+    judge: Judge,
+    images: Images,
+    report: Report,
+) -> Levelled:
+    """Both graphs, equalised in the way that helps most, or as they were.
+
+    Args:
+        judged: the float graph with logits as outputs.
+        source: the same with its own outputs.
+        selection: what will compute in integers.
+        scheme: and how.
+        judge: measures errors on held-out images.
+        images: the calibration images; all are used: few do not show how far each channel reaches.
+        report: hears what was found.
+    """
+    best = Levelled(judged, source, calibrate.seen(judged, selection, images))
+    found, few = equalise.links(judged), judge.few(JUDGES)
+    if not found:
+        return best
+    reach = _reach(found, best.seen, judged, images)
+    least = before = _error(best, selection, scheme, few)
+    said = "nothing gained: left as they are"
+    for way, words in enumerate(WAYS):
+        trial, twin = judged.clone(), source.clone()
+        changed = equalise.equalise(_chosen(trial, way), reach)
+        if not changed or least < ENOUGH * before:
+            continue
+        made = Levelled(trial, twin, calibrate.seen(trial, selection, images))
+        error = _error(made, selection, scheme, few)
+        if error < GAIN * least:
+            equalise.equalise(_chosen(twin, way), reach)
+            best, least = made, error
+            said = f"{len(changed)} layers, {words}"
+    report.note(
+        f"Cross-layer equalisation: {said}. Relative logit error by the rounding of activations "
+        f"alone {before:.2g} -> {least:.2g}."
+    )
+    return best
+
+
+def _reach(
+    found: Sequence[Link], seen: Mapping[str, Observer], graph: Graph, images: Images
+) -> Mapping[str, Observer]:
+    """Extremes per channel of every tensor between linked layers; some have no grid."""
+    more = list(dict.fromkeys(link.tensor for link in found if link.tensor not in seen))
+    return {**seen, **observe(images.values(graph, more), more)} if more else seen
+
+
+def _chosen(graph: Graph, way: int) -> list[Link]:
+    links = equalise.links(graph)
+    return [link for link in links if link.free] if way else links
+
+
+def _error(made: Levelled, selection: Selection, scheme: Scheme, judge: Judge) -> float:
+    """Error with activations on the grids that fit them best and weights in float."""
+    extents = calibrate.extents(made.judged, selection, made.seen, scheme, "mse", 100.0)
+    plan = Plan(selection, calibrate.grids(extents, scheme, made.seen))
+    return judge.error_as_written(written(made.judged, plan))
