@@ -95,9 +95,7 @@ def choose(runs: Mapping[str, Run]) -> Run:
     """The run that the buttons below are about; follows a click in the table."""
     if st.session_state.get(CHOSEN) not in runs:
         st.session_state[CHOSEN] = next(iter(runs))
-    names = {
-        key: f"{run.spec.title} · {run.created[:16].replace('T', ' ')}" for key, run in runs.items()
-    }
+    names = wording.apart({key: comparison.name_of(run) for key, run in runs.items()})
     st.selectbox("Run", list(names), format_func=names.__getitem__, key=CHOSEN)
     return runs[st.session_state[CHOSEN]]
 

@@ -138,6 +138,7 @@ def _choose(run: Run, made: list[Outcome]) -> Outcome | None:
     names = {o.candidate.digest: o.recipe.name for o in made if o.candidate is not None}
     if base is not None:
         names[base.digest] = "original"
+    names = wording.apart(names)
     st.session_state.setdefault(key_of(run), first.candidate.digest)
     st.selectbox("Recipe to download", list(names), format_func=names.__getitem__, key=key_of(run))
     return chosen(run)
