@@ -16,7 +16,7 @@ from core.charts.standing import (
     outcome_of,
     threads_text,
 )
-from core.records import Measurement, Outcome, Run, State, Status
+from core.records import Measurement, Outcome, Run, State, Status, Verdict
 
 TITLE = "Latency per backend"
 MOST_LANES = 6
@@ -126,9 +126,13 @@ def missing(row: Measurement, color: str, name: str) -> lanes.Mark:
 
 
 def ratio_text(row: Measurement | None) -> str:
-    """Ratio and verdict in words: ×0.53 faster."""
+    """The verdict in words: 1.9× faster."""
     if row is None or row.value is None or row.status not in MEASURED:
         return ""
     verdict = str(row.detail.get("verdict", ""))
+    if verdict == Verdict.FASTER.value and row.value > 0:
+        return f"{text.times(1 / row.value)} faster"
+    if verdict == Verdict.SLOWER.value:
+        return f"{text.times(row.value)} slower"
     words = {"same": "no difference shown", "not enough data": "not enough data yet"}
     return f"×{row.value:.2f} {words.get(verdict, verdict)}".strip()

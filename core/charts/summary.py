@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from core.charts import palette, text
+from core.charts import palette, quantities, text
 from core.charts.standing import (
     MEASURED,
     Standing,
@@ -40,7 +40,7 @@ class Delta:
     Attributes:
         label: the quantity and where it was measured.
         before, after: with their unit; "–" where there is none.
-        change: "×0.53", "−0.4 points", "−71 %"; empty where nothing was compared.
+        change: "1.9×" (faster), "−0.4 points", "−71 %"; empty where nothing was compared.
         interval: 95 %, in the terms of `change`; empty for what is exact.
         verdict: in words: "faster", "no loss shown", "smaller", "not measured".
         tone: "good", "bad" or "" where no difference is shown.
@@ -180,7 +180,16 @@ def latency_delta(run: Run, candidate: str, backend: str | None = None) -> Delta
     verdict = str(ratio.detail.get("verdict", ""))
     tone = {Verdict.FASTER.value: "good", Verdict.SLOWER.value: "bad"}.get(verdict, "")
     said = "no difference shown" if verdict == Verdict.SAME.value else verdict
-    return Delta(label, first, after, f"×{value:.2f}", f"×{low:.2f} … ×{high:.2f}", said, tone)
+    return Delta(label, first, after, *_times(value, low, high, verdict), said, tone)
+
+
+def _times(value: float, low: float, high: float, verdict: str) -> tuple[str, str]:
+    """A ratio and its interval: of speeds where it is faster, of times where it is not."""
+    if verdict == Verdict.FASTER.value and low > 0:
+        return text.times(1 / value), f"{1 / high:.2f}× … {1 / low:.2f}×"
+    if verdict == Verdict.SLOWER.value:
+        return text.times(value), f"{low:.2f}× … {high:.2f}×"
+    return f"×{value:.2f}", f"×{low:.2f} … ×{high:.2f}"
 
 
 def size_delta(run: Run, candidate: str) -> Delta:
@@ -230,6 +239,25 @@ def rows_table(run: Run) -> list[dict[str, Any]]:
         if o.candidate is None
     ]
     return records
+
+
+def readable_rows(run: Run) -> list[dict[str, str]]:
+    """The same rows for a person: quantities by name, each number in one text with its unit."""
+    return [
+        {
+            "recipe": row["recipe"],
+            "backend": row["backend"],
+            "quantity": quantities.name(row["metric"]),
+            "value": quantities.reading(row["metric"], row["value"]),
+            "95 % interval": quantities.interval(row["metric"], row["low"], row["high"]),
+            "threads": row["threads"],
+            "images": f"{int(row['images']):,}" if row["images"].isdigit() else row["images"],
+            "verdict": row["verdict"],
+            "status": row["status"],
+            "reason": row["reason"],
+        }
+        for row in rows_table(run)
+    ]
 
 
 _COLUMNS = (
@@ -307,9 +335,9 @@ def _speed(run: Run, rows: Standing, made: Candidate) -> str:
         if row is None or row.status not in MEASURED or row.value is None:
             said["none"].append(label)
         elif verdict == Verdict.FASTER.value:
-            said["faster"].append(f"{1 / row.value:.2g}× faster on {label}")
+            said["faster"].append(f"{text.times(1 / row.value)} faster on {label}")
         elif verdict == Verdict.SLOWER.value:
-            said["slower"].append(f"{row.value:.2g}× slower on {label}")
+            said["slower"].append(f"{text.times(row.value)} slower on {label}")
         else:
             said["same" if verdict == Verdict.SAME.value else "open"].append(label)
     if run.progress.state in LIVE and len(said["none"]) == len(found):

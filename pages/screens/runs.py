@@ -51,11 +51,9 @@ def table(runs: Mapping[str, Run]) -> None:
             {
                 "measured": pd.Timestamp(run.created),
                 "title": run.spec.title,
-                "model": run.model.name,
                 "state": STATE_WORDS[run.progress.state],
                 "recipes": len(run.spec.recipes) - 1,
                 "backends": len(run.spec.backends),
-                "rows": len(run.measurements),
                 "answer": headline(run),
             }
             for run in runs.values()
@@ -72,7 +70,7 @@ def table(runs: Mapping[str, Run]) -> None:
             "measured": st.column_config.DatetimeColumn(
                 "measured (UTC)", format="YYYY-MM-DD HH:mm"
             ),
-            "title": st.column_config.TextColumn("title", width="medium"),
+            "title": st.column_config.TextColumn("title", width="large"),
             "answer": st.column_config.TextColumn("answer", width="large"),
         },
         alt="Every run with its state and its answer",

@@ -31,9 +31,12 @@ def draft_sentence(model: ModelSummary, preview: Preview | None, steps: int) -> 
     parts = [size_words(model.size_bytes, preview.size_bytes)]
     if model.macs and preview.macs != model.macs:
         parts.append(f"{wording.percent_change(model.macs, preview.macs)} MACs")
+    why = idle(preview)
+    if len(why) == len(preview.report) > 0:
+        return " ".join(["This recipe changes nothing in this model.", *why])
     surely = "known without running" if preview.exact else "predicted"
     text = f"{', '.join(parts)}: {surely}. Measure to learn what it does to speed and accuracy."
-    return " ".join([text[:1].upper() + text[1:], *idle(preview)])
+    return " ".join([text[:1].upper() + text[1:], *why])
 
 
 def idle(preview: Preview) -> list[str]:

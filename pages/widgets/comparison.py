@@ -82,11 +82,9 @@ def table(first: Side, second: Side) -> None:
     if frame.empty:
         st.caption("Neither has a number yet.")
         return
-    number = {name: st.column_config.NumberColumn(name, format="%.5g") for name in ("A", "B")}
     st.dataframe(
         frame,
         hide_index=True,
-        column_config=number,
         height=min(35 * (len(frame) + 1) + 3, 460),
         placeholder="–",
         alt="Both results, quantity by quantity",

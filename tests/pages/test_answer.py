@@ -86,7 +86,7 @@ def test_tiles_of_a_measured_run_are_full_and_toned_by_verdict(run):
     )
     assert (latency.value, latency.delta, latency.tone) == (
         "1.80 → 0.954 ms",
-        "×0.53 (0.51 … 0.55)",
+        "1.9× faster (1.82 … 1.96)",
         "good",
     )
     assert latency.note.endswith("1 thread")

@@ -156,7 +156,7 @@ def test_what_few_need_is_in_a_list_beside_the_row_and_is_tried_too(fake):
     few = test.multiselect(key="explore.axis.Precision.other")
     assert not few.value
     before = words(test).partition(" recipes on")[0].split()[-1]
-    clean(few.select_index(0).run())
+    clean(few.select(few.options[0]).run())
     assert int(words(test).partition(" recipes on")[0].split()[-1]) > int(before)
 
 
