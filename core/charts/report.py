@@ -146,8 +146,8 @@ def _steps(report: tuple[StepReport, ...]) -> str:
     for step in report:
         parts.append(f"<h4>{text.escape(steps.headline(step))}</h4>")
         if step.reverted:
-            parts.append(f'<p class="bad">{text.escape(step.reverted)}</p>')
-        lines = [text.escape(note) for note in step.notes]
+            parts.append(f'<p class="bad">{text.escape(steps.said(step.reverted))}</p>')
+        lines = [text.escape(steps.said(note)) for note in step.notes]
         lines += [
             f"left alone, {text.escape(reason)}: {text.escape(steps.named(layers))}"
             for reason, layers in steps.reasons(step.skipped)

@@ -5,8 +5,11 @@ Layers that were left alone for one reason are one line, however many they are.
 
 from __future__ import annotations
 
+import functools
+import re
 from collections.abc import Sequence
 
+from core.backends.base import catalogue as backends
 from core.passes.base import label
 from core.records import Skip, StepReport
 
@@ -33,6 +36,17 @@ def headline(step: StepReport) -> str:
     if step.reverted:
         return f"{label(step.step)} was undone"
     return f"{label(step.step)} · {step.changed:,} changed · {step.seconds:.1f} s"
+
+
+def said(note: str) -> str:
+    """A note with backends called as they are on the screen; a pass knows their identifiers."""
+    return _identifiers().sub(lambda found: backends()[found[0]].label, note)
+
+
+@functools.cache
+def _identifiers() -> re.Pattern[str]:
+    names = sorted(map(re.escape, backends()), key=len, reverse=True)
+    return re.compile(rf"(?<![\w./-])(?:{'|'.join(names)})(?![\w/-]|\.\w)")
 
 
 def left_alone(skipped: Sequence[Skip]) -> str:

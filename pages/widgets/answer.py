@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.charts import steps
 from core.charts.standing import first_threads, threads_text
 from core.charts.summary import headline
 from core.passes.base import catalogue
@@ -46,9 +47,9 @@ def idle(preview: Preview) -> list[str]:
         kind = catalogue().get(step.step.pass_name)
         name = kind.label if kind is not None else step.step.pass_name
         if step.reverted:
-            found.append(f"{name} is left out: {step.reverted}")
+            found.append(f"{name} is left out: {steps.said(step.reverted)}")
         elif not step.changed and step.notes:
-            found.append(f"{name}: {step.notes[0]}")
+            found.append(f"{name}: {steps.said(step.notes[0])}")
     return found
 
 

@@ -92,7 +92,10 @@ def show_report(report: tuple[StepReport, ...]) -> None:
     """Of each step what it did, its notes, and the layers left alone grouped by reason."""
     for step in report:
         if step.reverted:
-            headline, why = wording.plain(told.headline(step)), wording.plain(step.reverted)
+            headline, why = (
+                wording.plain(told.headline(step)),
+                wording.plain(told.said(step.reverted)),
+            )
             st.warning(f"**{headline}**: {why}")
         else:
             st.markdown(f"**{wording.plain(told.headline(step))}**")
@@ -123,8 +126,8 @@ def show_report(report: tuple[StepReport, ...]) -> None:
 def notes(lines: tuple[str, ...]) -> None:
     """What a step says of itself; of very much the rest is scrolled."""
     for line in lines[:ALL_AT_ONCE]:
-        st.caption(wording.plain(line))
+        st.caption(wording.plain(told.said(line)))
     if rest := lines[ALL_AT_ONCE:]:
         with st.container(height=200 if len(rest) > ALL_AT_ONCE else "content", border=False):
             for line in rest:
-                st.caption(wording.plain(line))
+                st.caption(wording.plain(told.said(line)))

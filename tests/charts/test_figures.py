@@ -96,6 +96,11 @@ def test_baseline_is_grey_and_a_backend_keeps_its_colour():
     assert list(dots[1::2]) == list(bars[1::2])
 
 
+def test_the_sign_of_an_unstable_row_is_explained_where_it_is_used():
+    assert "~ unstable" in str(latency_figure(b.unstable(), b.PRUNED).layout)
+    assert "~ unstable" not in str(latency_figure(b.run(), b.PRUNED).layout)
+
+
 def test_unstable_rows_say_so():
     assert "unstable: the interval stayed 8 % wide" in hovers(
         latency_figure(b.unstable(), b.PRUNED)
