@@ -12,10 +12,10 @@ from typing import Any
 
 import streamlit as st
 
-from core.charts import palette
+from core.charts import palette, steps
 from core.passes.base import Parameter, Pass, catalogue, parameters
 from core.records import ModelSummary, Recipe, Step
-from pages.widgets import alternatives, images_needed, snapping
+from pages.widgets import alternatives, images_needed, snapping, wording
 from pages.widgets.keys import of as key_of
 
 STOPS = 21
@@ -133,9 +133,18 @@ def _parameters(
                     behind(name, parameter)
         expert = {p: v for p, v in known.items() if v[1].expert}
         if expert:
+            _say_kept(name, expert)
             with st.popover(f"More for {kind.label.lower()}", type="tertiary"):
                 for parameter, (default, about) in expert.items():
                     _widget(key_of(name, parameter), default, about, model, images)
+
+
+def _say_kept(name: str, expert: Mapping[str, tuple[Any, Parameter]]) -> None:
+    """The layers that were named, which are not to be seen otherwise: a click chose them."""
+    for parameter, (default, about) in expert.items():
+        chosen = st.session_state[key_of(name, parameter)]
+        if isinstance(default, tuple) and chosen:
+            st.caption(wording.plain(f"{about.label}: {steps.named(chosen)}"))
 
 
 def _has_effect(name: str, about: Parameter) -> bool:

@@ -56,18 +56,24 @@ def show(model: ModelSummary, has_calibration: bool) -> tuple[Recipe, ...]:
         key=MODE,
         persist_state="session",
     )
-    return grid(has_calibration) if mode == GRID_MODE else chosen_list(model)
+    off = alternatives.stored_as(model)
+    return grid(has_calibration, off) if mode == GRID_MODE else chosen_list(model)
 
 
-def grid(has_calibration: bool) -> tuple[Recipe, ...]:
-    """One row of pills per axis; every combination is a recipe."""
+def grid(has_calibration: bool, off: str = alternatives.AS_IT_IS) -> tuple[Recipe, ...]:
+    """One row of pills per axis; every combination is a recipe.
+
+    Args:
+        has_calibration: without it, what needs images is not offered.
+        off: what leaving the model's arithmetic alone is called.
+    """
     axes = axes_of(catalogue())
     picked: list[Sequence[Variant]] = []
     dropped: list[str] = []
     for axis in axes:
         usable = [v for v in axis.variants if has_calibration or not v.needs_data]
         dropped += [v.label for v in axis.variants if v not in usable]
-        picked.append(_pills(axis, usable))
+        picked.append(_pills(axis, usable, off))
     if dropped:
         st.caption(f"Needs calibration images: {wording.plain(', '.join(dropped))}.")
     return combine(picked)
@@ -102,8 +108,9 @@ def axes_of(passes: Mapping[str, type[Pass]]) -> list[Axis]:
             continue
         variants = _variants(name, kind)
         start = (variants[0].name,) if name in started else ("off",)
-        if len(variants) > 1 and not swept:
-            start, swept = ("off", *(v.name for v in variants if v.label in START_SHARES)), True
+        opening_shares = tuple(v.name for v in variants if v.label in START_SHARES)
+        if opening_shares and not swept:
+            start, swept = ("off", *opening_shares), True
         axes.append(
             Axis(name, kind.label, kind.help, (Variant("off", "off", None), *variants), start)
         )
@@ -183,18 +190,18 @@ def _stops(default: float, about: Parameter) -> list[float]:
     return [factor * default for factor in (0.5, 1.0, 1.5, 2.0) if low < factor * default <= high]
 
 
-def _pills(axis: Axis, usable: Sequence[Variant]) -> Sequence[Variant]:
+def _pills(axis: Axis, usable: Sequence[Variant], off: str) -> Sequence[Variant]:
     by_name = {variant.name: variant for variant in usable}
     key = f"explore.axis.{axis.name}"
     if key not in st.session_state:
         st.session_state[key] = [name for name in axis.start if name in by_name]
-    shown = _in_the_row(axis, by_name)
+    shown = _in_the_row(axis, by_name, off)
     st.session_state[key] = [name for name in st.session_state[key] if name in shown]
     names = st.pills(
         axis.label,
         shown,
         selection_mode="multi",
-        format_func=lambda name: by_name[name].label if name in by_name else name,
+        format_func=lambda name: _called(by_name.get(name), off) or name,
         key=key,
         help=axis.help,
         persist_state="session",
@@ -204,11 +211,17 @@ def _pills(axis: Axis, usable: Sequence[Variant]) -> Sequence[Variant]:
     return [by_name[name] for name in names if name in by_name]
 
 
-def _in_the_row(axis: Axis, by_name: Mapping[str, Variant]) -> list[str]:
+def _called(variant: Variant | None, off: str) -> str:
+    """What a value says; leaving the arithmetic alone is called what the model is stored as."""
+    label = variant.label if variant is not None else ""
+    return off if label == alternatives.AS_IT_IS else label
+
+
+def _in_the_row(axis: Axis, by_name: Mapping[str, Variant], off_name: str) -> list[str]:
     """All values of a pass; of a family off and the plain ones."""
     if axis.name not in alternatives.families(catalogue()):
         return list(by_name)
-    row = alternatives.plain([variant.label for variant in by_name.values()])
+    row = alternatives.plain([variant.label for variant in by_name.values()], off_name)
     by_label = {variant.label: name for name, variant in by_name.items()}
     off = [name for name, variant in by_name.items() if variant.step is None]
     return [*off, *(by_label[label] for label in row if by_label[label] not in off)]

@@ -41,6 +41,12 @@ def test_first_visit_says_what_a_sweep_will_take(fake):
     assert not test.button(key="explore.start").disabled
 
 
+def test_the_opening_grid_varies_a_cut_and_the_arithmetic():
+    started = {label for axis in sweep_form.axes_of(catalogue()) for label in axis.start}
+    assert "prune_channels.30 %" in started
+    assert "quantize_int8.int8 safe" in started
+
+
 def test_starting_asks_for_every_recipe_and_the_original(fake):
     test = clean(page("explore").run())
     clean(test.button(key="explore.start").click().run())

@@ -10,7 +10,16 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import StoreError
 from core.passes.base import catalogue, parameters
-from core.records import DataSummary, ExperimentSpec, LayerEffect, Recipe, Sensitivity, State, Step
+from core.records import (
+    DataSummary,
+    ExperimentSpec,
+    LayerEffect,
+    Recipe,
+    Sensitivity,
+    State,
+    Step,
+    StepReport,
+)
 from pages.widgets import alternatives, data_picker, measure_form, recipe_form, session
 from tests.pages.fake_workspace import model
 
@@ -417,3 +426,21 @@ def test_two_uploads_of_images_take_both_roles(optimize, workspace, labelled_fir
 
 def image_set(digest: str, labelled: bool) -> DataSummary:
     return DataSummary(digest, f"{digest[:3]}.zip", Path("none"), "images", 20, labelled)
+
+
+def test_a_pinned_layer_is_named_and_its_chart_stays(optimize, workspace):
+    step = Step("quantize_int8", {"goal": "safe"})
+    run = workspace.make_run(spec(recipes=(Recipe("original"), Recipe("int8", (step,)))), "me", "r")
+    effects = tuple(LayerEffect((name,), "int8", 0.01) for name in ("conv1", "conv2"))
+    first, last = run.outcomes
+    report = (StepReport(step, changed=2, effects=effects),)
+    last = replace(last, candidate=replace(last.candidate, report=report))
+    workspace.known["r"] = replace(run, outcomes=(first, last))
+    optimize.query_params["run"] = "r"
+    page = clean(optimize.run())
+    assert "Left alone from now on" not in page_text(page)
+    page.session_state[recipe_form.key_of("quantize_int8", "exclude")] = ["conv2"]
+    page = clean(page.run())
+    assert "Left alone from now on: conv2" in page_text(page)
+    assert r"Leave alone\: conv2" in page_text(page)
+    assert any("Error of the outputs" in str(c.proto) for c in page.get("plotly_chart"))
