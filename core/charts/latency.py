@@ -137,5 +137,5 @@ def ratio_text(row: Measurement | None) -> str:
         return f"{text.times(1 / row.value)} faster"
     if verdict == Verdict.SLOWER.value:
         return f"{text.times(row.value)} slower"
-    words = {"same": "no difference shown", "not enough data": "not enough data yet"}
+    words = {"same": "no difference shown", "not enough data": "not enough data"}
     return f"×{row.value:.2f} {words.get(verdict, verdict)}".strip()

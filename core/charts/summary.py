@@ -340,12 +340,13 @@ def _speed(run: Run, rows: Standing, made: Candidate) -> str:
             said["slower"].append(f"{text.times(row.value)} slower on {label}")
         else:
             said["same" if verdict == Verdict.SAME.value else "open"].append(label)
-    if run.progress.state in LIVE and len(said["none"]) == len(found):
+    live = run.progress.state in LIVE
+    if live and len(said["none"]) == len(found):
         return "speed is still being measured"
     words = said["faster"] + said["slower"]
     for key, start in (
         ("same", "no difference in speed shown on"),
-        ("open", "not enough data yet on"),
+        ("open", "not enough data yet on" if live else "too noisy for a verdict on speed on"),
         ("none", "not measured on"),
     ):
         if said[key]:

@@ -20,6 +20,8 @@ def sentence(run: Run, outcome: Outcome | None) -> str:
         return f"This recipe made no model: {outcome.reason}"
     if not outcome.recipe.steps:
         return "The original model as it is: what every recipe is compared with."
+    if outcome.candidate.digest == run.spec.model:
+        return "This recipe changes nothing in this model: what it made is the original."
     return headline(run, outcome.candidate.digest)
 
 

@@ -19,7 +19,7 @@ from pages.widgets import downloads, session, wording
 CHART, COST, THREADS = "explore.chart", "explore.cost", "explore.threads"
 COSTS: dict[Cost, str] = {
     "latency": "Latency",
-    "ratio": "Ratio to the original",
+    "ratio": "Ratio",
     "size": "File size",
     "zipped": "Zipped size",
 }
