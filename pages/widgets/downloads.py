@@ -8,8 +8,9 @@ import re
 import streamlit as st
 
 from core.charts.report import report_html
+from core.charts.rows import rows_table
 from core.charts.standing import baseline
-from core.charts.summary import best, rows_table
+from core.charts.summary import best
 from core.charts.table import to_csv
 from core.errors import CoreError
 from core.experiment import Workspace

@@ -7,8 +7,8 @@ import streamlit as st
 
 from core.charts import palette
 from core.charts import steps as told
+from core.charts.rows import readable_rows
 from core.charts.standing import Standing
-from core.charts.summary import readable_rows
 from core.records import Outcome, Run, StepReport
 from pages.widgets import wording
 

@@ -193,6 +193,7 @@ def test_a_choice_that_few_need_is_two_clicks_away(visitor):
     row = side.get_by_role("radiogroup", name="Precision").or_(
         side.get_by_test_id("stButtonGroup").filter(has_text="int8 safe")
     )
+    expect(side.get_by_text("other …", exact=True)).to_have_count(1, timeout=30_000)
     shown = row.first.get_by_role("button").or_(row.first.get_by_role("radio")).all_inner_texts()
     shown = [text for text in shown if text]  # the question mark has none
     assert shown == ["fp32", "fp16", "int8 safe", "int8 fastest", "int4 weights", "other …"]

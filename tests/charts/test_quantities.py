@@ -3,7 +3,7 @@
 import pytest
 
 from core.charts import quantities, text
-from core.charts.summary import readable_rows, rows_table
+from core.charts.rows import readable_rows, rows_table
 from core.measure import METRICS
 from tests.charts import builders as b
 

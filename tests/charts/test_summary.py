@@ -12,8 +12,9 @@ import pytest
 from core.charts import text
 from core.charts.card import card
 from core.charts.report import report_html
+from core.charts.rows import rows_table
 from core.charts.standing import Standing
-from core.charts.summary import best, deltas, headline, rows_table
+from core.charts.summary import best, deltas, headline
 from core.charts.table import to_csv
 from core.records import Recipe, RunProgress, State
 from tests.charts import builders as b
