@@ -66,7 +66,7 @@ def report_html(run: Run, link: str = "") -> str:
 def table(records: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> str:
     """Records as an HTML table, every cell escaped."""
     names = list(columns)
-    head = "".join(f'<th scope="col">{text.escape(name)}</th>' for name in names)
+    head = "".join(f'<th scope="col"{_kind(name)}>{text.escape(name)}</th>' for name in names)
     lines = []
     for record in records:
         bad = ' class="failed"' if record.get("status") == "failed" else ""
@@ -78,8 +78,11 @@ def table(records: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> str:
 
 
 def _cell(name: str, value: Any) -> str:
-    kind = ' class="number"' if name in _NUMBERS else ""
-    return f"<td{kind}>{text.escape(str(value if value is not None else ''))}</td>"
+    return f"<td{_kind(name)}>{text.escape(str(value if value is not None else ''))}</td>"
+
+
+def _kind(column: str) -> str:
+    return ' class="number"' if column in _NUMBERS else ""
 
 
 def _tradeoff(run: Run) -> str:
