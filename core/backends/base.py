@@ -103,6 +103,14 @@ def catalogue() -> Mapping[str, Backend]:
     return found
 
 
+def label(spec: str) -> str:
+    """What a person calls `name:precision`; a backend that is gone keeps its identifier."""
+    name, _, precision = spec.partition(":")
+    known = catalogue().get(name)
+    title = known.label if known is not None else name
+    return f"{title} {precision}" if precision else title
+
+
 def parse(spec: str) -> tuple[str, str]:
     """Split "openvino:bf16" into identifier and precision; without one, the backend's default.
 

@@ -203,7 +203,7 @@ class _Clock:
         message: Json = {"current": f"{label(step)}: {sentence}", "share": share}
         if share >= SHARE_TO_TELL_BY:
             left = (time.monotonic() - self._begun) * (1 - share) / share
-            message["current"] += f", about {left:.0f} s left"
+            message["current"] += f", about {left:.0f} s left in this step"
             message["eta_s"] = left
         self._progress(message)
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from core.charts import accuracy, lanes, latency, palette, text
+from core.charts import accuracy, lanes, latency, palette, quantities, text
 from core.charts.standing import Standing, first_threads, measured
 from core.measure import METRICS
 from core.records import Better, Measurement, Outcome, Run
@@ -19,20 +19,6 @@ from core.records import Better, Measurement, Outcome, Run
 EXACT = ("size_bytes", "zipped_bytes", "parameters", "macs", "nodes")
 PER_BACKEND = ("latency_ms", "top1", "top5", "agreement", "sqnr_db", "load_ms", "peak_memory_bytes")
 TIMED = ("latency_ms", "load_ms", "first_ms")
-WORDS = {
-    "size_bytes": "file size",
-    "zipped_bytes": "zipped size",
-    "parameters": "parameters",
-    "macs": "MACs",
-    "nodes": "nodes",
-    "latency_ms": "median latency",
-    "top1": "top-1",
-    "top5": "top-5",
-    "agreement": "agreement with its original",
-    "sqnr_db": "SQNR",
-    "load_ms": "time to load",
-    "peak_memory_bytes": "peak memory",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +73,7 @@ def compare_rows(first: Side, second: Side) -> list[dict[str, Any]]:
         records.append(_record(first, second, metric, ""))
     for backend in dict.fromkeys([*first.run.spec.backends, *second.run.spec.backends]):
         records += [_record(first, second, metric, backend) for metric in PER_BACKEND]
-    return [record for record in records if record["A"] is not None or record["B"] is not None]
+    return [record for record in records if record["A"] or record["B"]]
 
 
 def compare_figures(first: Side, second: Side) -> tuple[go.Figure, go.Figure]:
@@ -148,11 +134,10 @@ def _record(first: Side, second: Side, metric: str, backend: str) -> dict[str, A
         change = text.percent_change(a, b) if a and b is not None else ""
     change = "equal" if a is not None and a == b else change
     return {
-        "quantity": WORDS[metric],
+        "quantity": quantities.name(metric),
         "backend": palette.label(backend) if backend else "",
-        "A": a,
-        "B": b,
-        "unit": known.unit if known else "",
+        "A": quantities.reading(metric, a),
+        "B": quantities.reading(metric, b),
         "B against A": change if comparable else "other machine",
         "better": _better(a, b, known.better if known else None) if comparable else "",
     }

@@ -16,11 +16,12 @@ from core.charts.standing import (
     outcome_of,
     threads_text,
 )
-from core.records import Measurement, Outcome, Run, State, Status
+from core.records import Measurement, Outcome, Run, State, Status, Verdict
 
 TITLE = "Latency per backend"
 MOST_LANES = 6
 CODE = re.compile(r"^[A-Z]\w+: ")  # of an error: there is room for its words alone
+UNSTABLE = " ~"
 LIVE = (State.QUEUED, State.RUNNING)
 
 
@@ -52,6 +53,8 @@ def latency_panel(
     ]
     tops = [max(m.value, m.high or 0) for lane in drawn for m in lane.marks if m.value is not None]
     where = "" if several else f" · {threads_text(counts[0])}"
+    if any(mark.text.endswith(UNSTABLE) for lane in drawn for mark in lane.marks):
+        where += f" ·{UNSTABLE} unstable"
     return lanes.Panel(
         TITLE,
         drawn,
@@ -107,7 +110,7 @@ def mark(run: Run, row: Measurement | None, color: str, name: str) -> lanes.Mark
     if row.detail.get("busy"):
         hover.append("the machine was busy")
     if row.status is Status.UNSTABLE:
-        reading += " ~"
+        reading += UNSTABLE
         hover.append(text.wrap(f"unstable: {row.reason}"))
     return lanes.Mark(value, color, reading, "<br>".join(hover), row.low, row.high)
 
@@ -126,9 +129,13 @@ def missing(row: Measurement, color: str, name: str) -> lanes.Mark:
 
 
 def ratio_text(row: Measurement | None) -> str:
-    """Ratio and verdict in words: ×0.53 faster."""
+    """The verdict in words: 1.9× faster."""
     if row is None or row.value is None or row.status not in MEASURED:
         return ""
     verdict = str(row.detail.get("verdict", ""))
-    words = {"same": "no difference shown", "not enough data": "not enough data yet"}
+    if verdict == Verdict.FASTER.value and row.value > 0:
+        return f"{text.times(1 / row.value)} faster"
+    if verdict == Verdict.SLOWER.value:
+        return f"{text.times(row.value)} slower"
+    words = {"same": "no difference shown", "not enough data": "not enough data"}
     return f"×{row.value:.2f} {words.get(verdict, verdict)}".strip()

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import zlib
 
-from core.backends.base import catalogue
+from core.backends.base import label
+
+__all__ = ["color", "faint", "label", "marker"]
 
 BASELINE = "#8791a5"
 CANDIDATE = "#3f7fe8"
@@ -38,14 +40,6 @@ def color(backend: str) -> str:
 def marker(backend: str) -> str:
     """The marker that tells precisions of one backend apart."""
     return _MARKERS.get(backend.partition(":")[2], "hexagon")
-
-
-def label(backend: str) -> str:
-    """What a person calls `name:precision`; a backend that is gone keeps its identifier."""
-    name, _, precision = backend.partition(":")
-    known = catalogue().get(name)
-    title = known.label if known is not None else name
-    return f"{title} {precision}" if precision else title
 
 
 def faint(hex_color: str, alpha: float) -> str:

@@ -14,12 +14,13 @@ from typing import Any
 import plotly.graph_objects as go
 from plotly.offline import get_plotlyjs
 
-from core.charts import text
+from core.charts import steps, text
 from core.charts.accuracy import accuracy_figure
 from core.charts.latency import latency_figure
+from core.charts.rows import readable_rows
 from core.charts.size import size_figure
 from core.charts.standing import baseline
-from core.charts.summary import Delta, deltas, headline, rows_table
+from core.charts.summary import Delta, deltas, headline
 from core.charts.tradeoff import tradeoff_figure
 from core.records import Outcome, Run, StepReport, to_json
 
@@ -28,10 +29,10 @@ POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 )
 SHOWN = (
-    "recipe", "backend", "metric", "value", "unit", "low", "high", "threads", "images", "verdict",
-    "status", "reason", "clock",
+    "recipe", "backend", "quantity", "value", "95 % interval", "threads", "images", "verdict",
+    "status", "reason",
 )  # fmt: skip
-_NUMBERS = {"value", "low", "high"}
+_NUMBERS = {"value", "95 % interval"}
 
 
 def report_html(run: Run, link: str = "") -> str:
@@ -49,7 +50,7 @@ def report_html(run: Run, link: str = "") -> str:
         _tradeoff(run),
         *(_candidate(run, outcome) for outcome in run.outcomes[1:]),
         "<h2>Every row</h2>",
-        table(rows_table(run), SHOWN),
+        table(readable_rows(run), SHOWN),
         "<h2>Conditions</h2>",
         _definitions(_conditions(run, link)),
     ]
@@ -65,7 +66,7 @@ def report_html(run: Run, link: str = "") -> str:
 def table(records: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> str:
     """Records as an HTML table, every cell escaped."""
     names = list(columns)
-    head = "".join(f'<th scope="col">{text.escape(name)}</th>' for name in names)
+    head = "".join(f'<th scope="col"{_kind(name)}>{text.escape(name)}</th>' for name in names)
     lines = []
     for record in records:
         bad = ' class="failed"' if record.get("status") == "failed" else ""
@@ -77,10 +78,11 @@ def table(records: Sequence[Mapping[str, Any]], columns: Iterable[str]) -> str:
 
 
 def _cell(name: str, value: Any) -> str:
-    if name in _NUMBERS or isinstance(value, int | float):
-        shown = "" if value is None else text.number(float(value), 5)
-        return f'<td class="number">{shown}</td>'
-    return f"<td>{text.escape(str(value if value is not None else ''))}</td>"
+    return f"<td{_kind(name)}>{text.escape(str(value if value is not None else ''))}</td>"
+
+
+def _kind(column: str) -> str:
+    return ' class="number"' if column in _NUMBERS else ""
 
 
 def _tradeoff(run: Run) -> str:
@@ -141,20 +143,22 @@ def _charts(figures: Iterable[go.Figure]) -> str:
 
 
 def _steps(report: tuple[StepReport, ...]) -> str:
+    """Of each step what it did, its notes, and the layers left alone grouped by reason."""
     if not report:
         return '<p class="soft">No pass ran.</p>'
-    records = [
-        {
-            "pass": step.step.pass_name,
-            "changed": step.changed,
-            "left alone": "; ".join(f"{s.node}: {s.reason}" for s in step.skipped),
-            "notes": " ".join(step.notes),
-            "undone because": step.reverted,
-            "seconds": step.seconds,
-        }
-        for step in report
-    ]
-    return table(records, records[0])
+    parts = []
+    for step in report:
+        parts.append(f"<h4>{text.escape(steps.headline(step))}</h4>")
+        if step.reverted:
+            parts.append(f'<p class="bad">{text.escape(steps.said(step.reverted))}</p>')
+        lines = [text.escape(steps.said(note)) for note in step.notes]
+        lines += [
+            f"left alone, {text.escape(reason)}: {text.escape(steps.named(layers))}"
+            for reason, layers in steps.reasons(step.skipped)
+        ]
+        if lines:
+            parts.append(f"<ul>{''.join(f'<li>{line}</li>' for line in lines)}</ul>")
+    return "".join(parts)
 
 
 def _when(run: Run) -> str:

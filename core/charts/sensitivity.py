@@ -15,7 +15,7 @@ ROW_PX, AROUND_PX = 22, 140
 LONGEST = 22
 ERROR, ANSWERS, ACCURACY = "Output error", "Answers changed", "Top-1 lost"
 SUBTITLES = {
-    ERROR: "error of the outputs, % of their variance · colour on a log scale",
+    ERROR: "error of the outputs, % of their variance · on a log scale",
     ANSWERS: "% of the calibration images that get another answer",
     ACCURACY: "points of top-1 on the labelled calibration images",
 }

@@ -1,4 +1,4 @@
-"""A run in words and numbers: the answer, the three deltas, and the table of every row.
+"""A run in words and numbers: the answer, and the three deltas.
 
 The answer is made from verdicts and intervals, never from a bare point estimate: what is not shown
 is not said.
@@ -7,9 +7,9 @@ is not said.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
 
 from core.charts import palette, text
+from core.charts.rows import STATUS_WORDS
 from core.charts.standing import (
     MEASURED,
     Standing,
@@ -19,18 +19,11 @@ from core.charts.standing import (
     outcome_of,
     threads_text,
 )
-from core.measure import METRICS
-from core.records import Candidate, Measurement, Outcome, Run, State, Status, Verdict
+from core.records import Candidate, Measurement, Outcome, Run, State, Verdict
 
 LIVE = (State.QUEUED, State.RUNNING)
 REFERENCE = "onnxruntime"
 NO_DELTA = "–"
-STATUS_WORDS = {
-    Status.OK: "ok",
-    Status.UNSTABLE: "unstable",
-    Status.UNAVAILABLE: "not available",
-    Status.FAILED: "failed",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +33,7 @@ class Delta:
     Attributes:
         label: the quantity and where it was measured.
         before, after: with their unit; "–" where there is none.
-        change: "×0.53", "−0.4 points", "−71 %"; empty where nothing was compared.
+        change: "1.9×" (faster), "−0.4 points", "−71 %"; empty where nothing was compared.
         interval: 95 %, in the terms of `change`; empty for what is exact.
         verdict: in words: "faster", "no loss shown", "smaller", "not measured".
         tone: "good", "bad" or "" where no difference is shown.
@@ -180,7 +173,16 @@ def latency_delta(run: Run, candidate: str, backend: str | None = None) -> Delta
     verdict = str(ratio.detail.get("verdict", ""))
     tone = {Verdict.FASTER.value: "good", Verdict.SLOWER.value: "bad"}.get(verdict, "")
     said = "no difference shown" if verdict == Verdict.SAME.value else verdict
-    return Delta(label, first, after, f"×{value:.2f}", f"×{low:.2f} … ×{high:.2f}", said, tone)
+    return Delta(label, first, after, *_times(value, low, high, verdict), said, tone)
+
+
+def _times(value: float, low: float, high: float, verdict: str) -> tuple[str, str]:
+    """A ratio and its interval: of speeds where it is faster, of times where it is not."""
+    if verdict == Verdict.FASTER.value and low > 0:
+        return text.times(1 / value), f"{1 / high:.2f}× … {1 / low:.2f}×"
+    if verdict == Verdict.SLOWER.value:
+        return text.times(value), f"{low:.2f}× … {high:.2f}×"
+    return f"×{value:.2f}", f"×{low:.2f} … ×{high:.2f}"
 
 
 def size_delta(run: Run, candidate: str) -> Delta:
@@ -209,58 +211,6 @@ def file_sizes(run: Run, outcome: Outcome | None) -> tuple[float | None, float |
     if after is None and outcome.summary is not None:
         after = float(outcome.summary.size_bytes)
     return before or float(run.model.size_bytes), after
-
-
-def rows_table(run: Run) -> list[dict[str, Any]]:
-    """Every standing row and every recipe that made no model, one flat record each.
-
-    Each value stands beside its unit; a record without a value has its status and reason.
-    """
-    names = {o.candidate.digest: o.recipe.name for o in run.outcomes if o.candidate is not None}
-    base = baseline(run)
-    if base is not None:
-        names[base.digest] = "original"
-    records = [_record(row, names) for row in Standing(run)]
-    blank = dict.fromkeys(_COLUMNS, "")
-    records += [
-        blank
-        | {"value": None, "low": None, "high": None}
-        | {"recipe": o.recipe.name, "status": STATUS_WORDS[Status.FAILED], "reason": o.reason}
-        for o in run.outcomes
-        if o.candidate is None
-    ]
-    return records
-
-
-_COLUMNS = (
-    "recipe", "backend", "metric", "value", "unit", "low", "high", "threads", "images",
-    "verdict", "status", "reason", "clock", "candidate",
-)  # fmt: skip
-
-
-def _record(row: Measurement, names: dict[str, str]) -> dict[str, Any]:
-    metric = METRICS.get(row.metric)
-    threads = row.condition.get("threads", "")
-    name = names.get(row.candidate, row.candidate[:12])
-    if "beside" in row.condition:
-        beside = row.condition["beside"]
-        name += f", beside {names.get(beside, beside[:12])}"
-    return {
-        "recipe": name,
-        "backend": palette.label(row.backend) if row.backend else "",
-        "metric": row.metric,
-        "value": row.value,
-        "unit": metric.unit if metric else "",
-        "low": row.low,
-        "high": row.high,
-        "threads": "all" if threads == "0" else threads,
-        "images": row.condition.get("images", ""),
-        "verdict": str(row.detail.get("verdict", "")),
-        "status": STATUS_WORDS[row.status],
-        "reason": row.reason,
-        "clock": row.clock,
-        "candidate": row.candidate,
-    }
 
 
 def _upper(words: str) -> str:
@@ -307,17 +257,18 @@ def _speed(run: Run, rows: Standing, made: Candidate) -> str:
         if row is None or row.status not in MEASURED or row.value is None:
             said["none"].append(label)
         elif verdict == Verdict.FASTER.value:
-            said["faster"].append(f"{1 / row.value:.2g}× faster on {label}")
+            said["faster"].append(f"{text.times(1 / row.value)} faster on {label}")
         elif verdict == Verdict.SLOWER.value:
-            said["slower"].append(f"{row.value:.2g}× slower on {label}")
+            said["slower"].append(f"{text.times(row.value)} slower on {label}")
         else:
             said["same" if verdict == Verdict.SAME.value else "open"].append(label)
-    if run.progress.state in LIVE and len(said["none"]) == len(found):
+    live = run.progress.state in LIVE
+    if live and len(said["none"]) == len(found):
         return "speed is still being measured"
     words = said["faster"] + said["slower"]
     for key, start in (
         ("same", "no difference in speed shown on"),
-        ("open", "not enough data yet on"),
+        ("open", "not enough data yet on" if live else "too noisy for a verdict on speed on"),
         ("none", "not measured on"),
     ):
         if said[key]:

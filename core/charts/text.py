@@ -34,6 +34,11 @@ def quantity(value: float, units: tuple[str, ...]) -> str:
     return f"{number(value / divisor) if divisor > 1 else f'{value:,.0f}'} {unit}".strip()
 
 
+def times(factor: float) -> str:
+    """How many times as fast: 1.6×, and 1.04× where 1.0× would say nothing."""
+    return f"{factor:.2f}×" if factor < 1.1 else f"{number(factor, 2)}×"
+
+
 def signed(value: float, places: int = 1) -> str:
     """A number that always carries its sign: +0.1, −0.9, ±0.0."""
     text = f"{abs(value):.{places}f}"

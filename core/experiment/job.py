@@ -111,7 +111,7 @@ class Job:
             self._check()
             found = known.get(key(recipe))
             if found is None or not is_there(found):
-                self._tell(f"building {recipe.name}", always=True)
+                self._tell(self._making(recipe), always=True)
                 found = self._built(workshop, recipe, calibration)
                 self._store.add_outcome(self._run.id, position, found)
             self._progress.built += 1
@@ -137,7 +137,7 @@ class Job:
         """The candidate as it was built before, by any run, or built now."""
 
         def progress(message: Json) -> None:
-            self._tell(f"building {recipe.name}: {message.get('current', '')}")
+            self._tell(f"{self._making(recipe)}: {message.get('current', '')}")
 
         memo = builds.Memo(self._home, self._run.spec.model, recipe, calibration.digest)
         found = memo.read()
@@ -151,7 +151,7 @@ class Job:
                 self._home.caches / "layer_times",
                 functools.partial(self._stage, workshop, calibration),
                 self._run.spec.threads[0] if self._run.spec.threads else 1,
-                functools.partial(self._tell_timed, recipe.name),
+                functools.partial(self._tell_timed, recipe),
                 self._cancelled,
             )
             found = workshop.build(
@@ -242,8 +242,14 @@ class Job:
     def _keep(self, rows: Sequence[Measurement]) -> None:
         self._store.add_measurements(self._run.id, rows)
 
-    def _tell_timed(self, name: str, done: int, total: int) -> None:
-        self._tell(f"building {name}: timing layers, {done} of {total}")
+    def _tell_timed(self, recipe: Recipe, done: int, total: int) -> None:
+        self._tell(f"{self._making(recipe)}: timing layers, {done} of {total}")
+
+    def _making(self, recipe: Recipe) -> str:
+        """What is made; by name only where there are several."""
+        if not recipe.steps:
+            return "Reading the original"
+        return f"Making {recipe.name}" if len(recipes(self._run.spec)) > 2 else "Making the model"
 
     def _tell_share(self, label: str, message: Json) -> None:
         self._tell(_with_share(label, message))

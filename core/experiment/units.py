@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from core.backends.base import label as label_of
 from core.errors import CoreError
 from core.measure import (
     LatencyJob,
@@ -100,7 +101,7 @@ class Comparison:
         def run(emit: Emit, _: Callable[[Json], None]) -> None:
             emit(sizes(model))
 
-        return Unit(f"sizes {model.digest}", "sizes", f"size of {name}", 0.1, run)
+        return Unit(f"sizes {model.digest}", "sizes", f"Size of {self._who(name, model)}", 0.1, run)
 
     def _accuracy(self, spec: str, name: str, model: ModelSummary, verifier: Verifier) -> Unit:
         def run(emit: Emit, progress: Callable[[Json], None]) -> None:
@@ -110,7 +111,7 @@ class Comparison:
             emit(self._scores(spec, model, verifier, progress))
 
         guess = 4.0 if self.source.data else 0.1
-        label = f"accuracy of {name} on {spec}"
+        label = f"Accuracy of {self._who(name, model)} on {label_of(spec)}"
         return Unit(f"accuracy {spec} {model.digest}", "accuracy", label, guess, run)
 
     def _scores(
@@ -151,7 +152,7 @@ class Comparison:
                 if last and self.baseline.digest not in ran:
                     self._timed(spec, threads, self.baseline, verifier, _times(emit))
 
-            label = f"latency of {name} on {spec}, {_threads(threads)}"
+            label = f"Latency of {self._who(name, model)} on {label_of(spec)}, {_threads(threads)}"
             unit = f"latency {spec} {threads} {model.digest}"
             yield Unit(unit, f"latency {spec}", label, 0.7 * self.budget_s, run)
 
@@ -165,11 +166,15 @@ class Comparison:
         found = latency(job, verifier, emit, self.cancelled)
         return {row.candidate for row in found if row.value is not None}
 
+    def _who(self, name: str, model: ModelSummary) -> str:
+        """What a person calls a model of the run."""
+        return "the original" if model.digest == self.baseline.digest else name
+
     def _startup(self, spec: str, name: str, model: ModelSummary) -> Unit:
         def run(emit: Emit, _: Callable[[Json], None]) -> None:
             emit(startup(model, Setting.of(spec), self.source, self.cancelled))
 
-        label = f"start-up of {name} on {spec}"
+        label = f"Time to load {self._who(name, model)} on {label_of(spec)}"
         return Unit(f"startup {spec} {model.digest}", "startup", label, 1.0, run)
 
 

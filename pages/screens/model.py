@@ -21,7 +21,6 @@ def show() -> None:
     """The chosen model from outside in: facts, advice, the layers as a chart and as a table."""
     workspace, owner = session.workspace(), session.owner()
     with st.sidebar:
-        st.header("Model")
         model = model_picker.show(workspace, owner, session.current_run())
     if model is None:
         return
@@ -113,7 +112,7 @@ def table(model: ModelSummary) -> None:
         frame,
         hide_index=True,
         height=min(35 * (len(frame) + 1) + 3, 480),
-        column_config=share | count,
+        column_config={"layer": st.column_config.TextColumn("layer", width=220)} | share | count,
         alt="Every layer with its type, shape, parameters, MACs and bytes",
     )
     st.download_button(

@@ -91,7 +91,7 @@ def numbers(board: Board, first: Run) -> None:
     if not progress.is_live(run):
         why.show(run, outcome, board.workspace)
     results.show(run, outcome)
-    sensitivity.show(outcome)
+    sensitivity.show(sensitivity.nearest(run, outcome, recipe))
     if not progress.is_live(run):
         result_card.show(run)
 

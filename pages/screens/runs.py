@@ -51,11 +51,9 @@ def table(runs: Mapping[str, Run]) -> None:
             {
                 "measured": pd.Timestamp(run.created),
                 "title": run.spec.title,
-                "model": run.model.name,
                 "state": STATE_WORDS[run.progress.state],
                 "recipes": len(run.spec.recipes) - 1,
                 "backends": len(run.spec.backends),
-                "rows": len(run.measurements),
                 "answer": headline(run),
             }
             for run in runs.values()
@@ -72,7 +70,7 @@ def table(runs: Mapping[str, Run]) -> None:
             "measured": st.column_config.DatetimeColumn(
                 "measured (UTC)", format="YYYY-MM-DD HH:mm"
             ),
-            "title": st.column_config.TextColumn("title", width="medium"),
+            "title": st.column_config.TextColumn("title", width="large"),
             "answer": st.column_config.TextColumn("answer", width="large"),
         },
         alt="Every run with its state and its answer",
@@ -95,9 +93,7 @@ def choose(runs: Mapping[str, Run]) -> Run:
     """The run that the buttons below are about; follows a click in the table."""
     if st.session_state.get(CHOSEN) not in runs:
         st.session_state[CHOSEN] = next(iter(runs))
-    names = {
-        key: f"{run.spec.title} · {run.created[:16].replace('T', ' ')}" for key, run in runs.items()
-    }
+    names = wording.apart({key: comparison.name_of(run) for key, run in runs.items()})
     st.selectbox("Run", list(names), format_func=names.__getitem__, key=CHOSEN)
     return runs[st.session_state[CHOSEN]]
 

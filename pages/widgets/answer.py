@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.charts import steps
 from core.charts.standing import first_threads, threads_text
 from core.charts.summary import headline
 from core.passes.base import catalogue
@@ -19,6 +20,8 @@ def sentence(run: Run, outcome: Outcome | None) -> str:
         return f"This recipe made no model: {outcome.reason}"
     if not outcome.recipe.steps:
         return "The original model as it is: what every recipe is compared with."
+    if outcome.candidate.digest == run.spec.model:
+        return "This recipe changes nothing in this model: what it made is the original."
     return headline(run, outcome.candidate.digest)
 
 
@@ -31,9 +34,12 @@ def draft_sentence(model: ModelSummary, preview: Preview | None, steps: int) -> 
     parts = [size_words(model.size_bytes, preview.size_bytes)]
     if model.macs and preview.macs != model.macs:
         parts.append(f"{wording.percent_change(model.macs, preview.macs)} MACs")
+    why = idle(preview)
+    if len(why) == len(preview.report) > 0:
+        return " ".join(["This recipe changes nothing in this model.", *why])
     surely = "known without running" if preview.exact else "predicted"
     text = f"{', '.join(parts)}: {surely}. Measure to learn what it does to speed and accuracy."
-    return " ".join([text[:1].upper() + text[1:], *idle(preview)])
+    return " ".join([text[:1].upper() + text[1:], *why])
 
 
 def idle(preview: Preview) -> list[str]:
@@ -43,9 +49,9 @@ def idle(preview: Preview) -> list[str]:
         kind = catalogue().get(step.step.pass_name)
         name = kind.label if kind is not None else step.step.pass_name
         if step.reverted:
-            found.append(f"{name} is left out: {step.reverted}")
+            found.append(f"{name} is left out: {steps.said(step.reverted)}")
         elif not step.changed and step.notes:
-            found.append(f"{name}: {step.notes[0]}")
+            found.append(f"{name}: {steps.said(step.notes[0])}")
     return found
 
 

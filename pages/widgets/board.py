@@ -152,6 +152,8 @@ def facts(model: ModelSummary) -> str:
         f"{model.batch_norms} batch norms",
         f"opset {model.opset}",
     ]
+    if model.quantized:
+        words.append("already quantized")
     if model.inputs:
         words.append("input " + " × ".join(str(side) for side in model.inputs[0].shape))
     return f'<p class="lathe-caption">{wording.escape(" · ".join(words))}</p>'

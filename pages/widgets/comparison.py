@@ -18,6 +18,7 @@ def show(runs: tuple[Run, ...], chosen: Run) -> None:
     """Pick A and B, then see them in one table and two charts."""
     st.header("Compare two results")
     others = [run for run in runs if run.id != chosen.id]
+    others.sort(key=lambda run: run.spec.model != chosen.spec.model)  # the same model first
     if not others and len(chosen.outcomes) < 2:
         st.caption("There is only one result so far.")
         return
@@ -40,20 +41,19 @@ def show(runs: tuple[Run, ...], chosen: Run) -> None:
     table(first, second)
 
 
+def name_of(run: Run) -> str:
+    """What a run is called in a list of runs."""
+    return f"{run.spec.title} · {run.created[:16].replace('T', ' ')}"
+
+
 def pick(name: str, runs: tuple[Run, ...], default: Run) -> Side | None:
     """A run, and where it has several recipes, one of them."""
     known = {run.id: run for run in runs}
     key = f"compare.{name}.run"
     if st.session_state.get(key) not in known:
         st.session_state[key] = default.id
-    st.selectbox(
-        f"Result {name}",
-        list(known),
-        format_func=lambda key: (
-            f"{known[key].spec.title} · {known[key].created[:16].replace('T', ' ')}"
-        ),
-        key=key,
-    )
+    names = wording.apart({key: name_of(run) for key, run in known.items()})
+    st.selectbox(f"Result {name}", list(names), format_func=names.__getitem__, key=key)
     run = known[st.session_state[key]]
     made = {o.candidate.digest: o for o in run.outcomes if o.candidate is not None}
     if not made:
@@ -63,14 +63,10 @@ def pick(name: str, runs: tuple[Run, ...], default: Run) -> Side | None:
     recipe = f"compare.{name}.recipe.{run.id}"
     if st.session_state.get(recipe) not in made:
         st.session_state[recipe] = start
-    st.selectbox(
-        f"Recipe of {name}",
-        list(made),
-        format_func=lambda digest: (
-            made[digest].recipe.name if made[digest].recipe.steps else "original"
-        ),
-        key=recipe,
+    recipes = wording.apart(
+        {key: o.recipe.name if o.recipe.steps else "original" for key, o in made.items()}
     )
+    st.selectbox(f"Recipe of {name}", list(recipes), format_func=recipes.__getitem__, key=recipe)
     side = Side(run, made[st.session_state[recipe]])
     st.caption(
         wording.plain(headline(run, side.digest))
@@ -86,11 +82,9 @@ def table(first: Side, second: Side) -> None:
     if frame.empty:
         st.caption("Neither has a number yet.")
         return
-    number = {name: st.column_config.NumberColumn(name, format="%.5g") for name in ("A", "B")}
     st.dataframe(
         frame,
         hide_index=True,
-        column_config=number,
         height=min(35 * (len(frame) + 1) + 3, 460),
         placeholder="–",
         alt="Both results, quantity by quantity",

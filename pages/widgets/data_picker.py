@@ -47,7 +47,7 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
 
 
 def _pickers(sets: dict[str, DataSummary], run: Run | None) -> Data:
-    names = {NONE: "none"} | {d.digest: label(d) for d in sets.values()}
+    names = wording.apart({NONE: "none"} | {d.digest: label(d) for d in sets.values()})
     chosen = {}
     for role, text in ((CALIBRATION, "Calibration images"), (EVALUATION, "Evaluation images")):
         key = f"data.{role}"
@@ -116,8 +116,23 @@ def _defaults(
         elif not keep:
             _drop_samples(workspace)
     if fresh in sets:
-        labelled = sets[fresh].labelled or not st.session_state.get("data.evaluation")
-        st.session_state["data.evaluation" if labelled else "data.calibration"] = fresh
+        _take(sets, fresh)
+
+
+def _take(sets: dict[str, DataSummary], fresh: str) -> None:
+    """Give a new upload the role that it is good for, and the other one what that sets free.
+
+    Labelled images evaluate. Without labels they evaluate only where nothing else does, and
+    calibrate from then on where labelled ones come.
+    """
+    before = st.session_state.get(f"data.{EVALUATION}", NONE)
+    if not sets[fresh].labelled and before:
+        st.session_state[f"data.{CALIBRATION}"] = fresh
+        return
+    st.session_state[f"data.{EVALUATION}"] = fresh
+    unlabelled = before in sets and not sets[before].labelled
+    if unlabelled and not st.session_state.get(f"data.{CALIBRATION}"):
+        st.session_state[f"data.{CALIBRATION}"] = before
 
 
 def _drop_samples(workspace: Workspace) -> None:
@@ -166,6 +181,7 @@ _HELP = {
     EVALUATION: "What accuracy is measured on, on every backend. Never seen by a pass.",
 }
 _FORMATS = (
+    "Upload both sets here, one after the other: labelled images evaluate, others calibrate. "
     "A .npz with `images` (N, H, W, C) uint8 and, if labelled, `labels`; a .npz with one array per "
     "model input; or a .zip of images with a labels.csv or one folder per class."
 )

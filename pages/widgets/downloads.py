@@ -8,8 +8,9 @@ import re
 import streamlit as st
 
 from core.charts.report import report_html
+from core.charts.rows import rows_table
 from core.charts.standing import baseline
-from core.charts.summary import best, rows_table
+from core.charts.summary import best
 from core.charts.table import to_csv
 from core.errors import CoreError
 from core.experiment import Workspace
@@ -138,6 +139,7 @@ def _choose(run: Run, made: list[Outcome]) -> Outcome | None:
     names = {o.candidate.digest: o.recipe.name for o in made if o.candidate is not None}
     if base is not None:
         names[base.digest] = "original"
+    names = wording.apart(names)
     st.session_state.setdefault(key_of(run), first.candidate.digest)
     st.selectbox("Recipe to download", list(names), format_func=names.__getitem__, key=key_of(run))
     return chosen(run)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from core.charts import palette, text
 from core.charts.standing import Standing
 from core.charts.summary import LIVE, NO_DELTA, Delta, accuracy_delta, latency_delta
-from core.records import Hindsight, ModelSummary, Outcome, Preview, Run
+from core.records import Hindsight, ModelSummary, Outcome, Preview, Run, Verdict
 from pages.widgets import wording
 from pages.widgets.foreseen import Foreseen
 from pages.widgets.wording import BYTES, COUNT, escape
@@ -114,8 +114,12 @@ def delta_tile(delta: Delta, waiting: str) -> Tile:
     if delta.after == NO_DELTA:
         note = delta.verdict if delta.verdict == "no data" else waiting
         return Tile(label, NO_DELTA, note=note)
-    change = f"{delta.change} ({delta.interval.replace('×', '').removesuffix(' points')})"
-    return Tile(label, value, change if delta.interval else delta.change, where, delta.tone)
+    change = delta.change
+    if delta.verdict in (Verdict.FASTER.value, Verdict.SLOWER.value):
+        change += f" {delta.verdict}"
+    if delta.interval:
+        change += f" ({delta.interval.replace('×', '').removesuffix(' points')})"
+    return Tile(label, value, change, where, delta.tone)
 
 
 def beside_forecast(tile: Tile, digest: str, hindsights: Sequence[Hindsight]) -> Tile:

@@ -54,7 +54,7 @@ def options(workspace: Workspace, owner: str, run: Run | None) -> dict[str, str]
         names.setdefault(model.digest, model.name)
     if run is not None:
         names.setdefault(run.spec.model, f"{run.model.name} (of this run)")
-    return names
+    return wording.apart(names)
 
 
 def summary(workspace: Workspace, digest: str, owner: str, run: Run | None) -> ModelSummary:

@@ -50,7 +50,7 @@ def _end(run: Run) -> str:
     state, message = run.progress.state, wording.plain(run.progress.message)
     when = wording.plain(run.created[:16].replace("T", " "))
     if state is State.DONE:
-        return f"Measured {when}. {message}"
+        return f"Measured {when} UTC. {message}"
     if state is State.CANCELLED:
         return f"Cancelled; what was measured is kept. {message}"
     if state is State.INTERRUPTED:

@@ -12,9 +12,10 @@ from typing import Any
 
 import streamlit as st
 
+from core.charts import palette, steps
 from core.passes.base import Parameter, Pass, catalogue, parameters
 from core.records import ModelSummary, Recipe, Step
-from pages.widgets import alternatives, images_needed, snapping
+from pages.widgets import alternatives, images_needed, snapping, wording
 from pages.widgets.keys import of as key_of
 
 STOPS = 21
@@ -44,17 +45,46 @@ def current() -> Recipe:
 
 
 def title(steps: tuple[Step, ...]) -> str:
-    """A recipe's name: its passes, with the first number of each where that was moved."""
-    words = []
-    for step in steps:
-        kind = catalogue()[step.pass_name]
-        numbers = [
-            _number_text(step.params[name], about)
-            for name, (default, about) in parameters(kind).items()
-            if not about.expert and isinstance(default, int | float) and type(default) is not bool
-        ]
-        words.append(" ".join([kind.label, *numbers[:1]]))
-    return " + ".join(words) or "original"
+    """A recipe's name: its passes, or the plain choices that they are, with a number each."""
+    return " + ".join(map(step_title, steps)) or "original"
+
+
+def step_title(step: Step) -> str:
+    """A pass with the first of its numbers that counts for anything: int8 within 1 points."""
+    kind = catalogue()[step.pass_name]
+    choice = alternatives.name_of(step.pass_name, step.params)
+    known = parameters(kind)
+    for name, (default, about) in known.items():
+        value = step.params.get(name, default)
+        number = isinstance(default, int | float) and type(default) is not bool
+        if about.expert or not number or not _counts(about, step.params, kind):
+            continue
+        if choice and not value:
+            break  # nothing is asked for
+        short = choice.removesuffix(about.unit).strip() if about.unit else choice
+        return " ".join(
+            [short or kind.label, *_which(about, step.params, kind), number_text(value, about)]
+        )
+    return choice or kind.label
+
+
+def _which(about: Parameter, params: Mapping[str, Any], kind: type[Pass]) -> list[str]:
+    """What a number is of, where it counts only beside another parameter: macs to (60 %)."""
+    if about.only_with is None or kind.family:
+        return []
+    other, _ = about.only_with
+    default, _ = parameters(kind)[other]
+    value = params.get(other, default)
+    return [] if value == default else [f"{value} to"]
+
+
+def _counts(about: Parameter, params: Mapping[str, Any], kind: type[Pass]) -> bool:
+    """Whether a parameter has an effect beside the others."""
+    if about.only_with is None:
+        return True
+    other, values = about.only_with
+    default, _ = parameters(kind)[other]
+    return params.get(other, default) in values
 
 
 def show(
@@ -79,7 +109,7 @@ def show(
         if st.toggle(kind.label, key=key_of(name), help=kind.help, persist_state="session"):
             _parameters(name, kind, model, behind, images)
     for family in alternatives.families(catalogue()):
-        if name := alternatives.show(family):
+        if name := alternatives.show(family, model):
             _parameters(name, catalogue()[name], model, behind, images)
     return current()
 
@@ -103,18 +133,24 @@ def _parameters(
                     behind(name, parameter)
         expert = {p: v for p, v in known.items() if v[1].expert}
         if expert:
+            _say_kept(name, expert)
             with st.popover(f"More for {kind.label.lower()}", type="tertiary"):
                 for parameter, (default, about) in expert.items():
                     _widget(key_of(name, parameter), default, about, model, images)
 
 
+def _say_kept(name: str, expert: Mapping[str, tuple[Any, Parameter]]) -> None:
+    """The layers that were named, which are not to be seen otherwise: a click chose them."""
+    for parameter, (default, about) in expert.items():
+        chosen = st.session_state[key_of(name, parameter)]
+        if isinstance(default, tuple) and chosen:
+            st.caption(wording.plain(f"{about.label}: {steps.named(chosen)}"))
+
+
 def _has_effect(name: str, about: Parameter) -> bool:
     """Whether a parameter counts for anything as the others stand."""
-    if about.only_with is None:
-        return True
-    other, values = about.only_with
-    default, _ = parameters(catalogue()[name])[other]
-    return st.session_state.get(key_of(name, other), default) in values
+    kind = catalogue()[name]
+    return _counts(about, dict(_values(name, kind)), kind)
 
 
 def _preset(kind: type[Pass]) -> set[str]:
@@ -168,13 +204,17 @@ def is_slider(default: Any, about: Parameter) -> bool:
     return number and about.low is not None and about.high is not None
 
 
-def _number_text(value: Any, about: Parameter) -> str:
-    if _is_share(about):
+def number_text(value: Any, about: Parameter) -> str:
+    """A parameter's number with its unit."""
+    if is_share(about):
         return f"{100 * value:.0f} %"
+    if about.unit == "x":
+        return f"{value:g}×"
     return f"{value:g} {about.unit}".strip()
 
 
-def _is_share(about: Parameter) -> bool:
+def is_share(about: Parameter) -> bool:
+    """Whether a number is a part of a whole."""
     return about.low is not None and about.high is not None and 0 <= about.low < about.high <= 1
 
 
@@ -182,13 +222,13 @@ def _widget(
     key: str, default: Any, about: Parameter, model: ModelSummary, images: int | None
 ) -> None:
     """The widget that suits a parameter's type; its value lives in the session under `key`."""
-    label = f"{about.label} ({about.unit})" if about.unit and not _is_share(about) else about.label
+    label = f"{about.label} ({about.unit})" if about.unit and not is_share(about) else about.label
     common: Mapping[str, Any] = {"key": key, "help": about.help, "persist_state": "session"}
     choices = images_needed.offered(about, images)
     if choices and sum(map(len, about.choices)) <= SHORT:
         st.segmented_control(label, choices, required=True, **common)
     elif choices:
-        st.selectbox(label, choices, **common)
+        st.selectbox(label, choices, format_func=palette.label, **common)
     elif isinstance(default, bool):
         st.checkbox(label, disabled=images_needed.is_locked(about, images), **common)
     elif is_slider(default, about):
@@ -199,7 +239,7 @@ def _widget(
             if about.step
             else (1 if kind is int else (about.high - about.low) / 20)
         )
-        shown = "percent" if _is_share(about) else None
+        shown = "percent" if is_share(about) else None
         st.slider(
             label, step=step, format=shown, on_change=snapping.moved, args=(key,), **spread,
             **common,

@@ -6,19 +6,22 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import palette
+from core.charts import steps as told
+from core.charts.rows import readable_rows
 from core.charts.standing import Standing
-from core.charts.summary import rows_table
 from core.records import Outcome, Run, StepReport
 from pages.widgets import wording
 
 SIGNS = {"ok": "✓", "unstable": "~", "not available": "○", "failed": "✕"}
 COLUMNS = {
     "recipe": st.column_config.TextColumn("recipe", width="medium"),
-    "value": st.column_config.NumberColumn("value", format="%.4g"),
-    "low": st.column_config.NumberColumn("95 % from", format="%.4g"),
-    "high": st.column_config.NumberColumn("95 % to", format="%.4g"),
+    "backend": st.column_config.TextColumn("backend", width=130),
+    "quantity": st.column_config.TextColumn("quantity", width=190),
+    "95 % interval": st.column_config.TextColumn("95 % interval", width=150),
+    "verdict": st.column_config.TextColumn("verdict", width=120),
     "reason": st.column_config.TextColumn("reason", width="large"),
 }
+ALL_AT_ONCE = 6  # notes of a step; of more the rest is scrolled
 
 
 def show(run: Run, outcome: Outcome | None) -> None:
@@ -29,14 +32,14 @@ def show(run: Run, outcome: Outcome | None) -> None:
 
 
 def table(run: Run) -> None:
-    """Every row with its unit, interval, status and reason; sortable by a click on a column."""
-    frame = pd.DataFrame(rows_table(run))
+    """Every row with its unit, interval, status and reason."""
+    frame = pd.DataFrame(readable_rows(run))
     if frame.empty:
         st.caption("No number yet.")
         return
     frame["status"] = [f"{SIGNS.get(word, '')} {word}" for word in frame["status"]]
     st.dataframe(
-        frame.drop(columns=["clock", "candidate"]),
+        frame.loc[:, (frame != "").any()],
         hide_index=True,
         height=min(35 * (len(frame) + 1) + 3, 420),
         column_config=COLUMNS,
@@ -88,17 +91,45 @@ def steps(outcome: Outcome | None) -> None:
 
 
 def show_report(report: tuple[StepReport, ...]) -> None:
-    """One paragraph and one table per step."""
+    """Of each step what it did, its notes, and the layers left alone grouped by reason."""
     for step in report:
-        name = wording.plain(step.step.pass_name.replace("_", " "))
         if step.reverted:
-            st.warning(f"**{name}** was undone: {wording.plain(step.reverted)}")
+            headline, why = (
+                wording.plain(told.headline(step)),
+                wording.plain(told.said(step.reverted)),
+            )
+            st.warning(f"**{headline}**: {why}")
         else:
-            st.markdown(f"**{name}** · {step.changed:,} changed · {step.seconds:.1f} s")
-        for note in step.notes:
-            st.caption(wording.plain(note))
+            st.markdown(f"**{wording.plain(told.headline(step))}**")
+        notes(step.notes)
         if step.skipped:
             left = pd.DataFrame(
-                [{"layer": s.node, "left alone because": s.reason} for s in step.skipped]
+                [
+                    {
+                        "left alone because": reason,
+                        "layers": len(layers),
+                        "which": ", ".join(layers),
+                    }
+                    for reason, layers in told.reasons(step.skipped)
+                ]
             )
-            st.dataframe(left, hide_index=True, height=min(35 * (len(left) + 1) + 3, 240))
+            st.dataframe(
+                left,
+                hide_index=True,
+                height=min(35 * (len(left) + 1) + 3, 240),
+                column_config={
+                    "left alone because": st.column_config.TextColumn(width="large"),
+                    "layers": st.column_config.NumberColumn(width="small"),
+                },
+                alt=told.left_alone(step.skipped),
+            )
+
+
+def notes(lines: tuple[str, ...]) -> None:
+    """What a step says of itself; of very much the rest is scrolled."""
+    for line in lines[:ALL_AT_ONCE]:
+        st.caption(wording.plain(told.said(line)))
+    if rest := lines[ALL_AT_ONCE:]:
+        with st.container(height=200 if len(rest) > ALL_AT_ONCE else "content", border=False):
+            for line in rest:
+                st.caption(wording.plain(told.said(line)))

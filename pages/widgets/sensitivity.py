@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.charts import sensitivity_figure
+from core.charts import sensitivity_figure, steps
 from core.charts.sensitivity import measures
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.passes.base import catalogue, parameters
-from core.records import LayerEffect, ModelSummary, Outcome, Recipe, Step, StepReport
+from core.records import LayerEffect, ModelSummary, Outcome, Recipe, Run, Step, StepReport
 from pages.widgets import recipe_form, wording
 from pages.widgets.opening import LOADED
 
@@ -20,14 +20,36 @@ CONFIG = {"displaylogo": False, "displayModeBar": False}
 ROW_PX, AROUND_PX, LOWEST_PX = 22, 140, 260
 
 
+def nearest(run: Run, outcome: Outcome | None, recipe: Recipe) -> Outcome | None:
+    """What is drawn: the recipe's own outcome, else that of one with the same passes.
+
+    A click changes the recipe, and what was clicked must not vanish for it.
+    """
+    passes = [step.pass_name for step in recipe.steps]
+    alike = (o for o in reversed(run.outcomes) if [s.pass_name for s in o.recipe.steps] == passes)
+    return outcome or next(alike, None)
+
+
 def show(outcome: Outcome | None) -> None:
-    """One chart for each step that measured it."""
+    """One chart for each step that measured it; open where layers were pinned."""
     candidate = outcome.candidate if outcome is not None else None
     for step in candidate.report if candidate is not None else ():
         if step.effects:
             kind = catalogue().get(step.step.pass_name)
             title = kind.label if kind is not None else step.step.pass_name
-            with st.expander(f"Sensitivity per layer: {wording.plain(title)}"):
+            pinned = [
+                layer
+                for layer in st.session_state.get(
+                    recipe_form.key_of(step.step.pass_name, EXCLUDE), ()
+                )
+                if layer not in step.step.params.get(EXCLUDE, ())
+            ]
+            with st.expander(f"Sensitivity per layer: {wording.plain(title)}", bool(pinned)):
+                if pinned:
+                    st.info(
+                        f"Left alone from now on: {wording.plain(steps.named(pinned))}. "
+                        "Measure again to see what that brings."
+                    )
                 chart(step)
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core.passes.base import Pass, catalogue, parameters
+from core.passes.base import Parameter, Pass, catalogue, parameters
 from core.records import ModelSummary, Recipe, Step
 from pages.widgets import alternatives, opening, recipe_form, wording
 
@@ -21,6 +21,7 @@ MODE, LIST = "explore.mode", "explore.list"
 GRID_MODE, LIST_MODE = "Grid", "List"
 MOST_RECIPES = 200
 START_SHARES = ("30 %", "50 %")
+START_ARITHMETIC = "int8 safe"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,18 +56,24 @@ def show(model: ModelSummary, has_calibration: bool) -> tuple[Recipe, ...]:
         key=MODE,
         persist_state="session",
     )
-    return grid(has_calibration) if mode == GRID_MODE else chosen_list(model)
+    off = alternatives.stored_as(model)
+    return grid(has_calibration, off) if mode == GRID_MODE else chosen_list(model)
 
 
-def grid(has_calibration: bool) -> tuple[Recipe, ...]:
-    """One row of pills per axis; every combination is a recipe."""
+def grid(has_calibration: bool, off: str = alternatives.AS_IT_IS) -> tuple[Recipe, ...]:
+    """One row of pills per axis; every combination is a recipe.
+
+    Args:
+        has_calibration: without it, what needs images is not offered.
+        off: what leaving the model's arithmetic alone is called.
+    """
     axes = axes_of(catalogue())
     picked: list[Sequence[Variant]] = []
     dropped: list[str] = []
     for axis in axes:
         usable = [v for v in axis.variants if has_calibration or not v.needs_data]
         dropped += [v.label for v in axis.variants if v not in usable]
-        picked.append(_pills(axis, usable))
+        picked.append(_pills(axis, usable, off))
     if dropped:
         st.caption(f"Needs calibration images: {wording.plain(', '.join(dropped))}.")
     return combine(picked)
@@ -101,8 +108,9 @@ def axes_of(passes: Mapping[str, type[Pass]]) -> list[Axis]:
             continue
         variants = _variants(name, kind)
         start = (variants[0].name,) if name in started else ("off",)
-        if len(variants) > 1 and not swept:
-            start, swept = ("off", *(v.name for v in variants if v.label in START_SHARES)), True
+        opening_shares = tuple(v.name for v in variants if v.label in START_SHARES)
+        if opening_shares and not swept:
+            start, swept = ("off", *opening_shares), True
         axes.append(
             Axis(name, kind.label, kind.help, (Variant("off", "off", None), *variants), start)
         )
@@ -146,8 +154,8 @@ def _named_apart(recipes: list[Recipe]) -> list[Recipe]:
 
 
 def _start(variants: list[Variant]) -> tuple[str, ...]:
-    first = next((v.name for v in variants if v.needs_data), None)
-    return ("none", first) if first else ("none",)
+    """The arithmetic as it is, and the one that is most often asked for."""
+    return ("none", *(v.name for v in variants if v.label == START_ARITHMETIC))
 
 
 def _variants(name: str, kind: type[Pass]) -> list[Variant]:
@@ -156,8 +164,10 @@ def _variants(name: str, kind: type[Pass]) -> list[Variant]:
     for parameter, (default, about) in visible.items():
         if recipe_form.is_slider(default, about) and isinstance(default, float):
             return [
-                _variant(name, kind, {**base, parameter: stop}, f"{100 * stop:.0f} %")
-                for stop in _shares(about.low or 0.0, about.high or 1.0)
+                _variant(
+                    name, kind, {**base, parameter: stop}, recipe_form.number_text(stop, about)
+                )
+                for stop in _stops(default, about)
             ]
     for parameter, (_, about) in visible.items():
         if about.choices:
@@ -172,23 +182,58 @@ def _variant(name: str, kind: type[Pass], params: Mapping[str, object], label: s
     return Variant(f"{name}.{label}", label, Step(name, params), kind.needs_data)
 
 
-def _shares(low: float, high: float) -> list[float]:
-    return [share for share in (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8) if low <= share <= high]
+def _stops(default: float, about: Parameter) -> list[float]:
+    """The values of a number that are worth a try: shares in tenths, others around the default."""
+    low, high = about.low or 0.0, about.high or 1.0
+    if recipe_form.is_share(about):
+        return [tenth / 10 for tenth in range(1, 9) if low <= tenth / 10 <= high]
+    return [factor * default for factor in (0.5, 1.0, 1.5, 2.0) if low < factor * default <= high]
 
 
-def _pills(axis: Axis, usable: Sequence[Variant]) -> Sequence[Variant]:
+def _pills(axis: Axis, usable: Sequence[Variant], off: str) -> Sequence[Variant]:
     by_name = {variant.name: variant for variant in usable}
     key = f"explore.axis.{axis.name}"
     if key not in st.session_state:
         st.session_state[key] = [name for name in axis.start if name in by_name]
-    st.session_state[key] = [name for name in st.session_state[key] if name in by_name]
+    shown = _in_the_row(axis, by_name, off)
+    st.session_state[key] = [name for name in st.session_state[key] if name in shown]
     names = st.pills(
         axis.label,
-        list(by_name),
+        shown,
         selection_mode="multi",
-        format_func=lambda name: by_name[name].label if name in by_name else name,
+        format_func=lambda name: _called(by_name.get(name), off) or name,
         key=key,
         help=axis.help,
         persist_state="session",
     )
+    if len(shown) < len(by_name):
+        names = [*names, *_others(axis, by_name, shown)]
     return [by_name[name] for name in names if name in by_name]
+
+
+def _called(variant: Variant | None, off: str) -> str:
+    """What a value says; leaving the arithmetic alone is called what the model is stored as."""
+    label = variant.label if variant is not None else ""
+    return off if label == alternatives.AS_IT_IS else label
+
+
+def _in_the_row(axis: Axis, by_name: Mapping[str, Variant], off_name: str) -> list[str]:
+    """All values of a pass; of a family off and the plain ones."""
+    if axis.name not in alternatives.families(catalogue()):
+        return list(by_name)
+    row = alternatives.plain([variant.label for variant in by_name.values()], off_name)
+    by_label = {variant.label: name for name, variant in by_name.items()}
+    off = [name for name, variant in by_name.items() if variant.step is None]
+    return [*off, *(by_label[label] for label in row if by_label[label] not in off)]
+
+
+def _others(axis: Axis, by_name: Mapping[str, Variant], shown: Sequence[str]) -> list[str]:
+    """The values that are not in the row, in a list of their own."""
+    return st.multiselect(
+        f"Other {axis.label.lower()}",
+        [name for name in by_name if name not in shown],
+        format_func=lambda name: by_name[name].label if name in by_name else name,
+        key=f"explore.axis.{axis.name}.other",
+        placeholder="None",
+        persist_state="session",
+    )

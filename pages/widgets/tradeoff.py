@@ -19,7 +19,7 @@ from pages.widgets import downloads, session, wording
 CHART, COST, THREADS = "explore.chart", "explore.cost", "explore.threads"
 COSTS: dict[Cost, str] = {
     "latency": "Latency",
-    "ratio": "Ratio to the original",
+    "ratio": "Ratio",
     "size": "File size",
     "zipped": "Zipped size",
 }
@@ -49,10 +49,11 @@ def choose(run: Run) -> Outcome | None:
         first = best(run)
         digest = first.candidate.digest if first and first.candidate else next(iter(made))
         st.session_state[key] = digest
+    names = wording.apart({digest: outcome.recipe.name for digest, outcome in made.items()})
     st.selectbox(
         "Recipe",
         list(made),
-        format_func=lambda digest: made[digest].recipe.name if digest in made else "",
+        format_func=lambda digest: names.get(digest, ""),
         key=key,
         help="Or click a point in the chart.",
     )

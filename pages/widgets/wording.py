@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 from core.charts.text import BYTES, COUNT, MINUS, escape, number, percent_change, quantity, scale
 
@@ -37,7 +38,20 @@ def duration(seconds: float) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
 
 
+def apart(names: Mapping[str, str]) -> dict[str, str]:
+    """The same names, no two alike: the second of a kind gets a number.
+
+    A select box hands back the text that was shown: of two alike it could only take the first.
+    """
+    seen: dict[str, int] = {}
+    found = {}
+    for key, name in names.items():
+        seen[name] = seen.get(name, 0) + 1
+        found[key] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return found
+
+
 __all__ = [
-    "BYTES", "COUNT", "MINUS", "change", "count", "duration", "escape", "number",
+    "BYTES", "COUNT", "MINUS", "apart", "change", "count", "duration", "escape", "number",
     "percent_change", "plain", "quantity", "size",
 ]  # fmt: skip

@@ -184,3 +184,23 @@ def test_the_visitor_keeps_a_cookie_for_a_year(visitor):
     server.settled(page)
     (again,) = [c for c in page.context.cookies() if c["name"] == "lathe_visitor"]
     assert again["value"] == cookie["value"]
+
+
+def test_a_choice_that_few_need_is_two_clicks_away(visitor):
+    page = visitor.open()
+    server.settled(page)
+    side = page.locator("[data-testid=stSidebar]")
+    row = side.get_by_role("radiogroup", name="Precision").or_(
+        side.get_by_test_id("stButtonGroup").filter(has_text="int8 safe")
+    )
+    expect(side.get_by_text("other …", exact=True)).to_have_count(1, timeout=30_000)
+    shown = row.first.get_by_role("button").or_(row.first.get_by_role("radio")).all_inner_texts()
+    shown = [text for text in shown if text]  # the question mark has none
+    assert shown == ["fp32", "fp16", "int8 safe", "int8 fastest", "int4 weights", "other …"]
+    side.get_by_text("other …", exact=True).click()
+    side.get_by_label("Other precision").last.click()
+    page.get_by_role("option", name="int8 within points", exact=True).click()
+    page.wait_for_function(
+        "document.querySelector('.lathe-tiles')?.dataset.recipe.endsWith('int8 within 1 points')"
+    )
+    assert visitor.complaints == []

@@ -82,7 +82,7 @@ def test_what_is_not_measured_is_hollow_and_says_so():
 def test_latency_shows_both_numbers_with_interval_ratio_and_verdict():
     figure = latency_figure(b.run(), b.PRUNED)
     assert {"2.10 ms", "1.50 ms"} <= set(words(figure).split("\n"))
-    assert "×0.71 faster" in words(figure)
+    assert "1.4× faster" in words(figure)
     assert "×0.99 no difference shown" in words(figure)
     assert "95 % interval 1.47–1.53 ms" in hovers(figure)
     assert figure.data[0].error_x.array[0] == pytest.approx(2.1 * 0.02)
@@ -94,6 +94,11 @@ def test_baseline_is_grey_and_a_backend_keeps_its_colour():
     assert list(bars[1::2]) == [palette.color(name) for name in b.BACKENDS]
     dots = accuracy_figure(b.run(), b.PRUNED).data[0].marker.color
     assert list(dots[1::2]) == list(bars[1::2])
+
+
+def test_the_sign_of_an_unstable_row_is_explained_where_it_is_used():
+    assert "~ unstable" in str(latency_figure(b.unstable(), b.PRUNED).layout)
+    assert "~ unstable" not in str(latency_figure(b.run(), b.PRUNED).layout)
 
 
 def test_unstable_rows_say_so():

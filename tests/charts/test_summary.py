@@ -12,8 +12,9 @@ import pytest
 from core.charts import text
 from core.charts.card import card
 from core.charts.report import report_html
+from core.charts.rows import rows_table
 from core.charts.standing import Standing
-from core.charts.summary import best, deltas, headline, rows_table
+from core.charts.summary import best, deltas, headline
 from core.charts.table import to_csv
 from core.records import Recipe, RunProgress, State
 from tests.charts import builders as b
@@ -61,8 +62,8 @@ def test_headline_while_it_runs():
 def test_deltas_carry_units_intervals_and_tone():
     accuracy, latency, size = deltas(b.run(), b.QUANTIZED)
     assert (accuracy.before, accuracy.after, accuracy.tone) == ("93.8 %", "93.4 %", "")
-    assert (latency.before, latency.after, latency.change) == ("1.80 ms", "0.700 ms", "×0.39")
-    assert latency.interval == "×0.38 … ×0.40"
+    assert (latency.before, latency.after, latency.change) == ("1.80 ms", "0.700 ms", "2.6×")
+    assert latency.interval == "2.51× … 2.62×"
     assert (size.before, size.after, size.change, size.tone) == (
         "1.40 MB",
         "365 kB",

@@ -62,3 +62,14 @@ def test_the_baseline_is_timed_alone_only_where_nothing_else_gave_its_time(
             unit.run(emitted.extend, lambda message: None)
     assert stopwatch == timed
     assert any(row.candidate == "baseline" and row.value is not None for row in emitted)
+
+
+def test_a_person_is_told_what_is_measured_and_where_in_words():
+    models = tuple((name, summary(name)) for name in ("baseline", "int8 safe"))
+    comparison = Comparison(
+        models, ("onnxruntime",), (2,), Source(), None, Path(), 1.0, lambda: False
+    )
+    labels = [unit.label for unit in comparison.units()]
+    assert "Accuracy of the original on ONNX Runtime" in labels
+    assert "Latency of int8 safe on ONNX Runtime, 2 threads" in labels
+    assert not any(word in label for label in labels for word in ("baseline", "onnxruntime"))

@@ -35,6 +35,22 @@ def test_the_sentence_names_every_verdict(run):
     assert said(run).endswith("71 % smaller.")
 
 
+def test_a_recipe_that_made_the_original_is_not_compared_with_it(run):
+    first, last = run.outcomes
+    same = replace(last, candidate=replace(last.candidate, digest=run.spec.model))
+    assert "changes nothing" in said(replace(run, outcomes=(first, same)))
+
+
+@pytest.mark.parametrize(("state", "words"), [(State.DONE, "Too noisy"), (State.RUNNING, "yet")])
+def test_an_open_verdict_is_still_open_or_too_noisy(run, state, words):
+    rows = tuple(
+        replace(m, detail={"verdict": "not enough data"}) if m.metric == "latency_ratio" else m
+        for m in run.measurements
+    )
+    told = said(replace(run, measurements=rows, progress=replace(run.progress, state=state)))
+    assert words in told
+
+
 def test_a_verdict_outranks_the_point_estimate(run):
     rows = tuple(
         replace(m, value=0.5, detail={"verdict": "same"}) if m.metric == "latency_ratio" else m
@@ -86,7 +102,7 @@ def test_tiles_of_a_measured_run_are_full_and_toned_by_verdict(run):
     )
     assert (latency.value, latency.delta, latency.tone) == (
         "1.80 → 0.954 ms",
-        "×0.53 (0.51 … 0.55)",
+        "1.9× faster (1.82 … 1.96)",
         "good",
     )
     assert latency.note.endswith("1 thread")

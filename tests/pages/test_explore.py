@@ -41,6 +41,12 @@ def test_first_visit_says_what_a_sweep_will_take(fake):
     assert not test.button(key="explore.start").disabled
 
 
+def test_the_opening_grid_varies_a_cut_and_the_arithmetic():
+    started = {label for axis in sweep_form.axes_of(catalogue()) for label in axis.start}
+    assert "prune_channels.30 %" in started
+    assert "quantize_int8.int8 safe" in started
+
+
 def test_starting_asks_for_every_recipe_and_the_original(fake):
     test = clean(page("explore").run())
     clean(test.button(key="explore.start").click().run())
@@ -139,6 +145,25 @@ def test_the_grid_is_the_product_of_its_axes():
     off = sweep_form.Variant("off", "off", None)
     recipes = sweep_form.combine([[off, first], [off, second]])
     assert [len(recipe.steps) for recipe in recipes] == [1, 1, 2]
+
+
+def test_every_pass_can_be_varied():
+    for axis in sweep_form.axes_of(catalogue()):
+        assert len(axis.variants) > 1, axis.name
+
+
+def test_a_number_with_a_unit_is_varied_around_its_default():
+    (axis,) = [a for a in sweep_form.axes_of(catalogue()) if a.name == "replace_convolutions"]
+    assert [v.label for v in axis.variants] == ["off", "2×", "3×", "4×"]
+
+
+def test_what_few_need_is_in_a_list_beside_the_row_and_is_tried_too(fake):
+    test = clean(page("explore").run())
+    few = test.multiselect(key="explore.axis.Precision.other")
+    assert not few.value
+    before = words(test).partition(" recipes on")[0].split()[-1]
+    clean(few.select(few.options[0]).run())
+    assert int(words(test).partition(" recipes on")[0].split()[-1]) > int(before)
 
 
 def test_a_pass_without_parameters_is_off_or_on():

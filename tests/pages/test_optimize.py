@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from core.errors import StoreError
 from core.passes.base import catalogue, parameters
-from core.records import ExperimentSpec, LayerEffect, Recipe, Sensitivity, State, Step
+from core.records import (
+    DataSummary,
+    ExperimentSpec,
+    LayerEffect,
+    Recipe,
+    Sensitivity,
+    State,
+    Step,
+    StepReport,
+)
 from pages.widgets import alternatives, data_picker, measure_form, recipe_form, session
 from tests.pages.fake_workspace import model
 
@@ -70,13 +80,25 @@ def precision(page: AppTest, family: str):
     return page.button_group(key=f"recipe.family.{family}")
 
 
+def choose(page: AppTest, family: str, label: str) -> AppTest:
+    """As a visitor does: in the row, or in the list behind "other …"."""
+    known = [choice.label for choice in alternatives.choices(family)]
+    row = alternatives.plain(known, alternatives.stored_as(model()))
+    if label in (alternatives.AS_IT_IS, *row):
+        precision(page, family).set_value(label)
+        return clean(page.run())
+    precision(page, family).set_value(alternatives.OTHER)
+    clean(page.run())
+    page.selectbox(key=f"recipe.family.{family}.other").set_value(label)
+    return clean(page.run())
+
+
 @pytest.mark.parametrize("family", alternatives.families(catalogue()))
 def test_a_family_is_one_control_and_each_choice_is_one_pass_with_its_preset(optimize, family):
     page = clean(optimize.run())
     assert precision(page, family).value == alternatives.AS_IT_IS
     for choice in alternatives.choices(family):
-        precision(page, family).set_value(choice.label)
-        page = clean(page.run())
+        page = choose(page, family, choice.label)
         tiles = page_text(page)
         assert choice.pass_name in catalogue()
         members = alternatives.families(catalogue())[family]
@@ -84,8 +106,7 @@ def test_a_family_is_one_control_and_each_choice_is_one_pass_with_its_preset(opt
         assert on == [choice.pass_name], tiles
         for name, value in choice.params.items():
             assert page.session_state[recipe_form.key_of(choice.pass_name, name)] == value
-    precision(page, family).set_value(alternatives.AS_IT_IS)
-    page = clean(page.run())
+    page = choose(page, family, alternatives.AS_IT_IS)
     assert not any(page.session_state[recipe_form.key_of(name)] for name in members)
 
 
@@ -338,3 +359,88 @@ def test_a_model_with_open_dimensions_has_one_field_each(optimize, workspace, di
     assert [n.key for n in page.number_input if n.key.startswith("freeze.")] == [
         f"freeze.{name}" for name in dims
     ]
+
+
+def test_the_row_holds_the_plain_choices_and_no_more(optimize):
+    page = clean(optimize.run())
+    shown = list(precision(page, "Precision").options)
+    assert shown == ["fp32", "fp16", "int8 safe", "int8 fastest", "int4 weights", "other …"]
+
+
+def test_every_plain_choice_is_one_that_a_pass_offers():
+    offered = {c.label for family in alternatives.families(catalogue())
+               for c in alternatives.choices(family)}  # fmt: skip
+    assert set(alternatives.PLAIN) <= offered
+
+
+def test_a_model_that_is_not_float32_is_left_as_it_is(optimize, workspace, monkeypatch):
+    monkeypatch.setattr(workspace, "sample", lambda name: model(quantized=True))
+    page = clean(optimize.run())
+    shown = list(precision(page, "Precision").options)
+    assert shown[:2] == [alternatives.AS_IT_IS, "fp32"]
+
+
+def test_other_alone_switches_nothing_on(optimize):
+    page = clean(optimize.run())
+    precision(page, "Precision").set_value(alternatives.OTHER)
+    page = clean(page.run())
+    members = alternatives.families(catalogue())["Precision"]
+    assert not any(page.session_state[recipe_form.key_of(name)] for name in members)
+    assert page.selectbox(key="recipe.family.Precision.other").value is None
+
+
+@pytest.mark.parametrize("choice", [*alternatives.choices("Precision")], ids=lambda c: c.label)
+def test_a_recipe_from_elsewhere_shows_its_choice(optimize, choice):
+    step = Step(choice.pass_name, dict(choice.params))
+    optimize.session_state["pending_recipe"] = ("a" * 64, Recipe("sent", (step,)))
+    page = clean(optimize.run())
+    shown = precision(page, "Precision").value
+    if shown == alternatives.OTHER:
+        shown = page.selectbox(key="recipe.family.Precision.other").value
+    assert shown == choice.label
+    assert page.session_state[recipe_form.key_of(choice.pass_name)]
+
+
+def test_two_models_of_one_name_can_be_told_apart(optimize, workspace):
+    twins = (model("net.onnx", "1" * 64), model("net.onnx", "2" * 64))
+    workspace.uploads |= {twin.digest: twin for twin in twins}
+    page = clean(optimize.run())
+    options = page.selectbox(key="model").options
+    assert len(set(options)) == len(options)
+    assert sum(option.startswith("net.onnx") for option in options) == 2
+
+
+@pytest.mark.parametrize("labelled_first", [False, True])
+def test_two_uploads_of_images_take_both_roles(optimize, workspace, labelled_first):
+    sets = [image_set("5" * 64, labelled=False), image_set("6" * 64, labelled=True)]
+    page = clean(optimize.run())
+    page.selectbox(key="data.calibration").set_value("")
+    page.selectbox(key="data.evaluation").set_value("")
+    workspace.data_sets = lambda owner: tuple(sets)
+    for found in reversed(sets) if labelled_first else sets:
+        page.session_state["pending.data"] = found.digest
+        page = clean(page.run())
+    assert page.selectbox(key="data.calibration").value == "5" * 64
+    assert page.selectbox(key="data.evaluation").value == "6" * 64
+
+
+def image_set(digest: str, labelled: bool) -> DataSummary:
+    return DataSummary(digest, f"{digest[:3]}.zip", Path("none"), "images", 20, labelled)
+
+
+def test_a_pinned_layer_is_named_and_its_chart_stays(optimize, workspace):
+    step = Step("quantize_int8", {"goal": "safe"})
+    run = workspace.make_run(spec(recipes=(Recipe("original"), Recipe("int8", (step,)))), "me", "r")
+    effects = tuple(LayerEffect((name,), "int8", 0.01) for name in ("conv1", "conv2"))
+    first, last = run.outcomes
+    report = (StepReport(step, changed=2, effects=effects),)
+    last = replace(last, candidate=replace(last.candidate, report=report))
+    workspace.known["r"] = replace(run, outcomes=(first, last))
+    optimize.query_params["run"] = "r"
+    page = clean(optimize.run())
+    assert "Left alone from now on" not in page_text(page)
+    page.session_state[recipe_form.key_of("quantize_int8", "exclude")] = ["conv2"]
+    page = clean(page.run())
+    assert "Left alone from now on: conv2" in page_text(page)
+    assert r"Leave alone\: conv2" in page_text(page)
+    assert any("Error of the outputs" in str(c.proto) for c in page.get("plotly_chart"))

@@ -61,6 +61,23 @@ def test_steps_run_in_the_order_of_the_form():
     assert [step.pass_name for step in recipe_form.current().steps] == PASSES
 
 
+@pytest.mark.parametrize(
+    ("name", "params", "title"),
+    [
+        ("quantize_int8", {"goal": "safe"}, "int8 safe"),
+        ("quantize_int8", {"goal": "within_points", "points": 2.0}, "int8 within 2 points"),
+        ("quantize_int8", {"goal": "within_ms", "milliseconds": 3.5}, "int8 within 3.5 ms"),
+        ("quantize_weights", {"bits": "4"}, "int4 weights"),
+        ("quantize_weights", {"bits": "4", "size": 0.3}, "int4 weights 30 %"),
+        ("prune_channels", {"ratio": 0.35}, "Prune channels 35 %"),
+        ("prune_channels", {"budget": "macs", "target": 0.6}, "Prune channels macs to 60 %"),
+        ("replace_convolutions", {"speedup": 2.0}, "Replace convolutions 2×"),
+    ],
+)
+def test_a_step_is_called_by_what_counts(name, params, title):
+    assert recipe_form.step_title(Step(name, params)) == title
+
+
 def test_the_title_carries_the_number_that_was_moved():
     with_ratio = [n for n in PASSES if "ratio" in parameters(catalogue()[n])]
     if not with_ratio:

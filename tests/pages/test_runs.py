@@ -70,7 +70,7 @@ def test_two_results_stand_side_by_side(runs):
     test = clean(test.selectbox(key="compare.A.recipe.sweep").select(builders.PRUNED).run())
     table = test.dataframe[1].value.set_index(["quantity", "backend"])
     line = table.loc[("median latency", "OpenVINO")]
-    assert (line["A"], line["B"], line["better"]) == (1.1, 0.7, "B")
+    assert (line["A"], line["B"], line["better"]) == ("1.10 ms", "0.700 ms", "B")
     assert line["B against A"] == "−36 %"
 
 

@@ -1,0 +1,60 @@
+"""Measured quantities as a person reads them: their names, and numbers with a unit that suits."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from core.charts import text
+from core.measure import METRICS
+
+NAMES: Mapping[str, str] = {
+    "size_bytes": "file size",
+    "zipped_bytes": "zipped size",
+    "parameters": "parameters",
+    "macs": "MACs",
+    "nodes": "nodes",
+    "load_ms": "time to load",
+    "first_ms": "first prediction",
+    "peak_memory_bytes": "peak memory",
+    "top1": "top-1",
+    "top5": "top-5",
+    "top1_delta": "top-1 against the original",
+    "agreement": "same answer as the original",
+    "sqnr_db": "signal to error of the outputs (SQNR)",
+    "latency_ms": "median latency",
+    "latency_ratio": "latency against the original",
+}
+
+
+def name(metric: str) -> str:
+    """What a person calls a metric; one that is not known keeps its identifier."""
+    return NAMES.get(metric, metric)
+
+
+def reading(metric: str, value: float | None) -> str:
+    """A number with its unit: 1.21 MB, 0.386 ms, −1.6 points; empty where there is none."""
+    if value is None:
+        return ""
+    unit = METRICS[metric].unit if metric in METRICS else ""
+    if unit == "B":
+        return text.quantity(value, text.BYTES)
+    if unit in ("%", "dB"):
+        return f"{value:.1f} {unit}".replace("-", text.MINUS)
+    if unit == "points":
+        return f"{text.signed(value)} points"
+    if unit == "x":
+        return f"×{value:.2f}"
+    if unit:
+        return f"{text.number(value)} {unit}"
+    return text.quantity(value, text.COUNT)
+
+
+def interval(metric: str, low: float | None, high: float | None) -> str:
+    """A 95 % interval with its unit; empty where there is none, as for what is counted."""
+    if low is None or high is None or low == high:
+        return ""
+    first, second = reading(metric, low), reading(metric, high)
+    unit = first.rpartition(" ")[2]
+    if " " in first and second.endswith(f" {unit}"):
+        first = first.removesuffix(f" {unit}")
+    return f"{first} … {second}"

@@ -1,0 +1,88 @@
+"""Every row of a run as flat records: raw for a spreadsheet, readable for a person."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core.charts import palette, quantities
+from core.charts.standing import Standing, baseline
+from core.measure import METRICS
+from core.records import Measurement, Run, Status
+
+STATUS_WORDS = {
+    Status.OK: "ok",
+    Status.UNSTABLE: "unstable",
+    Status.UNAVAILABLE: "not available",
+    Status.FAILED: "failed",
+}
+
+
+def rows_table(run: Run) -> list[dict[str, Any]]:
+    """Every standing row and every recipe that made no model, one flat record each.
+
+    Each value stands beside its unit; a record without a value has its status and reason.
+    """
+    names = {o.candidate.digest: o.recipe.name for o in run.outcomes if o.candidate is not None}
+    base = baseline(run)
+    if base is not None:
+        names[base.digest] = "original"
+    records = [_record(row, names) for row in Standing(run)]
+    blank = dict.fromkeys(_COLUMNS, "")
+    records += [
+        blank
+        | {"value": None, "low": None, "high": None}
+        | {"recipe": o.recipe.name, "status": STATUS_WORDS[Status.FAILED], "reason": o.reason}
+        for o in run.outcomes
+        if o.candidate is None
+    ]
+    return records
+
+
+def readable_rows(run: Run) -> list[dict[str, str]]:
+    """The same rows for a person: quantities by name, each number in one text with its unit."""
+    return [
+        {
+            "recipe": row["recipe"],
+            "backend": row["backend"],
+            "quantity": quantities.name(row["metric"]),
+            "value": quantities.reading(row["metric"], row["value"]),
+            "95 % interval": quantities.interval(row["metric"], row["low"], row["high"]),
+            "threads": row["threads"],
+            "images": f"{int(row['images']):,}" if row["images"].isdigit() else row["images"],
+            "verdict": row["verdict"],
+            "status": row["status"],
+            "reason": row["reason"],
+        }
+        for row in rows_table(run)
+    ]
+
+
+_COLUMNS = (
+    "recipe", "backend", "metric", "value", "unit", "low", "high", "threads", "images",
+    "verdict", "status", "reason", "clock", "candidate",
+)  # fmt: skip
+
+
+def _record(row: Measurement, names: dict[str, str]) -> dict[str, Any]:
+    metric = METRICS.get(row.metric)
+    threads = row.condition.get("threads", "")
+    name = names.get(row.candidate, row.candidate[:12])
+    if "beside" in row.condition:
+        beside = row.condition["beside"]
+        name += f", beside {names.get(beside, beside[:12])}"
+    return {
+        "recipe": name,
+        "backend": palette.label(row.backend) if row.backend else "",
+        "metric": row.metric,
+        "value": row.value,
+        "unit": metric.unit if metric else "",
+        "low": row.low,
+        "high": row.high,
+        "threads": "all" if threads == "0" else threads,
+        "images": row.condition.get("images", ""),
+        "verdict": str(row.detail.get("verdict", "")),
+        "status": STATUS_WORDS[row.status],
+        "reason": row.reason,
+        "clock": row.clock,
+        "candidate": row.candidate,
+    }

@@ -1,0 +1,54 @@
+"""What passes say of their work, so that a net of a hundred layers is read at a glance.
+
+Layers that were left alone for one reason are one line, however many they are.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Sequence
+
+from core.backends.base import catalogue as backends
+from core.passes.base import label
+from core.records import Skip, StepReport
+
+LISTED = 4
+
+
+def reasons(skipped: Sequence[Skip]) -> list[tuple[str, list[str]]]:
+    """Each reason with the layers that it holds for, the most frequent first."""
+    found: dict[str, list[str]] = {}
+    for skip in skipped:
+        found.setdefault(skip.reason, []).append(skip.node)
+    return sorted(found.items(), key=lambda pair: -len(pair[1]))
+
+
+def named(layers: Sequence[str], most: int = LISTED) -> str:
+    """The first layers by name and how many more there are."""
+    more = len(layers) - most
+    words = ", ".join(layers[:most])
+    return f"{words} and {more:,} more" if more > 0 else words
+
+
+def headline(step: StepReport) -> str:
+    """The pass and what came of it: Fold batch norms · 12 changed · 0.1 s."""
+    if step.reverted:
+        return f"{label(step.step)} was undone"
+    return f"{label(step.step)} · {step.changed:,} changed · {step.seconds:.1f} s"
+
+
+def said(note: str) -> str:
+    """A note with backends called as they are on the screen; a pass knows their identifiers."""
+    return _identifiers().sub(lambda found: backends()[found[0]].label, note)
+
+
+@functools.cache
+def _identifiers() -> re.Pattern[str]:
+    names = sorted(map(re.escape, backends()), key=len, reverse=True)
+    return re.compile(rf"(?<![\w./-])(?:{'|'.join(names)})(?![\w/-]|\.\w)")
+
+
+def left_alone(skipped: Sequence[Skip]) -> str:
+    """How many layers were left alone."""
+    return f"{len(skipped):,} layer{'s' * (len(skipped) != 1)} left alone"
