@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.reconstruction.layers import Layer
+from core.reconstruction.squares import add_square
 from core.reconstruction.statistics import Graph, Statistics
 
 Array = np.ndarray[Any, Any]
@@ -25,7 +26,6 @@ Matrix = NDArray[np.float64]
 PER_IMAGE = 48  # places of each image; more hardly differ from their neighbours
 LEAST_ROWS, MOST_ROWS = 256, 4096  # of a block
 BLOCK = 1 << 20  # numbers in a block; in wide layers it may be as large as its product
-MANY = 16  # groups from which on they are multiplied at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -219,14 +219,9 @@ class Gram:
         return self._product
 
     def _multiply(self, block: Array) -> None:
-        if self.groups < MANY:  # a product of an array with itself takes half the time
-            product = np.stack([b.T @ b for b in block])
-        else:
-            product = np.matmul(block.transpose(0, 2, 1), block)
-        if self._product.size:
-            self._product += product
-        else:
-            self._product = product.astype(np.float64)
+        if not self._product.size:
+            self._product = np.zeros((self.groups, block.shape[2], block.shape[2]))
+        add_square(self._product, block)
 
 
 def split(rows: Array, groups: int) -> Array:

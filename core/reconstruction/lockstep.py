@@ -22,10 +22,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from core.reconstruction import blas
 from core.reconstruction.cases import Case, Stand, cases_of, pairs_of
 from core.reconstruction.gram import Gram, Matrix, Moments, Shift
-from core.reconstruction.joint import Goal, Joint
+from core.reconstruction.joint import Joint
 from core.reconstruction.pairs import Pair
+from core.reconstruction.parts import Goal
 from core.reconstruction.patches import values_at
 from core.reconstruction.reference import Reference
 from core.reconstruction.rows import Room, Rows, ahead
@@ -91,7 +93,17 @@ def refit(
         constraints: output of a layer -> what brings free weights back to the form that they must
             have, such as a product of factors, in the metric of the moments.
     """
-    options, constraints = options or Options(), constraints or {}
+    with blas.threads(1):
+        return _refit(rewritten, stands, reference, options or Options(), constraints or {})
+
+
+def _refit(
+    rewritten: Graph,
+    stands: Mapping[str, Stand],
+    reference: Reference,
+    options: Options,
+    constraints: Mapping[str, Constrain],
+) -> tuple[Refit, ...]:
     cases = cases_of(rewritten, stands, reference.original)
     reference.sample({case.source: case.layer.channel_axis for case in cases})
     strength = options.strength or (STRONG if reference.images < FEW else WEAK)
@@ -101,12 +113,12 @@ def refit(
     room, done = Room(), []
     for turn, case in enumerate(cases):
         pinned = {p.maker.input for c in cases[turn:] if (p := pairs.get(c.layer.output))}
-        needed = [case.layer.input, *([case.aim.other] if case.aim.other else [])]
-        walk.reach(needed, pinned)
-        before = None
+        others, before = [case.aim.other] if case.aim.other else [], None
         if case.layer.output in pairs:
-            before = _together(pairs[case.layer.output], case, walk, reference, strength)
-            walk.reach(needed, pinned)
+            both = pairs[case.layer.output]
+            walk.reach([both.maker.input, *others], pinned)
+            before = _together(both, case, walk, reference, strength)
+        walk.reach([case.layer.input, *others], pinned)
         constrain = constraints.get(case.layer.output)
         fit = _Fit(case, walk, reference, strength, options.bends, room, constrain).run()
         done.append(fit if before is None else replace(fit, before=before, joint=True))

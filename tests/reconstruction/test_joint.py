@@ -13,10 +13,11 @@ from core.analysis.shapes import facts
 from core.analysis.surgery import remove
 from core.passes.prune_channels.repair import stands
 from core.reconstruction.aims import aim
-from core.reconstruction.joint import Goal, Joint
+from core.reconstruction.joint import Joint
 from core.reconstruction.layers import find
 from core.reconstruction.lockstep import Options, refit
 from core.reconstruction.pairs import Between, pair, reach
+from core.reconstruction.parts import Goal
 from core.reconstruction.patches import Sites
 from core.reconstruction.reference import Reference
 from core.reconstruction.walk import Walk
