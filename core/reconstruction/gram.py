@@ -124,9 +124,7 @@ class Gram:
 
     def add_block(self, block: Array, count: float) -> None:
         """Sum up rows that `Shift.fill` wrote, with this sum of weights."""
-        step = self._rows(block.shape[2])
-        for start in range(0, block.shape[1], step):
-            self._multiply(block[:, start : start + step])
+        self._multiply(block)
         self.count += count
 
     def merged(self, other: Gram) -> Gram:

@@ -22,7 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from core.reconstruction import blas
+from core.reconstruction import blas, cores
 from core.reconstruction.cases import Case, Stand, cases_of, pairs_of
 from core.reconstruction.gram import Gram, Matrix, Moments, Shift
 from core.reconstruction.joint import Joint
@@ -207,21 +207,35 @@ class _Fit:
         batches = sorted(range(self.walk.count), key=self.reference.held)
         if not batches:
             raise ValueError("a fit without images")
-        sites = (self.reference.sites(self.case.source, batch) for batch in batches)
-        count, shift, grams = sum(map(len, sites)), None, []
-        goal, groups = self.case.aim, self.case.layer.groups
+        first = self._read(batches[0])
+        shift = Shift.of(first.inputs, first.targets, self.case.layer.groups)
+        counts = [len(self.reference.sites(self.case.source, batch)) for batch in batches]
+        size = self.case.layer.groups * sum(counts) * shift.width * first.inputs.itemsize
+        if size > ROWS_BYTES:
+            return self._streamed(batches, shift)
+        held = sum(n for n, b in zip(counts, batches, strict=True) if self.reference.held(b))
+        rows = Rows(
+            self.case.layer.groups,
+            (sum(counts) - held, held),
+            shift,
+            self.case.aim.rectified,
+            self.room,
+        )
+
+        def put(turn: int) -> None:
+            some = self._read(batches[turn]) if turn else first
+            rows.put(sum(counts[:turn]), some.inputs, some.targets, some.bounds, some.weights)
+
+        cores.each(put, range(len(batches)))
+        self._rows = rows
+        return rows.sums()
+
+    def _streamed(self, batches: Sequence[int], shift: Shift) -> tuple[Gram, Gram]:
+        """The same where the rows are too many to be kept."""
+        grams = [Gram(self.case.layer.groups, shift) for _ in range(2)]
         for batch, rows in zip(batches, ahead(self._read, batches), strict=True):
-            held = self.reference.held(batch)
-            if shift is None:
-                shift = Shift.of(rows.inputs, rows.targets, groups)
-                grams = [Gram(groups, shift), Gram(groups, shift)]
-                if groups * count * shift.width * rows.inputs.itemsize <= ROWS_BYTES:
-                    self._rows = Rows(groups, count, shift, goal.rectified, self.room)
-            if self._rows is None:
-                grams[held].add(rows.inputs, rows.targets, rows.weights)
-            else:
-                self._rows.add(rows.inputs, rows.targets, rows.bounds, rows.weights, held)
-        return self._rows.sums() if self._rows is not None else (grams[0], grams[1])
+            grams[self.reference.held(batch)].add(rows.inputs, rows.targets, rows.weights)
+        return grams[0], grams[1]
 
     def _read(self, batch: int) -> _Batch:
         case, reference = self.case, self.reference

@@ -21,6 +21,7 @@ Matrix = NDArray[np.float64]
 
 LITTLE = 1 << 26  # multiplications that are not worth sharing out
 STRETCH = 1024  # rows at a time: they stay in the cache while they are multiplied
+LONG = 4096  # of a tile, or of a product that is little in any case
 TILE = 768  # columns; a product that is no wider is summed up by every core
 MANY = 16  # groups from which on they are multiplied at once
 
@@ -29,44 +30,48 @@ def add_square(total: Matrix, block: Array) -> None:
     """Add z'z to `total` (G, width, width), of rows z (G, n, width)."""
     groups, count, width = block.shape
     if groups * count * width * width < LITTLE:
-        total += _square(block)
+        for start in range(0, count, LONG):
+            _add_all(total, block[:, start : start + LONG])
     elif groups >= MANY:
         step = -(-groups // cores.count())
-
-        def groupwise(start: int) -> None:
-            part = slice(start, start + step)
-            total[part] += _square(block[part])
-
-        cores.each(groupwise, range(0, groups, step))
+        starts = range(0, groups, step)
+        cores.each(lambda start: _add_groups(total, block, slice(start, start + step)), starts)
     elif width <= TILE:
         for part in cores.shared(lambda share: _summed(block, share), range(0, count, STRETCH)):
             total += part
     else:
-        edges = range(0, width, TILE)
-        tiles = list(combinations_with_replacement(edges, 2))
+        tiles = list(combinations_with_replacement(range(0, width, TILE), 2))
         cores.each(lambda tile: _add_tile(total, block, *tile), tiles)
 
 
-def _square(block: Array) -> Array:
-    """Of all rows at once."""
-    if len(block) >= MANY:
-        return np.matmul(block.transpose(0, 2, 1), block)
-    return np.stack([b.T @ b for b in block])  # which takes half the time of two arrays' product
-
-
 def _summed(block: Array, starts: Sequence[int]) -> Matrix:
-    """Of the stretches that start at these rows."""
+    """Of the stretches of rows that start here."""
     total = np.zeros((len(block), block.shape[2], block.shape[2]))
     for start in starts:
-        total += _square(block[:, start : start + STRETCH])
+        _add_all(total, block[:, start : start + STRETCH])
     return total
+
+
+def _add_all(total: Matrix, block: Array) -> None:
+    """Of all rows at once."""
+    if len(block) >= MANY:
+        total += np.matmul(block.transpose(0, 2, 1), block)
+    else:  # the product of an array with itself takes half the time of that of two
+        for whole, b in zip(total, block, strict=True):
+            whole += b.T @ b
+
+
+def _add_groups(total: Matrix, block: Array, groups: slice) -> None:
+    total[groups] += _summed(block[groups], range(0, block.shape[1], STRETCH))
 
 
 def _add_tile(total: Matrix, block: Array, top: int, left: int) -> None:
     """The part of the product whose first row and column are these, and its mirror image."""
     rows, columns = slice(top, top + TILE), slice(left, left + TILE)
     for whole, b in zip(total, block, strict=True):
-        product = b[:, rows].T @ b[:, columns]
-        whole[rows, columns] += product
-        if top != left:
-            whole[columns, rows] += product.T
+        for start in range(0, len(b), LONG):
+            part = b[start : start + LONG]
+            product = part[:, rows].T @ part[:, columns]
+            whole[rows, columns] += product
+            if top != left:
+                whole[columns, rows] += product.T

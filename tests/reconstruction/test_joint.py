@@ -147,16 +147,14 @@ def test_the_direction_leads_down_the_gradient():
     model = row("SiLU")
     images = Pictures(model, count=64)
     fit = joint(model, *cut(model, 4), images)
-    now, part = fit._weights(), fit._fitted
-    made = fit._made(part, now)
-    channels, slope = fit._between.sloped(made)
-    off = fit._off(part, fit._seen(part, channels), now)
+    now, inputs = fit._weights(), fit._inputs()
     size = now.made.shape[2]
-    turned, _ = fit._direction(now, np.eye(size)[None], off, slope)
-    damped = fit._curvature(now, slope)[0]
+    turned, _ = fit._direction(now, replace(inputs, second=np.eye(size)[None]), fit._states(now))
+    slopes = np.concatenate([state.slope for state in fit._states(now)]).astype(np.float64)
+    damped = fit._curvature(now, slopes.T @ slopes / len(slopes))[0]
     damped = damped + 0.01 * np.trace(damped) / len(damped) * np.eye(len(damped))
-    gradient = -damped @ turned[0]
-    mean = part.inputs.mean(0)
+    gradient, mean = -damped @ turned[0], inputs.mean_in[0]
+    weight = sum(part.weights.sum() for part in fit._fitted)
 
     def loss(k: int, d: int, step: float) -> float:
         """With the bias following, so that the mean of what is made stays."""
@@ -164,8 +162,9 @@ def test_the_direction_leads_down_the_gradient():
         weights[0, k, d] += step
         bias[0, k] -= step * mean[d]
         moved = replace(now, made=weights, made_bias=bias)
-        rows = fit._seen(part, fit._between(fit._made(part, moved)))
-        return fit._loss(part, fit._off(part, rows, moved)) / (2 * part.weights.sum())
+        made = (part.made(moved.made, moved.made_bias) for part in fit._fitted)
+        losses = (fit._loss(p, m, moved) for p, m in zip(fit._fitted, made, strict=True))
+        return sum(losses) / (2 * weight)
 
     for k, d in ((0, 0), (3, 11), (7, 26)):
         slope_here = (loss(k, d, 1e-2) - loss(k, d, -1e-2)) / 2e-2
