@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.reconstruction.layers import Layer
-from core.reconstruction.squares import add_square
+from core.reconstruction.products import add_square
 from core.reconstruction.statistics import Graph, Statistics
 
 Array = np.ndarray[Any, Any]

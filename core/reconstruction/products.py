@@ -1,8 +1,12 @@
-"""The product of a tall block of rows with itself, shared out to the cores.
+"""Products and factors of large matrices, shared out to the cores.
 
-A narrow one is cut by its rows, and each core sums up what its rows give. A wide one is cut into
-tiles of the product, so that no core needs a product of its own; those below the diagonal are
-mirrored. Many groups are cut by group. In float32, summed in float64.
+The product of a tall block of rows with itself is cut by rows if it is narrow, and each core sums
+up what its rows give. If it is wide it is cut into tiles of the product, so that no core needs a
+product of its own; those below the diagonal are mirrored. Many groups are cut by group. Such
+products are of float32 and summed in float64.
+
+A Cholesky factor L L' = A is made block column by block column: that on the diagonal first, the
+rest by its inverse, and what is left of A loses their product, cut by rows.
 """
 
 from __future__ import annotations
@@ -23,6 +27,8 @@ LITTLE = 1 << 26  # multiplications that are not worth sharing out
 STRETCH = 1024  # rows at a time: they stay in the cache while they are multiplied
 LONG = 4096  # of a tile, or of a product that is little in any case
 TILE = 768  # columns; a product that is no wider is summed up by every core
+LARGE = 1536  # rows of a matrix whose factor is worth sharing out
+BLOCK = 192  # columns of a factor that are made at once
 MANY = 16  # groups from which on they are multiplied at once
 
 
@@ -75,3 +81,41 @@ def _add_tile(total: Matrix, block: Array, top: int, left: int) -> None:
             whole[rows, columns] += product
             if top != left:
                 whole[columns, rows] += product.T
+
+
+def product(a: Array, b: Array) -> Array:
+    """a @ b of matrices (G, n, k) and (G, k, m), cut by the rows of `a`."""
+    groups, count, depth = a.shape
+    if groups * count * depth * b.shape[2] < LITTLE:
+        return np.asarray(a @ b)
+    step = -(-count // cores.count())
+    parts = cores.each(lambda start: a[:, start : start + step] @ b, range(0, count, step))
+    return np.concatenate(parts, axis=1)
+
+
+def cholesky(system: Matrix) -> Matrix:
+    """The lower factor of a positive definite matrix.
+
+    Raises:
+        LinAlgError: it is not.
+    """
+    if len(system) < LARGE:
+        return np.asarray(np.linalg.cholesky(system))
+    left = system.copy()
+    for start in range(0, len(left), BLOCK):
+        here, behind = slice(start, start + BLOCK), slice(start + BLOCK, None)
+        left[here, here] = corner = np.linalg.cholesky(left[here, here])
+        left[here, behind] = 0
+        left[behind, here] = left[behind, here] @ np.linalg.inv(corner).T
+        _take_off(left, here, start + BLOCK)
+    return left
+
+
+def _take_off(left: Matrix, made: slice, start: int) -> None:
+    """Take the product of finished columns with themselves off the rest, its lower half."""
+
+    def rows(top: int) -> None:
+        end = min(top + BLOCK, len(left))
+        left[top:end, start:end] -= left[top:end, made] @ left[start:end, made].T
+
+    cores.each(rows, range(start, len(left), BLOCK))
