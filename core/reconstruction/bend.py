@@ -95,13 +95,18 @@ def _clip(node: ir.Node, now: str, made: Bend) -> Bend | None:
 
 def _norm(node: ir.Node, now: str, made: Bend) -> Bend | None:
     parts = [None if v is None else _constant(v) for v in node.inputs[1:5]]
-    if not _reads(node, now) or len(parts) != 4 or node.attributes.get_int("training_mode", 0):
+    if not _reads(node, now) or len(parts) != 4 or _trains(node):
         return None
     if any(p is None or p.size != len(made.scale) for p in parts):
         return None
     gamma, beta, mean, variance = (p.astype(np.float64) for p in parts if p is not None)
     scale = gamma / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5))
     return _moved(made, scale, beta - mean * scale)
+
+
+def _trains(node: ir.Node) -> bool:
+    attribute = node.attributes.get("training_mode")
+    return attribute is not None and bool(attribute.as_int())
 
 
 def _sum(node: ir.Node, now: str, made: Bend) -> Bend | None:

@@ -96,7 +96,7 @@ class Joint:
     def enough(self) -> bool:
         """Whether the rows say enough about the maker."""
         places = sum(len(part.inputs) for part in self._fitted)
-        return places >= PLACES_LEAST * self._pair.maker.matrix().shape[2]
+        return bool(places >= PLACES_LEAST * self._pair.maker.matrix().shape[2])
 
     def run(self) -> tuple[Weights, float, float] | None:
         """Better weights, and the reader's error on images held back before and after; or None."""

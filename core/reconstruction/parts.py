@@ -93,7 +93,7 @@ class Part:
 
     def off(self, outputs: Array) -> Array:
         """How far outputs of the reader lie outside their bounds."""
-        return outputs - np.clip(outputs, self.low, self.high)
+        return np.asarray(outputs - np.clip(outputs, self.low, self.high))
 
     def loss(self, off: Array, scale: Array) -> float:
         """Sum of squares, weighed by row and, with `scale`, by output."""

@@ -84,7 +84,7 @@ def _add_tile(total: Matrix, block: Array, top: int, left: int) -> None:
 
 
 def product(a: Array, b: Array) -> Array:
-    """a @ b of matrices (G, n, k) and (G, k, m), cut by the rows of `a`."""
+    """The product of matrices (G, n, k) and (G, k, m), cut by the rows of the first."""
     groups, count, depth = a.shape
     if groups * count * depth * b.shape[2] < LITTLE:
         return np.asarray(a @ b)

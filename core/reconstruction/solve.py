@@ -46,7 +46,9 @@ class Ridge:
         systems = moments.second.copy()
         systems[:, np.arange(d), np.arange(d)] += size[:, None]
         self._start, self._systems = start, [Positive(system) for system in systems]
-        self.pull: Matrix = product(moments.second, start.transpose(0, 2, 1)) if pull is None else pull
+        self.pull: Matrix = (
+            product(moments.second, start.transpose(0, 2, 1)) if pull is None else pull
+        )
 
     def fit(self, moments: Moments) -> tuple[Matrix, Matrix]:
         """Weights (G, o, d) and bias (G, o) of least error; `moments` are of the same inputs."""
