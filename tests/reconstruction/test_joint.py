@@ -12,6 +12,7 @@ from core.analysis.channels import channel_map
 from core.analysis.shapes import facts
 from core.analysis.surgery import remove
 from core.passes.prune_channels.repair import stands
+from core.reconstruction import parts
 from core.reconstruction.aims import aim
 from core.reconstruction.joint import Joint
 from core.reconstruction.layers import find
@@ -105,6 +106,34 @@ def test_places_that_are_reached_hold_what_the_reader_sees(stride):
     np.testing.assert_array_equal(padded[index].reshape(40, -1), reader.seen(tensor, sites))
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_parts_hold_the_same_rows_as_the_whole(stride, monkeypatch):
+    model = row("Relu", stride=stride)
+    images = Pictures(model, count=24, batch=12)
+    reference, both = Reference(model, images), first_pair(model)
+    reference.sample({both.reader.output: 1})
+    walk = Walk(model, images.runner, reference.feeds)
+    walk.reach([both.maker.input, both.reader.input])
+    order = {v.name: i for i, node in enumerate(model.graph) for v in node.outputs}
+    goal = Goal(aim(both.reader, order, facts(model)), both.reader.output, None, 1e-3)
+    monkeypatch.setattr(parts, "PART_ROWS", 50)
+    found = parts.gather(both, goal, walk, reference, [0])
+    assert len(found) > 1
+    function = Between(model, both, 4, images.runner)
+    matrix = both.maker.matrix()[:, :, both.maker.order]
+    made = [part.made(matrix, both.maker.bias()[None]) for part in found]
+    rows = [part.seen(function(m)) for part, m in zip(found, made, strict=True)]
+    sites, tensor = reference.sites(goal.source, 0), walk.value(both.reader.input, 0)
+    expected = both.reader.seen(tensor, sites)
+    np.testing.assert_allclose(np.concatenate(rows), expected, rtol=1e-4, atol=1e-5)
+    random = np.random.default_rng(4)
+    for part, seen in zip(found, rows, strict=True):  # scattered is the transpose of seen
+        back = random.normal(size=seen.shape).astype(np.float32)
+        channels = random.normal(size=(len(part.inputs), 12)).astype(np.float32)
+        total = float((part.scattered(back) * channels).sum())
+        assert total == pytest.approx(float((back * part.seen(channels)).sum()), rel=1e-3, abs=1e-2)
+
+
 @pytest.mark.parametrize("between", [("Relu",), ("SiLU",), ("HardSwish",)])
 def test_slopes_are_those_of_differences(between):
     model = row(*between, norm=True)
@@ -138,7 +167,7 @@ def joint(model, pruned, kept, images):
     goal = Goal(aim(both.reader, order, facts(pruned)), both.reader.output, None, 1e-3)
     reference.sample({both.reader.output: 1})
     walk = Walk(pruned, images.runner, reference.feeds)
-    walk.reach([both.maker.input, both.reader.input])
+    walk.reach([both.maker.input])
     return Joint(both, goal, walk, reference)
 
 
