@@ -136,7 +136,9 @@ class Between:
             shape: list[int | None] = [1] * rank
             shape[0], shape[of.maker.channel_axis] = None, channels
             given = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, shape)
-            plain = piece(graph, nodes, {self._start: given}, [self._end])
+            makers = {v.producer() for node in nodes for v in node.inputs if v is not None}
+            stored = [n for n in graph.graph if n in makers and n.op_type == "Constant"]
+            plain = piece(graph, [*stored, *nodes], {self._start: given}, [self._end])
             back, self._slope = slopes(plain, self._start)
             self._run = runner(plain, [self._end])
             self._back = runner(back, [self._end, self._slope])

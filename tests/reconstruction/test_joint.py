@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 import pytest
+from onnx import numpy_helper
 
 from core.analysis.channels import channel_map
 from core.analysis.shapes import facts
@@ -146,6 +147,21 @@ def test_slopes_are_those_of_differences(between):
     differences = (function(rows + step) - function(rows - step)) / (2 * step)
     smooth = np.abs(differences - slope) < 2e-2
     assert smooth.mean() > 0.97  # but where the function bends
+
+
+def test_constants_between_may_lie_in_nodes():
+    net = image()
+    x = net.conv("x", 3, 12, name="a")
+    half = net.add("Constant", value=numpy_helper.from_array(np.float32(0.5)))
+    x = net.add("Sigmoid", net.add("Mul", x, half))
+    model = head(net, net.conv(x, 12, 8, name="b"), 8)
+    both = first_pair(model)
+    assert both is not None
+    rows = np.random.default_rng(5).normal(size=(50, 12)).astype(np.float32)
+    made, slope = Between(model, both, 4, Pictures(model).runner).sloped(rows)
+    expected = 1 / (1 + np.exp(-rows / 2))
+    np.testing.assert_allclose(made, expected, atol=1e-5)
+    np.testing.assert_allclose(slope, expected * (1 - expected) / 2, atol=1e-5)
 
 
 def cut(model, count: int):
