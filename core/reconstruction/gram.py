@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.reconstruction.layers import Layer
+from core.reconstruction.products import add_square
 from core.reconstruction.statistics import Graph, Statistics
 
 Array = np.ndarray[Any, Any]
@@ -25,7 +26,6 @@ Matrix = NDArray[np.float64]
 PER_IMAGE = 48  # places of each image; more hardly differ from their neighbours
 LEAST_ROWS, MOST_ROWS = 256, 4096  # of a block
 BLOCK = 1 << 20  # numbers in a block; in wide layers it may be as large as its product
-MANY = 16  # groups from which on they are multiplied at once
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,9 +124,7 @@ class Gram:
 
     def add_block(self, block: Array, count: float) -> None:
         """Sum up rows that `Shift.fill` wrote, with this sum of weights."""
-        step = self._rows(block.shape[2])
-        for start in range(0, block.shape[1], step):
-            self._multiply(block[:, start : start + step])
+        self._multiply(block)
         self.count += count
 
     def merged(self, other: Gram) -> Gram:
@@ -219,14 +217,9 @@ class Gram:
         return self._product
 
     def _multiply(self, block: Array) -> None:
-        if self.groups < MANY:  # a product of an array with itself takes half the time
-            product = np.stack([b.T @ b for b in block])
-        else:
-            product = np.matmul(block.transpose(0, 2, 1), block)
-        if self._product.size:
-            self._product += product
-        else:
-            self._product = product.astype(np.float64)
+        if not self._product.size:
+            self._product = np.zeros((self.groups, block.shape[2], block.shape[2]))
+        add_square(self._product, block)
 
 
 def split(rows: Array, groups: int) -> Array:

@@ -17,45 +17,29 @@ Source: Martens, Grosse 2015, arXiv:1503.05671 (Kronecker-factored steps); Golub
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import reduce
 
 import numpy as np
 
-from core.reconstruction.aims import Aim
-from core.reconstruction.gram import Gram, Matrix, Shift, split
-from core.reconstruction.pairs import Between, Pair, reach
-from core.reconstruction.patches import Index, Sites, values_at
+from core.reconstruction import cores
+from core.reconstruction.gram import Gram, Matrix, Moments, Shift, split
+from core.reconstruction.pairs import Between, Pair
+from core.reconstruction.parts import Goal, Part, gather
 from core.reconstruction.reference import Reference
 from core.reconstruction.shelf import Array
 from core.reconstruction.solve import ridge
 from core.reconstruction.walk import Walk
 
 ROUNDS = 2  # the first brings most
-ROWS = 16384  # of the reader, over all images
-LARGEST_BYTES = 192 << 20  # of the maker's rows
 WIDEST = 1200  # inputs of a maker: 128 channels under a 3 x 3 kernel; more take too long
 PLACES_LEAST = 4  # for each of the maker's inputs: fewer would not carry over to other images
-LENGTHS = (0.5, 1.0, 0.25)
+LENGTHS = (0.0, 0.25, 0.5, 1.0)
+LENGTH_PARTS = 4  # of so many parts, the length of a step is chosen on one
 PLACES_PER_INPUT = 16  # of the maker, for the covariance of its inputs
 DAMPING = 0.01  # of either factor, relative to its mean
 GAIN = 0.995  # an error above this share of the last is no gain
-
-
-@dataclass(frozen=True, eq=False)
-class Goal:
-    """What the reader is fitted to.
-
-    Attributes:
-        aim: of the reader.
-        source: the original's tensor that the aim's tensor stands for.
-        keep: which of its channels; None for all.
-        strength: of the ridge.
-    """
-
-    aim: Aim
-    source: str
-    keep: Array | None
-    strength: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,63 +58,61 @@ class Weights:
 
 
 @dataclass(frozen=True, eq=False)
-class Part:
-    """Rows to fit on, or to judge on.
+class State:
+    """What the maker's weights make of a part.
 
     Attributes:
-        inputs: of the maker, (places, G d).
-        index: which of the places each row and tap of the reader sees, -1 for padding.
-        low, high: bounds of the reader's output, (rows, o).
-        target: of the reader's output.
-        weights: (rows,).
+        part: the part.
+        made: the maker's output, (places, k).
+        slope: of what lies between, there.
+        rows: what the reader sees, (rows, taps * k).
     """
 
-    inputs: Array
-    index: Index
-    low: Array
-    high: Array
-    target: Array
-    weights: Array
+    part: Part
+    made: Array
+    slope: Array
+    rows: Array
 
 
 class Joint:
     """A pair of layers and its rows."""
 
     def __init__(self, pair: Pair, goal: Goal, walk: Walk, reference: Reference) -> None:
-        """Gather the rows; the walk has reached the inputs of both layers.
+        """Gather the rows; the walk has reached the inputs of the maker.
 
         Raises:
             NoGradient: something between the layers has no slope that is known.
         """
-        self._pair, self._goal, self._walk, self._reference = pair, goal, walk, reference
+        self._pair, self._goal = pair, goal
         rank = walk.value(pair.maker.input, 0).ndim
         self._between = Between(walk.graph, pair, rank, reference.statistics.runner)
-        held = [b for b in range(walk.count) if reference.held(b)]
-        self._fitted = self._part([b for b in range(walk.count) if b not in held])
-        self._held = self._part(held) if held else self._fitted
+        every = range(walk.count)
+        held = [b for b in every if reference.held(b)]
+        rest = [b for b in every if b not in held]
+        self._fitted = gather(pair, goal, walk, reference, rest)
+        self._held = gather(pair, goal, walk, reference, held) if held else self._fitted
 
     @property
     def enough(self) -> bool:
         """Whether the rows say enough about the maker."""
-        return bool(len(self._fitted.inputs) >= PLACES_LEAST * self._pair.maker.matrix().shape[2])
+        places = sum(len(part.inputs) for part in self._fitted)
+        return bool(places >= PLACES_LEAST * self._pair.maker.matrix().shape[2])
 
     def run(self) -> tuple[Weights, float, float] | None:
         """Better weights, and the reader's error on images held back before and after; or None."""
-        now, part = self._weights(), self._fitted
-        first = self._error(now)
-        made, covariance = self._made(part, now), _damped(self._second())
+        now = self._weights()
+        first, inputs = self._error(now), self._inputs()
         best, least, base = now, np.inf, np.inf
         for turn in range(ROUNDS + 1):
-            channels, slope = self._between.sloped(made)
-            rows = self._seen(part, channels)
-            now = self._reread(now, rows)
+            states = self._states(now)
+            now = self._reread(now, states)
             error = self._error(now)
             if turn and not error < GAIN * least:
                 break
             base = base if turn else error
             best, least = now, error
             if turn < ROUNDS:
-                now, made = self._step(now, covariance, made, rows, slope)
+                now = self._step(now, inputs, states)
         return (best, first, least) if least < base else None
 
     def write(self, weights: Weights) -> None:
@@ -148,157 +130,134 @@ class Joint:
             parts += [layer.matrix()[:, :, layer.order], layer.bias().reshape(layer.groups, -1)]
         return Weights(*parts)
 
-    def _part(self, batches: list[int]) -> Part:
-        """The rows of some batches."""
-        pair, goal = self._pair, self._goal
-        most = max(self._most() // self._walk.count, 1)
-        random = np.random.default_rng(0)
-        inputs, index, rest, places = [], [], [], 0
-        for batch in batches:
-            sites = self._reference.sites(goal.source, batch)
-            chosen = np.sort(random.permutation(len(sites))[:most])
-            some = Sites(sites.images[chosen], sites.places[chosen])
-            seen, of = reach(pair.reader, self._walk.value(pair.reader.input, batch).shape, some)
-            inputs.append(pair.maker.seen(self._walk.value(pair.maker.input, batch), seen))
-            index.append(np.where(of < 0, -1, of + places))
-            rest.append(self._wanted(batch, chosen, some))
-            places += len(seen)
-        return Part(np.concatenate(inputs), np.concatenate(index),
-                    *(np.concatenate(a) for a in zip(*rest, strict=True)))  # fmt: skip
+    def _states(self, weights: Weights) -> list[State]:
+        """Of each part."""
 
-    def _most(self) -> int:
-        """Rows over all images: a place that several rows see is kept once."""
-        pair = self._pair
-        row_bytes = 4 * pair.maker.matrix().shape[2] * pair.maker.groups
-        shape = self._walk.value(pair.reader.input, 0).shape
-        area = int(np.prod(shape[2:] if pair.reader.node.op_type == "Conv" else shape[1:-1]))
-        if self._reference.images * area * row_bytes <= LARGEST_BYTES:
-            return ROWS
-        return min(ROWS, LARGEST_BYTES // int(row_bytes * pair.reader.taps))
+        def state(part: Part) -> State:
+            made = part.made(weights.made, weights.made_bias)
+            channels, slope = self._between.sloped(made)
+            return State(part, made, slope, part.seen(channels))
 
-    def _wanted(self, batch: int, chosen: Index, sites: Sites) -> tuple[Array, Array, Array, Array]:
-        goal, reference = self._goal, self._reference
-        wanted = reference.wanted(goal.source, batch)[chosen]
-        wanted = wanted if goal.keep is None else wanted[:, goal.keep]
-        other = None
-        if goal.aim.other:
-            axis = self._pair.reader.channel_axis
-            other = values_at(self._walk.value(goal.aim.other, batch), axis, sites)
-        weights = reference.weights(goal.source, batch, goal.keep)
-        weigh = np.ones(len(sites), np.float32) if weights is None else weights[chosen]
-        targets = goal.aim.targets(wanted, other)
-        return (*goal.aim.bounds(wanted, other, targets), targets, weigh)
+        return cores.each(state, self._fitted)
 
-    def _made(self, part: Part, weights: Weights) -> Array:
-        """What the maker gives, (places, k)."""
-        maker = split(part.inputs, len(weights.made))
-        made = maker @ weights.made.transpose(0, 2, 1).astype(np.float32)
-        made += weights.made_bias[:, None].astype(np.float32)
-        return np.ascontiguousarray(made.transpose(1, 0, 2)).reshape(len(part.inputs), -1)
-
-    def _seen(self, part: Part, channels: Array) -> Array:
-        """The reader's rows, (rows, taps * k)."""
-        padded = np.concatenate([channels, np.zeros((1, channels.shape[1]), channels.dtype)])
-        return padded[part.index].reshape(len(part.index), -1)
-
-    def _off(self, part: Part, rows: Array, weights: Weights) -> Array:
-        """How far the reader's output lies outside its bounds, (rows, o)."""
-        out = rows @ weights.read[0].T.astype(np.float32)
-        out += weights.read_bias.astype(np.float32)
-        return np.asarray(out - np.clip(out, part.low, part.high))
-
-    def _loss(self, part: Part, off: Array) -> float:
-        scale = self._goal.aim.scale
-        return float(np.einsum("no,o,n->", off.astype(np.float64) ** 2, scale**2, part.weights))
+    def _loss(self, part: Part, made: Array, weights: Weights) -> float:
+        """Of the reader, if the maker gives this."""
+        rows = part.seen(self._between(made))
+        off = part.off(part.outputs(rows, weights.read, weights.read_bias))
+        return part.loss(off, self._goal.aim.scale)
 
     def _error(self, weights: Weights) -> float:
         """On images held back, relative to the variance of the targets."""
-        part = self._held
-        channels = self._between(self._made(part, weights))
-        spread = self._loss(part, part.target - part.target.mean(0))
-        off = self._off(part, self._seen(part, channels), weights)
-        return self._loss(part, off) / max(spread, 1e-20)
+        count = sum(len(part.target) for part in self._held)
+        mean = sum(part.target.sum(0, dtype=np.float64) for part in self._held) / count
 
-    def _reread(self, weights: Weights, rows: Array) -> Weights:
+        def losses(part: Part) -> tuple[float, float]:
+            spread = part.loss(part.target - mean.astype(np.float32), self._goal.aim.scale)
+            return self._loss(part, part.made(weights.made, weights.made_bias), weights), spread
+
+        loss, spread = np.sum(cores.each(losses, self._held), axis=0)
+        return float(loss) / max(float(spread), 1e-20)
+
+    def _reread(self, weights: Weights, states: Sequence[State]) -> Weights:
         """The reader in closed form for these rows, its targets moved within their bounds."""
-        part = self._fitted
-        out = rows @ weights.read[0].T.astype(np.float32) + weights.read_bias.astype(np.float32)
-        target = np.clip(out, part.low, part.high)
-        gram = Gram(1, Shift.of(rows, target, 1))
-        gram.add(rows, target, part.weights)
-        moments = gram.moments()
+
+        def target(state: State) -> Array:
+            out = state.part.outputs(state.rows, weights.read, weights.read_bias)
+            return np.clip(out, state.part.low, state.part.high, out=out)
+
+        shift = Shift.of(states[0].rows, target(states[0]), 1)
+
+        def gram(share: Sequence[State]) -> Gram:
+            found = Gram(1, shift)
+            for state in share:
+                found.add(state.rows, target(state), state.part.weights)
+            return found
+
+        moments = reduce(Gram.merged, cores.shared(gram, states)).moments()
         read, bias = ridge(moments, weights.read, self._goal.strength)
-        return Weights(weights.made, weights.made_bias, read, bias)
+        return replace(weights, read=read, read_bias=bias)
 
-    def _second(self) -> Matrix:
-        """(G, d, d): covariance of the maker's inputs, over as many places as it takes."""
-        inputs = self._fitted.inputs
-        few = inputs[:: max(1, len(inputs) // (PLACES_PER_INPUT * inputs.shape[1]))]
-        x = split(few, self._pair.maker.groups)
-        centred = x - x.mean(1, keepdims=True)
-        product = centred.transpose(0, 2, 1) @ centred / max(x.shape[1], 1)
-        return np.asarray(product, np.float64)
+    def _inputs(self) -> Moments:
+        """Of the maker's inputs, over as many places as it takes."""
+        groups, inputs = self._pair.maker.groups, [part.inputs for part in self._fitted]
+        places, width = sum(map(len, inputs)), inputs[0].shape[1]
+        step = max(1, places // (PLACES_PER_INPUT * width))
+        shift = Shift.of(inputs[0], np.zeros((1, 0)), groups)
 
-    def _step(
-        self, weights: Weights, covariance: Matrix, made: Array, rows: Array, slope: Array
-    ) -> tuple[Weights, Array]:
-        """The maker after one step of the best length, and what it makes then."""
-        part = self._fitted
-        off = self._off(part, rows, weights)
-        least, taken = self._loss(part, off), 0.0
-        turned, shifted = self._direction(weights, covariance, off, slope)
-        moved = self._made(part, replace(weights, made=turned, made_bias=shifted))
-        for length in LENGTHS:
-            channels = self._between(made + np.float32(length) * moved)
-            loss = self._loss(part, self._off(part, self._seen(part, channels), weights))
-            if loss >= least and taken:
-                break
-            if loss < least:
-                least, taken = loss, length
-        better = replace(
-            weights,
-            made=weights.made + taken * turned,
-            made_bias=weights.made_bias + taken * shifted,
-        )
-        return better, made + np.float32(taken) * moved
+        def gram(share: Sequence[Array]) -> Gram:
+            found = Gram(groups, shift)
+            for x in share:
+                few = x[::step]
+                found.add(few, np.zeros((len(few), 0), np.float32))
+            return found
+
+        found = reduce(Gram.merged, cores.shared(gram, inputs)).moments()
+        return replace(found, second=_damped(found.second))
+
+    def _step(self, weights: Weights, inputs: Moments, states: Sequence[State]) -> Weights:
+        """With the maker after one step of the best length."""
+        turned, shifted = self._direction(weights, inputs, states)
+
+        def losses(state: State) -> list[float]:
+            moved = state.part.made(turned, shifted)
+            tried = (state.made + np.float32(length) * moved for length in LENGTHS)
+            return [self._loss(state.part, made, weights) for made in tried]
+
+        found = np.sum(cores.each(losses, states[::LENGTH_PARTS]), axis=0)
+        taken = LENGTHS[int(found.argmin())]
+        made, bias = weights.made + taken * turned, weights.made_bias + taken * shifted
+        return replace(weights, made=made, made_bias=bias)
 
     def _direction(
-        self, weights: Weights, covariance: Matrix, off: Array, slope: Array
+        self, weights: Weights, inputs: Moments, states: Sequence[State]
     ) -> tuple[Matrix, Matrix]:
         """The Gauss-Newton direction of the maker's weights and bias."""
-        part, groups, scale = self._fitted, len(weights.made), self._goal.aim.scale
-        pull = off * (part.weights[:, None] * scale**2).astype(np.float32)
-        back = (pull @ weights.read[0].astype(np.float32)).reshape(*part.index.shape, -1)
-        gathered = _scattered(back, part.index, len(part.inputs)) * slope
-        x, g = split(part.inputs, groups), split(gathered, groups)
-        mean, rows = x.mean(1), float(part.weights.sum())
-        level = g.sum(1, dtype=np.float64) / rows
-        gradient = np.stack([b.T @ a for a, b in zip(x, g, strict=True)]) / rows
-        gradient = gradient - level[:, :, None] * mean[:, None]  # as if the inputs were centred
-        curvature = _damped(self._curvature(weights, slope))
-        inner = np.linalg.solve(covariance, gradient.transpose(0, 2, 1)).transpose(0, 2, 1)
+        shares = cores.shared(lambda share: self._slopes(weights, inputs, share), states)
+        gradient, level, power = (sum(some) for some in zip(*shares, strict=True))
+        parts = [state.part for state in states]
+        rows = sum(float(part.weights.sum()) for part in parts)
+        places = sum(len(part.inputs) for part in parts)
+        curvature = _damped(self._curvature(weights, np.asarray(power) / max(places, 1)))
+        turned = np.asarray(gradient).transpose(0, 2, 1) / rows
+        inner = np.linalg.solve(inputs.second, turned).transpose(0, 2, 1)
         turned = -np.linalg.solve(curvature, inner)
-        shifted = -np.linalg.solve(curvature, level[:, :, None])[:, :, 0]
-        shifted = shifted - np.einsum("gkd,gd->gk", turned, mean)
+        shifted = -np.linalg.solve(curvature, np.asarray(level)[:, :, None] / rows)[:, :, 0]
+        shifted = shifted - np.einsum("gkd,gd->gk", turned, inputs.mean_in)
         return np.asarray(turned, np.float64), np.asarray(shifted, np.float64)
 
-    def _curvature(self, weights: Weights, slope: Array) -> Matrix:
-        """(G, k / G, k / G): how much the reader's outputs move with the maker's."""
-        part, groups = self._fitted, len(weights.made)
-        taps = part.index.shape[1]
-        read = weights.read[0].reshape(weights.read.shape[1], taps, -1)
-        moves = np.einsum("otk,otl,o->kl", read, read, self._goal.aim.scale**2)
-        both = slope.T @ slope / max(len(slope), 1)
-        whole, size = moves * both, len(moves) // groups
+    def _slopes(
+        self, weights: Weights, inputs: Moments, states: Sequence[State]
+    ) -> tuple[Matrix, Matrix, Matrix]:
+        """Summed over places: the gradient by centred inputs, by the bias, and slopes squared."""
+        groups, size, d = weights.made.shape
+        gradient, level = np.zeros((groups, size, d)), np.zeros((groups, size))
+        power = np.zeros((groups * size, groups * size))
+        matter = (self._goal.aim.scale**2).astype(np.float32)
+        read = weights.read[0].astype(np.float32)
+        for state in states:
+            part = state.part
+            off = part.off(part.outputs(state.rows, weights.read, weights.read_bias))
+            off *= part.weights[:, None] * matter
+            pull = part.scattered(off @ read)
+            pull *= state.slope
+            x, g = split(part.inputs, groups), split(pull, groups)
+            gradient += np.stack([b.T @ a for a, b in zip(x, g, strict=True)])
+            level += g.sum(1, dtype=np.float64)
+            power += state.slope.T @ state.slope
+        return gradient - level[:, :, None] * inputs.mean_in[:, None], level, power
+
+    def _curvature(self, weights: Weights, power: Matrix) -> Matrix:
+        """(G, k / G, k / G): how much the reader's outputs move with the maker's.
+
+        Args:
+            weights: of both.
+            power: mean products of the slopes in between, (k, k).
+        """
+        groups, size, _ = weights.made.shape
+        scaled = weights.read[0] * self._goal.aim.scale[:, None]
+        read = scaled.reshape(-1, groups * size)  # (o * taps, k)
+        whole = read.T @ read * power
         return np.stack([whole[i : i + size, i : i + size] for i in range(0, len(whole), size)])
-
-
-def _scattered(back: Array, index: Index, places: int) -> Array:
-    """Sums over the rows and taps that see each place, (places, k)."""
-    result = np.zeros((places + 1, back.shape[-1]), back.dtype)  # the last is for the padding
-    for tap in range(index.shape[1]):  # through one tap, no two rows see the same place
-        result[index[:, tap]] += back[:, tap]
-    return result[:-1]
 
 
 def _damped(matrix: Matrix) -> Matrix:

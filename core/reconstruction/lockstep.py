@@ -22,10 +22,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from core.reconstruction import blas, cores
 from core.reconstruction.cases import Case, Stand, cases_of, pairs_of
 from core.reconstruction.gram import Gram, Matrix, Moments, Shift
-from core.reconstruction.joint import Goal, Joint
+from core.reconstruction.joint import Joint
 from core.reconstruction.pairs import Pair
+from core.reconstruction.parts import Goal
 from core.reconstruction.patches import values_at
 from core.reconstruction.reference import Reference
 from core.reconstruction.rows import Room, Rows, ahead
@@ -91,7 +93,17 @@ def refit(
         constraints: output of a layer -> what brings free weights back to the form that they must
             have, such as a product of factors, in the metric of the moments.
     """
-    options, constraints = options or Options(), constraints or {}
+    with blas.threads(1):
+        return _refit(rewritten, stands, reference, options or Options(), constraints or {})
+
+
+def _refit(
+    rewritten: Graph,
+    stands: Mapping[str, Stand],
+    reference: Reference,
+    options: Options,
+    constraints: Mapping[str, Constrain],
+) -> tuple[Refit, ...]:
     cases = cases_of(rewritten, stands, reference.original)
     reference.sample({case.source: case.layer.channel_axis for case in cases})
     strength = options.strength or (STRONG if reference.images < FEW else WEAK)
@@ -101,12 +113,12 @@ def refit(
     room, done = Room(), []
     for turn, case in enumerate(cases):
         pinned = {p.maker.input for c in cases[turn:] if (p := pairs.get(c.layer.output))}
-        needed = [case.layer.input, *([case.aim.other] if case.aim.other else [])]
-        walk.reach(needed, pinned)
-        before = None
+        others, before = [case.aim.other] if case.aim.other else [], None
         if case.layer.output in pairs:
-            before = _together(pairs[case.layer.output], case, walk, reference, strength)
-            walk.reach(needed, pinned)
+            both = pairs[case.layer.output]
+            walk.reach([both.maker.input, *others], pinned)
+            before = _together(both, case, walk, reference, strength)
+        walk.reach([case.layer.input, *others], pinned)
         constrain = constraints.get(case.layer.output)
         fit = _Fit(case, walk, reference, strength, options.bends, room, constrain).run()
         done.append(fit if before is None else replace(fit, before=before, joint=True))
@@ -195,21 +207,35 @@ class _Fit:
         batches = sorted(range(self.walk.count), key=self.reference.held)
         if not batches:
             raise ValueError("a fit without images")
-        sites = (self.reference.sites(self.case.source, batch) for batch in batches)
-        count, shift, grams = sum(map(len, sites)), None, []
-        goal, groups = self.case.aim, self.case.layer.groups
+        first = self._read(batches[0])
+        shift = Shift.of(first.inputs, first.targets, self.case.layer.groups)
+        counts = [len(self.reference.sites(self.case.source, batch)) for batch in batches]
+        size = self.case.layer.groups * sum(counts) * shift.width * first.inputs.itemsize
+        if size > ROWS_BYTES:
+            return self._streamed(batches, shift)
+        held = sum(n for n, b in zip(counts, batches, strict=True) if self.reference.held(b))
+        rows = Rows(
+            self.case.layer.groups,
+            (sum(counts) - held, held),
+            shift,
+            self.case.aim.rectified,
+            self.room,
+        )
+
+        def put(turn: int) -> None:
+            some = self._read(batches[turn]) if turn else first
+            rows.put(sum(counts[:turn]), some.inputs, some.targets, some.bounds, some.weights)
+
+        cores.each(put, range(len(batches)))
+        self._rows = rows
+        return rows.sums()
+
+    def _streamed(self, batches: Sequence[int], shift: Shift) -> tuple[Gram, Gram]:
+        """The same where the rows are too many to be kept."""
+        grams = [Gram(self.case.layer.groups, shift) for _ in range(2)]
         for batch, rows in zip(batches, ahead(self._read, batches), strict=True):
-            held = self.reference.held(batch)
-            if shift is None:
-                shift = Shift.of(rows.inputs, rows.targets, groups)
-                grams = [Gram(groups, shift), Gram(groups, shift)]
-                if groups * count * shift.width * rows.inputs.itemsize <= ROWS_BYTES:
-                    self._rows = Rows(groups, count, shift, goal.rectified, self.room)
-            if self._rows is None:
-                grams[held].add(rows.inputs, rows.targets, rows.weights)
-            else:
-                self._rows.add(rows.inputs, rows.targets, rows.bounds, rows.weights, held)
-        return self._rows.sums() if self._rows is not None else (grams[0], grams[1])
+            grams[self.reference.held(batch)].add(rows.inputs, rows.targets, rows.weights)
+        return grams[0], grams[1]
 
     def _read(self, batch: int) -> _Batch:
         case, reference = self.case, self.reference

@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from core.analysis.shapes import Facts
 from core.analysis.values import constant_tensor
+from core.reconstruction.bend import bend
 from core.reconstruction.gradient import slopes
 from core.reconstruction.layers import Layer
 from core.reconstruction.patches import Index, Sites, window
@@ -128,29 +129,31 @@ class Between:
         self._start, self._end = of.maker.output, of.reader.input
         self._shape = [-1, *[1] * (rank - 1)]
         self._shape[of.maker.channel_axis] = channels = len(of.maker.bias())
-        self._run, self._back, self._slope = None, None, ""
-        if of.between:
-            order = {node: i for i, node in enumerate(graph.graph)}
-            nodes = sorted(of.between, key=order.__getitem__)
+        order = {node: i for i, node in enumerate(graph.graph)}
+        nodes = sorted(of.between, key=order.__getitem__)
+        self._bend = bend(nodes, self._start, channels)
+        if self._bend is None:
             shape: list[int | None] = [1] * rank
             shape[0], shape[of.maker.channel_axis] = None, channels
             given = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, shape)
-            plain = piece(graph, nodes, {self._start: given}, [self._end])
+            makers = {v.producer() for node in nodes for v in node.inputs if v is not None}
+            stored = [n for n in graph.graph if n in makers and n.op_type == "Constant"]
+            plain = piece(graph, [*stored, *nodes], {self._start: given}, [self._end])
             back, self._slope = slopes(plain, self._start)
             self._run = runner(plain, [self._end])
             self._back = runner(back, [self._end, self._slope])
 
     def __call__(self, rows: Array) -> Array:
         """What becomes of rows (n, channels)."""
-        if self._run is None:
-            return rows
+        if self._bend is not None:
+            return self._bend(rows)
         shaped = rows.reshape([len(rows), *self._shape[1:]])
         return self._run({self._start: shaped})[self._end].reshape(rows.shape)
 
     def sloped(self, rows: Array) -> tuple[Array, Array]:
         """The same, and the slope at each."""
-        if self._back is None:
-            return rows, np.ones_like(rows)
+        if self._bend is not None:
+            return self._bend.sloped(rows)
         shaped = rows.reshape([len(rows), *self._shape[1:]])
         found = self._back({self._start: shaped})
         slope = np.broadcast_to(found[self._slope], shaped.shape)

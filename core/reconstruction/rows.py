@@ -16,11 +16,12 @@ from typing import TypeVar
 
 import numpy as np
 
-from core.reconstruction.gram import Gram, Matrix, Moments, Shift
+from core.reconstruction import cores
+from core.reconstruction.gram import Gram, Matrix, Moments, Shift, split
 from core.reconstruction.shelf import Array
 
 T = TypeVar("T")
-STRETCH = 4096  # rows at a time: what is made of them stays in the cache
+STRETCH = 1024  # rows at a time: what is made of them stays in the cache
 
 
 def ahead(work: Callable[[int], T], items: Sequence[int]) -> Iterator[T]:
@@ -55,64 +56,62 @@ class Room:
 class Rows:
     """The rows of a layer: those that are fitted, then those that are judged on."""
 
-    def __init__(self, groups: int, count: int, shift: Shift, bounded: bool, room: Room) -> None:
+    def __init__(
+        self, groups: int, counts: tuple[int, int], shift: Shift, bounded: bool, room: Room
+    ) -> None:
         """Make room.
 
         Args:
             groups: of the layer.
-            count: rows to come.
+            counts: rows to come: to fit on, to judge on.
             shift: of inputs and targets.
             bounded: whether targets have bounds apart.
             room: where they lie.
         """
-        outputs = shift.targets.shape[2]
-        self._shift, self._bounded = shift, bounded
+        outputs, count = shift.targets.shape[2], sum(counts)
+        self._shift, self._bounded, self._fitted = shift, bounded, counts[0]
         self._block = room.floats("rows", groups, count, shift.width)
         self._bounds = [
             room.floats(side, groups, count if bounded else 0, outputs) for side in ("low", "high")
         ]
-        self._filled, self._weight = 0, [0.0, 0.0]
-        self._fitted = 0
+        self._weights = np.ones(count, np.float32)
 
-    def add(
+    def put(
         self,
+        start: int,
         inputs: Array,
         targets: Array,
         bounds: tuple[Array, Array],
         weights: Array | None,
-        held: bool,
     ) -> None:
-        """Keep more rows.
+        """Keep some rows; several threads may do so at once.
 
         Args:
+            start: number of the first.
             inputs: (n, groups * d).
             targets: (n, groups * o).
             bounds: least and greatest targets.
             weights: (n,), how much each row counts; None: 1.
-            held: whether they are to judge on; those come last.
         """
-        here = slice(self._filled, self._filled + len(inputs))
+        here = slice(start, start + len(inputs))
         root = None if weights is None else np.sqrt(weights).astype(np.float32)
         self._shift.fill(self._block[:, here], inputs, targets, root)
         for kept, bound in zip(self._bounds if self._bounded else (), bounds, strict=False):
             part = kept[:, here]
-            whole = bound.reshape(len(bound), len(kept), -1).transpose(1, 0, 2)
-            np.subtract(whole, self._shift.targets, out=part)
+            np.subtract(split(bound, len(kept)), self._shift.targets, out=part)
             if root is not None:
                 part *= root[:, None]
-        self._filled = here.stop
-        self._weight[held] += len(inputs) if weights is None else float(weights.sum(dtype=float))
-        if not held:
-            self._fitted = self._filled
+        if weights is not None:
+            self._weights[here] = weights
 
     def sums(self) -> tuple[Gram, Gram]:
         """Of the rows to fit on, and of those to judge on."""
         fitted = Gram(len(self._block), self._shift)
         judged = fitted.sharing_shift()
-        if self._fitted:
-            fitted.add_block(self._block[:, : self._fitted], self._weight[False])
-        if self._filled > self._fitted:
-            judged.add_block(self._block[:, self._fitted : self._filled], self._weight[True])
+        parts = (slice(0, self._fitted), slice(self._fitted, None))
+        for gram, part in zip((fitted, judged), parts, strict=True):
+            if len(self._weights[part]):
+                gram.add_block(self._block[:, part], float(self._weights[part].sum(dtype=float)))
         return fitted, judged
 
     def moved(self, moments: Moments, weights: Matrix, bias: Matrix) -> Moments:
@@ -125,20 +124,22 @@ class Rows:
         offset = np.einsum("god,gd->go", weights, self._shift.inputs[:, 0]) + bias
         offset -= self._shift.targets[:, 0]
         factor = np.concatenate([weights, offset[:, :, None]], axis=2).astype(np.float32)
-        d = weights.shape[2]
-        total = np.zeros((len(weights), d + 1, weights.shape[1]))
-        for stretch in self._stretches():
-            seen = self._block[:, stretch, : d + 1]
-            targets = seen @ factor.transpose(0, 2, 1)
-            for side, bound in zip((np.maximum, np.minimum), self._bounds, strict=True):
-                side(targets, bound[:, stretch], out=targets)
-            total += seen.transpose(0, 2, 1) @ targets
+        d, count = weights.shape[2], self._block.shape[1]
+
+        def cross(starts: Sequence[int]) -> Matrix:
+            total = np.zeros((len(weights), d + 1, weights.shape[1]))
+            for start in starts:
+                stretch = slice(start, start + STRETCH)
+                seen = self._block[:, stretch, : d + 1]
+                targets = seen @ factor.transpose(0, 2, 1)
+                for side, bound in zip((np.maximum, np.minimum), self._bounds, strict=True):
+                    side(targets, bound[:, stretch], out=targets)
+                total += seen.transpose(0, 2, 1) @ targets
+            return total
+
+        total = np.sum(cores.shared(cross, range(0, count, STRETCH)), axis=0)
         total /= moments.count
         mean_in = moments.mean_in - self._shift.inputs[:, 0]
         mean_out = total[:, d]
-        cross = total[:, :d] - mean_in[:, :, None] * mean_out[:, None, :]
-        return replace(moments, cross=cross, mean_out=mean_out + self._shift.targets[:, 0])
-
-    def _stretches(self) -> Iterator[slice]:
-        for start in range(0, self._filled, STRETCH):
-            yield slice(start, min(start + STRETCH, self._filled))
+        products = total[:, :d] - mean_in[:, :, None] * mean_out[:, None, :]
+        return replace(moments, cross=products, mean_out=mean_out + self._shift.targets[:, 0])

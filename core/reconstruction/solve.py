@@ -14,11 +14,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.reconstruction import cores
 from core.reconstruction.gram import Matrix, Moments
+from core.reconstruction.products import BLOCK, cholesky, product
 from core.reconstruction.shelf import Array
 
 FLOOR = 1e-10  # of the ridge: a layer whose inputs are all dead has trace 0
-BLOCK = 192  # rows that are solved for at once
+SIDES = 1 << 15  # numbers of right-hand sides that are not worth sharing out
 
 
 class Ridge:
@@ -44,7 +46,9 @@ class Ridge:
         systems = moments.second.copy()
         systems[:, np.arange(d), np.arange(d)] += size[:, None]
         self._start, self._systems = start, [Positive(system) for system in systems]
-        self.pull: Matrix = moments.second @ start.transpose(0, 2, 1) if pull is None else pull
+        self.pull: Matrix = (
+            product(moments.second, start.transpose(0, 2, 1)) if pull is None else pull
+        )
 
     def fit(self, moments: Moments) -> tuple[Matrix, Matrix]:
         """Weights (G, o, d) and bias (G, o) of least error; `moments` are of the same inputs."""
@@ -61,7 +65,7 @@ class Positive:
         self._system = system
         self._inverses: list[Array] = []
         try:
-            self._factor = np.linalg.cholesky(system)
+            self._factor = cholesky(system)
         except np.linalg.LinAlgError:
             return
         for start in range(0, len(system), BLOCK):
@@ -74,6 +78,14 @@ class Positive:
         """The solution for right-hand sides (d, n)."""
         if not self._inverses:
             return np.asarray(np.linalg.solve(self._system, right))
+        if right.size < SIDES * cores.count():
+            return self._solved(right)
+        step = -(-right.shape[1] // cores.count())
+        starts = range(0, right.shape[1], step)
+        parts = cores.each(lambda start: self._solved(right[:, start : start + step]), starts)
+        return np.concatenate(parts, axis=1)
+
+    def _solved(self, right: Matrix) -> Matrix:
         x = right.copy()
         for turn, inverse in enumerate(self._inverses):
             here, before = self._stretches(turn)
@@ -101,6 +113,6 @@ def free_bias(moments: Moments, weights: Matrix) -> Matrix:
 def error(moments: Moments, weights: Matrix, bias: Matrix) -> Matrix:
     """Mean squared residual (G, o) of these weights over the rows of `moments`."""
     explained = np.einsum("god,gdo->go", weights, moments.cross)
-    power = np.einsum("god,god->go", weights @ moments.second, weights)
+    power = np.einsum("god,god->go", product(weights, moments.second), weights)
     offset = free_bias(moments, weights) - bias
     return np.asarray(np.maximum(moments.spread - 2 * explained + power, 0) + offset**2)

@@ -37,7 +37,10 @@ class Statistics(Protocol):
         ...
 
     def runner(self, graph: Graph, names: Sequence[str]) -> Run:
-        """A function from the inputs of any `graph`, not only the model's, to named tensors."""
+        """A function from the inputs of any `graph`, not only the model's, to named tensors.
+
+        Several threads may call it at once.
+        """
         ...
 
     def remember(self, key: str, make: Callable[[], T]) -> T:

@@ -7,16 +7,19 @@ from dataclasses import replace
 import numpy as np
 import onnx_ir as ir
 import pytest
+from onnx import numpy_helper
 
 from core.analysis.channels import channel_map
 from core.analysis.shapes import facts
 from core.analysis.surgery import remove
 from core.passes.prune_channels.repair import stands
+from core.reconstruction import parts
 from core.reconstruction.aims import aim
-from core.reconstruction.joint import Goal, Joint
+from core.reconstruction.joint import Joint
 from core.reconstruction.layers import find
 from core.reconstruction.lockstep import Options, refit
 from core.reconstruction.pairs import Between, pair, reach
+from core.reconstruction.parts import Goal
 from core.reconstruction.patches import Sites
 from core.reconstruction.reference import Reference
 from core.reconstruction.walk import Walk
@@ -104,6 +107,34 @@ def test_places_that_are_reached_hold_what_the_reader_sees(stride):
     np.testing.assert_array_equal(padded[index].reshape(40, -1), reader.seen(tensor, sites))
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_parts_hold_the_same_rows_as_the_whole(stride, monkeypatch):
+    model = row("Relu", stride=stride)
+    images = Pictures(model, count=24, batch=12)
+    reference, both = Reference(model, images), first_pair(model)
+    reference.sample({both.reader.output: 1})
+    walk = Walk(model, images.runner, reference.feeds)
+    walk.reach([both.maker.input, both.reader.input])
+    order = {v.name: i for i, node in enumerate(model.graph) for v in node.outputs}
+    goal = Goal(aim(both.reader, order, facts(model)), both.reader.output, None, 1e-3)
+    monkeypatch.setattr(parts, "PART_ROWS", 50)
+    found = parts.gather(both, goal, walk, reference, [0])
+    assert len(found) > 1
+    function = Between(model, both, 4, images.runner)
+    matrix = both.maker.matrix()[:, :, both.maker.order]
+    made = [part.made(matrix, both.maker.bias()[None]) for part in found]
+    rows = [part.seen(function(m)) for part, m in zip(found, made, strict=True)]
+    sites, tensor = reference.sites(goal.source, 0), walk.value(both.reader.input, 0)
+    expected = both.reader.seen(tensor, sites)
+    np.testing.assert_allclose(np.concatenate(rows), expected, rtol=1e-4, atol=1e-5)
+    random = np.random.default_rng(4)
+    for part, seen in zip(found, rows, strict=True):  # scattered is the transpose of seen
+        back = random.normal(size=seen.shape).astype(np.float32)
+        channels = random.normal(size=(len(part.inputs), 12)).astype(np.float32)
+        total = float((part.scattered(back) * channels).sum())
+        assert total == pytest.approx(float((back * part.seen(channels)).sum()), rel=1e-3, abs=1e-2)
+
+
 @pytest.mark.parametrize("between", [("Relu",), ("SiLU",), ("HardSwish",)])
 def test_slopes_are_those_of_differences(between):
     model = row(*between, norm=True)
@@ -116,6 +147,21 @@ def test_slopes_are_those_of_differences(between):
     differences = (function(rows + step) - function(rows - step)) / (2 * step)
     smooth = np.abs(differences - slope) < 2e-2
     assert smooth.mean() > 0.97  # but where the function bends
+
+
+def test_constants_between_may_lie_in_nodes():
+    net = image()
+    x = net.conv("x", 3, 12, name="a")
+    half = net.add("Constant", value=numpy_helper.from_array(np.float32(0.5)))
+    x = net.add("Sigmoid", net.add("Mul", x, half))
+    model = head(net, net.conv(x, 12, 8, name="b"), 8)
+    both = first_pair(model)
+    assert both is not None
+    rows = np.random.default_rng(5).normal(size=(50, 12)).astype(np.float32)
+    made, slope = Between(model, both, 4, Pictures(model).runner).sloped(rows)
+    expected = 1 / (1 + np.exp(-rows / 2))
+    np.testing.assert_allclose(made, expected, atol=1e-5)
+    np.testing.assert_allclose(slope, expected * (1 - expected) / 2, atol=1e-5)
 
 
 def cut(model, count: int):
@@ -137,7 +183,7 @@ def joint(model, pruned, kept, images):
     goal = Goal(aim(both.reader, order, facts(pruned)), both.reader.output, None, 1e-3)
     reference.sample({both.reader.output: 1})
     walk = Walk(pruned, images.runner, reference.feeds)
-    walk.reach([both.maker.input, both.reader.input])
+    walk.reach([both.maker.input])
     return Joint(both, goal, walk, reference)
 
 
@@ -146,16 +192,14 @@ def test_the_direction_leads_down_the_gradient():
     model = row("SiLU")
     images = Pictures(model, count=64)
     fit = joint(model, *cut(model, 4), images)
-    now, part = fit._weights(), fit._fitted
-    made = fit._made(part, now)
-    channels, slope = fit._between.sloped(made)
-    off = fit._off(part, fit._seen(part, channels), now)
+    now, inputs = fit._weights(), fit._inputs()
     size = now.made.shape[2]
-    turned, _ = fit._direction(now, np.eye(size)[None], off, slope)
-    damped = fit._curvature(now, slope)[0]
+    turned, _ = fit._direction(now, replace(inputs, second=np.eye(size)[None]), fit._states(now))
+    slopes = np.concatenate([state.slope for state in fit._states(now)]).astype(np.float64)
+    damped = fit._curvature(now, slopes.T @ slopes / len(slopes))[0]
     damped = damped + 0.01 * np.trace(damped) / len(damped) * np.eye(len(damped))
-    gradient = -damped @ turned[0]
-    mean = part.inputs.mean(0)
+    gradient, mean = -damped @ turned[0], inputs.mean_in[0]
+    weight = sum(part.weights.sum() for part in fit._fitted)
 
     def loss(k: int, d: int, step: float) -> float:
         """With the bias following, so that the mean of what is made stays."""
@@ -163,8 +207,9 @@ def test_the_direction_leads_down_the_gradient():
         weights[0, k, d] += step
         bias[0, k] -= step * mean[d]
         moved = replace(now, made=weights, made_bias=bias)
-        rows = fit._seen(part, fit._between(fit._made(part, moved)))
-        return fit._loss(part, fit._off(part, rows, moved)) / (2 * part.weights.sum())
+        made = (part.made(moved.made, moved.made_bias) for part in fit._fitted)
+        losses = (fit._loss(p, m, moved) for p, m in zip(fit._fitted, made, strict=True))
+        return sum(losses) / (2 * weight)
 
     for k, d in ((0, 0), (3, 11), (7, 26)):
         slope_here = (loss(k, d, 1e-2) - loss(k, d, -1e-2)) / 2e-2

@@ -22,11 +22,11 @@ def test_targets_move_to_the_prediction_where_the_relu_makes_a_zero(groups, bran
     weights = random.normal(size=(groups, 4 // groups, 3))
     bias, matter = random.normal(size=(groups, 4 // groups)), random.uniform(0.5, 2, 90)
     targets = goal.targets(wanted, other)
-    rows = Rows(groups, 90, Shift.of(x, targets, groups), True, Room())
+    rows = Rows(groups, (40, 50), Shift.of(x, targets, groups), True, Room())
     for part in (slice(0, 40), slice(40, 90)):
         rest = None if other is None else other[part]
         bounds = goal.bounds(wanted[part], rest, targets[part])
-        rows.add(x[part], targets[part], bounds, matter[part], held=part.start > 0)
+        rows.put(part.start, x[part], targets[part], bounds, matter[part])
     fitted, judged = rows.sums()
     both = fitted.merged(judged).moments()
     got = rows.moved(both, weights, bias)
