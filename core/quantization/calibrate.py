@@ -16,6 +16,7 @@ from core.quantization.observers import Observer, observe
 from core.quantization.regions import Selection
 from core.quantization.scheme import Scheme
 from core.quantization.writer import Plan, written
+from core.reconstruction import cores
 from core.reconstruction.gram import Gram
 from core.reconstruction.layers import Layer
 
@@ -123,8 +124,8 @@ def weights(
         mending: let the bias take up what rounding shifts on average, (W - W_q) E[x]; rounding then
             only has to keep what varies.
     """
-    found = {}
-    for name in selection.weighted:
+
+    def made(name: str) -> Weight:
         layer = layers[name]
         first = layer.node.inputs[0]
         grid = activation_grids[selection.tensors[(first.name or "") if first else ""]]
@@ -133,12 +134,13 @@ def weights(
         second = gram.second_moment() if gram is not None and taken is None else None
         second = taken.second if taken is not None else second
         limit, paired = scheme.pairing(layer.matrix().shape[2] // layer.taps, layer.groups)
-        found[name] = rounding.quantized(
+        weight = rounding.quantized(
             layer, limit, scheme.per_channel, second, grid.scale, paired=paired
         )
-        if taken is not None:
-            found[name] = _mended(layer, found[name], taken.mean_in)
-    return found
+        return weight if taken is None else _mended(layer, weight, taken.mean_in)
+
+    names = list(selection.weighted)
+    return dict(zip(names, cores.each(made, names), strict=True))
 
 
 def _holds_bias(layer: Layer) -> bool:
