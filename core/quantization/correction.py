@@ -61,7 +61,7 @@ def corrected(
     for at, name in enumerate(names):
         wanted = [batch[before[at]] for batch in float_walk.run(at)]
         found = [batch[after[at]] for batch in walk.run(at)]
-        shift = _shift(wanted, found, layers[name].channel_axis, _steep(outputs[name]))
+        shift = mean_shift(wanted, found, layers[name].channel_axis, _steep(outputs[name]))
         float_walk.keep(at, wanted)
         walk.keep(at, [y + shift.astype(y.dtype) for y in found])  # a bias only adds
         old, more = weights[name].bias, shift.reshape(-1)
@@ -69,7 +69,7 @@ def corrected(
     return replace(plan, weights=weights)
 
 
-def _shift(wanted: Sequence[Array], found: Sequence[Array], axis: int, steep: Range) -> Array:
+def mean_shift(wanted: Sequence[Array], found: Sequence[Array], axis: int, steep: Range) -> Array:
     """Mean difference per channel where the wanted values lie inside; of the outputs' rank.
 
     It is scaled down by as much as it differs from image to image: a channel that is seldom active

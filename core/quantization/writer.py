@@ -9,7 +9,9 @@ makes superfluous are dropped.
 
 ONNX Runtime quantizes the weights of a float Conv or Gemm by itself, with one scale, where it
 stands between Dequantize and Quantize. A layer that is to stay float therefore reads through a Clip
-without bounds, which does nothing but break that pattern.
+without bounds, which does nothing but break that pattern. Another one stands behind a float MaxPool
+whose output is quantized: ONNX Runtime would quantize its input instead, four times as much, and
+take the maximum of integers by a kernel that is ten times slower.
 """
 
 from __future__ import annotations
@@ -28,6 +30,7 @@ from core.quantization.regions import Selection, data_inputs
 from core.reconstruction.layers import Layer
 
 SELF_QUANTIZED = frozenset({"Conv", "ConvTranspose", "Gemm"})
+LIFTED = frozenset({"MaxPool"})  # a Quantize behind it is moved before it
 
 
 @dataclass(frozen=True)
@@ -138,8 +141,13 @@ def _wrap(main: ir.Graph, value: ir.Value, tensor: str, plan: Plan, constants: C
         type=ir.TensorType(zero.dtype or ir.DataType.UINT8),
     )
     back = ir.Value(name=f"{tensor}_dequantized", shape=value.shape, type=value.type)
+    taken, held = value, []
+    if not ours and producer is not None and producer.op_type in LIFTED:
+        taken = ir.Value(name=f"{tensor}_held", shape=value.shape, type=value.type)
+        held = [ir.Node("", "Clip", [value], name=f"{tensor}_hold", outputs=[taken])]
     pair = [
-        ir.Node("", "QuantizeLinear", [value, scale, zero], name=f"{tensor}_q", outputs=[coded]),
+        *held,
+        ir.Node("", "QuantizeLinear", [taken, scale, zero], name=f"{tensor}_q", outputs=[coded]),
         ir.Node("", "DequantizeLinear", [coded, scale, zero], name=f"{tensor}_dq", outputs=[back]),
     ]
     guarded = [use for use in uses if _tempting(use.node, plan)]

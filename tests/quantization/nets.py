@@ -38,6 +38,9 @@ class Random:
     def runner(self, graph, names):
         return Probe(graph, names, threads=1).run
 
+    def runner_as_written(self, graph, names):
+        return Probe(graph, names, threads=1, as_written=True).run
+
 
 def run(graph, x):
     return Probe(graph, [v.name for v in graph.graph.outputs], threads=1).run({"x": x})

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.quantization import rounding
-from core.quantization.grids import bias_codes, over, widened
+from core.quantization.grids import bias_codes, fitted, over, widened
 from core.quantization.scheme import LARGEST_PAIR, Scheme
 from tests.quantization.nets import random
 
@@ -26,6 +26,24 @@ def test_zero_is_exact_and_the_range_is_held(extent, signed, bits):
 def test_a_range_from_zero_cuts_off_like_relu():
     grid = over((0.0, 4.0))
     np.testing.assert_array_equal(grid.dequantize(grid.quantize(np.array([-3.0, -0.1]))), 0.0)
+
+
+def rounding_error(grid, values):
+    return float(np.mean((grid.dequantize(grid.quantize(values)) - values) ** 2))
+
+
+def test_pixels_between_the_numbers_of_the_grid_get_a_better_one():
+    pixels = (np.arange(256, dtype=np.float32) - 127.5) / 127.5
+    grid = over((-1.0, 1.0))
+    better = fitted(grid, pixels)
+    assert rounding_error(grid, pixels) > 0.24 * grid.scale**2  # all but the worst there is
+    assert rounding_error(better, pixels) < rounding_error(grid, pixels) / 3
+    assert better.dequantize(better.quantize(np.zeros(1)))[0] == 0.0
+
+
+def test_pixels_on_the_grid_keep_it():
+    pixels = np.arange(256, dtype=np.float32) / 255
+    assert fitted(over((0.0, 1.0)), pixels) == over((0.0, 1.0))
 
 
 def test_a_bias_too_large_for_its_scale_widens_the_scale():

@@ -92,3 +92,14 @@ def test_the_layer_and_the_place_in_the_set_are_named():
     batch = {"y": np.array([[1, 1], [1, np.nan]], np.float32)}
     with pytest.raises(PassPrecondition, match=r"Sqrt 'root' makes.*image 41 "):
         observe([batch], ["y"], graph, lambda: 40)
+
+
+def test_the_distinct_values_of_an_image_are_known_and_those_of_an_activation_are_not():
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (4, 3, 16, 16)).astype(np.float32) / 255
+    image, other = Observer("image"), Observer("other")
+    for batch in np.split(pixels, 2):
+        image.add(batch)
+        other.add(rng.standard_normal(batch.shape).astype(np.float32))
+    np.testing.assert_array_equal(image.levels, np.unique(pixels))
+    assert other.levels is None

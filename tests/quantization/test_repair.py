@@ -9,12 +9,13 @@ import pytest
 
 from core.passes.quantize_int8.steps import layers_of, stand_in
 from core.quantization import calibrate, correction, equalise, regions, search, sensitivity
+from core.quantization.grids import over
 from core.quantization.judge import Images, Judge, headless
 from core.quantization.observers import observe
 from core.quantization.prepare import prepared
 from core.quantization.race import Lap
 from core.quantization.scheme import Scheme
-from core.quantization.writer import written
+from core.quantization.writer import Plan, written
 from tests.quantization.nets import Random, dense, parsed, random, residual, run
 
 
@@ -110,6 +111,55 @@ def test_concats_in_a_row_share_one_range_but_for_what_is_much_narrower(everythi
     assert ranges["r"] == ((-5.0, 6.0) if everything else (0.0, 1.0))
 
 
+def clipped_before_a_relu(low):
+    """A net whose input has a tail that makes nothing but zeros, and its plan without that tail."""
+    graph = prepared(
+        parsed(
+            """g (float[N, 1, 4, 4] x) => (float[N, 1, 4, 4] y) {
+              a = Conv(x, w1)
+              r = Relu(a)
+              y = Conv(r, w2)
+            }""",
+            {"w1": np.ones((1, 1, 1, 1), np.float32), "w2": np.ones((1, 1, 1, 1), np.float32)},
+        )
+    )
+    selection, layers = regions.select(graph), layers_of(graph)
+    grids = {"x": over((low, 3.0)), "r": over((0.0, 3.0)), "y": over((0.0, 3.0))}
+    weights = calibrate.weights(layers, selection, grids, Scheme())
+    return graph, Plan(selection, {n: grids[n] for n in selection.roots}, weights), layers
+
+
+class Skewed(Random):
+    """One value in four is deeply negative."""
+
+    def feeds(self):
+        rng = np.random.default_rng(4)
+        for _ in range(self.count // self.batch):
+            x = rng.uniform(0.0, 3.0, (self.batch, 1, 4, 4))
+            yield {"x": np.where(rng.random(x.shape) < 0.25, -40.0, x).astype(np.float32)}
+
+
+def test_a_bias_is_mended_where_the_relu_passes_and_not_where_it_makes_zeros():
+    graph, plan, layers = clipped_before_a_relu(low=-0.5)
+    images = Images(Skewed((1, 4, 4), count=64))
+    judge = Judge(graph, images)
+    fixed = correction.corrected(graph, plan, layers, images, 64)
+    (first, *_) = plan.selection.weighted
+    moved = fixed.weights[first].bias
+    assert np.abs(moved).max() < 0.01  # the mean over all places is off by ten
+    assert judge.error(written(graph, fixed)) <= judge.error(written(graph, plan)) * 1.01
+
+
+def test_a_shift_that_differs_from_image_to_image_is_shrunk():
+    rng = np.random.default_rng(0)
+    wanted = [np.zeros((16, 2, 3, 3))]
+    found = [np.full((16, 2, 3, 3), -1.0)]
+    found[0][:, 1] = rng.standard_normal((16, 1, 1)) * 5
+    shift = correction.mean_shift(wanted, found, 1, (-np.inf, np.inf)).reshape(-1)
+    assert shift[0] == pytest.approx(1.0)
+    assert abs(shift[1]) < abs(found[0][:, 1].mean())
+
+
 def test_corrected_biases_make_the_means_agree():
     judged = headless(prepared(residual()))
     images = Images(Random(count=64))
@@ -117,7 +167,6 @@ def test_corrected_biases_make_the_means_agree():
     seen = calibrate.seen(judged, selection, images)
     used = Scheme(saturates=True)
     selected = calibrate.extents(judged, selection, seen, used, "minmax", 100.0)
-    from core.quantization.writer import Plan
 
     grids = calibrate.grids(selected, used)
     layers = layers_of(judged)

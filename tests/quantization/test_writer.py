@@ -205,3 +205,24 @@ def test_an_unknown_activation_between_layers_stays_float():
     )
     _, _, graph = quantized(model, Random((4, 8, 8)))
     assert kernels(graph)["Elu"] == 1
+
+
+def test_a_float_pool_is_not_made_to_compute_with_integers():
+    model = parsed(
+        """g (float[N, 4, 12, 12] x) => (float[N, 4, 6, 6] y) {
+          a = Conv <pads = [1, 1, 1, 1]> (x, w1)
+          r = Relu(a)
+          p = MaxPool <kernel_shape = [2, 2], strides = [2, 2]> (r)
+          b = Conv <pads = [1, 1, 1, 1]> (p, w2)
+          y = Relu(b)
+        }""",
+        {"w1": random(4, 4, 3, 3), "w2": random(4, 4, 3, 3, seed=2)},
+    )
+    first = next(n.name for n in prepared(model).graph if n.op_type == "Conv")
+    _, plan, graph = quantized(model, Random((4, 12, 12)), exclude=frozenset({first}))
+    assert "p" in plan.selection.tensors
+    found = kernels(graph)
+    assert found["QLinearConv"] == 1
+    pool = next(n for n in graph.graph if n.op_type == "MaxPool")
+    assert [use.node.op_type for use in pool.outputs[0].uses()] == ["Clip"]
+    assert found["QuantizeLinear"] == 1

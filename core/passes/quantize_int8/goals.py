@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from core.errors import PassPrecondition
@@ -22,6 +22,7 @@ SAFE, FASTEST, WITHIN_POINTS, WITHIN_MS = "safe", "fastest", "within_points", "w
 # some hundred images lose strays by a point from what is expected.
 SAFE_POINTS = 0.2
 LEAST_TARGET = 1e-4  # no more than 8 bits can give
+CHARTED = 64  # layers whose errors are found for the reader's sake alone: each takes a run or two
 GOALS = (SAFE, FASTEST, WITHIN_POINTS, WITHIN_MS)
 
 
@@ -98,6 +99,13 @@ def met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | 
         plan: the fastest one, repaired.
         floats: names that are float already.
     """
+    found = _met(goal, means, plan, floats)
+    if found is not None and not means.report.effects and len(found.weights) <= CHARTED:
+        _list(sensitivity.sensitivities(means.graph, found, means.judge), means.report)
+    return found
+
+
+def _met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
     if goal.name == SAFE:
         target = _safe(goal.target, means)
         found = sensitivity.fall_back(
@@ -207,10 +215,13 @@ def _mixes(means: Means, plan: Plan, floats: frozenset[str]) -> budget.Mixes:
     return budget.Mixes(means.graph, plan, means.judge, floats, names, ranked)
 
 
+def _list(sensitivities: Mapping[str, float], report: Report) -> None:
+    """Each layer's error, for the chart."""
+    report.effects += [LayerEffect((name,), "int8", error) for name, error in sensitivities.items()]
+
+
 def _say(result: Fallback, report: Report) -> None:
-    report.effects += [
-        LayerEffect((name,), "int8", error) for name, error in result.sensitivities.items()
-    ]
+    _list(result.sensitivities, report)
     worst = list(result.sensitivities.items())[:3]
     if worst:
         listed = ", ".join(f"{name} {value:.1g}" for name, value in worst)
