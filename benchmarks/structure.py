@@ -6,7 +6,7 @@ DIR holds `models/*.onnx` with `*.preprocess.json`, `cifar10_calibration.npz`, `
 and `imagenet_calibration200.zip`. Calibration uses no labels; top-1 is on images no fit has seen.
 ResNet-20 rows have targets. The other networks are cut at 25 %: pruned and zero-masked graphs must
 agree to 1e-4, and the error of the outputs relative to their variance is printed before and after
-repair. `time` builds networks of the size of ResNet-56 and ResNet-18 with random weights and prints
+repair. `time` builds networks of the size of ResNet-20, ResNet-56 and ResNet-18 with random weights and prints
 seconds and peak memory, each in a process of its own.
 """
 
@@ -272,6 +272,7 @@ def build(blocks: list[int], widths: list[int], size: int, large: bool) -> Graph
 
 
 SIZES = {
+    "resnet20_size": ([3, 3, 3], [16, 32, 64], 32, False, 512),
     "resnet56": ([9, 9, 9], [16, 32, 64], 32, False, 512),
     "resnet18": ([2, 2, 2, 2], [64, 128, 256, 512], 224, True, 256),
 }

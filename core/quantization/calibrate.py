@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from core.quantization import ranges, rounding
 from core.quantization.grids import Grid, Weight, fitted, over
-from core.quantization.judge import Images, Judge
+from core.quantization.images import Images
+from core.quantization.judge import Judge
 from core.quantization.observers import Observer, observe
 from core.quantization.regions import Selection
 from core.quantization.scheme import Scheme

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from core.quantization.judge import Images
+from core.quantization.images import Images
 from core.quantization.moments import clip_bounds
 from core.quantization.pieces import Pieces, Walk, affordable
 from core.quantization.writer import Plan, written

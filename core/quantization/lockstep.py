@@ -22,7 +22,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from core.quantization.grids import Weight
-from core.quantization.judge import Images
+from core.quantization.images import Images
 from core.quantization.pieces import Pieces, Walk, affordable
 from core.quantization.rounding import in_rows
 from core.reconstruction.gram import Gram, Moments

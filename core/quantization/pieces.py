@@ -14,7 +14,7 @@ import onnx
 import onnx_ir as ir
 
 from core.graph import serialize
-from core.quantization.judge import Images, Tensors
+from core.quantization.images import Images, Tensors
 
 Array = np.ndarray[Any, Any]
 

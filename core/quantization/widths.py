@@ -24,7 +24,8 @@ import onnx_ir as ir
 
 from core.quantization import calibrate
 from core.quantization.grids import Weight
-from core.quantization.judge import Images, Judge
+from core.quantization.images import Images
+from core.quantization.judge import Judge
 from core.quantization.regions import weights_only
 from core.quantization.rounding import in_rows
 from core.quantization.writer import Plan, written

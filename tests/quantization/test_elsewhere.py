@@ -14,7 +14,8 @@ from core.errors import BackendUnavailable, CoreError, InferenceFailed
 from core.passes.base import Report
 from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
 from core.quantization import regions
-from core.quantization.judge import Images, Judge, headless
+from core.quantization.images import Images
+from core.quantization.judge import Judge, headless
 from core.quantization.prepare import prepared
 from core.quantization.scheme import scheme
 from tests.quantization.nets import Random, logits, parsed, residual

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.quantization.judge import Images, Judge
+from core.quantization.images import Images
+from core.quantization.judge import Judge
 from tests.quantization.nets import Random, parsed
 
 CLASSES = 10

@@ -10,7 +10,8 @@ import pytest
 from core.passes.quantize_int8.steps import layers_of, stand_in
 from core.quantization import calibrate, correction, equalise, regions, search, sensitivity
 from core.quantization.grids import over
-from core.quantization.judge import Images, Judge, headless
+from core.quantization.images import Images
+from core.quantization.judge import Judge, headless
 from core.quantization.observers import observe
 from core.quantization.prepare import prepared
 from core.quantization.race import Lap

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.quantization import scores
-from core.quantization.judge import Images
+from core.quantization.images import Images
 from core.quantization.scores import Scores
 from tests.quantization.nets import Random, parsed
 

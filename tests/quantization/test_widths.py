@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from core.quantization import rounding, widths
-from core.quantization.judge import Images, Judge, headless
+from core.quantization.images import Images
+from core.quantization.judge import Judge, headless
 from core.quantization.packing import LIMITS, stored_bytes
 from core.quantization.prepare import prepared
 from core.reconstruction.layers import Layer

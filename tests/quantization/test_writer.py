@@ -8,7 +8,8 @@ import pytest
 from core.passes.quantize_int8.steps import layers_of
 from core.quantization import calibrate, regions
 from core.quantization.grids import bias_codes
-from core.quantization.judge import Images, Judge, headless
+from core.quantization.images import Images
+from core.quantization.judge import Judge, headless
 from core.quantization.prepare import prepared
 from core.quantization.scheme import Scheme, scheme
 from core.quantization.writer import written

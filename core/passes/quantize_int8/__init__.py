@@ -33,12 +33,14 @@ from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
 from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
+from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
 from core.passes.quantize_int8.sources import backend_of, made_up_of, race_of
 from core.passes.quantize_int8.steps import Settings, Work, layers_of, stand_in
 from core.quantization import rounding
-from core.quantization.judge import Backend, Images
+from core.quantization.images import Images
+from core.quantization.judge import Backend
 from core.quantization.prepare import prepared
-from core.quantization.regions import WEIGHTED, Selection, is_weighted, select, weights_only
+from core.quantization.regions import is_weighted, select, weights_only
 from core.quantization.scheme import BACKENDS, LARGEST, Scheme, scheme
 from core.quantization.wide import OPSET
 from core.quantization.writer import Plan, written
@@ -48,7 +50,6 @@ QUANTIZED = frozenset(
     | {"QLinearMatMul", "MatMulInteger"}
 )
 LARGEST_ERROR = 1e-3
-FEW_IMAGES = 32
 ELSEWHERE = "generic"  # phones and their accelerators, whose clock is not here
 NOT_RACED = "Not raced against fp32: there is no clock of the target here, so measure it there."
 
@@ -202,7 +203,7 @@ class QuantizeInt8(Pass):
     ) -> None:
         images = Images(made_up or statistics, as_written=self.backend != BACKENDS[0])
         if made_up is None:
-            self._say_data(images, statistics.count, report)
+            say_data(images, statistics.count, report)
         race = race_of(statistics, self.backend) if self.backend != ELSEWHERE else None
         if race is None:
             report.note(NOT_RACED)
@@ -216,7 +217,7 @@ class QuantizeInt8(Pass):
                 self._weights_alone(graph, source, report, why)
                 return
         plan = work.run()
-        self._say_skipped(source, plan.selection if plan else None, report)
+        say_skipped(source, plan.selection if plan else None, self.exclude, self.wide, report)
         result = work.write(plan) if plan else None
         if plan is None or result is None or not work.holds(result):
             report.note(
@@ -225,7 +226,7 @@ class QuantizeInt8(Pass):
             return
         adopt(graph, result)
         report.changed = len(plan.selection.weighted)
-        self._say_scheme(work.settings.scheme, report)
+        say_scheme(work.settings.scheme, report)
 
     def preview(self, graph: Graph, report: Report) -> bool:
         """The same rewriting with made-up ranges; which layers stay float is not known yet."""
@@ -267,48 +268,6 @@ class QuantizeInt8(Pass):
             self.ranges, self.equalise, self.rounding, self.correct_bias, frozenset(self.exclude),
             frozenset(self.wide),
         )  # fmt: skip
-
-    def _say_data(self, images: Images, count: int, report: Report) -> None:
-        report.note(
-            f"Calibrated on {count} images"
-            + (f", {images.judged} of them held out to judge by." if images.separate else ".")
-        )
-        if not images.separate:
-            report.note("Too few images to hold any out: errors are on the calibration images.")
-        elif count < FEW_IMAGES:
-            report.note(f"{count} images are few; 100 or more give steadier ranges.")
-
-    def _say_scheme(self, used: Scheme, report: Report) -> None:
-        kind = f"{'s' if used.signed else 'u'}{used.bits}"
-        report.note(
-            f"{report.changed} layers with weights compute in integers (activations {kind}, "
-            "weights s8)."
-        )
-        if used.saturates:
-            report.note(
-                "This processor has no VNNI and adds products in pairs of 16 bits; weights were "
-                "kept small enough for no pair to overflow."
-            )
-
-    def _say_skipped(self, source: Graph, selection: Selection | None, report: Report) -> None:
-        known = {node.name for node in source.graph}
-        for name in self.wide:
-            if name not in known:
-                report.skip(name, "there is no layer of this name")
-        for name in self.exclude:
-            said = "left alone as asked" if name in known else "there is no layer of this name"
-            report.skip(name, said)
-        for node in source.graph:
-            if node.op_type in WEIGHTED | {"ConvTranspose"} and not is_weighted(node):
-                report.skip(
-                    node.name, "stays float: no integer kernel for it, or no constant weight"
-                )
-            elif is_weighted(node) and selection and not _settled(node.name, selection, report):
-                report.skip(node.name, "stays float: the net is faster so")
-
-
-def _settled(name: str | None, selection: Selection, report: Report) -> bool:
-    return name in selection.nodes or any(skip.node == name for skip in report.skipped)
 
 
 def _same_outputs(old: Graph, new: Graph, statistics: Statistics) -> None:

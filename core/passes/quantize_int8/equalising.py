@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from core.passes.base import Graph, Report
 from core.quantization import calibrate, equalise
 from core.quantization.equalise import Link
-from core.quantization.judge import Images, Judge
+from core.quantization.images import Images
+from core.quantization.judge import Judge
 from core.quantization.observers import Observer, observe
 from core.quantization.regions import Selection
 from core.quantization.scheme import Scheme

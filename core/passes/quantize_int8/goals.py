@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Report
 from core.quantization import budget, sensitivity
-from core.quantization.judge import Array, Images, Judge
+from core.quantization.images import Array, Images
+from core.quantization.judge import Judge
 from core.quantization.race import Race, careful, ratio
 from core.quantization.regions import Selection
 from core.quantization.scores import ENOUGH, Scores

@@ -14,7 +14,8 @@ from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
 from core.passes.quantize_int8.goals import SAFE, Goal, Means, met
 from core.quantization import calibrate, correction, search, sensitivity, wide
 from core.quantization.grids import Grid, Weight
-from core.quantization.judge import Array, Backend, Images, Judge, headless
+from core.quantization.images import Array, Images
+from core.quantization.judge import Backend, Judge, headless
 from core.quantization.observers import observe
 from core.quantization.race import Race, careful, ratio
 from core.quantization.regions import Selection, is_weighted, select

@@ -29,7 +29,8 @@ from core.errors import PassPrecondition
 from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, adopt, parameter
 from core.quantization import correction, lockstep, rounding, widths
 from core.quantization.grids import Weight
-from core.quantization.judge import Images, Judge, headless
+from core.quantization.images import Images
+from core.quantization.judge import Judge, headless
 from core.quantization.packing import LIMITS, OPSETS, WIDTHS, stored_bytes
 from core.quantization.prepare import prepared
 from core.quantization.regions import is_weighted, weights_only

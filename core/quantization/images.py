@@ -1,0 +1,131 @@
+"""Calibration images in two parts: those that ranges are found on, and those that judge.
+
+Every fourth batch or fewer is held out, up to a bound in images and in bytes, so memory stays flat.
+Sets are often sorted by class: whatever takes a part of the images takes it from all over the set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+import onnx_ir as ir
+
+Array = np.ndarray[Any, Any]
+Tensors = dict[str, Array]
+Run = Callable[[Tensors], Tensors]
+
+EVERY = 4
+LARGEST_BYTES = 64 << 20
+LARGEST_IMAGES = 64
+
+
+class Source(Protocol):
+    """Calibration data: the part of `core.passes.base.Statistics` that is used here."""
+
+    @property
+    def count(self) -> int:
+        """Images."""
+        ...
+
+    def feeds(self) -> Iterator[Tensors]:
+        """Model inputs, batch by batch, in a fixed order."""
+        ...
+
+    def runner(self, graph: ir.Model, names: Sequence[str]) -> Run:
+        """A function from inputs of `graph` to the named tensors."""
+        ...
+
+
+class Images:
+    """Calibration images in two parts: what ranges are found on, and what judges them."""
+
+    def __init__(self, source: Source, as_written: bool = False) -> None:
+        """Set the judging part aside.
+
+        Args:
+            source: the images.
+            as_written: compute quantized graphs as the file says, not by ONNX Runtime's kernels,
+                which saturate on some processors: for any other backend.
+        """
+        self._source = source
+        self._plain: Callable[[ir.Model, Sequence[str]], Run]
+        self._plain = getattr(source, "runner_as_written", source.runner)
+        self._run = self._plain if as_written else source.runner
+        self.held_out: list[Tensors] = []
+        self.held_at: list[int] = []  # place in the set of the first image of each
+        self.at = 0  # the same of the batch that `calibration` gave last
+        seen = 0
+        self._held: set[int] = set()
+        self.batches = 0
+        first: Tensors = {}
+        size = images = 0
+        every = EVERY
+        for index, feeds in enumerate(source.feeds()):
+            self.batches += 1
+            first = first or feeds
+            here = sum(a.nbytes for a in feeds.values())
+            if index == 0:
+                every = max(EVERY, source.count // LARGEST_IMAGES)
+            room = size + here <= LARGEST_BYTES and images < LARGEST_IMAGES
+            if index % every == 1 and (room or not self.held_out):
+                self.held_out.append(feeds)
+                self.held_at.append(seen)
+                self._held.add(index)
+                size, images = size + here, images + images_of(feeds)
+            seen += images_of(feeds)
+        self.separate = bool(self.held_out)
+        if not self.separate:
+            self.held_out, self.held_at = [first], [0]
+
+    @property
+    def judged(self) -> int:
+        """Images that judge."""
+        return sum(images_of(feeds) for feeds in self.held_out)
+
+    def calibration(self, largest: int = 0) -> Iterator[Tensors]:
+        """The other images, at most about `largest` from all over the set; 0 is all of them."""
+        free = [i for i in range(self.batches) if i not in self._held] or [0]
+        wanted = self.batches
+        if largest:
+            wanted = max(1, round(largest / max(images_of(self.held_out[0]), 1)))
+        step = max(1, len(free) // wanted)
+        chosen = set(free[::step][:wanted])
+        seen = 0
+        for index, feeds in enumerate(self._source.feeds()):
+            if index in chosen:
+                self.at = seen
+                yield feeds
+            seen += images_of(feeds)
+
+    def every(self) -> Iterator[Tensors]:
+        """All images, those that are held out too."""
+        return self._source.feeds()
+
+    def values(self, graph: ir.Model, names: Sequence[str], largest: int = 0) -> Iterator[Tensors]:
+        """Named tensors of `graph` on the calibration part, batch by batch."""
+        fed = {value.name for value in graph.graph.inputs}
+        run = self._run(graph, [name for name in names if name not in fed])
+        for feeds in self.calibration(largest):
+            yield run(feeds) | {name: feeds[name] for name in names if name in fed}
+
+    def runner(self, graph: ir.Model, names: Sequence[str]) -> Run:
+        """A function from inputs of `graph` to the named tensors."""
+        return self._run(graph, names)
+
+    def runner_as_written(self, graph: ir.Model, names: Sequence[str]) -> Run:
+        """The same, quantized graphs computed as the file says, if that can be had."""
+        return self._plain(graph, names)
+
+
+def singly(feeds: Tensors) -> Iterator[Tensors]:
+    """One image after another: runtimes differ in what else they take."""
+    for i in range(images_of(feeds)):
+        yield {name: array[i : i + 1] for name, array in feeds.items()}
+
+
+def images_of(feeds: Tensors) -> int:
+    """How many images a feed holds."""
+    first = next(iter(feeds.values()), None)
+    return len(first) if first is not None and first.ndim else 1
