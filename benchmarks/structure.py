@@ -6,8 +6,8 @@ DIR holds `models/*.onnx` with `*.preprocess.json`, `cifar10_calibration.npz`, `
 and `imagenet_calibration200.zip`. Calibration uses no labels; top-1 is on images no fit has seen.
 ResNet-20 rows have targets. The other networks are cut at 25 %: pruned and zero-masked graphs must
 agree to 1e-4, and the error of the outputs relative to their variance is printed before and after
-repair. `time` builds networks of the size of ResNet-20, ResNet-56 and ResNet-18 with random weights and prints
-seconds and peak memory, each in a process of its own.
+repair. `time` builds networks of the size of ResNet-20, ResNet-56 and ResNet-18 with random weights
+and prints seconds and peak memory, each in a process of its own.
 """
 
 from __future__ import annotations
