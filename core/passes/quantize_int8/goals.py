@@ -18,9 +18,8 @@ from core.quantization.writer import Plan, written
 from core.records import LayerEffect
 
 SAFE, FASTEST, WITHIN_POINTS, WITHIN_MS = "safe", "fastest", "within_points", "within_ms"
-# Of accuracy, that goal safe may be expected to lose. It promises 1; the error on images of another
-# set can be two to three times that on the held-out calibration images (SqueezeNet's is), and what
-# some hundred images lose strays by a point from what is expected.
+# Of accuracy, that goal safe may be expected to lose. It promises 1, and what some hundred images
+# lose strays by most of a point from what is expected.
 SAFE_POINTS = 0.2
 LEAST_TARGET = 1e-4  # no more than 8 bits can give
 CHARTED = 64  # layers whose errors are found for the reader's sake alone: each takes a run or two
