@@ -14,7 +14,7 @@ from core.quantization.grids import Grid, Weight, fitted, over
 from core.quantization.images import Images
 from core.quantization.judge import Judge
 from core.quantization.observers import Observer, observe
-from core.quantization.regions import Selection
+from core.quantization.regions import Selection, is_weighted
 from core.quantization.scheme import Scheme
 from core.quantization.writer import Plan, written
 from core.reconstruction import cores
@@ -36,6 +36,17 @@ class Ranges:
 
     extents: Mapping[str, ranges.Range]
     method: str
+
+
+def layers_of(graph: ir.Model) -> dict[str, Layer]:
+    """Node name -> layer, for all that can be quantized."""
+    return {
+        node.name or "": Layer(
+            node, node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1
+        )
+        for node in graph.graph
+        if is_weighted(node)
+    }
 
 
 def seen(graph: ir.Model, selection: Selection, images: Images) -> dict[str, Observer]:

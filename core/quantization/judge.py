@@ -5,8 +5,9 @@ The measure is the relative error of the logits,
 averaged over the outputs. No labels are needed, and unlike accuracy it tells two good candidates
 apart on few images. A Softmax or Sigmoid at the very end is left out of it: it hides errors.
 
-y_q is what the backend that the recipe is for makes of the file, where that backend is here. Only
-rankings of single layers are judged by what the file says, which needs no process of its own.
+y_q is what the backend that the recipe is for makes of the file, where that backend is here. What
+takes many graphs is judged by what the file says, which needs no process of its own: rankings of
+single layers, ways to equalise and to find ranges.
 """
 
 from __future__ import annotations

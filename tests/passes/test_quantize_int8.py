@@ -353,3 +353,14 @@ def test_without_labels_points_are_said_to_be_an_expectation():
     report = quantize(logits(), Clocked(count=128), goal="within_points", points=10.0)
     assert any("An expectation, not a count" in note for note in report.notes)
     assert not any("Counted on" in note for note in report.notes)
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [({}, "activations alone"), ({"rounding": "nearest"}, "weights to nearest"),
+     ({"per_channel": False}, "weights to nearest")],
+)  # fmt: skip
+def test_equalising_is_judged_with_the_weights_where_nothing_mends_them(choice, said):
+    report = quantize(residual(), Random(count=64), goal="fastest", **choice)
+    (note,) = (note for note in report.notes if note.startswith("Cross-layer equalisation"))
+    assert said in note

@@ -7,8 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.passes.quantize_int8.steps import layers_of, stand_in
+from core.passes.quantize_int8.steps import stand_in
 from core.quantization import calibrate, correction, equalise, regions, search, sensitivity
+from core.quantization.calibrate import layers_of
 from core.quantization.grids import over
 from core.quantization.images import Images
 from core.quantization.judge import Judge, headless

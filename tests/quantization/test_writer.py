@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.passes.quantize_int8.steps import layers_of
 from core.quantization import calibrate, regions
+from core.quantization.calibrate import layers_of
 from core.quantization.grids import bias_codes
 from core.quantization.images import Images
 from core.quantization.judge import Judge, headless
@@ -227,3 +227,12 @@ def test_a_float_pool_is_not_made_to_compute_with_integers():
     pool = next(n for n in graph.graph if n.op_type == "MaxPool")
     assert [use.node.op_type for use in pool.outputs[0].uses()] == ["Clip"]
     assert found["QuantizeLinear"] == 1
+
+
+def test_the_file_does_not_depend_on_the_order_of_a_set():
+    _, plan, graph = quantized(residual())
+    written_in = [name for name in graph.graph.initializers if name.endswith("_codes")]
+    order = {name: index for index, name in enumerate(plan.selection.weighted)}
+    owners = [max((n for n in order if name.startswith(n)), key=len) for name in written_in]
+    assert set(owners) == set(order)
+    assert owners == sorted(owners, key=order.__getitem__)

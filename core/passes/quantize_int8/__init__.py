@@ -35,8 +35,9 @@ from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
 from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
 from core.passes.quantize_int8.sources import backend_of, made_up_of, race_of
-from core.passes.quantize_int8.steps import Settings, Work, layers_of, stand_in
+from core.passes.quantize_int8.steps import Settings, Work, stand_in
 from core.quantization import rounding
+from core.quantization.calibrate import layers_of
 from core.quantization.images import Images
 from core.quantization.judge import Backend
 from core.quantization.prepare import prepared

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from core.passes.base import Graph
-from core.passes.quantize_int8.steps import Work, layers_of
+from core.passes.quantize_int8.steps import Work
 from core.quantization import calibrate, data_free
+from core.quantization.calibrate import layers_of
 from core.quantization.moments import Moments, norms, spread
 from core.quantization.observers import observe
 from core.quantization.regions import Selection, select

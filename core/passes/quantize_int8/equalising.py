@@ -1,14 +1,15 @@
 """Which channels are equalised, by what it does to the rounding of the activations.
 
 Scaling channels between layers gives each its share of the activation's grid and makes the weights
-that read them uneven. Rounding by reconstruction leaves a tenth of the weights' error, so what
-counts is that of the activations: graphs are compared with their weights in float.
+that read them uneven. Rounding by reconstruction with a scale for each channel mends most of what
+that costs, so graphs are compared with their weights in float; any other rounding is part of the
+comparison.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.passes.base import Graph, Report
 from core.quantization import calibrate, equalise
@@ -46,6 +47,7 @@ def equalised(
     source: Graph,
     selection: Selection,
     scheme: Scheme,
+    mended: bool,
     judge: Judge,
     images: Images,
     report: Report,
@@ -57,6 +59,7 @@ def equalised(
         source: the same with its own outputs.
         selection: what will compute in integers.
         scheme: and how.
+        mended: whether the weights are rounded by reconstruction afterwards.
         judge: measures errors on held-out images.
         images: the calibration images; all are used: few do not show how far each channel reaches.
         report: hears what was found.
@@ -66,7 +69,8 @@ def equalised(
     if not found:
         return best
     reach = _reach(found, best.seen, judged, images)
-    least = before = _error(best, selection, scheme, few)
+    floats = mended and scheme.per_channel
+    least = before = _error(best, selection, scheme, floats, few)
     said = "nothing gained: left as they are"
     for way, words in enumerate(WAYS):
         trial, twin = judged.clone(), source.clone()
@@ -74,14 +78,14 @@ def equalised(
         if not changed or least < ENOUGH * before:
             continue
         made = Levelled(trial, twin, calibrate.seen(trial, selection, images))
-        error = _error(made, selection, scheme, few)
+        error = _error(made, selection, scheme, floats, few)
         if error < GAIN * least:
             equalise.equalise(_chosen(twin, way), reach)
             best, least = made, error
             said = f"{len(changed)} layers, {words}"
     report.note(
         f"Cross-layer equalisation: {said}. Relative logit error by the rounding of activations "
-        f"alone {before:.2g} -> {least:.2g}."
+        f"{'alone' if floats else 'and of weights to nearest'} {before:.2g} -> {least:.2g}."
     )
     return best
 
@@ -99,8 +103,13 @@ def _chosen(graph: Graph, way: int) -> list[Link]:
     return [link for link in links if link.free] if way else links
 
 
-def _error(made: Levelled, selection: Selection, scheme: Scheme, judge: Judge) -> float:
-    """Error with activations on the grids that fit them best and weights in float."""
+def _error(
+    made: Levelled, selection: Selection, scheme: Scheme, floats: bool, judge: Judge
+) -> float:
+    """Error with activations on the grids that fit them best, weights in float or to nearest."""
     extents = calibrate.extents(made.judged, selection, made.seen, scheme, "mse", 100.0)
     plan = Plan(selection, calibrate.grids(extents, scheme, made.seen))
+    if not floats:
+        layers = calibrate.layers_of(made.judged)
+        plan = replace(plan, weights=calibrate.weights(layers, selection, plan.grids, scheme))
     return judge.error_as_written(written(made.judged, plan))

@@ -13,12 +13,13 @@ from core.passes.quantize_int8.equalising import equalised
 from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
 from core.passes.quantize_int8.goals import SAFE, Goal, Means, met
 from core.quantization import calibrate, correction, search, sensitivity, wide
+from core.quantization.calibrate import layers_of
 from core.quantization.grids import Grid, Weight
 from core.quantization.images import Array, Images
 from core.quantization.judge import Backend, Judge, headless
 from core.quantization.observers import observe
 from core.quantization.race import Race, careful, ratio
-from core.quantization.regions import Selection, is_weighted, select
+from core.quantization.regions import Selection, select
 from core.quantization.scheme import Scheme
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
@@ -147,8 +148,8 @@ class Work:
         self.report.tell("Ranges of the activations", 0.25)
         if self.settings.equalise:
             made = equalised(
-                self.judged, self.source, selection, self.settings.scheme, self.judge, self.images,
-                self.report,
+                self.judged, self.source, selection, self.settings.scheme,
+                self.settings.rounding == "gptq", self.judge, self.images, self.report,
             )  # fmt: skip
             self.judged, self.source, seen = made.judged, made.source, made.seen
         else:
@@ -258,14 +259,3 @@ def stand_in(
     layers = layers_of(source)
     plan = Plan(selection, grids, calibrate.weights(layers, selection, grids, scheme))
     return written(source, wide.widened(plan, wide.roots(selection, layers, names), {}))
-
-
-def layers_of(graph: Graph) -> dict[str, Layer]:
-    """Node name -> layer, for all that can be quantized."""
-    return {
-        node.name or "": Layer(
-            node, node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1
-        )
-        for node in graph.graph
-        if is_weighted(node)
-    }
