@@ -6,7 +6,6 @@ being opened again.
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -14,6 +13,7 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -151,29 +151,35 @@ def _digest(path: Path) -> str:
     return running.hexdigest()
 
 
-def split(whole: DataSummary) -> tuple[DataSummary, DataSummary]:
+@dataclass(frozen=True, slots=True)
+class Half:
+    """One half of an admitted set: what `open_set` opens, and a digest that no other set has."""
+
+    path: Path
+    digest: str
+
+
+def split(whole: Path, digest: str) -> tuple[Half, Half]:
     """Two disjoint halves of an admitted set, for calibration and for evaluation.
 
-    They take turns, so both have the classes of the whole even where it is sorted by class.
+    They take turns, so both have the classes of the whole even where it is sorted by class. The
+    first is the larger one.
+
+    Args:
+        whole: the admitted set.
+        digest: of it.
 
     Raises:
-        DataError: fewer than two images.
+        DataError: fewer than two images, or a set that was not admitted.
     """
-    if whole.count < 2:
-        raise DataError(f"{whole.name} has too few images to be split.")
+    if _count(whole) < 2:
+        raise DataError("One image cannot both calibrate and evaluate.", "Choose another set.")
     halves = []
-    for start, purpose in enumerate(("calibration half", "evaluation half")):
-        path = whole.path.with_name(f"half_{start}.json")
+    for start in (0, 1):
+        path = whole.with_name(f"half_{start}.json")
         if not path.exists():
-            path.write_text(json.dumps({"of": whole.path.name, "start": start}), encoding="utf-8")
-        half = dataclasses.replace(
-            whole,
-            digest=hashlib.sha256(f"{whole.digest}:{start}".encode()).hexdigest(),
-            name=f"{whole.name} ({purpose})",
-            path=path,
-            count=(whole.count + 1 - start) // 2,
-        )
-        halves.append(half)
+            path.write_text(json.dumps({"of": whole.name, "start": start}), encoding="utf-8")
+        halves.append(Half(path, hashlib.sha256(f"{digest}:{start}".encode()).hexdigest()))
     return halves[0], halves[1]
 
 
@@ -186,12 +192,24 @@ def shared_images(a: Path, b: Path) -> int:
     return len(_listed(a) & _listed(b))
 
 
+def _count(path: Path) -> int:
+    """Of the images of a whole set, without opening it."""
+    try:
+        return (path.parent / IMAGES_FILE).stat().st_size // DIGEST_BYTES
+    except OSError as error:
+        raise _not_admitted(path) from error
+
+
 def _listed(path: Path) -> set[bytes]:
     try:
         content = (path.parent / IMAGES_FILE).read_bytes()
     except OSError as error:
-        raise DataError(f"{path.parent.name} was not admitted: its image list is gone.") from error
+        raise _not_admitted(path) from error
     listed = [content[i : i + DIGEST_BYTES] for i in range(0, len(content), DIGEST_BYTES)]
     if path.suffix == ".json":
         listed = listed[int(json.loads(path.read_text(encoding="utf-8"))["start"]) :: 2]
     return set(listed)
+
+
+def _not_admitted(path: Path) -> DataError:
+    return DataError(f"{path.parent.name} was not admitted: its image list is gone.")

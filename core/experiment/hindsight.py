@@ -17,9 +17,8 @@ def hindsights(run: Run, known: Known) -> tuple[Hindsight, ...]:
         run: with measurements.
         known: the sensitivity of the model as a recipe leaves it, if it was ever measured.
     """
-    spec = run.spec
-    if not spec.calibration or spec.calibration == spec.evaluation:
-        return ()  # one set for both is split: its half has no sensitivity of its own
+    if not run.spec.calibration:
+        return ()
     counted = dict(_counted(run))
     found = []
     for outcome in run.outcomes:

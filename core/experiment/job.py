@@ -13,14 +13,15 @@ import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from core.candidates.client import Workshop
-from core.data import describe, open_set, split
-from core.errors import CoreError, DataError, ModelError, no_room
+from core.data import open_set
+from core.errors import CoreError, ModelError, no_room
 from core.experiment import builds, layer_times
 from core.experiment.home import Home
+from core.experiment.images import ImageSource, sources
 from core.experiment.units import Comparison, Unit
 from core.measure import Cancelled, Source, host
 from core.process.launch import ChildBug
@@ -37,15 +38,6 @@ from core.records import (
     to_json,
 )
 from core.store import Store
-
-
-@dataclass(frozen=True, slots=True)
-class ImageSource:
-    """An admitted image set, or half of one; no path and no digest for none."""
-
-    path: Path | None
-    digest: str
-
 
 BUILD_GUESS_S = 3.0
 EARLY = ("sizes", "accuracy")  # kinds of which the first is measured before anything is built
@@ -105,7 +97,7 @@ class Job:
     def _build(self, workshop: Workshop) -> list[Outcome]:
         """Make every candidate that is not there yet."""
         known = {key(o.recipe): o for o in self._run.outcomes}
-        calibration, _ = self._sets()
+        calibration, _ = self._images()
         outcomes: list[Outcome] = []
         for position, recipe in enumerate(recipes(self._run.spec)):
             self._check()
@@ -178,24 +170,9 @@ class Job:
         )
         return found.candidate.path if found.candidate else None
 
-    def _sets(self) -> tuple[ImageSource, ImageSource]:
-        """Calibration and evaluation images; a set that serves for both is split.
-
-        Raises:
-            DataError: a set is gone.
-        """
-        spec = self._run.spec
-        found = [
-            ImageSource(self._home.data_path(digest), digest)
-            for digest in (spec.calibration, spec.evaluation)
-        ]
-        if any(one.digest and one.path is None for one in found):
-            raise DataError("An image set of this run is gone.", "Upload it again.")
-        whole = found[0].path
-        if whole is not None and spec.calibration == spec.evaluation:
-            halves = split(replace(describe(whole, whole.name), digest=spec.calibration))
-            found = [ImageSource(half.path, half.digest) for half in halves]
-        return found[0], found[1]
+    def _images(self) -> tuple[ImageSource, ImageSource]:
+        """Calibration and evaluation images."""
+        return sources(self._home, self._run.spec.calibration, self._run.spec.evaluation)
 
     def _measure(self, outcomes: list[Outcome]) -> None:
         models = distinct_models(self._run.model, outcomes)
@@ -217,7 +194,7 @@ class Job:
 
     def _comparison(self, models: tuple[tuple[str, ModelSummary], ...]) -> Comparison:
         spec = self._run.spec
-        _, images = self._sets()
+        _, images = self._images()
         return Comparison(
             models=models,
             backends=spec.backends,

@@ -15,6 +15,7 @@ from core.errors import BackendUnavailable, DataError, StoreError
 from core.experiment import jobs, keeping
 from core.experiment.hindsight import hindsights
 from core.experiment.home import Home
+from core.experiment.images import sources
 from core.experiment.inventory import Inventory
 from core.experiment.job import Job, Watch, held
 from core.experiment.profiles import Profiles, key_of, passes_of
@@ -86,21 +87,24 @@ class Workspace(Inventory):
         """Have these answers ready: computed in the background."""
         self._previews.warm(digest, recipes)
 
-    def sensitivity(self, digest: str, before: Recipe, calibration: str) -> Sensitivity | None:
+    def sensitivity(
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
+    ) -> Sensitivity | None:
         """What pruning would cost the model, for a forecast; None while it is being measured.
 
         Args:
             digest: of the model.
             before: what runs before the pruning.
             calibration: digest of an image set.
+            evaluation: of the one that accuracy will be measured on; the same one is split.
 
         Raises:
             CoreError: it cannot be measured.
         """
-        path = self._home.data_path(calibration)
-        if path is None:
+        images, _ = sources(self._home, calibration, evaluation)
+        if images.path is None:
             raise DataError("Without calibration images there is no forecast.")
-        return self._sensing.get(self._model_path(digest), before, path, calibration)
+        return self._sensing.get(self._model_path(digest), before, images.path, images.digest)
 
     def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
         """Of a run's pruned recipes: the agreement counted, and what its forecast had been.
@@ -109,8 +113,12 @@ class Workspace(Inventory):
         """
 
         def known(before: Recipe) -> Sensitivity | None:
-            return self._sensing.known(Path(run.spec.model), before, run.spec.calibration)
+            return self._sensing.known(Path(run.spec.model), before, images.digest)
 
+        try:
+            images, _ = sources(self._home, run.spec.calibration, run.spec.evaluation)
+        except DataError:
+            return ()  # gone, and what was learnt of it counts for nothing
         return hindsights(run, known)
 
     def staircases(self, question: StaircaseQuestion) -> StaircaseState:

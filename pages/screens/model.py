@@ -38,9 +38,8 @@ def show() -> None:
 def pruning(workspace: Workspace, model: ModelSummary) -> None:
     """What cutting each group of layers would cost, on the images chosen on Optimize."""
     st.header("Sensitivity to pruning")
-    images = data_picker.calibration_of(workspace, model.digest)
-    before = sensitivity.before_pruning(model)
-    sensitivity.of_pruning(workspace, model.digest, before, images)
+    data = data_picker.chosen_for(workspace, model.digest)
+    sensitivity.of_pruning(workspace, model.digest, sensitivity.before_pruning(model), data)
 
 
 def facts(model: ModelSummary) -> None:

@@ -55,8 +55,7 @@ def show() -> None:
     else:
         st.fragment(numbers, run_every=POLL_S if progress.is_live(run) else None)(board, run)
     with st.expander("What pruning each layer would cost"):
-        before = sensitivity.before_pruning(model)
-        sensitivity.of_pruning(workspace, model.digest, before, data.calibration)
+        sensitivity.of_pruning(workspace, model.digest, sensitivity.before_pruning(model), data)
     samples.show(workspace, expanded=run is None)
 
 

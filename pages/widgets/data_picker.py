@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pages.widgets import model_picker, wording
 NONE = ""
 CALIBRATION, EVALUATION = ROLES = ("calibration", "evaluation")
 TYPES = ["npz", "zip"]
+_CALIBRATING = re.compile(r"calib|train", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,10 +32,7 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
     """Two pickers and an upload; says so where one set must serve for both."""
     sets = available(workspace, owner)
     _defaults(workspace, model, sets, run)
-    count = {d.digest: f"{d.count:,}" for d in sets.values()} | {NONE: "none"}
-    standing = [count.get(st.session_state.get(f"data.{r}", NONE), "some") for r in ROLES]
-    face = f"Images: {standing[0]} to calibrate, {standing[1]} to evaluate"
-    with st.popover(face, width="stretch"):
+    with st.popover(_face(sets), width="stretch"):
         data = _pickers(sets, run)
         st.divider()
         st.caption(_FORMATS)
@@ -44,6 +43,17 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
     _say_what_follows(data, sets)
     _warn_of_overlap(data, sets)
     return data
+
+
+def _face(sets: dict[str, DataSummary]) -> str:
+    """What the button says: how many images do what."""
+    first, second = (st.session_state.get(f"data.{role}", NONE) for role in ROLES)
+    count = {digest: one.count for digest, one in sets.items()}
+    if first == second and first in count:
+        whole = count[first]
+        return f"Images: {whole - whole // 2:,} to calibrate, {whole // 2:,} to evaluate"
+    said = {digest: f"{number:,}" for digest, number in count.items()} | {NONE: "none"}
+    return f"Images: {said.get(first, 'some')} to calibrate, {said.get(second, 'some')} to evaluate"
 
 
 def _pickers(sets: dict[str, DataSummary], run: Run | None) -> Data:
@@ -72,16 +82,21 @@ def calibration_images(workspace: Workspace, owner: str, data: Data) -> int | No
     known = available(workspace, owner).get(data.calibration)
     if known is None:
         return None
-    return known.count // 2 if data.calibration == data.evaluation else known.count
+    return known.count - known.count // 2 if data.calibration == data.evaluation else known.count
 
 
-def calibration_of(workspace: Workspace, model: str) -> str:
-    """The digest of the set that the model would be calibrated with; empty for none."""
+def chosen() -> Data:
+    """The sets that stand on the page."""
+    return Data(*(str(st.session_state.get(f"data.{role}", NONE)) for role in ROLES))
+
+
+def chosen_for(workspace: Workspace, model: str) -> Data:
+    """The sets that the model would be calibrated with and measured on, from any screen."""
     if st.session_state.get("data.model") == model:
-        return str(st.session_state.get("data.calibration", NONE))
+        return chosen()
     if model in {sample.digest for sample in workspace.samples()}:
-        return workspace.sample_data()[0].digest
-    return NONE
+        return Data(*(data.digest for data in workspace.sample_data()))
+    return Data()
 
 
 def available(workspace: Workspace, owner: str) -> dict[str, DataSummary]:
@@ -104,7 +119,7 @@ def _foreign(role: str, run: Run | None, names: dict[str, str]) -> dict[str, str
 def _defaults(
     workspace: Workspace, model: ModelSummary, sets: dict[str, DataSummary], run: Run | None
 ) -> None:
-    """Sample images for a sample model; none for another; a new upload for what is still empty."""
+    """Sample images for a sample model, none for another; a new upload where it is good for."""
     fresh = st.session_state.pop("pending.data", None)
     if st.session_state.get("data.model") != model.digest:
         st.session_state["data.model"] = model.digest
@@ -122,17 +137,26 @@ def _defaults(
 def _take(sets: dict[str, DataSummary], fresh: str) -> None:
     """Give a new upload the role that it is good for, and the other one what that sets free.
 
-    Labelled images evaluate. Without labels they evaluate only where nothing else does, and
-    calibrate from then on where labelled ones come.
+    A set alone serves for both. Of two, labelled images evaluate and others calibrate; where that
+    tells nothing, a name does ("train", "calibration"), and else the newer one evaluates.
     """
-    before = st.session_state.get(f"data.{EVALUATION}", NONE)
-    if not sets[fresh].labelled and before:
-        st.session_state[f"data.{CALIBRATION}"] = fresh
-        return
-    st.session_state[f"data.{EVALUATION}"] = fresh
-    unlabelled = before in sets and not sets[before].labelled
-    if unlabelled and not st.session_state.get(f"data.{CALIBRATION}"):
-        st.session_state[f"data.{CALIBRATION}"] = before
+    calibrates, evaluates = (sets.get(st.session_state.get(f"data.{r}", NONE)) for r in ROLES)
+    new = sets[fresh]
+    if calibrates is None and evaluates is None:
+        calibrates, evaluates = new if new.count > 1 else None, new
+    elif evaluates is not None and _calibrating(new) > _calibrating(evaluates):
+        calibrates = new
+    else:
+        if calibrates is None or calibrates is evaluates:
+            calibrates = evaluates
+        evaluates = new
+    for role, one in zip(ROLES, (calibrates, evaluates), strict=True):
+        st.session_state[f"data.{role}"] = one.digest if one is not None else NONE
+
+
+def _calibrating(data: DataSummary) -> tuple[bool, bool]:
+    """How much speaks for calibrating with a set rather than measuring accuracy on it."""
+    return not data.labelled, bool(_CALIBRATING.search(data.name))
 
 
 def _drop_samples(workspace: Workspace) -> None:
@@ -146,7 +170,7 @@ def _drop_samples(workspace: Workspace) -> None:
 def _say_what_follows(data: Data, sets: dict[str, DataSummary]) -> None:
     evaluation = sets.get(data.evaluation)
     if data.evaluation and data.evaluation == data.calibration:
-        st.info("One set for both: it is split, and no image serves for both.")
+        st.info("One set for both: half of it calibrates, the other half evaluates.")
     elif not data.evaluation:
         st.info("No evaluation images: size and latency are measured, accuracy is not.")
     elif evaluation is not None and not evaluation.labelled:
@@ -177,11 +201,13 @@ def _shared(first: str, second: str, _first_path: Path, _second_path: Path) -> i
 
 
 _HELP = {
-    CALIBRATION: "Seen by passes that need activations (int8). Never used for the score.",
+    CALIBRATION: "Seen by passes that refit or quantize; they need no labels. Never used for the "
+    "score.",
     EVALUATION: "What accuracy is measured on, on every backend. Never seen by a pass.",
 }
 _FORMATS = (
-    "Upload both sets here, one after the other: labelled images evaluate, others calibrate. "
+    "One set is split, so that no image serves for both. Better upload two, one after the other: "
+    "labelled images evaluate, others calibrate. "
     "A .npz with `images` (N, H, W, C) uint8 and, if labelled, `labels`; a .npz with one array per "
     "model input; or a .zip of images with a labels.csv or one folder per class."
 )

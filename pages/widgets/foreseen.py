@@ -10,6 +10,8 @@ from core.errors import CoreError
 from core.experiment import Workspace
 from core.experiment.forecast import forecast
 from core.records import AccuracyForecast, Preview, Recipe, Sensitivity, StepReport
+from pages.widgets import data_picker
+from pages.widgets.data_picker import Data
 from pages.widgets.sensitivity import ASKED
 
 POLL_S = 1.5
@@ -30,14 +32,14 @@ def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None
     if position is None or preview is None:
         return Foreseen()
     step = preview.report[position]
-    calibration = st.session_state.get("data.calibration", "")
-    if not calibration:
+    data = data_picker.chosen()
+    if not data.calibration:
         return Foreseen(reason="no calibration images, so no repair and no forecast")
     rest = recipe.steps[position + 1 :]
     if rest or not preview.exact or step.step.params.get("repair") is False:
         return Foreseen(reason="no forecast for this recipe; not measured")
     try:
-        known = sensitivity(workspace, model, recipe, position, calibration)
+        known = sensitivity(workspace, model, recipe, position, data)
     except CoreError as error:
         return Foreseen(reason=f"no forecast: {error.message}")
     if known is None:
@@ -47,7 +49,7 @@ def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None
 
 
 def sensitivity(
-    workspace: Workspace, model: str, recipe: Recipe, position: int, calibration: str
+    workspace: Workspace, model: str, recipe: Recipe, position: int, data: Data
 ) -> Sensitivity | None:
     """What pruning costs the model as the steps before it leave it; None while that is measured.
 
@@ -56,7 +58,7 @@ def sensitivity(
     """
     before = Recipe("before", recipe.steps[:position])
     st.session_state[ASKED.format(model)] = True  # the heat map rests on the same measurement
-    return workspace.sensitivity(model, before, calibration)
+    return workspace.sensitivity(model, before, data.calibration, data.evaluation)
 
 
 def cutting(preview: Preview | None) -> int | None:
@@ -67,10 +69,9 @@ def cutting(preview: Preview | None) -> int | None:
 
 def wait(workspace: Workspace, model: str, recipe: Recipe, position: int) -> None:
     """Look again now and then, and paint the page anew once the forecast is there."""
-    calibration = st.session_state.get("data.calibration", "")
     try:
-        ready = sensitivity(workspace, model, recipe, position, calibration) is not None
+        known = sensitivity(workspace, model, recipe, position, data_picker.chosen())
     except CoreError:
-        ready = True
-    if ready:
+        st.rerun()
+    if known is not None:
         st.rerun()

@@ -11,6 +11,7 @@ from core.experiment import Workspace
 from core.passes.base import catalogue, parameters
 from core.records import LayerEffect, ModelSummary, Outcome, Recipe, Run, Step, StepReport
 from pages.widgets import recipe_form, wording
+from pages.widgets.data_picker import Data
 from pages.widgets.opening import LOADED
 
 EXCLUDE = "exclude"
@@ -71,10 +72,10 @@ def before_pruning(model: ModelSummary) -> Recipe:
     return Recipe("before", (Step("fold_batch_norm"),) if model.batch_norms else ())
 
 
-def of_pruning(workspace: Workspace, model: str, before: Recipe, calibration: str) -> None:
+def of_pruning(workspace: Workspace, model: str, before: Recipe, data: Data) -> None:
     """The heat map of groups and ratios, once it is asked for; the page does not wait for it."""
     asked = ASKED.format(model)
-    if not calibration:
+    if not data.calibration:
         st.caption("Needs calibration images.")
         return
     if not st.session_state.get(asked):
@@ -82,22 +83,20 @@ def of_pruning(workspace: Workspace, model: str, before: Recipe, calibration: st
         st.button(words, key="sensitivity.ask", on_click=_ask, args=(asked,))
         return
     try:
-        waiting = workspace.sensitivity(model, before, calibration) is None
+        waiting = workspace.sensitivity(model, before, data.calibration, data.evaluation) is None
     except CoreError:
         waiting = False
     look = st.fragment(_known, run_every=POLL_S if waiting else None)
-    look(workspace, model, before, calibration, waiting)
+    look(workspace, model, before, data, waiting)
 
 
 def _ask(asked: str) -> None:
     st.session_state[asked] = True  # a button itself is true for one run of the script only
 
 
-def _known(
-    workspace: Workspace, model: str, before: Recipe, calibration: str, waiting: bool
-) -> None:
+def _known(workspace: Workspace, model: str, before: Recipe, data: Data, waiting: bool) -> None:
     try:
-        known = workspace.sensitivity(model, before, calibration)
+        known = workspace.sensitivity(model, before, data.calibration, data.evaluation)
     except CoreError as error:
         st.warning(wording.plain(error.message))
         return

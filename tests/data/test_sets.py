@@ -209,12 +209,12 @@ def test_admitting_twice_gives_one_set_and_halves_share_nothing(
     assert first == again
     assert (first.count, first.labelled, first.classes, first.kind) == (4, True, 2, "images")
     assert sorted(p.name for p in home.iterdir()) == [first.digest]
-    calibration, evaluation = data.split(first)
-    assert (calibration.count, evaluation.count) == (2, 2)
+    calibration, evaluation = data.split(first.path, first.digest)
     assert calibration.digest != evaluation.digest
     assert data.shared_images(calibration.path, evaluation.path) == 0
     assert data.shared_images(first.path, evaluation.path) == 2
     assert data.open_set(calibration.path).labels.tolist() == [7, 7]
+    assert data.open_set(evaluation.path).count == 2
     np.testing.assert_array_equal(
         data.open_set(evaluation.path).pixels(1), data.open_set(numbered).pixels(3)
     )

@@ -225,7 +225,9 @@ class FakeWorkspace:
         counts = (int(520_000 * keep), int(41_200_000 * keep), int(2_100_000 * keep), 40)
         return Preview(*counts, report=report)
 
-    def sensitivity(self, digest: str, before: Recipe, calibration: str) -> Sensitivity | None:
+    def sensitivity(
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
+    ) -> Sensitivity | None:
         return self.known_sensitivity
 
     def hindsights(self, run: Run) -> tuple[Hindsight, ...]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -11,7 +10,6 @@ from streamlit.testing.v1 import AppTest
 from core.errors import StoreError
 from core.passes.base import catalogue, parameters
 from core.records import (
-    DataSummary,
     ExperimentSpec,
     LayerEffect,
     Recipe,
@@ -318,7 +316,7 @@ def test_one_set_for_both_roles_is_said(optimize):
     page = clean(optimize.run())
     page.selectbox(key="data.calibration").set_value("e" * 64)
     page = clean(page.run())
-    assert "it is split" in page_text(page)
+    assert "half of it calibrates" in page_text(page)
 
 
 def test_sets_that_share_images_are_warned_of(optimize, monkeypatch):
@@ -408,24 +406,6 @@ def test_two_models_of_one_name_can_be_told_apart(optimize, workspace):
     options = page.selectbox(key="model").options
     assert len(set(options)) == len(options)
     assert sum(option.startswith("net.onnx") for option in options) == 2
-
-
-@pytest.mark.parametrize("labelled_first", [False, True])
-def test_two_uploads_of_images_take_both_roles(optimize, workspace, labelled_first):
-    sets = [image_set("5" * 64, labelled=False), image_set("6" * 64, labelled=True)]
-    page = clean(optimize.run())
-    page.selectbox(key="data.calibration").set_value("")
-    page.selectbox(key="data.evaluation").set_value("")
-    workspace.data_sets = lambda owner: tuple(sets)
-    for found in reversed(sets) if labelled_first else sets:
-        page.session_state["pending.data"] = found.digest
-        page = clean(page.run())
-    assert page.selectbox(key="data.calibration").value == "5" * 64
-    assert page.selectbox(key="data.evaluation").value == "6" * 64
-
-
-def image_set(digest: str, labelled: bool) -> DataSummary:
-    return DataSummary(digest, f"{digest[:3]}.zip", Path("none"), "images", 20, labelled)
 
 
 def test_a_pinned_layer_is_named_and_its_chart_stays(optimize, workspace):
