@@ -15,6 +15,8 @@ from core.charts import palette, text
 from core.records import Stair, Staircase
 
 HEIGHT = 170
+LABEL_WIDTH, LABEL_HEIGHT = 0.25, 0.15  # of a tick, as shares of the plot
+MOST_TICKS = 4
 TITLE = "estimate from measured layer times"
 
 
@@ -27,8 +29,10 @@ def staircase_figure(staircases: Sequence[Staircase], low: float, high: float) -
         high: of the slider.
     """
     figure = go.Figure([_line(found) for found in staircases])
+    near = low + LABEL_WIDTH * (high - low)
     tops = [1e3 * stair.seconds for found in staircases for stair in found.stairs]
     top = 1.12 * max(tops, default=1.0)
+    marks = ticks(top, [1e3 * s.seconds for f in staircases for s in f.stairs if s.at <= near])
     figure.update_layout(
         height=HEIGHT, margin={"l": 6, "r": 6, "t": 40, "b": 20}, showlegend=False,
         plot_bgcolor=palette.NOTHING, paper_bgcolor=palette.NOTHING, dragmode=False,
@@ -43,11 +47,25 @@ def staircase_figure(staircases: Sequence[Staircase], low: float, high: float) -
         ticklabeloverflow="hide past domain", showgrid=False, zeroline=False, automargin=False,
     )  # fmt: skip
     figure.update_yaxes(
-        range=[0, top], fixedrange=True, ticklabelposition="inside top", nticks=4,
-        side="right", automargin=False,
+        range=[0, top], fixedrange=True, ticklabelposition="inside top", tickvals=marks,
+        automargin=False,
         tickfont_size=10, ticksuffix=" ms", gridcolor=palette.GRID, zerolinecolor=palette.GRID,
     )  # fmt: skip
     return figure
+
+
+def ticks(top: float, lines: Sequence[float]) -> list[float]:
+    """Round values below `top` whose labels, above them, touch no line at the left end.
+
+    Args:
+        top: of the axis.
+        lines: values of the lines there.
+    """
+    power = 10.0 ** math.floor(math.log10(top / MOST_TICKS))
+    step = next(power * m for m in (1, 2, 5, 10) if power * m * MOST_TICKS >= top)
+    values = [step * i for i in range(math.ceil(top / step))]
+    below, above = LABEL_HEIGHT * top / 4, LABEL_HEIGHT * top
+    return [v for v in values if not any(v - below <= line <= v + above for line in lines)]
 
 
 def _line(found: Staircase) -> go.Scatter:

@@ -10,8 +10,10 @@ from core.data.preprocess import (
     PRESETS,
     check_channels,
     default_preprocess,
+    fitted,
     image_input,
     read_preprocess,
+    same_pixels,
 )
 from core.data.sets import ImageSet, has_background_class
 from core.data.synthetic import synthetic_feeds
@@ -24,11 +26,13 @@ __all__ = [
     "admit",
     "check_channels",
     "default_preprocess",
+    "fitted",
     "describe",
     "has_background_class",
     "image_input",
     "open_set",
     "read_preprocess",
+    "same_pixels",
     "shared_images",
     "split",
     "synthetic_feeds",

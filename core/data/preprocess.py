@@ -18,13 +18,18 @@ from core.records import Preprocess, TensorSpec
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
 Size = tuple[int, int]
 
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 PRESETS: Mapping[str, Preprocess] = {
-    "0..1": Preprocess(),
-    "ImageNet": Preprocess(mean=IMAGENET_MEAN, std=IMAGENET_STD),
-    "-1..1": Preprocess(scale=1 / 127.5, mean=(1.0,)),
-    "raw 0..255 RGB": Preprocess(scale=1.0),
-    "raw 0..255 BGR": Preprocess(scale=1.0, color="bgr"),
+    "0 … 1, RGB": Preprocess(),
+    "ImageNet mean and deviation, RGB": Preprocess(
+        mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
+    ),
+    "CIFAR-10 mean and deviation, RGB": Preprocess(
+        mean=(0.4914, 0.4822, 0.4465), std=(0.2470, 0.2435, 0.2616)
+    ),
+    "−1 … 1, RGB": Preprocess(mean=(0.5,), std=(0.5,)),
+    "raw 0 … 255, RGB": Preprocess(scale=1.0),
+    "raw 0 … 255, BGR": Preprocess(color="bgr", scale=1.0),
+    "raw minus mean, BGR (Caffe)": Preprocess(color="bgr", scale=1.0, mean=(104.0, 117.0, 123.0)),
 }
 COLORS = {"rgb": 3, "bgr": 3, "gray": 1}
 LARGEST_SIDE = 8192
@@ -135,6 +140,33 @@ def default_preprocess(specs: Sequence[TensorSpec]) -> Preprocess:
         layout=layout,
         dtype="uint8" if raw else "float32",
     )
+
+
+def fitted(preset: Preprocess, specs: Sequence[TensorSpec]) -> Preprocess:
+    """A preset with the layout, type, channels and image size that the model's input asks for."""
+    try:
+        asked = default_preprocess(specs)
+    except DataError:
+        return preset
+    return dataclasses.replace(
+        preset,
+        layout=asked.layout,
+        dtype=asked.dtype,
+        resize=model_size(specs[0], asked),
+        color="gray" if asked.color == "gray" else preset.color,
+    )
+
+
+def same_pixels(a: Preprocess, b: Preprocess) -> bool:
+    """Whether two make the same numbers of a pixel, however they are written."""
+    alike = a.color == b.color or "gray" in (a.color, b.color)  # grey has no order
+    return alike and bool(np.allclose(_line(a), _line(b), rtol=1e-4, atol=1e-6))
+
+
+def _line(of: Preprocess) -> Pixels:
+    """Slope and offset for each of three channels."""
+    mean, std = (np.broadcast_to(np.asarray(v, float), 3) for v in (of.mean, of.std))
+    return np.stack([of.scale / std, -mean / std])
 
 
 def model_size(spec: TensorSpec, preprocess: Preprocess) -> Size | None:

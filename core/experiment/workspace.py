@@ -15,9 +15,10 @@ from core.errors import BackendUnavailable, DataError, StoreError
 from core.experiment import jobs, keeping
 from core.experiment.hindsight import hindsights
 from core.experiment.home import Home
-from core.experiment.images import sources
+from core.experiment.images import ImageSource, sources
 from core.experiment.inventory import Inventory
 from core.experiment.job import Job, Watch, held
+from core.experiment.pixels import PixelTrial, trials
 from core.experiment.profiles import Profiles, key_of, passes_of
 from core.experiment.sensing import Sensing
 from core.experiment.stair_times import StairTimes
@@ -105,6 +106,23 @@ class Workspace(Inventory):
         if images.path is None:
             raise DataError("Without calibration images there is no forecast.")
         return self._sensing.get(self._model_path(digest), before, images.path, images.digest)
+
+    def pixel_trials(self, digest: str, labelled: str, owner: str) -> tuple[PixelTrial, ...]:
+        """What each way from pixels to the model's input scores on labelled images, best first.
+
+        Takes seconds; a measurement that runs meanwhile is waited for, but not for long.
+
+        Args:
+            digest: of the model.
+            labelled: of an image set with labels.
+            owner: whose model it is.
+
+        Raises:
+            CoreError: why it cannot be told.
+        """
+        model = self.model(digest, owner)
+        images = ImageSource(self._home.data_path(labelled), labelled)
+        return trials(model, images, self._home.caches)
 
     def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
         """Of a run's pruned recipes: the agreement counted, and what its forecast had been.

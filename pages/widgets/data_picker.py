@@ -12,7 +12,7 @@ from core.data import shared_images
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.records import DataSummary, ModelSummary, Run
-from pages.widgets import model_picker, wording
+from pages.widgets import model_picker, preprocess_finder, wording
 
 NONE = ""
 CALIBRATION, EVALUATION = ROLES = ("calibration", "evaluation")
@@ -42,6 +42,8 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
     model_picker.refusal("data")
     _say_what_follows(data, sets)
     _warn_of_overlap(data, sets)
+    labelled = data.evaluation in sets and sets[data.evaluation].labelled
+    preprocess_finder.show(workspace, owner, model, data.evaluation if labelled else NONE)
     return data
 
 

@@ -93,11 +93,11 @@ def show(infos: tuple[BackendInfo, ...]) -> None:
             help="Fewer images answer sooner, with a wider interval.",
         )
         st.select_slider(
-            "Seconds for one latency comparison, at most",
+            "Seconds for a latency comparison",
             BUDGETS_S,
             key=BUDGET,
             persist_state="session",
-            help="It stops sooner once the interval is narrow enough.",
+            help="At most: it stops sooner once the interval is narrow enough.",
         )
 
 

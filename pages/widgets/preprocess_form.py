@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import streamlit as st
 
+from core.data import PRESETS, fitted, same_pixels
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.records import ModelSummary, Preprocess
 from pages.widgets import wording
 
 CUSTOM = "custom"
-PRESETS = {
-    "0 … 1, RGB": Preprocess(),
-    "ImageNet mean and deviation, RGB": Preprocess(
-        mean=(0.485, 0.456, 0.406), std=(0.229, 0.224, 0.225)
-    ),
-    "−1 … 1, RGB": Preprocess(mean=(0.5,), std=(0.5,)),
-    "raw 0 … 255, RGB": Preprocess(scale=1.0),
-    "raw 0 … 255, BGR": Preprocess(color="bgr", scale=1.0),
-}
 
 
 def show(workspace: Workspace, model: ModelSummary, owner: str) -> None:
@@ -50,29 +40,9 @@ def name_of(preprocess: Preprocess | None) -> str:
     if preprocess is None:
         return "nothing"
     for name, preset in PRESETS.items():
-        pixel = (preset.color, preset.scale, preset.mean, preset.std)
-        if (preprocess.color, preprocess.scale, preprocess.mean, preprocess.std) == pixel:
+        if same_pixels(preset, preprocess):
             return name
     return CUSTOM
-
-
-def fitted(preset: Preprocess, model: ModelSummary) -> Preprocess:
-    """A preset with the layout, type and image size that the model's first input asks for."""
-    if not model.inputs or len(model.inputs[0].shape) != 4:
-        return preset
-    spec = model.inputs[0]
-    nhwc = spec.shape[3] in (1, 3) and spec.shape[1] not in (1, 3)
-    sides = spec.shape[1:3] if nhwc else spec.shape[2:4]
-    height, width = sides
-    resize = (height, width) if isinstance(height, int) and isinstance(width, int) else None
-    channels = spec.shape[3] if nhwc else spec.shape[1]
-    return replace(
-        preset,
-        layout="NHWC" if nhwc else "NCHW",
-        dtype="uint8" if "uint8" in spec.dtype.lower() else "float32",
-        resize=resize,
-        color="gray" if channels == 1 else preset.color,
-    )
 
 
 def _form(model: ModelSummary) -> Preprocess | None:
@@ -81,8 +51,8 @@ def _form(model: ModelSummary) -> Preprocess | None:
     key = f"preprocess.{model.digest}"
     choice = st.selectbox("Pixels become", names, index=names.index(start), key=key)
     if choice != CUSTOM:
-        return fitted(PRESETS[choice], model)
-    return _custom(model.preprocess or fitted(Preprocess(), model), key)
+        return fitted(PRESETS[choice], model.inputs)
+    return _custom(model.preprocess or fitted(Preprocess(), model.inputs), key)
 
 
 def _custom(start: Preprocess, key: str) -> Preprocess | None:

@@ -253,6 +253,24 @@ def test_an_upload_cannot_name_another_set(numbered: Path, tmp_path: Path) -> No
         data.admit(upload, "half_0.json", tmp_path / "data")
 
 
+def test_a_preset_takes_layout_type_and_size_from_the_model() -> None:
+    made = data.fitted(Preprocess(), [TensorSpec("x", "uint8", (1, 32, 48, 3))])
+    assert (made.layout, made.resize, made.dtype) == ("NHWC", (32, 48), "uint8")
+    made = data.fitted(Preprocess(), [TensorSpec("x", "float32", (1, 1, 28, 28))])
+    assert (made.layout, made.resize, made.color) == ("NCHW", (28, 28), "gray")
+    free = [TensorSpec("x", "float32", ("N", 3, "H", "W"))]
+    assert data.fitted(Preprocess(), free).resize is None
+    assert data.fitted(Preprocess(), [TensorSpec("x", "float32", ("N", 12))]) == Preprocess()
+
+
+def test_two_ways_to_write_the_same_numbers_of_a_pixel() -> None:
+    half = Preprocess(mean=(0.5,), std=(0.5,))
+    assert data.same_pixels(half, Preprocess(scale=1 / 127.5, mean=(1.0, 1.0, 1.0)))
+    assert not data.same_pixels(half, Preprocess())
+    assert not data.same_pixels(Preprocess(), Preprocess(color="bgr"))
+    assert data.same_pixels(Preprocess(color="gray"), Preprocess(color="bgr"))
+
+
 @pytest.mark.parametrize("name", data.PRESETS)
 def test_presets_read_back_from_json(name: str) -> None:
     from core.records import to_json

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from core.records import DataSummary
-from tests.pages.screen import clean
+from core.errors import DataError
+from core.experiment.pixels import PixelTrial
+from core.records import DataSummary, Preprocess
+from tests.pages.fake_workspace import model
+from tests.pages.screen import clean, words
 
 
 def image_set(name: str, labelled: bool, count: int = 20) -> DataSummary:
@@ -77,3 +80,47 @@ def test_the_button_says_how_many_images_do_what(roles, optimize):
     roles(image_set("odd.zip", labelled=True, count=21))
     faces = [block.proto.popover.label for block in optimize.get("popover")]
     assert "Images: 11 to calibrate, 10 to evaluate" in faces
+
+
+def trial(name: str, top1: float) -> PixelTrial:
+    return PixelTrial(name, Preprocess(scale=0.5), top1, top1 - 4, top1 + 4, 200)
+
+
+def unlike_samples(optimize, workspace, labelled=True):
+    """The page of an uploaded model that says nothing of its pixels, with a labelled set."""
+    mine = model("net.onnx", "1" * 64, preprocess=None)
+    workspace.uploads = {mine.digest: mine}
+    workspace.data_sets = lambda owner: (LABELLED if labelled else PHOTOS,)
+    page = clean(optimize.run())
+    page.selectbox(key="model").set_value(mine.digest)
+    page.session_state["pending.data"] = (LABELLED if labelled else PHOTOS).digest
+    return clean(page.run())
+
+
+def test_labels_find_the_preprocessing_and_it_is_saved(optimize, workspace):
+    found = (trial("ImageNet", 91.0), trial("CIFAR", 90.0), trial("raw", 11.0))
+    workspace.pixel_trials = lambda digest, labelled, owner: found
+    page = unlike_samples(optimize, workspace)
+    assert "0 … 1 is a guess" in words(page)
+    page.button(key="preprocess.find").click()
+    page = clean(page.run())
+    said = words(page)
+    assert "ImageNet: 91.0 % of 200 images right (87.0 … 95.0); saved with the model." in said
+    assert "Not clearly worse: CIFAR." in said
+    assert "is a guess" not in said
+    assert workspace.uploads["7" * 64].preprocess == found[0].preprocess
+
+
+def test_without_labels_nothing_is_offered(optimize, workspace):
+    page = unlike_samples(optimize, workspace, labelled=False)
+    assert "preprocess.find" not in [button.key for button in page.button]
+
+
+def test_why_it_cannot_be_told_is_said(optimize, workspace):
+    def refuse(digest, labelled, owner):
+        raise DataError("This model gives no scores of classes.", "Set it by hand.")
+
+    workspace.pixel_trials = refuse
+    page = unlike_samples(optimize, workspace)
+    page.button(key="preprocess.find").click()
+    assert "Set it by hand" in words(clean(page.run()))

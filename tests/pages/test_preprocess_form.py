@@ -2,29 +2,17 @@
 
 import pytest
 
-from core.records import Preprocess, TensorSpec
+from core.data import PRESETS, fitted
+from core.records import Preprocess
 from pages.widgets import preprocess_form
 from tests.pages.fake_workspace import model
 
 
-def with_input(shape, dtype="float32"):
-    return model(inputs=(TensorSpec("x", dtype, shape),))
-
-
-def test_a_preset_takes_layout_and_size_from_the_model():
-    fitted = preprocess_form.fitted(Preprocess(), with_input((1, 32, 48, 3), "uint8"))
-    assert (fitted.layout, fitted.resize, fitted.dtype) == ("NHWC", (32, 48), "uint8")
-    fitted = preprocess_form.fitted(Preprocess(), with_input((1, 1, 28, 28)))
-    assert (fitted.layout, fitted.resize, fitted.color) == ("NCHW", (28, 28), "gray")
-
-
-def test_open_sides_are_not_resized_to():
-    assert preprocess_form.fitted(Preprocess(), with_input(("N", 3, "H", "W"))).resize is None
-
-
 def test_every_preset_is_recognised_again():
-    for name, preset in preprocess_form.PRESETS.items():
-        assert preprocess_form.name_of(preprocess_form.fitted(preset, model())) == name
+    for name, preset in PRESETS.items():
+        assert preprocess_form.name_of(fitted(preset, model().inputs)) == name
+    written_otherwise = Preprocess(scale=1 / 127.5, mean=(1.0, 1.0, 1.0), std=(1.0,))
+    assert preprocess_form.name_of(written_otherwise) == "−1 … 1, RGB"
     assert preprocess_form.name_of(Preprocess(scale=0.5)) == preprocess_form.CUSTOM
     assert preprocess_form.name_of(None) == "nothing"
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from core.charts import staircase_figure
+from core.charts.staircase import ticks
 from core.records import Stair, Staircase, StaircaseState
 from pages.widgets import snapping
 from pages.widgets.recipe_form import key_of
@@ -96,6 +97,13 @@ def test_a_reason_stands_where_the_staircase_would(optimize, workspace):
 def test_snapping_never_goes_back_to_where_the_slider_came_from(value, before, stop):
     assert snapping.nearest(value, before, (0.0, 0.4, 0.7)) == stop
     assert snapping.nearest(value, before, ()) == value
+
+
+def test_no_label_of_the_axis_lies_on_a_line_at_the_left_end():
+    assert ticks(1.25, []) == [0.0, 0.5, 1.0]
+    assert ticks(1.25, [1.05]) == [0.0, 0.5]
+    assert ticks(1.25, [1.25, 0.4]) == [0.0, 0.5, 1.0]
+    assert ticks(30.0, [11.0]) == [0.0, 20.0]
 
 
 def test_the_figure_has_a_hollow_mark_at_each_step_and_the_sliders_ends():
