@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 
@@ -41,7 +42,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("lathe: stopped", file=sys.stderr)
         return 130
-    print(json.dumps(result.data, indent=2) if options.json else result.text)
+    try:
+        print(json.dumps(result.data, indent=2) if options.json else result.text, flush=True)
+    except BrokenPipeError:  # `| head` has read enough; what is left goes nowhere at exit
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
 

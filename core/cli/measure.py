@@ -11,6 +11,7 @@ from typing import Any
 from core.cli import why
 from core.cli.inputs import Bench, add_model_options, admit, admit_data, bench
 from core.cli.result import Result, table
+from core.cli.telling import guessed_pixels
 from core.data import open_set
 from core.errors import BackendUnavailable
 from core.experiment.units import Comparison
@@ -113,6 +114,7 @@ def _measure(
     models: Sequence[tuple[str, ModelSummary]],
 ) -> list[Measurement]:
     data = admit_data(at, options.data)
+    guessed_pixels(models[0][1], data)
     path, digest = (data.path, data.digest) if data else (None, "")
     comparison = Comparison(
         models=tuple(models),

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import functools
 import shutil
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from core.candidates.client import Workshop
 from core.cli.inputs import Bench, add_model_options, admit, admit_data, bench
 from core.cli.recipe import add_recipe_options, read_recipe
 from core.cli.result import Result, count
+from core.cli.telling import Counter, guessed_pixels
 from core.errors import CoreError, PassPrecondition
 from core.experiment import layer_times
 from core.experiment.home import Home
@@ -47,6 +47,7 @@ def run(options: argparse.Namespace) -> Result:
     with bench() as at:
         before = admit(at, options.model, options)
         data = admit_data(at, options.calibration)
+        guessed_pixels(before, data)
         calibration = data.path if data else None
         build = functools.partial(_build, at, before.path, calibration)
         times = _layer_times(recipe, before.path, at.workshop, build)
@@ -69,15 +70,12 @@ def _layer_times(
     if not layer_times.wanted_on(recipe):
         return None
 
-    def told(done: int, total: int) -> None:
-        print(f"lathe: timing layers, {done} of {total}", file=sys.stderr, flush=True)
-
     def built(before: Recipe, times: Path) -> Path | None:
         made = build(before, times).candidate
         return made.path if made else None
 
     folder = Home.default().caches / "layer_times"
-    return layer_times.table(recipe, model, workshop, folder, built, told=told)
+    return layer_times.table(recipe, model, workshop, folder, built, told=Counter("timing layers"))
 
 
 def _built(outcome: Outcome) -> tuple[Candidate, ModelSummary]:

@@ -1,0 +1,41 @@
+"""What a command says while it works: on stderr, and seldom enough to be read."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from core.records import DataSummary, ModelSummary
+
+EVERY_S = 5.0
+
+
+def guessed_pixels(model: ModelSummary, images: DataSummary | None) -> None:
+    """Say so where images feed a model whose file does not tell how."""
+    if model.preprocess is None and images is not None and images.kind == "images":
+        print(
+            f"lathe: {model.name} does not say how pixels become its input; 0..1 RGB is taken. "
+            "A wrong guess costs accuracy: give --preprocess P.json.",
+            file=sys.stderr,
+        )
+
+
+class Counter:
+    """Says how far a long piece of work is: at first, every few seconds, and at the end."""
+
+    def __init__(self, work: str, every_s: float = EVERY_S) -> None:
+        """Say nothing yet.
+
+        Args:
+            work: what is done, "timing layers".
+            every_s: seconds between two lines.
+        """
+        self._work, self._every_s = work, every_s
+        self._due = 0.0
+
+    def __call__(self, done: int, total: int) -> None:
+        """So many are done."""
+        now = time.monotonic()
+        if now >= self._due or done == total:
+            self._due = now + self._every_s
+            print(f"lathe: {self._work}, {done} of {total}", file=sys.stderr, flush=True)
