@@ -97,7 +97,7 @@ class OnnxRuntime:
     label = "ONNX Runtime"
     precisions = ("f32",)
     remedy = REMEDY
-    about = "The reference runtime for ONNX; runs int8 QDQ as real int8 on CPUs with VNNI."
+    about = "The reference runtime for ONNX; int8 QDQ runs as real int8, fastest with VNNI."
 
     def version(self) -> str:
         """The installed version.

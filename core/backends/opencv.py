@@ -7,5 +7,5 @@ from core.backends.base_opencv import OpenCv
 BACKEND = OpenCv(
     label="OpenCV DNN",
     engine="ENGINE_NEW",
-    about="What ships inside many vision applications; float only: int8 QDQ files are refused.",
+    about="What ships inside many vision applications; of int8 QDQ some files run, slower.",
 )

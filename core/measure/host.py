@@ -60,7 +60,7 @@ def int8_outlook(record: Host) -> str:
         )
     if "AVX2" in record.isa_flags or "AVX-512" in record.isa_flags:
         return (
-            "No VNNI: int8 gains little here, and unsigned activations times signed weights can "
+            "No VNNI: int8 gains less here, and unsigned activations times signed weights can "
             "saturate in 16-bit sums. Compare accuracy before you ship."
         )
     return "No int8 instructions were found: expect int8 to save size, not time."
