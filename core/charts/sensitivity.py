@@ -20,7 +20,6 @@ SUBTITLES = {
     ACCURACY: "points of top-1 on the labelled calibration images",
 }
 SMALLEST = 1e-6
-LEAST = 1e-4  # error that is still written out
 # Fast through the middle, on which neither dark nor white figures could be read.
 LIGHT_TO_DARK = [[0.0, "#eaf1fd"], [0.55, "#a8c4f6"], [0.68, "#3f6fd1"], [1.0, "#0f2f75"]]
 
@@ -139,8 +138,8 @@ def label(layers: Sequence[str]) -> str:
 
 def percent(error: float) -> str:
     """A relative error with two digits: 0.12 %."""
-    if 0 < error < LEAST:
-        return f"< {text.number(100 * LEAST)} %"
+    if 0 < error < SMALLEST:
+        return f"< {text.number(100 * SMALLEST, 1)} %"
     return f"{text.number(100 * error, 2)} %"
 
 

@@ -24,7 +24,7 @@ def show(runs: tuple[Run, ...], chosen: Run) -> None:
         return
     left, right = st.columns(2)
     with left:
-        first = pick("A", runs, (others or [chosen])[0])
+        first = pick("A", runs, (others or [chosen])[0], from_original=not others)
     with right:
         second = pick("B", runs, chosen)
     if first is None or second is None:
@@ -46,8 +46,10 @@ def name_of(run: Run) -> str:
     return f"{run.spec.title} · {run.created[:16].replace('T', ' ')}"
 
 
-def pick(name: str, runs: tuple[Run, ...], default: Run) -> Side | None:
-    """A run, and where it has several recipes, one of them."""
+def pick(
+    name: str, runs: tuple[Run, ...], default: Run, from_original: bool = False
+) -> Side | None:
+    """A run, and where it has several recipes, one of them: the best, or the original at first."""
     known = {run.id: run for run in runs}
     key = f"compare.{name}.run"
     if st.session_state.get(key) not in known:
@@ -58,7 +60,7 @@ def pick(name: str, runs: tuple[Run, ...], default: Run) -> Side | None:
     made = {o.candidate.digest: o for o in run.outcomes if o.candidate is not None}
     if not made:
         return None
-    answer = best(run)
+    answer = None if from_original else best(run)
     start = answer.candidate.digest if answer and answer.candidate else next(iter(made))
     recipe = f"compare.{name}.recipe.{run.id}"
     if st.session_state.get(recipe) not in made:

@@ -14,7 +14,7 @@ from pages.widgets import wording
 
 SIGNS = {"ok": "✓", "unstable": "~", "not available": "○", "failed": "✕"}
 COLUMNS = {
-    "recipe": st.column_config.TextColumn("recipe", width=240),
+    "recipe": st.column_config.TextColumn("recipe", width=290),
     "backend": st.column_config.TextColumn("backend", width=130),
     "quantity": st.column_config.TextColumn("quantity", width=190),
     "95 % interval": st.column_config.TextColumn("95 % interval", width=150),

@@ -106,3 +106,11 @@ def test_file_names_say_what_is_inside():
     assert downloads.stem(run, builders.RECIPES[1]) == "resnet_prune_30"
     assert downloads.stem(run, builders.RECIPES[0]) == "resnet_original"
     assert len(downloads.stem(run, replace(builders.RECIPES[1], name="x" * 500))) <= 80
+
+
+def test_a_single_run_is_compared_with_its_original(fake):
+    fake.known = {"sweep": fake.known["sweep"]}
+    test = clean(page("runs").run())
+    chosen = [test.selectbox(key=f"compare.{side}.recipe.sweep").value for side in "AB"]
+    assert chosen[0] == fake.known["sweep"].outcomes[0].candidate.digest
+    assert chosen[1] != chosen[0]

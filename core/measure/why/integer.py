@@ -21,6 +21,7 @@ from core.measure.why.view import (
 from core.records import Cause, LayerProfile
 
 WORTH_TELLING = 0.05  # of the time of all layers
+WORTH_SPARING = 0.01
 SLOWER = 1.05
 BATCH_NORM = "BatchNorm"
 WITH_INSTRUCTION = 0.5  # int8 against float, on processors that have one
@@ -83,7 +84,8 @@ def stayed_float(view: View) -> Iterator[Found]:
         fix = _off(view)
     elif refused:
         text += f" {_reason(view, refused)}"
-        fix = f"Spare them the conversions: {view.excluding(refused)}."
+        heavy = spent >= WORTH_SPARING * view.after.layers_s
+        fix = f"Spare them the conversions: {view.excluding(refused)}." if heavy else ""
     else:
         text += " The file itself keeps them float."
         fix = ""
