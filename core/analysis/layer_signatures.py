@@ -68,18 +68,24 @@ def replacements(layer: LayerSignature, multiple: int) -> list[Chain]:
         return []
     if max(layer.kernel) == 1:
         return []
-    chains = [spatial_svd(layer, rank) for rank in svd_ranks(layer, multiple, STEPS)]
+    chains = [
+        spatial_svd(layer, rank, rows_first)
+        for rows_first in (False, True)
+        for rank in svd_ranks(layer, multiple, STEPS, rows_first)
+    ]
     chains += [depthwise_pointwise(layer, terms) for terms in range(1, math.prod(layer.kernel))]
     chains += [tucker2(layer, *kept) for kept in tucker_ranks(layer, multiple, STEPS)]
     return [chain for chain in chains if macs(chain) < layer.macs]
 
 
-def svd_ranks(layer: LayerSignature, multiple: int, most: int) -> list[int]:
+def svd_ranks(
+    layer: LayerSignature, multiple: int, most: int, rows_first: bool = False
+) -> list[int]:
     """Aligned ranks of the two halves, as far as they may save anything."""
     if min(layer.kernel) == 1:
         return []
-    full = min(layer.inputs * layer.kernel[0], layer.outputs * layer.kernel[1])
-    return steps(full, multiple, most=most)
+    first, last = reversed(layer.kernel) if rows_first else layer.kernel
+    return steps(min(layer.inputs * first, layer.outputs * last), multiple, most=most)
 
 
 def tucker_ranks(layer: LayerSignature, multiple: int, most: int) -> list[tuple[int, int]]:
@@ -106,28 +112,27 @@ def parameters(chain: Iterable[LayerSignature]) -> int:
     return sum(layer.parameters for layer in chain)
 
 
-def spatial_svd(layer: LayerSignature, rank: int) -> Chain:
-    """K x 1 to `rank` channels, then 1 x k; each keeps the strides and pads of its own axis."""
+def spatial_svd(layer: LayerSignature, rank: int, rows_first: bool = False) -> Chain:
+    """K x 1 to `rank` channels, then 1 x k, or the other way round."""
+    early, late = (1, 0) if rows_first else (0, 1)
+    first = replace(_along(layer, early), outputs=rank, fused=())
+    return first, replace(_along(layer, late), inputs=rank, size=first.output_size)
+
+
+def _along(layer: LayerSignature, axis: int) -> LayerSignature:
+    """The layer with its kernel, strides, dilations and pads along one axis only."""
+
+    def kept(pair: tuple[int, ...], other: int) -> tuple[int, int]:
+        return (pair[0], other) if axis == 0 else (other, pair[1])
+
     top, left, bottom, right = layer.pads
-    first = replace(
+    return replace(
         layer,
-        outputs=rank,
-        kernel=(layer.kernel[0], 1),
-        strides=(layer.strides[0], 1),
-        dilations=(layer.dilations[0], 1),
-        pads=(top, 0, bottom, 0),
-        fused=(),
+        kernel=kept(layer.kernel, 1),
+        strides=kept(layer.strides, 1),
+        dilations=kept(layer.dilations, 1),
+        pads=(top, 0, bottom, 0) if axis == 0 else (0, left, 0, right),
     )
-    second = replace(
-        layer,
-        inputs=rank,
-        kernel=(1, layer.kernel[1]),
-        strides=(1, layer.strides[1]),
-        dilations=(1, layer.dilations[1]),
-        pads=(0, left, 0, right),
-        size=first.output_size,
-    )
-    return first, second
 
 
 def tucker2(layer: LayerSignature, first: int, last: int) -> Chain:

@@ -83,9 +83,9 @@ def test_steps_leave_out_all_and_nothing():
 
 @pytest.mark.parametrize(
     "chain",
-    [spatial_svd(LAYER, 8), tucker2(LAYER, 8, 16), depthwise_pointwise(LAYER, 1),
-     depthwise_pointwise(LAYER, 3)],
-    ids=["spatial_svd", "tucker2", "depthwise", "depthwise x3"],
+    [spatial_svd(LAYER, 8), spatial_svd(LAYER, 8, rows_first=True), tucker2(LAYER, 8, 16),
+     depthwise_pointwise(LAYER, 1), depthwise_pointwise(LAYER, 3)],
+    ids=["spatial_svd", "spatial_svd_rows", "tucker2", "depthwise", "depthwise x3"],
 )  # fmt: skip
 def test_a_replacement_fits_where_the_layer_was(chain):
     assert chain[0].inputs == LAYER.inputs

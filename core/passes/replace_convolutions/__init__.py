@@ -1,6 +1,6 @@
 """Replace k x k convolutions by two or three cheaper layers, refitted to what they stood for.
 
-Each kernel becomes a product of factors (`forms`): spatial SVD (k x 1, 1 x k), Tucker-2 (1 x 1,
+Each kernel becomes a product of factors (`forms`): spatial SVD (k x 1 and 1 x k), Tucker-2 (1 x 1,
 k x k, 1 x 1), or network decoupling (depthwise, 1 x 1). Which layers, which forms and which ranks
 is one allocation over the whole network (`menus`, `allocation`): the least error of the model's
 output within a budget of MACs, bytes, or measured time on one backend. Then original and
@@ -32,7 +32,7 @@ from core.passes.replace_convolutions.allocation import allocate
 from core.passes.replace_convolutions.bound import Bound
 from core.passes.replace_convolutions.eligible import Target, targets
 from core.passes.replace_convolutions.fitting import fit
-from core.passes.replace_convolutions.forms import FORMS
+from core.passes.replace_convolutions.forms import CHOICES, FORMS
 from core.passes.replace_convolutions.menus import (
     RANKS,
     Choice,
@@ -68,9 +68,10 @@ class ReplaceConvolutions(Pass):
     form: str = parameter(
         "spatial_svd",
         "Form",
-        "spatial_svd: k x 1, then 1 x k. tucker2: 1 x 1, k x k, 1 x 1. depthwise_pointwise: a few "
-        "depthwise kernels, then 1 x 1. best: for each layer the one with the least error.",
-        choices=(*FORMS, "best"),
+        "spatial_svd: k x 1 and 1 x k, in the better order. tucker2: 1 x 1, k x k, 1 x 1. "
+        "depthwise_pointwise: a few depthwise kernels, then 1 x 1. best: for each layer the one "
+        "with the least error.",
+        choices=tuple(CHOICES),
     )
     speedup: float = parameter(
         2.0,
@@ -141,7 +142,7 @@ class ReplaceConvolutions(Pass):
     def preview(self, graph: Graph, report: Report) -> bool:
         """Sizes of about the right magnitude: which layers shrink most depends on the images."""
         found = targets(graph, self.exclude, report)
-        forms = [FORMS[self._forms()[0]]]
+        forms = [FORMS[CHOICES[self.form][0]]]
         for target in found:
             before = Price("macs").of((target.signature,)) or 0.0
             fits = [
@@ -163,9 +164,6 @@ class ReplaceConvolutions(Pass):
         """The backend of a budget of latency."""
         return self.backend if self.budget == "latency" else ""
 
-    def _forms(self) -> list[str]:
-        return list(FORMS) if self.form == "best" else [self.form]
-
     def _price(self, statistics: Statistics) -> Price:
         if self.budget == "latency" and statistics.timings is None:
             raise PassPrecondition(
@@ -185,7 +183,7 @@ class ReplaceConvolutions(Pass):
         """What each layer could become; those that could become nothing are reported."""
         metrics = _metrics(graph, found, statistics)
         menus = [
-            menu(target, metric, self._forms(), price, self.multiple, self.tolerance)
+            menu(target, metric, CHOICES[self.form], price, self.multiple, self.tolerance)
             for target, metric in zip(found, metrics, strict=True)
         ]
         for one in menus:

@@ -1,6 +1,7 @@
 """What a k x k convolution can be replaced by, as products of factors.
 
     spatial SVD           W[o,i,y,x] = sum_r   A[o,r,x] B[r,i,y]          k x 1, then 1 x k
+                       or W[o,i,y,x] = sum_r   A[o,r,y] B[r,i,x]          1 x k, then k x 1
     Tucker-2              W[o,i,y,x] = sum_ab  U[o,a] G[a,b,y,x] V[b,i]   1 x 1, k x k, 1 x 1
     network decoupling    W[o,i,y,x] = sum_t   P[o,t,i] D[t,i,y,x]        depthwise, then 1 x 1
 
@@ -102,7 +103,7 @@ class SpatialSvd(Form):
 
     def chain(self, layer: LayerSignature, rank: Rank) -> Chain:
         """Two layers."""
-        return layer_signatures.spatial_svd(layer, *rank)
+        return layer_signatures.spatial_svd(layer, rank[0])
 
     def start(self, kernel: Matrix, second: Matrix, rank: Rank) -> Factors:
         """Singular vectors of (columns under the kernel) x (outputs, place of the column)."""
@@ -122,6 +123,35 @@ class SpatialSvd(Form):
         """K x 1 and 1 x k."""
         rows, columns = factors
         return [columns[:, :, :, None], rows[:, :, None, :]]
+
+
+class SpatialSvdRows(SpatialSvd):
+    """Rows first, then columns: the same of the transposed kernel."""
+
+    name = "spatial_svd_rows"
+    about = "1 x k and k x 1"
+    subscripts = "ory,rix->oiyx"
+
+    def ranks(self, layer: LayerSignature, multiple: int, most: int) -> list[Rank]:
+        """Below the rank of the matrix of rows by columns."""
+        found = layer_signatures.svd_ranks(layer, multiple, most, rows_first=True)
+        return [(rank,) for rank in found]
+
+    def chain(self, layer: LayerSignature, rank: Rank) -> Chain:
+        """Two layers."""
+        return layer_signatures.spatial_svd(layer, rank[0], rows_first=True)
+
+    def start(self, kernel: Matrix, second: Matrix, rank: Rank) -> Factors:
+        """Singular vectors of (rows under the kernel) x (outputs, place of the row)."""
+        _, inputs, height, width = kernel.shape
+        blocks = second.reshape(inputs, height, width, inputs, height, width)
+        turned = blocks.transpose(0, 2, 1, 3, 5, 4).reshape(second.shape)
+        return super().start(kernel.transpose(0, 1, 3, 2), turned, rank)
+
+    def kernels(self, factors: Factors) -> list[Matrix]:
+        """1 x k and k x 1."""
+        columns, rows = factors
+        return [rows[:, :, None, :], columns[:, :, :, None]]
 
 
 class Tucker2(Form):
@@ -210,8 +240,15 @@ class DepthwisePointwise(Form):
 
 
 FORMS: Mapping[str, Form] = {
-    form.name: form for form in (SpatialSvd(), Tucker2(), DepthwisePointwise())
+    form.name: form for form in (SpatialSvd(), SpatialSvdRows(), Tucker2(), DepthwisePointwise())
 }
+CHOICES: Mapping[str, tuple[str, ...]] = {
+    "spatial_svd": ("spatial_svd", "spatial_svd_rows"),
+    "tucker2": ("tucker2",),
+    "depthwise_pointwise": ("depthwise_pointwise",),
+    "best": tuple(FORMS),
+}
+"""What a recipe calls a form -> the forms that it lets a layer choose from."""
 
 
 def _split(matrix: Matrix, metric: Matrix, rank: int) -> tuple[Matrix, Matrix]:
