@@ -84,8 +84,10 @@ def test_a_newcomer_goes_from_an_upload_to_a_smaller_model_that_runs(browser, tm
         page.get_by_role("heading", name="my <b>net").wait_for(timeout=60_000)
         page.keyboard.press("Escape")
         upload(page, "Images", "my images.npz", images())
-        page.get_by_text("80 to evaluate").wait_for(timeout=60_000)
+        page.get_by_text("40 to calibrate, 40 to evaluate").wait_for(timeout=60_000)
         page.keyboard.press("Escape")
+        page.get_by_role("button", name="Find it with the labelled images").click()
+        page.get_by_text("saved with the model").wait_for(timeout=60_000)
         for name in three_switches():
             switch = page.get_by_text(catalogue()[name].label, exact=True)
             # While the page is drawn anew, what stood there before may stand beside it.
