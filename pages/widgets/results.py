@@ -14,11 +14,11 @@ from pages.widgets import wording
 
 SIGNS = {"ok": "✓", "unstable": "~", "not available": "○", "failed": "✕"}
 COLUMNS = {
-    "recipe": st.column_config.TextColumn("recipe", width=290),
+    "recipe": st.column_config.TextColumn("recipe", width=280),
     "backend": st.column_config.TextColumn("backend", width=130),
-    "quantity": st.column_config.TextColumn("quantity", width=190),
-    "95 % interval": st.column_config.TextColumn("95 % interval", width=150),
-    "verdict": st.column_config.TextColumn("verdict", width=120),
+    "quantity": st.column_config.TextColumn("quantity", width=165),
+    "95 % interval": st.column_config.TextColumn("95 % interval", width=130),
+    "verdict": st.column_config.TextColumn("verdict", width=105),
     "reason": st.column_config.TextColumn("reason", width="large"),
 }
 ALL_AT_ONCE = 6  # notes of a step; of more the rest is scrolled
