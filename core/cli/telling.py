@@ -14,8 +14,8 @@ def guessed_pixels(model: ModelSummary, images: DataSummary | None) -> None:
     """Say so where images feed a model whose file does not tell how."""
     if model.preprocess is None and images is not None and images.kind == "images":
         print(
-            f"lathe: {model.name} does not say how pixels become its input; 0..1 RGB is taken. "
-            "A wrong guess costs accuracy: give --preprocess P.json.",
+            f"lathe: {model.name} does not say how pixels become its input: it is guessed. "
+            "A wrong guess costs accuracy; give --preprocess P.json.",
             file=sys.stderr,
         )
 

@@ -3,7 +3,7 @@
 Imports neither onnx nor a model runtime: a worker that times must start fast.
 """
 
-from core.data.admission import admit, describe, shared_images, split
+from core.data.admission import admit, describe, shared_images, split, thinned
 from core.data.archive import Archive, Bounds
 from core.data.opening import open_set
 from core.data.preprocess import (
@@ -26,8 +26,8 @@ __all__ = [
     "admit",
     "check_channels",
     "default_preprocess",
-    "fitted",
     "describe",
+    "fitted",
     "has_background_class",
     "image_input",
     "open_set",
@@ -36,4 +36,5 @@ __all__ = [
     "shared_images",
     "split",
     "synthetic_feeds",
+    "thinned",
 ]

@@ -55,7 +55,7 @@ def admit(source: Path, filename: str, data: Path, progress: Progress | None = N
         DataError: what is wrong with it, and with which image.
     """
     if source.suffix == ".json":
-        raise DataError(f"{filename} is no image set; a half of one is in place already.")
+        raise DataError(f"{filename} is no image set; a part of one is in place already.")
     if source.is_file() and source.stat().st_size > MAX_BYTES:
         raise DataError(f"{filename} is larger than {MAX_BYTES >> 30} GiB.")
     images = open_set(source, filename)
@@ -152,14 +152,14 @@ def _digest(path: Path) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Half:
-    """One half of an admitted set: what `open_set` opens, and a digest that no other set has."""
+class Part:
+    """Some of an admitted set: what `open_set` opens, and a digest that no other set has."""
 
     path: Path
     digest: str
 
 
-def split(whole: Path, digest: str) -> tuple[Half, Half]:
+def split(whole: Path, digest: str) -> tuple[Part, Part]:
     """Two disjoint halves of an admitted set, for calibration and for evaluation.
 
     They take turns, so both have the classes of the whole even where it is sorted by class. The
@@ -174,13 +174,25 @@ def split(whole: Path, digest: str) -> tuple[Half, Half]:
     """
     if _count(whole) < 2:
         raise DataError("One image cannot both calibrate and evaluate.", "Choose another set.")
-    halves = []
-    for start in (0, 1):
-        path = whole.with_name(f"half_{start}.json")
-        if not path.exists():
-            path.write_text(json.dumps({"of": whole.name, "start": start}), encoding="utf-8")
-        halves.append(Half(path, hashlib.sha256(f"{digest}:{start}".encode()).hexdigest()))
-    return halves[0], halves[1]
+    return _every(2, 0, whole, digest), _every(2, 1, whole, digest)
+
+
+def thinned(whole: Path, digest: str, most: int) -> Part:
+    """At most so many images of an admitted set, spread evenly: it may be sorted by class.
+
+    Raises:
+        DataError: a set that was not admitted.
+    """
+    step = -(-_count(whole) // most)
+    return _every(step, 0, whole, digest) if step > 1 else Part(whole, digest)
+
+
+def _every(step: int, start: int, whole: Path, digest: str) -> Part:
+    path = whole.with_name(f"every_{step}_from_{start}.json")
+    if not path.exists():
+        content = {"of": whole.name, "start": start, "step": step}
+        path.write_text(json.dumps(content), encoding="utf-8")
+    return Part(path, hashlib.sha256(f"{digest}:{start}:{step}".encode()).hexdigest())
 
 
 def shared_images(a: Path, b: Path) -> int:
@@ -207,7 +219,8 @@ def _listed(path: Path) -> set[bytes]:
         raise _not_admitted(path) from error
     listed = [content[i : i + DIGEST_BYTES] for i in range(0, len(content), DIGEST_BYTES)]
     if path.suffix == ".json":
-        listed = listed[int(json.loads(path.read_text(encoding="utf-8"))["start"]) :: 2]
+        part = json.loads(path.read_text(encoding="utf-8"))
+        listed = listed[int(part["start"]) :: int(part["step"])]
     return set(listed)
 
 

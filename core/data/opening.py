@@ -1,4 +1,4 @@
-"""Files -> image sets: a .npz, a zip, a folder, one image, or a half of a set that was split."""
+"""Files -> image sets: a .npz, a zip, a folder, one image, or a part of an admitted set."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ADMITTED = ("set.npz", "set.zip")
 
 
 def open_set(path: Path, name: str = "") -> ImageSet:
-    """The image set at `path`: a .npz, a .zip, a folder, a single image, a half made by `split`.
+    """The image set at `path`: a .npz, a .zip, a folder, a single image, a part made by `split`.
 
     Raises:
         DataError: what is wrong with it and where.
@@ -33,7 +33,7 @@ def open_set(path: Path, name: str = "") -> ImageSet:
     if not path.is_file():
         raise DataError(f"{name}: there is no such file or folder.")
     if path.suffix == ".json":
-        return _open_half(path, name)
+        return _open_part(path, name)
     with path.open("rb") as file:
         start = file.read(4)
     if start[:2] != b"PK" and _is_image(name):
@@ -174,11 +174,12 @@ def _is_image(entry: str) -> bool:
     return Path(entry).suffix.lower() in pictures.SUFFIXES
 
 
-def _open_half(path: Path, name: str) -> ImageSet:
+def _open_part(path: Path, name: str) -> ImageSet:
     try:
-        half = json.loads(path.read_text(encoding="utf-8"))
-        whole, start = path.parent / Path(str(half["of"])).name, int(half["start"])
+        part = json.loads(path.read_text(encoding="utf-8"))
+        whole = path.parent / Path(str(part["of"])).name
+        start, step = int(part["start"]), max(1, int(part["step"]))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"{name} is not an image set.") from error
     full = open_set(whole, name)
-    return full.part(range(start, full.count, 2), name)
+    return full.part(range(start, full.count, step), name)

@@ -34,5 +34,5 @@ def sources(home: Home, calibration: str, evaluation: str) -> tuple[ImageSource,
         raise DataError("An image set is gone.", "Upload it again.")
     whole = found[0].path
     if whole is not None and calibration == evaluation:
-        found = [ImageSource(half.path, half.digest) for half in split(whole, calibration)]
+        found = [ImageSource(part.path, part.digest) for part in split(whole, calibration)]
     return found[0], found[1]

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from core.data import PRESETS, fitted, open_set, same_pixels
+from core.data import PRESETS, fitted, open_set, same_pixels, thinned
 from core.errors import DataError
 from core.experiment.images import ImageSource
 from core.measure import Cancelled, Setting, Source, Verifier, accuracy, evaluate
@@ -69,13 +69,14 @@ def trials(
         CoreError: the images have no labels, the model cannot run or is no classifier, or the
             time is over.
     """
-    labels = open_set(images.path).labels if images.path is not None else None
-    if labels is None:
+    few = None if images.path is None else thinned(images.path, images.digest, IMAGES)
+    labels = None if few is None else open_set(few.path).labels
+    if few is None or labels is None:
         raise DataError("Only labelled images can tell how pixels become the input.")
     until = time.monotonic() + limit_s
     try:
         found = [
-            _trial(name, preprocess, model, images, labels, caches, until)
+            _trial(name, model, Source(few.path, few.digest, preprocess), labels, caches, until)
             for name, preprocess in presets(model).items()
         ]
     except Cancelled:
@@ -88,9 +89,8 @@ def trials(
 
 def _trial(
     name: str,
-    preprocess: Preprocess,
     model: ModelSummary,
-    images: ImageSource,
+    source: Source,
     labels: np.ndarray[Any, Any],
     caches: Path,
     until: float,
@@ -98,14 +98,14 @@ def _trial(
     def late() -> bool:
         return time.monotonic() > until
 
-    source = Source(images.path, images.digest, preprocess, IMAGES)
     outputs = evaluate(
         model, Setting.of(BACKEND, ALL_CORES), source, Verifier(source, late), caches, _nobody, late
     )
-    rows = accuracy(outputs, outputs, labels, images.digest)
+    rows = accuracy(outputs, outputs, labels, source.digest)
     top1 = next((row for row in rows if row.metric == "top1"), None)
     if top1 is None or top1.value is None or top1.low is None or top1.high is None:
         raise DataError("This model gives no scores of classes to compare with the labels.")
+    preprocess = source.preprocess or Preprocess()
     return PixelTrial(name, preprocess, top1.value, top1.low, top1.high, outputs.images)
 
 

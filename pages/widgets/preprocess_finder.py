@@ -26,7 +26,7 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, labelled: str) -
         st.caption(sentence(found))
     if model.preprocess is not None or not labelled:
         return
-    st.warning("The file does not say how pixels become its input: 0 … 1 is a guess.")
+    st.warning("The file does not say how pixels become its input: it is guessed.")
     if not st.button("Find it with the labelled images", key="preprocess.find", width="stretch"):
         return
     try:

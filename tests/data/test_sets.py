@@ -220,6 +220,19 @@ def test_admitting_twice_gives_one_set_and_halves_share_nothing(
     )
 
 
+def test_a_thinned_set_has_all_classes_where_it_is_sorted_by_class(tmp_path: Path) -> None:
+    path = tmp_path / "sorted.npz"
+    pixels = np.random.default_rng(0).integers(0, 256, (30, 4, 4, 3), dtype=np.uint8)
+    np.savez(path, images=pixels, labels=np.repeat([0, 1, 2], 10))
+    whole = data.admit(path, path.name, tmp_path / "data")
+    few = data.thinned(whole.path, whole.digest, 7)
+    assert data.open_set(few.path).labels.tolist() == [0, 0, 1, 1, 2, 2]
+    assert data.shared_images(few.path, whole.path) == 6
+    assert few.digest != whole.digest
+    assert data.thinned(whole.path, whole.digest, 30) == data.thinned(whole.path, whole.digest, 99)
+    assert data.thinned(whole.path, whole.digest, 30).path == whole.path
+
+
 def test_the_same_image_is_found_in_another_format(numbered: Path, tmp_path: Path) -> None:
     home, other = tmp_path / "data", tmp_path / "o.npz"
     np.savez(other, images=np.stack([sets.solid(sets.COLORS[2]), sets.solid((9, 9, 9))]))

@@ -67,6 +67,12 @@ def test_what_had_no_forecast_has_no_hindsight(made):
     assert hindsights(run(CUT), lambda before: None) == ()
 
 
+def test_one_set_for_both_has_hindsight_too():
+    made = run(CUT)
+    both = replace(made, spec=replace(made.spec, evaluation=made.spec.calibration))
+    assert hindsights(both, lambda before: KNOWN) == hindsights(made, lambda before: KNOWN) != ()
+
+
 @pytest.mark.parametrize(("counted", "held"), [(94.96, True), (94.9, False), (99.04, True)])
 def test_an_interval_holds_as_it_is_printed(counted: float, held: bool):
     expected = AccuracyForecast(97.0, 95.0, 99.0)

@@ -101,13 +101,13 @@ def test_labels_find_the_preprocessing_and_it_is_saved(optimize, workspace):
     found = (trial("ImageNet", 91.0), trial("CIFAR", 90.0), trial("raw", 11.0))
     workspace.pixel_trials = lambda digest, labelled, owner: found
     page = unlike_samples(optimize, workspace)
-    assert "0 … 1 is a guess" in words(page)
+    assert "it is guessed" in words(page)
     page.button(key="preprocess.find").click()
     page = clean(page.run())
     said = words(page)
     assert "ImageNet: 91.0 % of 200 images right (87.0 … 95.0); saved with the model." in said
     assert "Not clearly worse: CIFAR." in said
-    assert "is a guess" not in said
+    assert "it is guessed" not in said
     assert workspace.uploads["7" * 64].preprocess == found[0].preprocess
 
 
