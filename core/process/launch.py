@@ -238,6 +238,7 @@ def _clean_environment() -> Json:
         "LD_LIBRARY_PATH",
         "VIRTUAL_ENV",
         "LATHE_HOME",
+        "LATHE_MEMORY",
     )
     chosen = {name: os.environ[name] for name in kept if name in os.environ}
     return chosen | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}
