@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: run test check format samples clean
+.PHONY: run test test-cpus check format samples clean
 
 run: $(VENV)/.run
 	@echo "Lathe serves on http://$(HOST):$(PORT)  (stop: Ctrl+C)"
@@ -15,6 +15,14 @@ run: $(VENV)/.run
 
 test: $(VENV)/.dev
 	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+# What depends on the CPU, as lesser ones would see it: OpenVINO is held to each set of instructions.
+ISAS := SSE41 AVX2 AVX2_VNNI AVX512_CORE AVX512_CORE_VNNI AVX512_CORE_AMX
+CPU_TESTS := tests/backends tests/measure tests/quantization tests/passes tests/worker
+
+test-cpus: $(VENV)/.dev
+	@for isa in $(ISAS); do echo "== $$isa"; \
+	$(BIN)/pytest -n 2 --dist loadfile -q -m backend --cpu-isa $$isa $(CPU_TESTS) $(ARGS) || exit 1; done
 
 check: $(VENV)/.dev
 	$(BIN)/ruff format --check .

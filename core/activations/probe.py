@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 
 from core import graph as graphs
+from core.backends.base_onnx_settings import settings
 from core.errors import InferenceFailed
 from core.graph import Graph
 from core.passes.base import Tensors
-
-ERRORS_ONLY = 3
+from core.records import RunOptions
 
 
 class Probe:
@@ -40,9 +39,7 @@ class Probe:
         values |= {value.name: value for value in copy.graph.outputs}
         copy.graph.outputs.clear()
         copy.graph.outputs.extend(values[name] for name in self.names)
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = ERRORS_ONLY
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        options = settings(RunOptions(threads))
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.disable_quant_qdq", "1" if as_written else "0")
         try:

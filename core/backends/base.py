@@ -24,11 +24,21 @@ Tensors = dict[str, np.ndarray[Any, Any]]
 
 
 class Session(Protocol):
-    """A loaded model, ready to run."""
+    """A loaded model, ready to run.
+
+    Attributes:
+        settings: what decides its times, in words, read back from the runtime where it tells.
+    """
+
+    settings: Mapping[str, str]
 
     @property
     def precision(self) -> str:
-        """The arithmetic that the runtime reports it uses ("f32", "bf16", ...)."""
+        """The arithmetic that the runtime uses by its own account ("f32", "bf16", ...).
+
+        Raises:
+            BackendUnavailable: it took the options, and does not do here what they ask for.
+        """
         ...
 
     def run(self, feeds: Tensors) -> Tensors:
@@ -96,6 +106,18 @@ class SelfTimed(Protocol):
         ...
 
 
+@runtime_checkable
+class Spinning(Protocol):
+    """A session whose threads may go on burning a core for a while after a call."""
+
+    spins: bool
+
+
+def spins(session: object) -> bool:
+    """Whether a session's threads burn a core after a call."""
+    return isinstance(session, Spinning) and session.spins
+
+
 @functools.cache
 def catalogue() -> Mapping[str, Backend]:
     """Every backend by its identifier."""
@@ -108,7 +130,12 @@ def label(spec: str) -> str:
     name, _, precision = spec.partition(":")
     known = catalogue().get(name)
     title = known.label if known is not None else name
-    return f"{title} {precision}" if precision else title
+    return f"{title} {words(precision)}" if precision else title
+
+
+def words(precision: str) -> str:
+    """An arithmetic as a person reads it: "dynamic_int8" is one word only where it must be."""
+    return precision.replace("_", " ")
 
 
 def parse(spec: str) -> tuple[str, str]:

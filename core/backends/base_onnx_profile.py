@@ -14,7 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from core.backends.base import Tensors, cores
+from core.backends import base_onnx_settings
+from core.backends.base import Tensors
 from core.backends.base_profile import (
     CAST,
     COMPUTE,
@@ -59,15 +60,11 @@ class OnnxProfileSession:
         self._scratch = tempfile.TemporaryDirectory(prefix="profile-")
         folder = Path(self._scratch.name)
         self._model, self._optimized = model, folder / "optimized.onnx"
-        settings = ort.SessionOptions()
-        settings.intra_op_num_threads = cores(options.threads)
-        settings.inter_op_num_threads = 1
-        settings.log_severity_level = 3
+        settings = base_onnx_settings.settings(options)
         settings.enable_profiling = True
         settings.profile_file_prefix = str(folder / "times")
         settings.optimized_model_filepath = str(self._optimized)
         for key, value in (
-            ("session.intra_op.allow_spinning", "0"),
             # Weights go into a file of their own: only the graph is read again.
             ("session.optimized_model_external_initializers_file_name", "weights.bin"),
             ("session.optimized_model_external_initializers_min_size_in_bytes", "1024"),

@@ -38,18 +38,23 @@ REFUSALS = {
 class OpenCvSession:
     """One cv2.dnn net."""
 
-    precision = "f32"
+    precision = "f32"  # its half precision is a target of its own, which is not chosen here
 
     def __init__(self, model: Path, engine: str, options: RunOptions) -> None:
         """Read `model`.
 
         Raises:
             InferenceFailed: OpenCV does not take the model, or made an empty net of it.
+            BackendUnavailable: it does not take the number of threads.
         """
         import cv2
 
         self._error = cv2.error
-        cv2.setNumThreads(cores(options.threads))
+        threads = cores(options.threads)
+        cv2.setNumThreads(threads)
+        if cv2.getNumThreads() != threads:
+            raise BackendUnavailable(f"OpenCV uses {cv2.getNumThreads()} threads, not {threads}.")
+        self.settings = {"threads": str(threads), "Winograd": "on, the default"}
         try:
             self._net: Any = cv2.dnn.readNetFromONNX(str(model), getattr(cv2.dnn, engine))
         except cv2.error as error:

@@ -23,7 +23,7 @@ from core.backends.base_profile import (
     TimedLayer,
 )
 from core.errors import InferenceFailed
-from core.records import RunOptions
+from core.records import Json, RunOptions
 
 _ROLES = {
     **dict.fromkeys(("FakeQuantize", "QuantizeLinear", "DequantizeLinear"), QUANTIZE),
@@ -41,8 +41,8 @@ Facts = Mapping[str, str]
 class OpenVinoProfileSession:
     """A compiled model with its performance counters on."""
 
-    def __init__(self, model: Path, options: RunOptions, hint: str) -> None:
-        """Compile `model`; `hint` is the inference precision to ask for.
+    def __init__(self, model: Path, options: RunOptions, arithmetic: Json) -> None:
+        """Compile `model`; `arithmetic` are the properties that decide how it computes.
 
         Raises:
             InferenceFailed: OpenVINO does not take the model.
@@ -60,8 +60,8 @@ class OpenVinoProfileSession:
                     "PERFORMANCE_HINT": "LATENCY",
                     "INFERENCE_NUM_THREADS": cores(options.threads),
                     "NUM_STREAMS": "1",
-                    "INFERENCE_PRECISION_HINT": hint,
                     "PERF_COUNT": True,
+                    **arithmetic,
                 },
             )
             self._request: Any = self._compiled.create_infer_request()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from core.backends.base import Tensors
 from core.records import RunOptions
@@ -13,6 +15,7 @@ class NullSession:
     """Answers at once, with nothing."""
 
     precision = "f32"
+    settings: ClassVar[Mapping[str, str]] = {}
 
     def run(self, feeds: Tensors) -> Tensors:
         """Nothing."""

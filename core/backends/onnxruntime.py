@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from core.backends import base_dynamic, base_onnx_settings
 from core.backends.base import Tensors, cores, installed
 from core.backends.base_onnx_profile import OnnxProfileSession
 from core.errors import InferenceFailed
@@ -15,32 +16,43 @@ REMEDY = "pip install -r requirements.txt"
 
 
 class OnnxRuntimeSession:
-    """One InferenceSession with all graph optimisations on, and no spinning threads."""
-
-    precision = "f32"
+    """One InferenceSession with all graph optimisations on; its threads spin, as by default."""
 
     def __init__(self, model: Path, options: RunOptions) -> None:
         """Load `model`.
 
         Raises:
             InferenceFailed: ONNX Runtime does not take the model.
+            BackendUnavailable: it does not take the options.
         """
         import onnxruntime as ort
 
-        settings = ort.SessionOptions()
-        settings.intra_op_num_threads = cores(options.threads)
-        settings.inter_op_num_threads = 1
-        settings.log_severity_level = 3
-        # Spinning threads burn the core that the next measurement needs.
-        settings.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        self._options = options
+        settings = base_onnx_settings.settings(options)
         try:
             self._session: Any = ort.InferenceSession(
                 str(model), settings, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # the vendor's exceptions share no base of their own
             raise InferenceFailed(f"ONNX Runtime could not load it: {error}") from error
+        self.settings = base_onnx_settings.read_back(self._session, options)
+        self.spins = cores(options.threads) > 1
         self._names = [output.name for output in self._session.get_outputs()]
         self._bound: tuple[Tensors, Any] | None = None
+
+    @property
+    def precision(self) -> str:
+        """What was asked for: `read_back` has held it to that.
+
+        Raises:
+            BackendUnavailable: no dynamic int8 on this CPU.
+        """
+        wanted = self._options.precision
+        if wanted == base_dynamic.DYNAMIC_INT8:
+            base_dynamic.confirm(
+                "ONNX Runtime", lambda probe: OnnxRuntimeSession(probe, self._options)
+            )
+        return wanted
 
     def run(self, feeds: Tensors) -> Tensors:
         """Outputs by name.
@@ -95,7 +107,7 @@ class OnnxRuntime:
     """CPU execution provider."""
 
     label = "ONNX Runtime"
-    precisions = ("f32",)
+    precisions: tuple[str, ...] = ("f32", base_dynamic.DYNAMIC_INT8)
     remedy = REMEDY
     about = "The reference runtime for ONNX; int8 QDQ runs as real int8, fastest with VNNI."
 

@@ -1,23 +1,34 @@
-"""OpenVINO on the CPU, with the arithmetic precision pinned and read back.
+"""OpenVINO on the CPU, with the arithmetic pinned and read back.
 
-Left alone, OpenVINO picks bf16 by itself on CPUs that have it, at a cost in accuracy; so bf16 is a
-named precision here and f32 is what is asked for otherwise.
+Left alone, OpenVINO picks bf16 by itself on CPUs that have it, and quantizes the activations of
+layers with compressed weights by itself on CPUs with VNNI, both at a cost in accuracy; so each is a
+named precision here, and f32 is what is asked for otherwise.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.backends import base_dynamic
 from core.backends.base import Tensors, cores, installed
 from core.backends.base_openvino_profile import OpenVinoProfileSession
 from core.errors import BackendUnavailable, InferenceFailed
-from core.records import RunOptions
+from core.records import Json, RunOptions
 
-OPENVINO_NAMES = {"f32": "f32", "bf16": "bf16"}
-READ_BACK = {"float": "f32", "float32": "f32", "f32": "f32", "bfloat16": "bf16", "bf16": "bf16"}
+HINT = "INFERENCE_PRECISION_HINT"
+GROUP = "DYNAMIC_QUANTIZATION_GROUP_SIZE"  # 0: activations stay as they are
+# Off by default, both: zeros for denormals, and weights of mostly zeros in a sparse form.
+_PLAIN = {"CPU_DENORMALS_OPTIMIZATION": False, "CPU_SPARSE_WEIGHTS_DECOMPRESSION_RATE": 1.0}
+PROPERTIES: Mapping[str, Json] = {
+    "f32": {HINT: "f32", GROUP: 0, "KV_CACHE_PRECISION": "f32", **_PLAIN},
+    "bf16": {HINT: "bf16", GROUP: 0, "KV_CACHE_PRECISION": "bf16", **_PLAIN},
+    base_dynamic.DYNAMIC_INT8: {HINT: "f32", "KV_CACHE_PRECISION": "f32", **_PLAIN},
+}
+_TYPES = {"float": "f32", "float32": "f32", "bfloat16": "bf16"}
 
 
 class OpenVinoSession:
@@ -28,10 +39,11 @@ class OpenVinoSession:
 
         Raises:
             InferenceFailed: OpenVINO does not take the model.
-            BackendUnavailable: the precision asked for is not what this CPU gives.
+            BackendUnavailable: the arithmetic asked for is not what this CPU gives.
         """
         import openvino as ov
 
+        self._options = options
         threads = cores(options.threads)
         try:
             core = ov.Core()
@@ -42,26 +54,58 @@ class OpenVinoSession:
                     "PERFORMANCE_HINT": "LATENCY",
                     "INFERENCE_NUM_THREADS": threads,
                     "NUM_STREAMS": "1",
-                    "INFERENCE_PRECISION_HINT": OPENVINO_NAMES[options.precision],
+                    **PROPERTIES[options.precision],
                 },
             )
             self._request: Any = self._compiled.create_infer_request()
+            capabilities = core.get_property("CPU", "OPTIMIZATION_CAPABILITIES")
         except Exception as error:
             raise InferenceFailed(f"OpenVINO could not load it: {error}") from error
-        self.precision = self._read_back(options.precision, threads)
+        self.settings = self._read_back(threads, capabilities)
         self._outputs = [port.get_any_name() for port in self._compiled.outputs]
         self._bound: Tensors = {}
 
-    def _read_back(self, wanted: str, threads: int) -> str:
-        hint = self._compiled.get_property("INFERENCE_PRECISION_HINT")
-        name = str(getattr(hint, "to_string", lambda: hint)())
-        got = READ_BACK.get(name.replace("<Type: '", "").replace("'>", ""), name)
+    @property
+    def precision(self) -> str:
+        """What was asked for: `_read_back` has held it to that.
+
+        Raises:
+            BackendUnavailable: no dynamic int8 on this CPU.
+        """
+        wanted = self._options.precision
+        if wanted == base_dynamic.DYNAMIC_INT8:
+            base_dynamic.confirm("OpenVINO", lambda probe: OpenVinoSession(probe, self._options))
+        return wanted
+
+    def _read_back(self, threads: int, capabilities: Sequence[str]) -> Mapping[str, str]:
+        """Hold the compiled model to every property that it was asked for; those that count."""
+        got = self._property(HINT)
+        wanted = PROPERTIES[self._options.precision][HINT]
         if got != wanted:
             raise BackendUnavailable(f"OpenVINO computes in {got} on this CPU, not in {wanted}.")
+        if wanted == "bf16" and "BF16" not in capabilities:
+            raise BackendUnavailable(
+                "OpenVINO only rounds to bf16 on this CPU: it computes in f32, not in bf16."
+            )
+        for name, value in PROPERTIES[self._options.precision].items():
+            if self._property(name) != plain(value):
+                raise BackendUnavailable(
+                    f"OpenVINO has {name} at {self._property(name)}, not at {plain(value)}."
+                )
         actual = int(self._compiled.get_property("INFERENCE_NUM_THREADS"))
         if actual != threads:
             raise BackendUnavailable(f"OpenVINO uses {actual} threads, not {threads}.")
-        return got
+        group = self._property(GROUP)
+        return {
+            "threads": str(actual),
+            "streams": self._property("NUM_STREAMS"),
+            "hint": self._property("PERFORMANCE_HINT").rpartition(".")[2].lower(),
+            "pinning": "on" if self._property("ENABLE_CPU_PINNING") == "1" else "off",
+            "dynamic quantization": "off" if group == "0" else f"on, groups of {group}",
+        }
+
+    def _property(self, name: str) -> str:
+        return plain(self._compiled.get_property(name))
 
     def run(self, feeds: Tensors) -> Tensors:
         """Outputs by name.
@@ -114,11 +158,21 @@ class OpenVinoSession:
         self._outputs, self._bound = [], {}
 
 
+def plain(value: Any) -> str:
+    """A property as text that compares, whether it was set or read: types by their short name."""
+    name = str(getattr(value, "to_string", lambda: value)())
+    name = name.replace("<Type: '", "").replace("'>", "")
+    try:
+        return f"{float(name):g}"
+    except ValueError:
+        return _TYPES.get(name, name)
+
+
 class OpenVino:
     """CPU plugin."""
 
     label = "OpenVINO"
-    precisions = ("f32", "bf16")
+    precisions: tuple[str, ...] = ("f32", "bf16", base_dynamic.DYNAMIC_INT8)
     remedy = "pip install -r requirements.txt"
     about = "Intel's runtime for PCs and servers; int8 QDQ runs as real int8."
 
@@ -153,7 +207,7 @@ class OpenVino:
         Raises:
             InferenceFailed: OpenVINO does not take the model.
         """
-        return OpenVinoProfileSession(artifact, options, OPENVINO_NAMES[options.precision])
+        return OpenVinoProfileSession(artifact, options, PROPERTIES[options.precision])
 
 
 BACKEND = OpenVino()

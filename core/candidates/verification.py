@@ -12,11 +12,12 @@ from typing import Any
 
 import numpy as np
 
+from core.backends.base_onnx_settings import settings
 from core.data import synthetic_feeds
 from core.errors import CoreError, PassPostcondition
 from core.graph import all_graphs, check, infer_shapes, input_specs, output_specs, serialize
 from core.passes.base import Graph, Statistics, Tensors
-from core.records import TensorSpec
+from core.records import RunOptions, TensorSpec
 
 TRIAL_SIZES = (1, 32, 224)  # for dynamic dimensions, until the original runs
 LARGEST_ERROR = 1e-2  # root mean square of the difference, relative to the original's
@@ -137,9 +138,8 @@ def _trials(graph: Graph, statistics: Statistics) -> Iterator[Tensors]:
 def _session(graph: Graph) -> Any:
     import onnxruntime as ort
 
-    options = ort.SessionOptions()
+    options = settings(RunOptions(threads=1))
     options.log_severity_level = 4
-    options.intra_op_num_threads = 1
     return ort.InferenceSession(serialize(graph), options, providers=["CPUExecutionProvider"])
 
 

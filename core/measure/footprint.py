@@ -63,11 +63,11 @@ def startup(
             for metric in STARTUP_METRICS
         ]
     values = (reply["load_ns"] / 1e6, reply["first_ns"] / 1e6, float(reply["peak_bytes"]))
-    clocks = ("perf_counter", "perf_counter", "ru_maxrss")
+    clocks = ("perf_counter", "perf_counter", "high_water_mark")
     return [
         rows.measured(
             model.digest, setting.spec, metric, Interval(value, value, value), clock, condition,
-            {"samples": 1},
+            {"samples": 1, "settings": reply["settings"]},
         )
         for metric, value, clock in zip(STARTUP_METRICS, values, clocks, strict=True)
     ]  # fmt: skip

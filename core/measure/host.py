@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core.backends.base import catalogue, is_internal
 from core.errors import BackendUnavailable
+from core.process import isa
 from core.records import Host, to_json
 
 # What decides how fast int8 and bf16 run, by the name in /proc/cpuinfo.
@@ -75,6 +76,7 @@ def _cpu() -> tuple[str, tuple[str, ...]]:
     for line in text.splitlines():
         key, _, value = line.partition(":")
         fields.setdefault(key.strip(), value.strip())
-    present = set((fields.get("flags") or fields.get("Features") or "").split())
+    present = set((fields.get("flags") or fields.get("Features") or "").split()) - isa.hidden()
     found = dict.fromkeys(label for flag, label in FLAGS.items() if flag in present)
-    return fields.get("model name") or platform.machine(), tuple(found)
+    name = fields.get("model name") or platform.machine()
+    return name + (f", held to {isa.cap()}" if isa.cap() else ""), tuple(found)

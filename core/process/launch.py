@@ -16,7 +16,7 @@ from pathlib import Path
 from types import TracebackType
 
 from core.errors import WorkerCrashed, WorkerOutOfMemory, WorkerTimeout, from_code
-from core.process import wire
+from core.process import isa, wire
 from core.process.limits import Limits
 from core.records import Json, to_json
 
@@ -241,4 +241,4 @@ def _clean_environment() -> Json:
         "LATHE_MEMORY",
     )
     chosen = {name: os.environ[name] for name in kept if name in os.environ}
-    return chosen | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}
+    return chosen | isa.environment() | {"PYTHONPATH": str(ROOT), "OMP_WAIT_POLICY": "passive"}

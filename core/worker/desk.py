@@ -13,14 +13,15 @@ import numpy as np
 
 from core.backends.base import Session, Tensors, catalogue
 from core.data import open_set, synthetic_feeds
-from core.errors import InferenceFailed
+from core.errors import CoreError, InferenceFailed
 from core.process import Progress
 from core.process.wire import Handler
 from core.records import Json, Preprocess, RunOptions, TensorSpec, from_json, optional
 from core.worker import evaluate, profiling, timing
 from core.worker.outputs import in_order
 
-MEMORY_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024
+STATUS = Path("/proc/self/status")
+MEMORY_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
 
 
 @dataclass
@@ -60,13 +61,24 @@ class Desk:
     def load(self, args: Json, progress: Progress) -> Json:
         """Load a model into a slot; what was there is closed first."""
         del progress
+        load_ns = self._open(args)
+        session = self.slots[args["slot"]].session
+        _confirm(session, args)
+        return {
+            "precision": session.precision,
+            "settings": dict(session.settings),
+            "load_ns": load_ns,
+        }
+
+    def _open(self, args: Json) -> int:
+        """Put a model into its slot; nanoseconds of loading."""
         self._close(args["slot"])
         start = time.perf_counter_ns()
-        session = _session(args)
+        session = _opened(args)
         load_ns = time.perf_counter_ns() - start
         outputs = from_json(tuple[TensorSpec, ...], args["outputs"])
         self.slots[args["slot"]] = Slot(session, outputs)
-        return {"precision": session.precision, "load_ns": load_ns}
+        return load_ns
 
     def unload(self, args: Json, progress: Progress) -> Json:
         """Close a slot."""
@@ -160,11 +172,15 @@ class Desk:
 
     def startup(self, args: Json, progress: Progress) -> Json:
         """Load a model in this fresh process, run it once, and say what that took."""
-        loaded = self.load(args, progress)
+        del progress
+        load_ns = self._open(args)
         start = time.perf_counter_ns()
         self.slots[args["slot"]].run(self.feeds[0])
         first_ns = time.perf_counter_ns() - start
-        return {"load_ns": loaded["load_ns"], "first_ns": first_ns, "peak_bytes": _peak_bytes()}
+        reply = {"load_ns": load_ns, "first_ns": first_ns, "peak_bytes": _peak_bytes()}
+        session = self.slots[args["slot"]].session
+        _confirm(session, args)  # may run a model of its own
+        return {**reply, "settings": dict(session.settings)}
 
     def _close(self, slot: str) -> None:
         if slot in self.slots:
@@ -172,16 +188,28 @@ class Desk:
 
 
 def _session(args: Json) -> Session:
+    session = _opened(args)
+    _confirm(session, args)
+    return session
+
+
+def _opened(args: Json) -> Session:
     backend = catalogue()[args["backend"]]
     options = RunOptions(args["threads"], args["precision"])
     artifact = backend.compile(Path(args["model"]), Path.cwd(), options)
-    session = backend.load(artifact, options)
-    if session.precision != options.precision:
+    return backend.load(artifact, options)
+
+
+def _confirm(session: Session, args: Json) -> None:
+    """Close a session that does not compute as it was asked to."""
+    wanted = args["precision"]
+    try:
+        if (got := session.precision) != wanted:
+            label = catalogue()[args["backend"]].label
+            raise InferenceFailed(f"{label} computes in {got}, not in {wanted}.")
+    except CoreError:
         session.close()
-        raise InferenceFailed(
-            f"{backend.label} computes in {session.precision}, not in {options.precision}."
-        )
-    return session
+        raise
 
 
 def _feed(args: Json) -> Tensors:
@@ -190,5 +218,15 @@ def _feed(args: Json) -> Tensors:
 
 
 def _peak_bytes() -> int:
-    """Peak resident memory of this process (ru_maxrss: kilobytes on Linux, bytes on macOS)."""
+    """Peak resident memory of this process, of what it has held since it was started.
+
+    Linux hands the `ru_maxrss` of a parent down to the child that it forks, and `exec` keeps it;
+    the high-water mark of the address space (VmHWM, in kilobytes) starts anew with `exec`.
+    """
+    try:
+        for line in STATUS.read_text(encoding="ascii", errors="replace").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
+    except (OSError, IndexError, ValueError):
+        pass
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * MEMORY_UNIT_BYTES

@@ -14,10 +14,11 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.backends.base import Backend, Tensors
+from core.backends.base import Backend, Tensors, spins
 from core.backends.base_profile import Profiled, TimedLayer
 from core.errors import BackendUnavailable
 from core.records import Json, RunOptions
+from core.worker.threads import settle
 
 Call = Callable[[Tensors], object]
 
@@ -58,7 +59,8 @@ def run(
         plain = [stack.enter_context(closing(backend.load(file, options))) for file in files]
         kept = [stack.enter_context(closing(backend.profile(file, options))) for file in files]
         calls: list[Call] = [session.run for session in plain]
-        walls, cpus = _interleave([*calls, *(session.run for session in kept)], feeds, plan)
+        calls += [session.run for session in kept]
+        walls, cpus = _interleave(calls, feeds, plan, any(map(spins, plain)))
         runs = len(walls[0])
         return {
             side: {
@@ -73,27 +75,31 @@ def run(
 
 
 def _interleave(
-    calls: Sequence[Call], feeds: Tensors, plan: Plan
+    calls: Sequence[Call], feeds: Tensors, plan: Plan, spinning: bool
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Wall and CPU seconds of each call of each session, warm-up left out."""
     order = [0, 2, 1, 3]
     for _ in range(plan.warmup - 1):
-        _turn(calls, feeds, order)
-    once_s = 2 * sum(wall for wall, _ in _turn(calls, feeds, order))
+        _turn(calls, feeds, order, spinning)
+    once_s = 2 * sum(wall for wall, _ in _turn(calls, feeds, order, spinning))
     runs = int(min(plan.most, max(plan.fewest, plan.budget_s / max(once_s, 1e-6))))
     walls: list[list[float]] = [[] for _ in calls]
     cpus: list[list[float]] = [[] for _ in calls]
     for _ in range(runs):
-        for index, (wall, cpu) in enumerate(_turn(calls, feeds, order)):
+        for index, (wall, cpu) in enumerate(_turn(calls, feeds, order, spinning)):
             walls[index].append(wall)
             cpus[index].append(cpu)
         order.reverse()
     return walls, cpus
 
 
-def _turn(calls: Sequence[Call], feeds: Tensors, order: Iterable[int]) -> list[tuple[float, float]]:
+def _turn(
+    calls: Sequence[Call], feeds: Tensors, order: Iterable[int], spinning: bool
+) -> list[tuple[float, float]]:
     times = [(0.0, 0.0)] * len(calls)
     for index in order:
+        if spinning:
+            settle()
         calls[index](feeds)  # brings its weights back into the caches
         cpu, start = time.process_time(), time.perf_counter()
         calls[index](feeds)

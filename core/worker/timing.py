@@ -1,20 +1,25 @@
 """Time two loaded models against each other, interleaved, so that drift hits both alike.
 
-A block is some ABBA quads; a sample is `repeat` calls in a row. The machine's noise only ever adds
-time, so a block is worth the minimum of its samples on each side; the raw samples go along for the
-median and the percentiles that a user sees. The other model leaves the caches full of its weights,
-which costs the next call up to a third: whenever the side changes, one call goes uncounted.
+A block is ABBA, each letter a turn of samples; a sample is `repeat` calls in a row. The machine's
+noise only ever adds time, so a block is worth the minimum of its samples on each side; the raw
+samples go along for the median and the percentiles that a user sees. The other model leaves the
+caches full of its weights, which costs the next call up to a third, and its threads may still spin:
+whenever the side changes, those are waited for, and calls go uncounted.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import closing
+from dataclasses import dataclass, field
 
-from core.backends.base import SelfTimed, Session, Tensors
+from core.backends.base import SelfTimed, Session, Tensors, spins
 from core.process import Progress
 from core.records import Json
+from core.worker.threads import Queue, settle, stolen_s
+
+WARM_S = 0.002  # after a change of sides: as long as the caches, and threads that slept, need
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,7 +29,7 @@ class Plan:
     Attributes:
         warmup: calls on each side before anything counts.
         blocks: blocks in this pair of sessions.
-        quads: ABBA quads in a block.
+        quads: samples in each of the four turns of a block.
         sample_s: a sample repeats its call until it lasts about this long.
         slow_down: share by which B is made slower, to test that a difference is found; 0 in use.
     """
@@ -39,24 +44,103 @@ class Plan:
 Timer = Callable[[int], tuple[float, float]]
 
 
+@dataclass(frozen=True)
+class Side:
+    """A model that is timed.
+
+    Attributes:
+        timer: wall and CPU nanoseconds of a call, the mean of as many as asked for.
+        spins: its threads go on burning a core after a call.
+    """
+
+    timer: Timer
+    spins: bool
+
+    def take_over(self, other: Side | None) -> None:
+        """Begin a turn after `other`'s: let its threads fall asleep, then run in."""
+        if other is not None and other.spins:
+            settle()
+        start = time.perf_counter_ns()
+        self.timer(1)
+        while other is not None and other.spins and time.perf_counter_ns() - start < WARM_S * 1e9:
+            self.timer(1)
+
+
+@dataclass
+class Turns:
+    """What the turns of both sides have given.
+
+    Attributes:
+        result: see `compare`.
+        queue: of the threads of this process.
+        last: the side whose turn it was, "" before the first.
+    """
+
+    sides: dict[str, Side]
+    queue: Queue
+    result: dict[str, list[float]]
+    last: str = ""
+    waited_ns: dict[str, int] = field(default_factory=lambda: {"a": 0, "b": 0})
+    wall_ns: dict[str, float] = field(default_factory=lambda: {"a": 0.0, "b": 0.0})
+
+    def block(self, repeat: int, quads: int) -> None:
+        """One block: ABBA, `quads` samples to a turn."""
+        samples = {
+            name: [pair for turn in turns for pair in turn]
+            for name, turns in self._turns(repeat, quads).items()
+        }
+        for name, pairs in samples.items():
+            self.result[name] += [wall for wall, _ in pairs]
+            self.result[f"cpu_{name}"] += [cpu for _, cpu in pairs]
+            self.result[f"{name}_min"].append(min(wall for wall, _ in pairs))
+
+    def _turns(self, repeat: int, quads: int) -> dict[str, list[list[tuple[float, float]]]]:
+        turns: dict[str, list[list[tuple[float, float]]]] = {"a": [], "b": []}
+        for name in "abba":
+            side = self.sides[name]
+            if name != self.last:
+                side.take_over(self.sides.get(self.last))
+            self.last = name
+            before = self.queue.waited_ns()
+            turns[name].append([side.timer(repeat) for _ in range(quads)])
+            self.waited_ns[name] += self.queue.waited_ns() - before
+            self.wall_ns[name] += repeat * sum(wall for wall, _ in turns[name][-1])
+        return turns
+
+    def share(self, name: str) -> float:
+        """Of the time of a side's calls, how much a thread stood in line for a core."""
+        return self.waited_ns[name] / max(self.wall_ns[name], 1.0)
+
+
 def compare(a: Session, b: Session, feeds: list[Tensors], plan: Plan, progress: Progress) -> Json:
     """Block minima and raw samples of both sides, in nanoseconds per call.
 
     Returns:
         {"a_min", "b_min": one per block; "a", "b": samples; "cpu_a", "cpu_b": CPU ns per sample;
-        "repeat": calls per sample}.
+        "repeat": calls per sample; "waited_a", "waited_b": nanoseconds in line for a core per
+        nanosecond of a call; "stolen_s": CPU seconds that the hypervisor took, "took_s": seconds
+        of it all}.
     """
     feed = feeds[0]
-    time_a, time_b = _timer(a, feed), _timer(b, feed)
-    typical_ns = _warm(time_a, time_b, plan.warmup)
+    sides = {"a": _side(a, feed), "b": _side(b, feed)}
+    start_ns, stolen_before_s = time.perf_counter_ns(), stolen_s()
+    typical_ns = _warm(sides["a"], sides["b"], plan.warmup)
     repeat = max(1, round(plan.sample_s * 1e9 / max(typical_ns, 1.0)))
     if plan.slow_down:
-        time_b = _slowed(time_b, typical_ns * plan.slow_down)
+        slowed = _slowed(sides["b"].timer, typical_ns * plan.slow_down)
+        sides["b"] = Side(slowed, sides["b"].spins)
     result: dict[str, list[float]] = {k: [] for k in ("a_min", "b_min", "a", "b", "cpu_a", "cpu_b")}
-    for block in range(plan.blocks):
-        _block(time_a, time_b, repeat, plan.quads, result)
-        progress({"block": block + 1, "blocks": plan.blocks})
-    return {**result, "repeat": repeat}
+    with closing(Queue()) as queue:
+        turns = Turns(sides, queue, result)
+        for block in range(plan.blocks):
+            turns.block(repeat, plan.quads)
+            progress({"block": block + 1, "blocks": plan.blocks})
+        shares = {f"waited_{name}": turns.share(name) for name in sides}
+    stolen = {
+        "stolen_s": stolen_s() - stolen_before_s,
+        "took_s": (time.perf_counter_ns() - start_ns) / 1e9,
+    }
+    return {**result, "repeat": repeat, **shares, **stolen}
 
 
 def rotate(sessions: Sequence[Session], feeds: Sequence[Tensors], plan: Plan) -> list[list[float]]:
@@ -64,36 +148,30 @@ def rotate(sessions: Sequence[Session], feeds: Sequence[Tensors], plan: Plan) ->
 
     The sessions take turns, forwards and backwards, so that a drift of the clock hits all alike.
     """
-    timers = [_timer(session, feed) for session, feed in zip(sessions, feeds, strict=True)]
-    repeats = []
-    for timer in timers:
-        typical_ns = min(timer(1)[0] for _ in range(max(1, plan.warmup)))
+    sides = [_side(session, feed) for session, feed in zip(sessions, feeds, strict=True)]
+    repeats, last = [], None
+    for side in sides:
+        side.take_over(last)
+        last = side
+        typical_ns = min(side.timer(1)[0] for _ in range(max(1, plan.warmup)))
         repeats.append(max(1, round(plan.sample_s * 1e9 / max(typical_ns, 1.0))))
-    minima: list[list[float]] = [[] for _ in timers]
-    order = list(range(len(timers)))
+    minima: list[list[float]] = [[] for _ in sides]
+    order = list(range(len(sides)))
     for _ in range(plan.blocks):
-        best = [float("inf")] * len(timers)
-        for _ in range(plan.quads):
-            for i in (*order, *reversed(order)):
-                timers[i](1)
-                best[i] = min(best[i], timers[i](repeats[i])[0])
+        best = [float("inf")] * len(sides)
+        for i in (*order, *reversed(order)):
+            if sides[i] is not last:
+                sides[i].take_over(last)
+            last = sides[i]
+            for _ in range(plan.quads):
+                best[i] = min(best[i], sides[i].timer(repeats[i])[0])
         for i in order:
             minima[i].append(best[i])
     return minima
 
 
-def _block(a: Timer, b: Timer, repeat: int, quads: int, result: dict[str, list[float]]) -> None:
-    samples: dict[str, list[tuple[float, float]]] = {"a": [], "b": []}
-    timers, last = {"a": a, "b": b}, ""
-    for name in "abba" * quads:
-        if name != last:
-            timers[name](1)
-        last = name
-        samples[name].append(timers[name](repeat))
-    for name, pairs in samples.items():
-        result[name] += [wall for wall, _ in pairs]
-        result[f"cpu_{name}"] += [cpu for _, cpu in pairs]
-        result[f"{name}_min"].append(min(wall for wall, _ in pairs))
+def _side(session: Session, feed: Tensors) -> Side:
+    return Side(_timer(session, feed), spins(session))
 
 
 def _timer(session: Session, feed: Tensors) -> Timer:
@@ -118,11 +196,15 @@ def _timer(session: Session, feed: Tensors) -> Timer:
     return call
 
 
-def _warm(a: Timer, b: Timer, calls: int) -> float:
+def _warm(a: Side, b: Side, calls: int) -> float:
     """Run both sides in; the shortest call in ns."""
-    shortest = float("inf")
-    for _ in range(calls):
-        shortest = min(shortest, a(1)[0], b(1)[0])
+    shortest, last = float("inf"), None
+    for side in (a, b):
+        side.take_over(last)
+        last = side
+        shortest = min([shortest, *(side.timer(1)[0] for _ in range(calls))])
+    if b.spins:
+        settle()
     return shortest
 
 

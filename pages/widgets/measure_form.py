@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
+from core.backends.base import label as label_of
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.records import BackendInfo, ExperimentSpec, ModelSummary, Recipe
@@ -41,7 +42,7 @@ def targets(infos: tuple[BackendInfo, ...]) -> dict[str, Target]:
         found[info.name] = Target(info.name, info.label)
         for precision in info.precisions[1:]:
             spec = f"{info.name}:{precision}"
-            found[spec] = Target(spec, f"{info.label} {precision}")
+            found[spec] = Target(spec, label_of(spec))
     return found
 
 

@@ -7,9 +7,20 @@ import random
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from core.measure import METRICS, host, host_digest, int8_outlook, sizes, zipped_bytes
+from core.measure import (
+    METRICS,
+    Setting,
+    Source,
+    host,
+    host_digest,
+    int8_outlook,
+    sizes,
+    startup,
+    zipped_bytes,
+)
 from core.records import Host, Status
 from tests.measure.subjects import admitted, net
 
@@ -25,6 +36,20 @@ def test_every_size_is_exact(tmp_path: Path):
         assert row.metric in METRICS
         assert (row.status, row.clock) == (Status.OK, "exact")
         assert row.low == row.value == row.high
+
+
+@pytest.mark.backend
+def test_peak_memory_is_that_of_the_worker_whatever_its_parent_holds(tmp_path: Path):
+    model, setting = admitted(net(), tmp_path), Setting.of("onnxruntime")
+
+    def peak() -> float:
+        return startup(model, setting, Source(), lambda: False)[-1].value or 0.0
+
+    held = np.ones(600 << 20, np.uint8)
+    fat = peak()
+    del held
+    assert 10 << 20 < fat < 300 << 20  # an interpreter takes more than ten, a runtime a hundred
+    assert fat == pytest.approx(peak(), rel=0.2)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 3_000_000, random.Random(0).randbytes(100_000)])

@@ -25,6 +25,7 @@ class FakeSession:
     def __init__(self, fault: str, model: Path, options: RunOptions) -> None:
         self.fault, self.calls = fault, 0
         self._real = catalogue()["onnxruntime"].load(model, RunOptions(options.threads))
+        self.settings = self._real.settings
         self.precision = "bf16" if fault == "lies" else options.precision
 
     def run(self, feeds: Tensors) -> Tensors:

@@ -140,7 +140,7 @@ def test_both_sides_take_turns(clock: Clock):
     result, calls, told = compare(clock, Plan(warmup=2, blocks=3, quads=2, sample_s=1e-3))
     assert result["repeat"] == 1
     # After each change of sides one call goes uncounted: the caches hold the other model.
-    assert calls == "abab" + ("aabbbaa" + "abbbaa") * 3
+    assert calls == "aaabbb" + "a" + "aabbbbbaaa" * 3
     assert told == [{"block": n, "blocks": 3} for n in (1, 2, 3)]
     assert [len(result[k]) for k in ("a", "b", "cpu_a", "a_min", "b_min")] == [12, 12, 12, 3, 3]
 
@@ -151,7 +151,7 @@ def test_times_are_per_call_and_blocks_are_worth_their_minimum(clock: Clock):
     assert result["a"] == pytest.approx([1e6] * 8, rel=1e-4)
     assert result["b"] == pytest.approx([2e6] * 8, rel=1e-4)
     assert result["b_min"] == [min(result["b"][:4]), min(result["b"][4:])]
-    assert (calls.count("a"), calls.count("b")) == (1 + 8 * 5 + 3 * 2, 1 + 8 * 5 + 2 * 2)
+    assert (calls.count("a"), calls.count("b")) == (2 + 8 * 5 + 3, 2 + 8 * 5 + 2)
 
 
 def test_a_slow_down_slows_b_alone(clock: Clock):
@@ -170,4 +170,51 @@ def test_a_session_that_holds_its_own_clock_is_asked(clock: Clock):
     pair = (Phone("a", 300, clock, calls), Phone("b", 400, clock, calls))
     result = timing.compare(*pair, [{}], Plan(1, 1, 1, 1e-6), lambda _: None)
     assert (result["a"], result["b_min"]) == ([300, 300], [400])
-    assert "".join(calls) == "ab" + "aabbbaa"
+    assert "".join(calls) == "aabb" + "aabbbaa"
+
+
+def test_threads_that_spin_are_waited_for_whenever_the_side_changes(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    calls: list[str] = []
+    monkeypatch.setattr(timing, "settle", lambda: calls.append("."))
+    pair = (Timed("a", 10**7, clock, calls), Timed("b", 10**7, clock, calls))
+    pair[0].spins = pair[1].spins = True
+    timing.compare(*pair, [{}], Plan(1, 2, 1, 1e-3), lambda _: None)
+    assert "".join(calls) == "aa.bb." + "a" + "a.bbb.aa" + "a.bbb.aa"
+    calls.clear()
+    timing.rotate(pair, [{}, {}], Plan(1, 1, 1, 1e-3))
+    assert "".join(calls) == "aa.bb" + ".aa.bbb.aa"
+
+
+def test_after_threads_have_slept_a_side_runs_in_for_as_long_as_they_need(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(timing, "settle", lambda: None)
+    calls: list[str] = []
+    quick = Timed("a", 10**5, clock, calls)
+    side = timing.Side(timing._timer(quick, {}), spins=True)
+    side.take_over(None)
+    assert len(calls) == 1
+    side.take_over(side)
+    assert len(calls) - 1 == pytest.approx(timing.WARM_S * 1e9 / quick.ns, abs=1)
+
+
+def test_what_the_threads_stood_in_line_is_a_share_of_the_calls(
+    clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    class Crowded:
+        """Threads that stand in line for half a millisecond in every turn."""
+
+        now = 0
+
+        def waited_ns(self) -> int:
+            self.now += 500_000
+            return self.now
+
+        def close(self) -> None: ...
+
+    monkeypatch.setattr(timing, "Queue", Crowded)
+    result, _, _ = compare(clock, Plan(1, 2, 1, 1e-3))
+    assert result["waited_a"] == pytest.approx(0.5, rel=0.01)
+    assert result["waited_b"] == pytest.approx(0.25, rel=0.01)
