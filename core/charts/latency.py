@@ -11,9 +11,11 @@ from core.charts.standing import (
     MEASURED,
     Standing,
     baseline,
+    crowd_words,
     first_threads,
     measured,
     outcome_of,
+    settings_words,
     threads_text,
 )
 from core.records import Measurement, Outcome, Run, State, Status, Verdict
@@ -22,6 +24,7 @@ TITLE = "Latency per backend"
 MOST_LANES = 6
 CODE = re.compile(r"^[A-Z]\w+: ")  # of an error: there is room for its words alone
 UNSTABLE = " ~"
+BUSY = ", machine busy"
 LIVE = (State.QUEUED, State.RUNNING)
 
 
@@ -107,8 +110,10 @@ def mark(run: Run, row: Measurement | None, color: str, name: str) -> lanes.Mark
     hover += [
         f"{key} {text.number(row.detail[key])} ms" for key in ("p90", "p99") if key in row.detail
     ]
-    if row.detail.get("busy"):
-        hover.append("the machine was busy")
+    if settings := settings_words(row):
+        hover.append(text.wrap(settings))
+    if crowd := crowd_words(row):
+        hover.append(text.wrap(crowd))
     if row.status is Status.UNSTABLE:
         reading += UNSTABLE
         hover.append(text.wrap(f"unstable: {row.reason}"))
@@ -132,10 +137,11 @@ def ratio_text(row: Measurement | None) -> str:
     """The verdict in words: 1.9× faster."""
     if row is None or row.value is None or row.status not in MEASURED:
         return ""
+    busy = BUSY if crowd_words(row) else ""
     verdict = str(row.detail.get("verdict", ""))
     if verdict == Verdict.FASTER.value and row.value > 0:
-        return f"{text.times(1 / row.value)} faster"
+        return f"{text.times(1 / row.value)} faster{busy}"
     if verdict == Verdict.SLOWER.value:
-        return f"{text.times(row.value)} slower"
+        return f"{text.times(row.value)} slower{busy}"
     words = {"same": "no difference shown", "not enough data": "not enough data"}
-    return f"×{row.value:.2f} {words.get(verdict, verdict)}".strip()
+    return f"×{row.value:.2f} {words.get(verdict, verdict)}".strip() + busy

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.charts import palette, quantities
-from core.charts.standing import Standing, baseline
+from core.charts.standing import Standing, baseline, crowd_words, settings_words
 from core.measure import METRICS
 from core.records import Measurement, Run, Status
 
@@ -59,7 +59,7 @@ def readable_rows(run: Run) -> list[dict[str, str]]:
 
 _COLUMNS = (
     "recipe", "backend", "metric", "value", "unit", "low", "high", "threads", "images",
-    "verdict", "status", "reason", "clock", "candidate",
+    "verdict", "machine", "settings", "status", "reason", "clock", "candidate",
 )  # fmt: skip
 
 
@@ -81,6 +81,8 @@ def _record(row: Measurement, names: dict[str, str]) -> dict[str, Any]:
         "threads": "all" if threads == "0" else threads,
         "images": row.condition.get("images", ""),
         "verdict": str(row.detail.get("verdict", "")),
+        "machine": crowd_words(row),
+        "settings": settings_words(row),
         "status": STATUS_WORDS[row.status],
         "reason": row.reason,
         "clock": row.clock,

@@ -10,6 +10,17 @@ MEASURED = (Status.OK, Status.UNSTABLE)
 Key = tuple[str, str, str]
 
 
+def crowd_words(row: Measurement | None) -> str:
+    """What others took of the cores while it was timed; empty on a quiet machine."""
+    return str(row.detail.get("note", "")) if row is not None and row.detail.get("busy") else ""
+
+
+def settings_words(row: Measurement) -> str:
+    """How the runtime was set, as it told: "threads 2, spinning on, the default"."""
+    settings = row.detail.get("settings") or {}
+    return "; ".join(f"{name} {value}" for name, value in settings.items())
+
+
 class Standing:
     """Rows of a run by candidate, backend and metric."""
 

@@ -14,6 +14,7 @@ from core.charts.standing import (
     MEASURED,
     Standing,
     baseline,
+    crowd_words,
     first_threads,
     measured,
     outcome_of,
@@ -24,6 +25,7 @@ from core.records import Candidate, Measurement, Outcome, Run, State, Verdict
 LIVE = (State.QUEUED, State.RUNNING)
 REFERENCE = "onnxruntime"
 NO_DELTA = "–"
+BUSY = "the machine was busy"
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,7 @@ class Delta:
         interval: 95 %, in the terms of `change`; empty for what is exact.
         verdict: in words: "faster", "no loss shown", "smaller", "not measured".
         tone: "good", "bad" or "" where no difference is shown.
+        caution: what makes it worth less, for a reader: "the machine was busy: ...".
     """
 
     label: str
@@ -46,6 +49,7 @@ class Delta:
     interval: str = ""
     verdict: str = ""
     tone: str = ""
+    caution: str = ""
 
 
 def headline(run: Run, candidate: str | None = None) -> str:
@@ -68,11 +72,26 @@ def headline(run: Run, candidate: str | None = None) -> str:
         _smaller(run, rows, outcome),
     ]
     sentence = "; ".join(part for part in parts if part)
+    caution = _crowd(run, rows, outcome.candidate)
     if len(run.spec.recipes) > 2 and candidate is None:
         so_far = "So far best" if run.progress.state in LIVE else "Best"
         among = f"{so_far} of {len(run.spec.recipes) - 1} recipes"
-        return f"{among}: {outcome.recipe.name}. {_upper(sentence)}."
-    return f"{_upper(sentence)}."
+        return f"{among}: {outcome.recipe.name}. {_upper(sentence)}.{caution}"
+    return f"{_upper(sentence)}.{caution}"
+
+
+def original(run: Run) -> str:
+    """What is known of the original while nothing else is; empty before it was timed."""
+    rows, base = Standing(run), baseline(run)
+    said = [
+        f"{text.number(row.value)} ms on {palette.label(backend)}"
+        for backend in run.spec.backends
+        if base is not None
+        and (row := rows.row(base.digest, "latency_ms", backend, first_threads(run))) is not None
+        and row.value is not None
+    ]
+    where = threads_text(first_threads(run))
+    return f"The original takes {', '.join(said)} ({where})." if said else ""
 
 
 def best(run: Run) -> Outcome | None:
@@ -168,12 +187,14 @@ def latency_delta(run: Run, candidate: str, backend: str | None = None) -> Delta
     after = f"{text.number(found[where])} ms"
     value = measured(ratio)
     if ratio is None or value is None:
-        return Delta(label, first, after, verdict="not compared")
+        row = rows.row(candidate, "latency_ms", where, threads)
+        return Delta(label, first, after, verdict="not compared", caution=crowd_words(row))
     low, high = _bounds(ratio)
     verdict = str(ratio.detail.get("verdict", ""))
     tone = {Verdict.FASTER.value: "good", Verdict.SLOWER.value: "bad"}.get(verdict, "")
     said = "no difference shown" if verdict == Verdict.SAME.value else verdict
-    return Delta(label, first, after, *_times(value, low, high, verdict), said, tone)
+    change, span = _times(value, low, high, verdict)
+    return Delta(label, first, after, change, span, said, tone, crowd_words(ratio))
 
 
 def _times(value: float, low: float, high: float, verdict: str) -> tuple[str, str]:
@@ -274,6 +295,20 @@ def _speed(run: Run, rows: Standing, made: Candidate) -> str:
         if said[key]:
             words.append(f"{start} {', '.join(said[key])}")
     return ", ".join(words)
+
+
+def _crowd(run: Run, rows: Standing, made: Candidate) -> str:
+    """A sentence on the backends that were timed while others had the cores."""
+    found = {
+        palette.label(backend): crowd_words(row)
+        for backend in run.spec.backends
+        if (row := rows.row(made.digest, "latency_ratio", backend, first_threads(run))) is not None
+    }
+    busy = {label: words for label, words in found.items() if words}
+    if not busy:
+        return ""
+    reason = next(iter(busy.values())) if len(set(busy.values())) == 1 else BUSY
+    return f" While {', '.join(busy)} was timed, {reason}; measure again when it is quiet."
 
 
 def _accuracy(run: Run, rows: Standing, made: Candidate) -> str:

@@ -214,5 +214,7 @@ def says(row: Measurement) -> str:
     if row.low is not None and row.high is not None and row.low != row.high:
         words.append(f"{row.low:.4g} .. {row.high:.4g}")
     words.append(str(row.detail.get("text", "")))
+    if row.metric == "latency_ratio":
+        words.append(str(row.detail.get("note", "")))
     words.append(row.reason)
     return "; ".join(word for word in words if word)

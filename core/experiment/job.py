@@ -11,7 +11,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +22,7 @@ from core.errors import CoreError, ModelError, no_room
 from core.experiment import builds, layer_times
 from core.experiment.home import Home
 from core.experiment.images import ImageSource, sources
-from core.experiment.units import Comparison, Unit
+from core.experiment.units import Comparison, Emit, Unit, only_times
 from core.measure import Cancelled, Source, host
 from core.process.launch import ChildBug
 from core.records import (
@@ -40,7 +40,10 @@ from core.records import (
 from core.store import Store
 
 BUILD_GUESS_S = 3.0
-EARLY = ("sizes", "accuracy")  # kinds of which the first is measured before anything is built
+# What is measured of the original before anything is built, in this order; accuracy, which may
+# take long, on the first backend alone.
+EARLY = ("sizes", "latency", "accuracy", "startup")
+EARLY_BUDGET_S = 2.0  # of one latency: it is timed again beside every candidate
 TOLD_EVERY_S = 0.5
 Watch = Callable[[RunProgress], None]
 
@@ -117,13 +120,19 @@ class Job:
         if baseline.summary is None:
             return
         finished = self._store.finished(self._run.id)
-        firsts: dict[str, Unit] = {}
-        for unit in self._comparison((("baseline", baseline.summary),)).units():
-            if unit.kind in EARLY:
-                firsts.setdefault(unit.kind, unit)
-        for unit in firsts.values():
+        alone = self._comparison((("baseline", baseline.summary),))
+        alone = replace(alone, budget_s=min(alone.budget_s, EARLY_BUDGET_S))
+        for unit in early(alone.units(), len(recipes(self._run.spec)) > 1):
             if unit.name not in finished:
-                self._do(unit)
+                self._do(unit, functools.partial(self._keep_early, unit))
+
+    def _keep_early(self, unit: Unit, rows: Sequence[Measurement]) -> None:
+        """Rows of the original alone; its latency is told as well, for who watches the words."""
+        latency = unit.kind.startswith("latency")
+        (only_times(self._keep) if latency else self._keep)(rows)
+        for row in rows:
+            if row.metric == "latency_ms" and row.value is not None:
+                self._tell(f"{unit.label}: {row.value:.4g} ms", always=True)
 
     def _built(self, workshop: Workshop, recipe: Recipe, calibration: ImageSource) -> Outcome:
         """The candidate as it was built before, by any run, or built now."""
@@ -186,10 +195,10 @@ class Job:
             self._do(unit)
             self._progress.finished(unit, time.monotonic() - start)
 
-    def _do(self, unit: Unit) -> None:
+    def _do(self, unit: Unit, keep: Emit | None = None) -> None:
         self._check()
         self._tell(unit.label, always=True)
-        unit.run(self._keep, functools.partial(self._tell_share, unit.label))
+        unit.run(keep or self._keep, functools.partial(self._tell_share, unit.label))
         self._store.finish(self._run.id, unit.name)
 
     def _comparison(self, models: tuple[tuple[str, ModelSummary], ...]) -> Comparison:
@@ -295,6 +304,20 @@ class Progress:
     def _expected(self, unit: Unit) -> float:
         seen = self._seconds.get(unit.kind)
         return sum(seen) / len(seen) if seen else unit.guess_s
+
+
+def early(units: Iterable[Unit], building: bool) -> list[Unit]:
+    """Those of the original's units that come before the candidates, in order.
+
+    Where nothing is to be built there is nothing to be early for but the sizes and the accuracy.
+    """
+    kinds = EARLY if building else ("sizes", "accuracy")
+    found: dict[str, list[Unit]] = {kind: [] for kind in kinds}
+    for unit in units:
+        kind = unit.kind.partition(" ")[0]
+        if kind in found and not (kind == "accuracy" and found[kind]):
+            found[kind].append(unit)
+    return [unit for kind in kinds for unit in found[kind]]
 
 
 def key(recipe: Recipe) -> str:

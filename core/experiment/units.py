@@ -150,7 +150,7 @@ class Comparison:
             ) -> None:
                 ran.update(self._timed(spec, threads, model, verifier, emit))
                 if last and self.baseline.digest not in ran:
-                    self._timed(spec, threads, self.baseline, verifier, _times(emit))
+                    self._timed(spec, threads, self.baseline, verifier, only_times(emit))
 
             label = f"Latency of {self._who(name, model)} on {label_of(spec)}, {_threads(threads)}"
             unit = f"latency {spec} {threads} {model.digest}"
@@ -178,7 +178,7 @@ class Comparison:
         return Unit(f"startup {spec} {model.digest}", "startup", label, 1.0, run)
 
 
-def _times(emit: Emit) -> Emit:
+def only_times(emit: Emit) -> Emit:
     """Only times are passed on: a model beside itself has no ratio to tell of."""
     return lambda rows: emit([row for row in rows if row.metric == "latency_ms"])
 

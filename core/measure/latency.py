@@ -9,7 +9,7 @@ first answer is there early and tightens while the user looks.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 from core.errors import CoreError
 from core.measure import rows, statistics
 from core.measure.asking import Cancelled, Worker
+from core.measure.crowd import Crowd
 from core.measure.subject import Setting, Source
 from core.measure.verify import FEEDS, Verifier
 from core.process import lock
@@ -29,7 +30,6 @@ FIRST_LOOK = Plan(warmup=3, blocks=2, quads=1)
 FULL = Plan()
 SMALLEST = Plan(warmup=2, blocks=3, quads=1)
 CALLS_PER_QUAD = 6  # four that count, two that fill the caches
-BUSY_SHARE = 0.9  # CPU time below this share of wall time means that others had the core
 Rows = list[Measurement]
 
 
@@ -65,9 +65,16 @@ class Samples:
     minima: list[tuple[list[float], list[float]]] = field(default_factory=list)
     raw: dict[str, list[list[float]]] = field(default_factory=lambda: {"a": [], "b": []})
     cpu: dict[str, list[float]] = field(default_factory=lambda: {"a": [], "b": []})
+    replies: list[Json] = field(default_factory=list)
+    settings: Mapping[str, str] = field(default_factory=dict)
+
+    def crowd(self, threads: int, sides: str = "ab") -> Crowd:
+        """What others had of the cores meanwhile."""
+        return Crowd.of(self.replies, threads, sides)
 
     def add(self, reply: Json) -> None:
         """Take one pair in."""
+        self.replies.append(reply)
         self.minima.append((reply["a_min"], reply["b_min"]))
         for side in "ab":
             self.raw[side].append(reply[side])
@@ -111,7 +118,7 @@ def _pairs(
     samples, start = Samples(), time.monotonic()
     found: Rows = []
     while len(samples.minima) < PAIRS_MOST:
-        _load_both(job, worker, len(samples.minima))
+        samples.settings = _load_both(job, worker, len(samples.minima))
         samples.add(worker.time("a", "b", plan, _cpu_s(job, call_s)))
         spent = time.monotonic() - start
         plan = shrunk(plan, spent / len(samples.minima), job.budget_s / PAIRS_NEEDED)
@@ -128,10 +135,9 @@ def _first_look(
     job: LatencyJob, worker: Worker, verifier: Verifier, on_rows: Callable[[Rows], None]
 ) -> float:
     """Verify both models and show a first, rough answer; seconds of one call."""
-    _load_both(job, worker, 0)
+    look = Samples(settings=_load_both(job, worker, 0))
     verifier.check(worker, "b", job.candidate, job.setting)
     verifier.check(worker, "a", job.baseline, job.setting)
-    look = Samples()
     look.add(worker.time("a", "b", FIRST_LOOK, 600.0))
     on_rows(_rows(job, look, final=False))
     return min(min(side) for side in look.minima[0]) / 1e9
@@ -156,11 +162,13 @@ def shrunk(plan: Plan, pair_s: float, affordable_s: float) -> Plan:
     return replace(plan, blocks=min(plan.blocks, blocks))
 
 
-def _load_both(job: LatencyJob, worker: Worker, turn: int) -> None:
-    """Fresh sessions; who is loaded first alternates."""
+def _load_both(job: LatencyJob, worker: Worker, turn: int) -> Mapping[str, str]:
+    """Fresh sessions, who is loaded first alternates; the settings that they run with."""
     sides = [("a", job.baseline), ("b", job.candidate)]
+    settings: Mapping[str, str] = {}
     for slot, model in sides if turn % 2 == 0 else reversed(sides):
-        worker.load(slot, model, job.setting)
+        settings = worker.load(slot, model, job.setting)["settings"]
+    return settings
 
 
 def _cpu_s(job: LatencyJob, call_s: float) -> float:
@@ -187,6 +195,8 @@ def _rows(job: LatencyJob, samples: Samples, final: bool) -> Rows:
         "verdict": verdict.value,
         "pairs": len(samples.minima),
         "text": sentence(verdict, ratio),
+        "settings": samples.settings,
+        **samples.crowd(job.setting.options.threads).detail,
     }
     spec, condition = job.setting.spec, job.condition
     found = [_side(job, samples, "a", noisy), _side(job, samples, "b", noisy)]
@@ -206,14 +216,14 @@ def _side(job: LatencyJob, samples: Samples, side: str, noisy: str) -> Measureme
     # The kernel counts CPU time in ticks as long as several calls: only a mean is meaningful.
     cpu_ms = float(np.mean(samples.cpu[side])) / 1e6
     middle = statistics.median([[ns / 1e6 for ns in one] for one in samples.raw[side]])
-    busy = job.setting.options.threads == 1 and cpu_ms < BUSY_SHARE * float(raw.mean())
     detail = {
         "p90": float(np.quantile(raw, 0.9)),
         "p99": float(np.quantile(raw, 0.99)),
         "minimum": float(raw.min()),
         "cpu_ms": cpu_ms,
         "samples": len(raw),
-        "busy": busy,
+        "settings": samples.settings,
+        **samples.crowd(job.setting.options.threads, side).detail,
     }
     model, condition = job.candidate, job.condition
     if side == "a":  # a baseline is timed anew beside each candidate, and drifts with the machine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.charts import steps
 from core.charts.standing import first_threads, threads_text
-from core.charts.summary import headline
+from core.charts.summary import headline, original
 from core.passes.base import catalogue
 from core.records import ModelSummary, Outcome, Preview, Run, State
 from pages.widgets import wording
@@ -15,7 +15,9 @@ LIVE = (State.QUEUED, State.RUNNING)
 def sentence(run: Run, outcome: Outcome | None) -> str:
     """What a run says of one recipe; `outcome` is None while that is not made yet."""
     if outcome is None:
-        return "Making the candidate." if run.progress.state in LIVE else "Nothing was measured."
+        if run.progress.state not in LIVE:
+            return original(run) or "Nothing was measured."
+        return f"Making the candidate. {original(run)}".strip()
     if outcome.candidate is None:
         return f"This recipe made no model: {outcome.reason}"
     if not outcome.recipe.steps:

@@ -92,8 +92,7 @@ def run_tiles(
     """The tiles of a measured recipe, and what had been forecast of it."""
     waiting = "measuring …" if run.progress.state in LIVE else "not measured"
     if outcome is None or outcome.candidate is None:
-        names = ("Top-1", "Latency", "Size", "MACs")
-        return [Tile(name, NO_DELTA, note=waiting) for name in names]
+        return original_tiles(run, waiting)
     digest = outcome.candidate.digest
     accuracy = warn(delta_tile(accuracy_delta(run, digest), waiting), run, digest)
     tiles = [
@@ -103,6 +102,17 @@ def run_tiles(
     if outcome.summary is None:
         return [*tiles, Tile("Size", NO_DELTA, note=waiting), Tile("MACs", NO_DELTA, note=waiting)]
     return tiles + cost_tiles(run.model, outcome.summary, "counted in the file", hollow=False)
+
+
+def original_tiles(run: Run, waiting: str) -> list[Tile]:
+    """What was measured of the original, while there is no candidate to compare it with."""
+    base = run.model.digest
+    tiles = [Tile(name, NO_DELTA, note=waiting) for name in ("Top-1", "Latency", "Size", "MACs")]
+    for place, delta in enumerate((accuracy_delta(run, base), latency_delta(run, base))):
+        if delta.after != NO_DELTA:
+            note = f"the original, {delta.label.partition(', ')[2]}"
+            tiles[place] = replace(tiles[place], value=delta.after, note=note)
+    return tiles
 
 
 def delta_tile(delta: Delta, waiting: str) -> Tile:
@@ -119,7 +129,8 @@ def delta_tile(delta: Delta, waiting: str) -> Tile:
         change += f" {delta.verdict}"
     if delta.interval:
         change += f" ({delta.interval.replace('×', '').removesuffix(' points')})"
-    return Tile(label, value, change, where, delta.tone)
+    note = f"{where}; {delta.caution}" if delta.caution else where
+    return Tile(label, value, change, note, delta.tone)
 
 
 def beside_forecast(tile: Tile, digest: str, hindsights: Sequence[Hindsight]) -> Tile:

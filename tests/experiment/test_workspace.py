@@ -15,10 +15,11 @@ from core.candidates.client import Workshop
 from core.errors import StoreError
 from core.experiment import Workspace, samples
 from core.experiment.warm import Previews
-from core.records import ExperimentSpec, Preview, Recipe, State, Step
+from core.records import ExperimentSpec, Outcome, Preview, Recipe, State, Step
 from tests.measure.subjects import net
 
 OWNER = "ann"
+HALVED = Recipe("halved", (Step("convert_precision"),))
 CLEANED = Recipe("cleaned", (Step("simplify"),))
 
 
@@ -62,6 +63,42 @@ def test_a_run_has_the_original_in_front_and_numbers_for_all(workspace: Workspac
     assert {row.condition.get("data") for row in scored} != {data.digest}
     assert workspace.runs(OWNER)[0].id == run.id
     assert workspace.runs("somebody else") == ()
+
+
+def test_the_original_is_timed_on_every_backend_before_anything_is_built(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+):
+    model = workspace.add_model("small.onnx", graphs.serialize(net(8)), OWNER)
+    backends, threads = ("onnxruntime", "opencv"), (1,)
+    spec = ExperimentSpec(
+        "t", model.digest, (HALVED,), backends, threads=threads, latency_budget_s=0.2
+    )
+    build, known, told = Workshop.build, [], []
+
+    def spy(shop: Workshop, path: Path, recipe: Recipe, *rest: object, **more: object) -> Outcome:
+        if recipe.steps:
+            known.extend(workspace.runs(OWNER)[0].measurements)
+        return build(shop, path, recipe, *rest, **more)
+
+    monkeypatch.setattr(Workshop, "build", spy)
+    run = workspace.measure(spec, OWNER, lambda progress: told.append(progress.current))
+    timed = {
+        (row.backend, row.condition["threads"])
+        for row in known
+        if row.metric == "latency_ms" and row.candidate == model.digest and row.value
+    }
+    assert timed == {(backend, str(count)) for backend in backends for count in threads}
+    assert {row.backend for row in known if row.metric == "load_ms"} == set(backends)
+    assert any(row.metric == "size_bytes" for row in known)
+    assert not [row for row in known if row.metric == "latency_ratio"]  # of it with itself
+    # Beside the candidate it is timed again: only these two numbers belong together.
+    made = run.outcomes[1].candidate.digest
+    again = [row for row in run.measurements if row.condition.get("beside") == made]
+    assert {(row.backend, row.condition["threads"]) for row in again} == timed
+    # And who watches the words alone reads it before the candidate is made.
+    said = [words for words in told if " ms" in words]
+    assert said[0].startswith("Latency of the original on ")
+    assert told.index(said[-1]) < told.index("Making the model")
 
 
 def test_what_a_recipe_made_before_is_not_made_again(

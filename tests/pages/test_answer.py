@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from core.records import ExperimentSpec, Outcome, Recipe, State, Step
+from core.charts import latency_figure
+from core.records import ExperimentSpec, Measurement, Outcome, Recipe, State, Step
 from pages.widgets import answer, headline
 from pages.widgets.foreseen import Foreseen
 from tests.pages.fake_workspace import FakeWorkspace, model, row
@@ -121,8 +122,36 @@ def test_nothing_moves_while_numbers_arrive(run):
 
 def test_a_candidate_in_the_making_is_said(run):
     live = replace(run, progress=replace(run.progress, state=State.RUNNING))
-    assert answer.sentence(live, None) == "Making the candidate."
-    assert answer.sentence(run, None) == "Nothing was measured."
+    assert answer.sentence(replace(live, measurements=()), None) == "Making the candidate."
+    assert answer.sentence(replace(run, measurements=()), None) == "Nothing was measured."
+
+
+def test_the_original_has_its_numbers_while_the_candidate_is_made(run):
+    live = replace(run, progress=replace(run.progress, state=State.RUNNING))
+    said = answer.sentence(live, None)
+    assert said.startswith("Making the candidate. The original takes ")
+    assert "ms on ONNX Runtime" in said
+    top1, latency, size, macs = headline.run_tiles(live, None)
+    assert latency.value.endswith(" ms")
+    assert latency.note.startswith("the original, ")
+    assert top1.value.endswith(" %")
+    assert {size.note, macs.note} == {"measuring …"}
+
+
+def test_a_busy_machine_is_said_where_the_verdict_is(run):
+    note = "the machine was busy: calls stood in line for a core for 12% of their time"
+    crowded = replace(run, measurements=tuple(_crowded(row, note) for row in run.measurements))
+    digest = run.outcomes[1].candidate.digest
+    assert note in headline.run_tiles(crowded, run.outcomes[1])[1].note
+    assert f"was timed, {note}; measure again" in answer.sentence(crowded, run.outcomes[1])
+    assert ", machine busy" in str(latency_figure(crowded, digest).to_dict())
+    assert "busy" not in answer.sentence(run, run.outcomes[1])
+
+
+def _crowded(row: Measurement, note: str) -> Measurement:
+    if not row.metric.startswith("latency"):
+        return row
+    return replace(row, detail={**row.detail, "busy": True, "note": note})
 
 
 def test_a_draft_is_hollow_and_says_so():
