@@ -100,7 +100,7 @@ class OpenVinoSession:
             "threads": str(actual),
             "streams": self._property("NUM_STREAMS"),
             "hint": self._property("PERFORMANCE_HINT").rpartition(".")[2].lower(),
-            "pinning": "on" if self._property("ENABLE_CPU_PINNING") == "1" else "off",
+            "pinning": "on" if self._compiled.get_property("ENABLE_CPU_PINNING") else "off",
             "dynamic quantization": "off" if group == "0" else f"on, groups of {group}",
         }
 

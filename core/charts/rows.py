@@ -50,6 +50,8 @@ def readable_rows(run: Run) -> list[dict[str, str]]:
             "threads": row["threads"],
             "images": f"{int(row['images']):,}" if row["images"].isdigit() else row["images"],
             "verdict": row["verdict"],
+            "machine": row["machine"],
+            "settings": row["settings"],
             "status": row["status"],
             "reason": row["reason"],
         }

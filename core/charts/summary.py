@@ -39,7 +39,7 @@ class Delta:
         interval: 95 %, in the terms of `change`; empty for what is exact.
         verdict: in words: "faster", "no loss shown", "smaller", "not measured".
         tone: "good", "bad" or "" where no difference is shown.
-        caution: what makes it worth less, for a reader: "the machine was busy: ...".
+        caution: what makes it worth less, in few words: "the machine was busy".
     """
 
     label: str
@@ -188,13 +188,14 @@ def latency_delta(run: Run, candidate: str, backend: str | None = None) -> Delta
     value = measured(ratio)
     if ratio is None or value is None:
         row = rows.row(candidate, "latency_ms", where, threads)
-        return Delta(label, first, after, verdict="not compared", caution=crowd_words(row))
+        caution = BUSY if crowd_words(row) else ""
+        return Delta(label, first, after, verdict="not compared", caution=caution)
     low, high = _bounds(ratio)
     verdict = str(ratio.detail.get("verdict", ""))
     tone = {Verdict.FASTER.value: "good", Verdict.SLOWER.value: "bad"}.get(verdict, "")
     said = "no difference shown" if verdict == Verdict.SAME.value else verdict
     change, span = _times(value, low, high, verdict)
-    return Delta(label, first, after, change, span, said, tone, crowd_words(ratio))
+    return Delta(label, first, after, change, span, said, tone, BUSY if crowd_words(ratio) else "")
 
 
 def _times(value: float, low: float, high: float, verdict: str) -> tuple[str, str]:
@@ -299,16 +300,18 @@ def _speed(run: Run, rows: Standing, made: Candidate) -> str:
 
 def _crowd(run: Run, rows: Standing, made: Candidate) -> str:
     """A sentence on the backends that were timed while others had the cores."""
-    found = {
-        palette.label(backend): crowd_words(row)
+    found = [
+        (palette.label(backend), row)
         for backend in run.spec.backends
         if (row := rows.row(made.digest, "latency_ratio", backend, first_threads(run))) is not None
-    }
-    busy = {label: words for label, words in found.items() if words}
-    if not busy:
+        and crowd_words(row)
+    ]
+    if not found:
         return ""
-    reason = next(iter(busy.values())) if len(set(busy.values())) == 1 else BUSY
-    return f" While {', '.join(busy)} was timed, {reason}; measure again when it is quiet."
+    worst = max((row for _, row in found), key=lambda row: row.detail.get("waited_share", 0.0))
+    who = " and ".join(label for label, _ in found)
+    was = "were" if len(found) > 1 else "was"
+    return f" While {who} {was} timed, {crowd_words(worst)}; measure again when it is quiet."
 
 
 def _accuracy(run: Run, rows: Standing, made: Candidate) -> str:

@@ -108,6 +108,9 @@ def original_tiles(run: Run, waiting: str) -> list[Tile]:
     """What was measured of the original, while there is no candidate to compare it with."""
     base = run.model.digest
     tiles = [Tile(name, NO_DELTA, note=waiting) for name in ("Top-1", "Latency", "Size", "MACs")]
+    counted = (wording.size(run.model.size_bytes), wording.count(run.model.macs))
+    for place, value in enumerate(counted, start=2):
+        tiles[place] = replace(tiles[place], value=value, note="the original, counted in the file")
     for place, delta in enumerate((accuracy_delta(run, base), latency_delta(run, base))):
         if delta.after != NO_DELTA:
             note = f"the original, {delta.label.partition(', ')[2]}"
