@@ -26,6 +26,7 @@ from core.reconstruction import blas, cores
 from core.reconstruction.cases import Case, Stand, cases_of, pairs_of
 from core.reconstruction.gram import Gram, Matrix, Moments, Shift
 from core.reconstruction.joint import Joint
+from core.reconstruction.layers import Layer
 from core.reconstruction.pairs import Pair
 from core.reconstruction.parts import Goal
 from core.reconstruction.patches import values_at
@@ -35,6 +36,7 @@ from core.reconstruction.shelf import Array
 from core.reconstruction.solve import Ridge, error, free_bias
 from core.reconstruction.statistics import Graph
 from core.reconstruction.tape import NoGradient
+from core.reconstruction.telling import Tell, silent
 from core.reconstruction.walk import Walk
 
 FEW = 256  # images below which the ridge is strong
@@ -42,6 +44,7 @@ STRONG, WEAK = 0.1, 1e-3
 ROWS_BYTES = 384 << 20  # of one layer's rows kept for the rounds behind a Relu
 FACTORS = (1.0, 30.0, 0.1)  # ridges tried, in units of the one that is asked for
 Constrain = Callable[[Matrix, Moments], Matrix]
+ROWS, EACH = 30_000, 1e10  # about, of a layer; multiplications that go for any layer
 BENT_WIDTH = 1536  # inputs of a layer beyond which one round must do
 
 
@@ -81,6 +84,7 @@ def refit(
     reference: Reference,
     options: Options | None = None,
     constraints: Mapping[str, Constrain] | None = None,
+    tell: Tell = silent,
 ) -> tuple[Refit, ...]:
     """Refit the layers of `rewritten` in place.
 
@@ -92,9 +96,10 @@ def refit(
         options: how.
         constraints: output of a layer -> what brings free weights back to the form that they must
             have, such as a product of factors, in the metric of the moments.
+        tell: hears of each layer.
     """
     with blas.threads(1):
-        return _refit(rewritten, stands, reference, options or Options(), constraints or {})
+        return _refit(rewritten, stands, reference, options or Options(), constraints or {}, tell)
 
 
 def _refit(
@@ -103,6 +108,7 @@ def _refit(
     reference: Reference,
     options: Options,
     constraints: Mapping[str, Constrain],
+    tell: Tell,
 ) -> tuple[Refit, ...]:
     cases = cases_of(rewritten, stands, reference.original)
     reference.sample({case.source: case.layer.channel_axis for case in cases})
@@ -110,8 +116,10 @@ def _refit(
     walk = Walk(rewritten, reference.statistics.runner, reference.feeds)
     together = options.joint and reference.images >= FEW
     pairs = pairs_of(rewritten, cases, stands, reference.original, constraints) if together else {}
-    room, done = Room(), []
+    room, done = Room(), list[Refit]()
+    shares = _shares([case.layer for case in cases])
     for turn, case in enumerate(cases):
+        tell(f"Refitting {case.layer.name}", shares[turn])
         pinned = {p.maker.input for c in cases[turn:] if (p := pairs.get(c.layer.output))}
         others, before = [case.aim.other] if case.aim.other else [], None
         if case.layer.output in pairs:
@@ -123,6 +131,13 @@ def _refit(
         fit = _Fit(case, walk, reference, strength, options.bends, room, constrain).run()
         done.append(fit if before is None else replace(fit, before=before, joint=True))
     return tuple(done)
+
+
+def _shares(layers: Sequence[Layer]) -> list[float]:
+    """Of the whole work, what is done before each layer: most is products of rows and systems."""
+    inputs = [layer.weight.size / max(len(layer.bias()), 1) for layer in layers]
+    work = np.array([EACH + d * d * (ROWS + d / 3) for d in inputs])
+    return [*(np.cumsum(work) - work) / max(float(work.sum()), 1.0)]
 
 
 def _together(

@@ -10,31 +10,37 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from core import graph as graphs
+from core.analysis import cost
 from core.analysis.channels import Group, channel_map
 from core.analysis.shapes import facts
 from core.errors import StoreError
-from core.reconstruction import array_file, study_file
+from core.process import memory
+from core.reconstruction import array_file, cores, study_file
 from core.reconstruction.aims import Aim, aim
-from core.reconstruction.elimination import Ranking, Reader, eliminate, readers
+from core.reconstruction.elimination import Ranking, Reader, eliminate, needed_bytes, readers
 from core.reconstruction.gram import Gram, Matrix, Moments
 from core.reconstruction.layers import Layer, find
 from core.reconstruction.reference import Reference, Sampling
-from core.reconstruction.sensitivity import Effect, measure
+from core.reconstruction.sensitivity import Effect, Trial
 from core.reconstruction.shelf import Array
 from core.reconstruction.statistics import Graph, Statistics, Tensors
 from core.reconstruction.sums_file import SumsFile
+from core.reconstruction.telling import Tell, silent
 
 DEPTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # shares of a group at which effects are measured
 # Of a layer's importance, that does not depend on gradients: they say what small errors do, and a
 # cut is none. Chosen by agreement with the original on images that no fit had seen.
 EVEN = 0.6
-TRIED_IMAGES = 128  # on which effects are measured
+TRIED_IMAGES, LEAST_TRIED = 128, 16  # on which effects are measured, by what that takes
+TRIED_MACS = 4e12  # of all runs for effects: about a minute
+WEIGHTS_BYTES = 256 << 20  # of refitted layers that wait for their effects to be measured
+Wish = tuple[tuple[int, ...] | None, int, frozenset[int]]  # order, depth, snapshots
 log = logging.getLogger(__name__)
 
 
@@ -60,54 +66,93 @@ class Study:
         self.labels: Array | None = None  # of `some_feeds(TRIED_IMAGES)`, where they are known
         self._readers: dict[Group, list[Reader]] = {}
         self._path: Path | None = None
+        self.tell: Tell = silent
 
     def group(self, other: Group) -> Group:
         """The group of this study that is `other` in a copy of the graph."""
         return next(g for g in self.channels.groups if g.atoms == other.atoms)
 
     def rankings(
-        self, groups: Sequence[Group], orders: Mapping[Group, tuple[int, ...]] | None = None
+        self,
+        groups: Sequence[Group],
+        orders: Mapping[Group, tuple[int, ...]] | None = None,
+        depths: Mapping[Group, int] | None = None,
     ) -> dict[Group, Ranking]:
         """The ranking of each group that some layer reads.
 
         Args:
             groups: of this study.
             orders: in which the atoms go, where that was decided otherwise.
+            depths: how many atoms of a group need be ranked; all where it is not named.
         """
-        orders = orders or {}
-        wanted = {g: self.readers(g) for g in groups if (g, orders.get(g)) not in self._rankings}
-        found = self._ranked({g: orders.get(g) for g, reading in wanted.items() if reading})
+        orders, depths = orders or {}, depths or {}
+        wanted = {g: depths.get(g, len(g.atoms)) for g in groups if self.readers(g)}
+        known = {g: self._rankings.get((g, orders.get(g))) for g in wanted}
+        missing = {g: d for g, d in wanted.items() if (r := known[g]) is None or r.depth < d}
+        found = self._ranked(
+            {g: (orders.get(g), depth, frozenset()) for g, depth in missing.items()}
+        )
         self._rankings |= {(g, orders.get(g)): ranking for g, ranking in found.items()}
         if found:
             self._keep()
         keys = {g: (g, orders.get(g)) for g in groups}
         return {g: self._rankings[k] for g, k in keys.items() if k in self._rankings}
 
-    def _ranked(self, orders: Mapping[Group, tuple[int, ...] | None]) -> dict[Group, Ranking]:
-        """Rankings of groups that some layer reads, made anew, with their weights."""
-        reading = {group: self.readers(group) for group in orders}
+    def _ranked(self, wishes: Mapping[Group, Wish]) -> dict[Group, Ranking]:
+        """Rankings of groups that some layer reads, made anew, one group on each core."""
+        reading = {group: self.readers(group) for group in wishes}
         self._observe({r.layer.output for some in reading.values() for r in some})
-        known = {o: self._importance(self.layers[o]) for o in self._grams}
+        outputs = {r.layer.output for some in reading.values() for r in some}
+        known = {o: self._importance(self.layers[o]) for o in outputs}
         matters = {o: _evened(m) for o, m in known.items() if m is not None}
-        found = {}
-        for group, some in reading.items():
-            depths = {max(1, round(share * len(group.atoms))) for share in DEPTHS}
-            judge = matters if all(r.layer.output in matters for r in some) else {}
-            found[group] = eliminate(group, some, self._grams, judge, depths, orders[group])
-        return found
+        sizes = {group: needed_bytes(some) for group, some in reading.items()}
+
+        def rank(group: Group) -> Ranking:
+            order, depth, snapshots = wishes[group]
+            judge = matters if all(r.layer.output in matters for r in reading[group]) else {}
+            done.append(group)
+            self.tell(f"Ranking channels: {group.layers[0]}", len(done) / len(wishes))
+            return eliminate(group, reading[group], self._grams, judge, snapshots, order, depth)
+
+        done: list[Group] = []
+        ordered = sorted(wishes, key=sizes.__getitem__, reverse=True)
+        at_once = memory.budget_bytes() // max([1, *sizes.values()])
+        return dict(zip(ordered, cores.each(rank, ordered, at_once), strict=True))
 
     def effects(self, rankings: Mapping[Group, Ranking]) -> dict[Group, dict[int, Effect]]:
         """What cutting each group alone, by its ranking, does to the outputs."""
         missing = {g: r for g, r in rankings.items() if not self._is_measured(g, r)}
-        missing |= self._ranked({g: r.order for g, r in missing.items() if not r.weights})
         if missing:
-            cuts = {g: (r, self.readers(g)) for g, r in missing.items()}
-            few = self.some_feeds(TRIED_IMAGES)
-            found = measure(self.graph, cuts, self._grams, self._statistics, few, self.labels)
-            self._effects |= {(g, missing[g].order): effects for g, effects in found.items()}
+            few = self.some_feeds(self._tried_images(len(missing)))
+            trial = Trial(self.graph, self._statistics, few, self.labels)
+            for some in self._stretches(trial.in_order(missing, self.readers)):
+                ranked = self._ranked({g: (missing[g].order, 0, _snapshots(g)) for g in some})
+                for group in some:
+                    self._effects[group, missing[group].order] = trial.effects(
+                        group, ranked.pop(group), self.readers(group), self._grams
+                    )
             self._keep()
         known = {g: (g, r.order) for g, r in rankings.items()}
         return {g: self._effects[key] for g, key in known.items() if key in self._effects}
+
+    def _stretches(self, groups: Sequence[Group]) -> Iterator[list[Group]]:
+        """In order, as many at a time as their refitted layers may take memory."""
+        row, held = list[Group](), 0
+        most = min(WEIGHTS_BYTES, memory.budget_bytes() // 8)
+        for group in groups:
+            size = sum(4 * r.layer.weight.size for r in self.readers(group)) * len(DEPTHS)
+            if row and held + size > most:
+                yield row
+                row, held = [], 0
+            row.append(group)
+            held += size
+        if row:
+            yield row
+
+    def _tried_images(self, groups: int) -> int:
+        """On how many images the effects of so many groups are measured."""
+        macs = cost.totals(self.graph)[1] * groups * len(DEPTHS) / 2  # half of the net is run
+        return int(np.clip(TRIED_MACS / max(macs, 1), LEAST_TRIED, TRIED_IMAGES))
 
     def _is_measured(self, group: Group, ranking: Ranking) -> bool:
         """Whether the effects are known, with what they cost in accuracy if labels are."""
@@ -201,6 +246,10 @@ class Study:
         """
         return self._importance(self.layers[output])
 
+    def observe(self, outputs: Collection[str]) -> None:
+        """Run the original for what `moments` and `importance` tell of these layers."""
+        self._observe(set(outputs))
+
     def _observe(self, outputs: set[str]) -> None:
         """Sum up the inputs of these layers, while the original runs once."""
         asked = sorted(outputs - set(self._grams))
@@ -212,13 +261,21 @@ class Study:
         grams = {o: Gram(layer.groups) for o, layer in missing.items()}
 
         def visit(batch: int, values: Tensors) -> None:
-            for output, layer in missing.items():
+            def add(output: str) -> None:
                 sites = self.reference.sites(self._aims[output].tensor, batch)
+                layer = missing[output]
                 grams[output].add(layer.rows(values[layer.input], sites))
 
+            cores.each(add, widest)
+            self.tell("Running the original", (batch + 1) / len(self.reference.feeds))
+
+        widest = sorted(missing, key=lambda o: missing[o].weight.size, reverse=True)
         self.reference.sample(axes, [layer.input for layer in missing.values()], visit)
+        for gram in grams.values():
+            gram.rest()
         self._grams |= grams
-        self._sums.write(self._grams)
+        if self._sums.write(self._grams):
+            self._grams |= self._sums.read(self._grams)
 
     def _importance(self, layer: Layer) -> Array | None:
         """How much an error of the layer's outputs matters, over all its places."""
@@ -234,6 +291,11 @@ class Study:
         known = [d for d in sizes if isinstance(d, int)]
         places = float(np.prod(known)) if len(known) == len(sizes) else float(len(sites))
         return np.asarray(matters * np.outer(goal.scale, goal.scale) * places)
+
+
+def _snapshots(group: Group) -> frozenset[int]:
+    """Counts of atoms gone at which a cut is tried."""
+    return frozenset(max(1, round(share * len(group.atoms))) for share in DEPTHS)
 
 
 def _evened(importance: Array) -> Array:

@@ -20,14 +20,17 @@ class SumsFile:
     def __init__(self, path: Path | None = None) -> None:
         """Map what lies there. A file that is damaged is as good as none."""
         self._path = path
-        self._found: dict[str, dict[str, Array]] = {}
-        if path is not None and path.exists():
-            try:
-                for key, array in array_file.read(path).items():
-                    part, output = key.split("/", 1)
-                    self._found.setdefault(output, {})[part] = array
-            except (StoreError, ValueError) as error:
-                log.warning("%s", error)
+        self._found = self._mapped(path) if path is not None and path.exists() else {}
+
+    def _mapped(self, path: Path) -> dict[str, dict[str, Array]]:
+        found: dict[str, dict[str, Array]] = {}
+        try:
+            for key, array in array_file.read(path).items():
+                part, output = key.split("/", 1)
+                found.setdefault(output, {})[part] = array
+        except (StoreError, ValueError) as error:
+            log.warning("%s", error)
+        return found
 
     def read(self, outputs: Iterable[str]) -> dict[str, Gram]:
         """Those of these that were kept."""
@@ -40,16 +43,23 @@ class SumsFile:
                     log.warning("The sums of %s are not readable: %s", output, error)
         return grams
 
-    def write(self, grams: Mapping[str, Gram]) -> None:
-        """Keep these beside those that are kept; a disk that is full costs only time."""
+    def write(self, grams: Mapping[str, Gram]) -> bool:
+        """Keep these beside those that are kept, mapped from now on; False if they were not.
+
+        A disk that is full costs only time.
+        """
         if self._path is None:
-            return
+            return False
         whole = {o: parts for o, parts in self._found.items() if o not in grams}
         whole |= {output: gram.arrays() for output, gram in grams.items()}
         listed = {
             f"{part}/{o}": array for o, parts in whole.items() for part, array in parts.items()
         }
         try:
-            array_file.write(self._path, listed)
+            if not array_file.write(self._path, listed):
+                return False
         except OSError as error:
             log.warning("The sums are not kept: %s", error)
+            return False
+        self._found = self._mapped(self._path)
+        return bool(self._found)
