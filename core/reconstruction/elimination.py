@@ -150,7 +150,7 @@ def needed_bytes(reading: Sequence[Reader]) -> int:
 
 
 def _inputs(layer: Layer) -> int:
-    return int(layer.weight.size // max(len(layer.bias()), 1))
+    return int(layer.weight.size) // max(len(layer.bias()), 1)
 
 
 def _until(snapshots: Collection[int], going: list[int], gone: int) -> Iterator[list[int]]:

@@ -22,6 +22,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from core.process import memory
 from core.reconstruction import blas, cores
 from core.reconstruction.cases import Case, Stand, cases_of, pairs_of
 from core.reconstruction.gram import Gram, Matrix, Moments, Shift
@@ -41,7 +42,8 @@ from core.reconstruction.walk import Walk
 
 FEW = 256  # images below which the ridge is strong
 STRONG, WEAK = 0.1, 1e-3
-ROWS_BYTES = 384 << 20  # of one layer's rows kept for the rounds behind a Relu
+# Of one layer's rows that are kept for the rounds behind a Relu: bytes, and one part of what is free.
+ROWS_BYTES, ROWS_SHARE = 384 << 20, 4
 FACTORS = (1.0, 30.0, 0.1)  # ridges tried, in units of the one that is asked for
 Constrain = Callable[[Matrix, Moments], Matrix]
 ROWS, EACH = 30_000, 1e10  # about, of a layer; multiplications that go for any layer
@@ -168,6 +170,17 @@ class _Batch:
     weights: Array | None
 
 
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """Errors on rows held back: as it was, refitted with the best ridge, with a new bias only."""
+
+    before: float
+    after: float
+    strength: float
+    shifted: float
+    bias: Matrix
+
+
 @dataclass
 class _Fit:
     """One layer being fitted; the columns of its matrix go in the order of `Layer.seen`."""
@@ -180,26 +193,33 @@ class _Fit:
     room: Room
     constrain: Constrain | None = None
     _rows: Rows | None = None
+    _filed: tuple[Matrix, Matrix] | None = None  # a covariance, and its columns as in the file
 
     def run(self) -> Refit:
         """Fit on some images, judge on others; if that is better, fit on all and write."""
         layer, start = self.case.layer, self.case.layer.matrix()[:, :, self.case.layer.order]
         old = layer.bias().reshape(layer.groups, -1)
         fitted, judged = self._sums()
+        tried = self._tried(fitted, judged, start, old)
+        if np.isfinite(tried.after) and tried.after < tried.before:
+            both = (fitted.merged(judged) if judged.count else fitted).moments()
+            self._write(*self._bent(both, start, tried.strength))
+            return Refit(layer.name, tried.before, tried.after)
+        if np.isfinite(tried.shifted) and tried.shifted < tried.before:
+            self._write(start, tried.bias)
+            reason = "only its bias: more was no better"
+            return Refit(layer.name, tried.before, tried.shifted, reason)
+        return Refit(layer.name, tried.before, tried.before, "no better on held-out images")
+
+    def _tried(self, fitted: Gram, judged: Gram, start: Matrix, old: Matrix) -> _Tried:
+        """Fits to some rows, judged on the others; the moments of both are let go."""
         moments, held = fitted.moments(), (judged if judged.count else fitted).moments()
-        before = self._judge(start, old, held)
         factors = FACTORS if judged.count else FACTORS[:1]
         after, strength = self._strength(moments, held, start, factors)
-        if np.isfinite(after) and after < before:
-            both = fitted.merged(judged).moments() if judged.count else moments
-            self._write(*self._bent(both, start, strength))
-            return Refit(layer.name, before, after)
         bias = free_bias(moments, start)
-        after = self._judge(start, bias, held)
-        if np.isfinite(after) and after < before:
-            self._write(start, bias)
-            return Refit(layer.name, before, after, "only its bias: more was no better")
-        return Refit(layer.name, before, before, "no better on held-out images")
+        before, shifted = (self._judge(start, b, held) for b in (old, bias))
+        self._filed = None
+        return _Tried(before, after, strength, shifted, bias)
 
     def _write(self, weights: Matrix, bias: Matrix) -> None:
         self.case.layer.write(weights[:, :, np.argsort(self.case.layer.order)], bias)
@@ -209,8 +229,9 @@ class _Fit:
     ) -> tuple[float, float]:
         """(error on images held back, ridge) of the ridge that does best there."""
         wide = moments.second.shape[1] > BENT_WIDTH
-        tried, pull = [], None
+        tried, pull, system = [], None, None
         for factor in factors[:2] if wide else factors:
+            system = None  # before the next takes as much memory
             system = Ridge(moments, start, self.strength * factor, pull)
             pull = system.pull
             fit = self._solve(system, moments)
@@ -226,7 +247,7 @@ class _Fit:
         shift = Shift.of(first.inputs, first.targets, self.case.layer.groups)
         counts = [len(self.reference.sites(self.case.source, batch)) for batch in batches]
         size = self.case.layer.groups * sum(counts) * shift.width * first.inputs.itemsize
-        if size > ROWS_BYTES:
+        if size > min(ROWS_BYTES, memory.budget_bytes() // ROWS_SHARE):
             return self._streamed(batches, shift)
         held = sum(n for n, b in zip(counts, batches, strict=True) if self.reference.held(b))
         rows = Rows(
@@ -284,7 +305,9 @@ class _Fit:
         if self.constrain is None:
             return weights, bias
         place = np.argsort(self.case.layer.order)
-        second, cross = moments.second[:, place][:, :, place], moments.cross[:, place]
+        if self._filed is None or self._filed[0] is not moments.second:
+            self._filed = (moments.second, moments.second[:, place[:, None], place])
+        second, cross = self._filed[1], moments.cross[:, place]
         as_filed = replace(moments, second=second, cross=cross, mean_in=moments.mean_in[:, place])
         bound = self.constrain(weights[:, :, place], as_filed)[:, :, self.case.layer.order]
         return bound, free_bias(moments, bound)

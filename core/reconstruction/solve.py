@@ -45,7 +45,8 @@ class Ridge:
         size = strength * np.trace(moments.second, axis1=1, axis2=2) / max(d, 1) + FLOOR
         systems = moments.second.copy()
         systems[:, np.arange(d), np.arange(d)] += size[:, None]
-        self._start, self._systems = start, [Positive(system) for system in systems]
+        self._start = start
+        self._systems = [Positive(system) for system in systems]
         self.pull: Matrix = (
             product(moments.second, start.transpose(0, 2, 1)) if pull is None else pull
         )
@@ -62,11 +63,11 @@ class Positive:
 
     def __init__(self, system: Matrix) -> None:
         """Factorise; a system that rounding left indefinite is solved without."""
-        self._system = system
         self._inverses: list[Array] = []
         try:
             self._factor = cholesky(system)
         except np.linalg.LinAlgError:
+            self._system = system
             return
         for start in range(0, len(system), BLOCK):
             self._inverses.append(np.linalg.inv(self._diagonal(start)))
