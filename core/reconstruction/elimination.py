@@ -144,13 +144,9 @@ def eliminate(
 
 def needed_bytes(reading: Sequence[Reader]) -> int:
     """Memory that ranking a group takes beside the sums, of the widest of the layers times all."""
-    sizes = [(r.layer.groups, *r.layer.weight.shape[:1], _inputs(r.layer)) for r in reading]
+    sizes = [r.layer.matrix().shape for r in reading]
     lasting = sum(8 * (g * d * d * (1 + KEPT) + 2 * o * d) for g, o, d in sizes)
-    return lasting + max(8 * 2 * g * d * d for g, _, d in sizes)
-
-
-def _inputs(layer: Layer) -> int:
-    return int(layer.weight.size) // max(len(layer.bias()), 1)
+    return int(lasting + max(8 * 2 * g * d * d for g, _, d in sizes))
 
 
 def _until(snapshots: Collection[int], going: list[int], gone: int) -> Iterator[list[int]]:

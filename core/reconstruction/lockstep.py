@@ -42,8 +42,8 @@ from core.reconstruction.walk import Walk
 
 FEW = 256  # images below which the ridge is strong
 STRONG, WEAK = 0.1, 1e-3
-# Of one layer's rows that are kept for the rounds behind a Relu: bytes, and one part of what is free.
-ROWS_BYTES, ROWS_SHARE = 384 << 20, 4
+ROWS_BYTES = 384 << 20  # of one layer's rows that are kept for the rounds behind a Relu
+ROWS_SHARE = 4  # of the memory that is free, one part for them at most
 FACTORS = (1.0, 30.0, 0.1)  # ridges tried, in units of the one that is asked for
 Constrain = Callable[[Matrix, Moments], Matrix]
 ROWS, EACH = 30_000, 1e10  # about, of a layer; multiplications that go for any layer

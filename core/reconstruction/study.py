@@ -12,6 +12,7 @@ import hashlib
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -31,7 +32,7 @@ from core.reconstruction.sensitivity import Effect, Trial
 from core.reconstruction.shelf import Array
 from core.reconstruction.statistics import Graph, Statistics, Tensors
 from core.reconstruction.sums_file import SumsFile
-from core.reconstruction.telling import Tell, silent
+from core.reconstruction.telling import Tell, part, silent
 
 DEPTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # shares of a group at which effects are measured
 # Of a layer's importance, that does not depend on gradients: they say what small errors do, and a
@@ -40,6 +41,9 @@ EVEN = 0.6
 TRIED_IMAGES, LEAST_TRIED = 128, 16  # on which effects are measured, by what that takes
 TRIED_MACS = 4e12  # of all runs for effects: about a minute
 WEIGHTS_BYTES = 256 << 20  # of refitted layers that wait for their effects to be measured
+RUN, RANKED = 0.45, 0.6  # shares of the time after which the original has run, groups are ranked
+SUMS_SHARE = 4  # of the memory that is free, one part for sums while they are made
+T = TypeVar("T")
 Wish = tuple[tuple[int, ...] | None, int, frozenset[int]]  # order, depth, snapshots
 log = logging.getLogger(__name__)
 
@@ -89,29 +93,28 @@ class Study:
         wanted = {g: depths.get(g, len(g.atoms)) for g in groups if self.readers(g)}
         known = {g: self._rankings.get((g, orders.get(g))) for g in wanted}
         missing = {g: d for g, d in wanted.items() if (r := known[g]) is None or r.depth < d}
-        found = self._ranked(
-            {g: (orders.get(g), depth, frozenset()) for g, depth in missing.items()}
-        )
+        wishes: dict[Group, Wish] = {g: (orders.get(g), d, frozenset()) for g, d in missing.items()}
+        found = self._ranked(wishes, part(self.tell, RUN, RANKED))
         self._rankings |= {(g, orders.get(g)): ranking for g, ranking in found.items()}
         if found:
             self._keep()
         keys = {g: (g, orders.get(g)) for g in groups}
         return {g: self._rankings[k] for g, k in keys.items() if k in self._rankings}
 
-    def _ranked(self, wishes: Mapping[Group, Wish]) -> dict[Group, Ranking]:
+    def _ranked(self, wishes: Mapping[Group, Wish], tell: Tell) -> dict[Group, Ranking]:
         """Rankings of groups that some layer reads, made anew, one group on each core."""
         reading = {group: self.readers(group) for group in wishes}
         self._observe({r.layer.output for some in reading.values() for r in some})
-        outputs = {r.layer.output for some in reading.values() for r in some}
-        known = {o: self._importance(self.layers[o]) for o in outputs}
-        matters = {o: _evened(m) for o, m in known.items() if m is not None}
         sizes = {group: needed_bytes(some) for group, some in reading.items()}
 
         def rank(group: Group) -> Ranking:
             order, depth, snapshots = wishes[group]
-            judge = matters if all(r.layer.output in matters for r in reading[group]) else {}
+            tell(f"Ranking the channels of {group.layers[0]}", len(done) / len(wishes))
             done.append(group)
-            self.tell(f"Ranking channels: {group.layers[0]}", len(done) / len(wishes))
+            layers = [reader.layer for reader in reading[group]]
+            known = {layer.output: self._importance(layer) for layer in layers}
+            matters = {o: _evened(m) for o, m in known.items() if m is not None}
+            judge = matters if len(matters) == len(known) else {}
             return eliminate(group, reading[group], self._grams, judge, snapshots, order, depth)
 
         done: list[Group] = []
@@ -125,9 +128,13 @@ class Study:
         if missing:
             few = self.some_feeds(self._tried_images(len(missing)))
             trial = Trial(self.graph, self._statistics, few, self.labels)
+            tell, done = part(self.tell, RANKED, 1.0), 0
             for some in self._stretches(trial.in_order(missing, self.readers)):
-                ranked = self._ranked({g: (missing[g].order, 0, _snapshots(g)) for g in some})
+                wishes = {g: (missing[g].order, 0, _snapshots(g)) for g in some}
+                ranked = self._ranked(wishes, silent)
                 for group in some:
+                    tell(f"Trying cuts of {group.layers[0]}", done / len(missing))
+                    done += 1
                     self._effects[group, missing[group].order] = trial.effects(
                         group, ranked.pop(group), self.readers(group), self._grams
                     )
@@ -137,17 +144,9 @@ class Study:
 
     def _stretches(self, groups: Sequence[Group]) -> Iterator[list[Group]]:
         """In order, as many at a time as their refitted layers may take memory."""
-        row, held = list[Group](), 0
         most = min(WEIGHTS_BYTES, memory.budget_bytes() // 8)
-        for group in groups:
-            size = sum(4 * r.layer.weight.size for r in self.readers(group)) * len(DEPTHS)
-            if row and held + size > most:
-                yield row
-                row, held = [], 0
-            row.append(group)
-            held += size
-        if row:
-            yield row
+        each = {g: sum(4 * r.layer.weight.size for r in self.readers(g)) for g in groups}
+        return _split(groups, each, most // len(DEPTHS))
 
     def _tried_images(self, groups: int) -> int:
         """On how many images the effects of so many groups are measured."""
@@ -251,12 +250,20 @@ class Study:
         self._observe(set(outputs))
 
     def _observe(self, outputs: set[str]) -> None:
-        """Sum up the inputs of these layers, while the original runs once."""
+        """Sum up the inputs of these layers, while the original runs: once, if memory allows."""
         asked = sorted(outputs - set(self._grams))
         self._grams |= self._sums.read(asked)
-        missing = {o: self.layers[o] for o in asked if o not in self._grams}
-        if not missing:
-            return
+        missing = [o for o in asked if o not in self._grams]
+        sizes = {o: _sum_bytes(self.layers[o]) for o in missing}
+        runs = list(_split(missing, sizes, memory.budget_bytes() // SUMS_SHARE))
+        if len(runs) > 1 and not self._sums.kept:
+            self._sums = SumsFile.scratch()
+        for number, some in enumerate(runs):
+            ends = (RUN * (number + at) / len(runs) for at in (0, 1))
+            self._sum_up({o: self.layers[o] for o in some}, part(self.tell, *ends))
+
+    def _sum_up(self, missing: Mapping[str, Layer], tell: Tell) -> None:
+        """Run the original, and for these layers at the same time."""
         axes = {a.tensor: self.layers[o].channel_axis for o, a in self._aims.items()}
         grams = {o: Gram(layer.groups) for o, layer in missing.items()}
 
@@ -267,7 +274,7 @@ class Study:
                 grams[output].add(layer.rows(values[layer.input], sites))
 
             cores.each(add, widest)
-            self.tell("Running the original", (batch + 1) / len(self.reference.feeds))
+            tell("Running the original", (batch + 1) / len(self.reference.feeds))
 
         widest = sorted(missing, key=lambda o: missing[o].weight.size, reverse=True)
         self.reference.sample(axes, [layer.input for layer in missing.values()], visit)
@@ -291,6 +298,25 @@ class Study:
         known = [d for d in sizes if isinstance(d, int)]
         places = float(np.prod(known)) if len(known) == len(sizes) else float(len(sites))
         return np.asarray(matters * np.outer(goal.scale, goal.scale) * places)
+
+
+def _split(names: Sequence[T], sizes: Mapping[T, int], most: int) -> Iterator[list[T]]:
+    """In order, as many at a time as are no larger than `most` together."""
+    row, held = list[T](), 0
+    for name in names:
+        if row and held + sizes[name] > most:
+            yield row
+            row, held = [], 0
+        row.append(name)
+        held += sizes[name]
+    if row:
+        yield row
+
+
+def _sum_bytes(layer: Layer) -> int:
+    """Of the sums over its inputs while rows come."""
+    groups, _, d = layer.matrix().shape
+    return 8 * int(groups) * int(d + 1) ** 2
 
 
 def _snapshots(group: Group) -> frozenset[int]:

@@ -1,8 +1,11 @@
-"""Sums over the inputs of layers, kept in a file for the next process."""
+"""Sums over the inputs of layers, kept in a file: for the next process, or to spare memory."""
 
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
+import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -22,6 +25,14 @@ class SumsFile:
         self._path = path
         self._found = self._mapped(path) if path is not None and path.exists() else {}
 
+    @classmethod
+    def scratch(cls) -> SumsFile:
+        """A file that goes with this object."""
+        folder = Path(tempfile.mkdtemp(prefix="sums-"))
+        made = cls(folder / f"sums{array_file.SUFFIX}")
+        weakref.finalize(made, shutil.rmtree, folder, ignore_errors=True)
+        return made
+
     def _mapped(self, path: Path) -> dict[str, dict[str, Array]]:
         found: dict[str, dict[str, Array]] = {}
         try:
@@ -31,6 +42,11 @@ class SumsFile:
         except (StoreError, ValueError) as error:
             log.warning("%s", error)
         return found
+
+    @property
+    def kept(self) -> bool:
+        """Whether there is a file at all."""
+        return self._path is not None
 
     def read(self, outputs: Iterable[str]) -> dict[str, Gram]:
         """Those of these that were kept."""

@@ -28,8 +28,8 @@ from core.passes.prune_channels.choice import (
     uniform,
     within_budget,
 )
-from core.passes.prune_channels.repair import RANKED, repair, stands
-from core.reconstruction.study import Study, study
+from core.passes.prune_channels.repair import CHOSEN, repair, stands
+from core.reconstruction.study import RANKED, Study, study
 from core.reconstruction.telling import part
 from core.records import Cut
 from core.timings import LayerTimes
@@ -127,7 +127,8 @@ class PruneChannels(Pass):
         channels = channel_map(graph)
         learnt = study(graph, statistics) if statistics.count and self._uses_images else None
         if learnt is not None:
-            learnt.tell = part(report.tell, 0.0, RANKED)
+            last = RANKED if self.budget == "none" else 1.0  # of a study: no cut need be tried
+            learnt.tell = part(report.tell, 0.0, CHOSEN / last)
         chosen = self.choose(channels, report, learnt, statistics.timings)
         atoms = {a for picked in chosen.values() for a in picked}
         kept = stands(graph, channels, atoms)

@@ -43,6 +43,7 @@ from core.reconstruction import cores
 from core.reconstruction.cases import Stand
 from core.reconstruction.layers import find
 from core.reconstruction.lockstep import refit
+from core.reconstruction.study import RUN
 from core.reconstruction.telling import part
 
 # Shares of the time after which: the original has run, replacements are tried, those taken fitted.
@@ -118,7 +119,7 @@ class ReplaceConvolutions(Pass):
         if not found:
             report.note("No convolution of this model can be replaced; nothing was changed.")
             return
-        known = Known.of(graph, found, statistics, part(report.tell, 0.0, LOOKED))
+        known = Known.of(graph, found, statistics, part(report.tell, 0.0, LOOKED / RUN))
         menus = self._menus(found, known, price, report)
         total = _total(graph, price)
         chosen = self._choose(menus, total, report)
