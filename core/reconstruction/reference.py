@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -185,26 +185,30 @@ class Reference:
         if self._path is None:
             return
         try:
-            if array_file.write(self._path, self._arrays()):
+            size = self._wanted.nbytes + self._matter.nbytes
+            size += sum(8 * len(sites) for sites in self._sites.values())
+            size += sum(array.nbytes for array in self._importance.values())
+            count = 4 * len(self._sites) + 3 * len(self._importance)
+            if array_file.write_each(self._path, self._arrays(), count, size):
                 self._load(array_file.read(self._path))
         except (OSError, StoreError) as error:
             log.warning("The reference is not kept: %s", error)
 
-    def _arrays(self) -> dict[str, Array]:
-        found, count = dict[str, Array](), len(self.feeds)
+    def _arrays(self) -> Iterator[tuple[str, Array]]:
+        """All that is kept, one after the other: together it may be more than there is memory."""
+        count = len(self.feeds)
         for name in dict.fromkeys(name for name, _ in self._sites):
             for batch in range(count):
                 sites = self._sites[name, batch]
-                found[f"images/{batch}/{name}"] = sites.images.astype(np.int32)
-                found[f"places/{batch}/{name}"] = sites.places.astype(np.int32)
+                yield f"images/{batch}/{name}", sites.images.astype(np.int32)
+                yield f"places/{batch}/{name}", sites.places.astype(np.int32)
             for kind, halves in (("wanted", self._wanted), ("matter", self._matter)):
                 if name in halves:
-                    found[f"scales/{kind}/{name}"] = halves.scales(name, count)
+                    yield f"scales/{kind}/{name}", halves.scales(name, count)
                     for batch in range(count):
-                        found[f"{kind}/{batch}/{name}"] = halves.raw(name, batch)
+                        yield f"{kind}/{batch}/{name}", halves.raw(name, batch)
             if name in self._importance:
-                found[f"importance/0/{name}"] = self._importance[name]
-        return found
+                yield f"importance/0/{name}", self._importance[name]
 
     def _load(self, arrays: Mapping[str, Array]) -> None:
         """Take over what `_arrays` gave.

@@ -264,6 +264,7 @@ class Study:
 
     def _sum_up(self, missing: Mapping[str, Layer], tell: Tell) -> None:
         """Run the original, and for these layers at the same time."""
+        tell("Running the original", 0.0)
         axes = {a.tensor: self.layers[o].channel_axis for o, a in self._aims.items()}
         grams = {o: Gram(layer.groups) for o, layer in missing.items()}
 
