@@ -9,8 +9,9 @@ import pytest
 
 from core.reconstruction import cores
 from core.reconstruction.feeds import Feeds, batches
-from core.reconstruction.gram import LARGE, Gram
+from core.reconstruction.gram import LARGE, Gram, Moments
 from core.reconstruction.reference import Power
+from core.reconstruction.solve import error, ridge
 from core.reconstruction.telling import part
 from tests.analysis.nets import residual
 from tests.reconstruction.images import Pictures
@@ -50,6 +51,23 @@ def test_wide_sums_are_as_good_in_single_precision():
     for _ in range(2):  # while rows may come, and at rest
         np.testing.assert_allclose(gram.moments().second[0], exact, atol=2e-5)
         gram.rest()
+
+
+def test_a_wide_fit_is_as_good_in_single_precision():
+    random, d = np.random.default_rng(0), LARGE + 40
+    rows = random.normal(size=(d + 400, d)) * np.geomspace(30, 0.03, d)
+    targets = rows @ random.normal(size=(d, 3)) + random.normal(size=(len(rows), 3))
+    rows, targets = rows - rows.mean(0), targets - targets.mean(0)
+    second, cross = rows.T @ rows / len(rows), rows.T @ targets / len(rows)
+    spread = (targets**2).mean(0)[None]
+    mean = np.zeros((1, d)), np.zeros((1, 3))
+    moments = Moments(len(rows), second[None], cross[None], spread, *mean)
+    damped = second + 1e-3 * np.trace(second) / d * np.eye(d)
+    exact = np.linalg.solve(damped, cross).T[None]
+    found, bias = ridge(moments, np.zeros((1, 3, d)), 1e-3)
+    np.testing.assert_allclose(found, exact, atol=2e-3 * np.abs(exact).max())
+    errors = [float(error(moments, w, bias).sum()) for w in (found, exact)]
+    assert errors[0] == pytest.approx(errors[1], rel=1e-4)
 
 
 def test_powers_are_means_of_products_however_many_rows_come_at_once(monkeypatch):
