@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,14 +31,32 @@ def write(path: Path, arrays: Mapping[str, Array]) -> bool:
     Raises:
         OSError: the disk is full or not to be written to.
     """
-    if sum(a.nbytes + ALIGNED for a in arrays.values()) > MOST_BYTES:
+    size = sum(a.nbytes for a in arrays.values())
+    return write_each(path, arrays.items(), len(arrays), size)
+
+
+def write_each(
+    path: Path, arrays: Iterable[tuple[str, Array]], count: int, size_bytes: int
+) -> bool:
+    """The same of arrays that come one after the other and need not be in memory together.
+
+    Args:
+        path: of the file.
+        arrays: by name.
+        count: how many.
+        size_bytes: of all; nothing is asked for if that is too much.
+
+    Raises:
+        OSError: the disk is full or not to be written to.
+    """
+    if size_bytes + count * ALIGNED > MOST_BYTES:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
     descriptor, scratch = tempfile.mkstemp(dir=path.parent, prefix=".")
     try:
         with os.fdopen(descriptor, "wb") as file:
             index = []
-            for name, array in arrays.items():
+            for name, array in arrays:
                 file.write(bytes(-file.tell() % ALIGNED))
                 index.append([name, array.dtype.name, list(array.shape), file.tell()])
                 np.ascontiguousarray(array).tofile(file)

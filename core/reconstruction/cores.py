@@ -28,9 +28,18 @@ def count() -> int:
     return len(allowed(0)) if allowed else os.cpu_count() or 1
 
 
-def shared(work: Callable[[Sequence[Item]], T], items: Sequence[Item]) -> list[T]:
-    """What `work` makes of each share of the items; one share for each core that has one."""
-    shares = [items[start :: count()] for start in range(min(count(), len(items)))]
+def shared(
+    work: Callable[[Sequence[Item]], T], items: Sequence[Item], most: int | None = None
+) -> list[T]:
+    """What `work` makes of each share of the items; one share for each core that has one.
+
+    Args:
+        work: on some of the items.
+        items: all of them.
+        most: shares at the same time, where memory holds no more of them.
+    """
+    workers = count() if most is None else max(1, min(count(), most))
+    shares = [items[start::workers] for start in range(min(workers, len(items)))]
     if len(shares) < 2 or getattr(_here, "busy", False):
         return [work(items)] if items else []
     with blas.threads(1):
@@ -38,9 +47,9 @@ def shared(work: Callable[[Sequence[Item]], T], items: Sequence[Item]) -> list[T
         return [future.result() for future in waiting]
 
 
-def each(work: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
-    """What `work` makes of each item, in order."""
-    shares = shared(lambda share: [work(item) for item in share], items)
+def each(work: Callable[[Item], T], items: Sequence[Item], most: int | None = None) -> list[T]:
+    """What `work` makes of each item, in order; of so many at the same time, at most."""
+    shares = shared(lambda share: [work(item) for item in share], items, most)
     found: list[T | None] = [None] * len(items)
     for start, share in enumerate(shares):
         found[start :: len(shares)] = share

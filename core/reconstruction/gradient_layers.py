@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from core.analysis.values import axes_of, constant_tensor
 from core.reconstruction.patches import window
+from core.reconstruction.shelf import Array
 from core.reconstruction.tape import Backward, NoGradient, Rule, name_of
 
 
@@ -18,8 +19,32 @@ def _conv(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     tensor = constant_tensor(w) if w is not None else None
     if x is None or w is None or tensor is None:
         raise NoGradient("a convolution with computed weights")
+    weight = np.asarray(tensor.numpy())
+    turned = _turned(node, g, weight, x, back)
+    if turned:
+        return {0: turned}
     kept = {n: node.attributes[n].value for n in ("group",) if n in node.attributes}
-    return {0: _unconv(node, g, w.name or "", list(tensor.shape.numpy())[2:], x, y, back, kept)}
+    return {0: _unconv(node, g, w.name or "", list(weight.shape)[2:], x, y, back, kept)}
+
+
+def _turned(node: ir.Node, g: str, weight: Array, x: ir.Value, back: Backward) -> str:
+    """The same where the kernel moves by single steps: a convolution with the kernel turned.
+
+    Runtimes take half the time for it. Empty where it is not that simple.
+    """
+    sizes, kernel = back.shape(x)[2:], weight.shape[2:]
+    if not all(isinstance(d, int) for d in sizes):
+        return ""
+    over = window(node, kernel, [int(d) for d in sizes])
+    reach = [(k - 1) * d for k, d in zip(over.kernel, over.dilations, strict=True)]
+    pads = [r - m for ms in (over.before, over.after) for r, m in zip(reach, ms, strict=True)]
+    if any(s != 1 for s in over.strides) or min(pads, default=0) < 0:
+        return ""
+    groups = node.attributes.get_int("group", 1)
+    grouped = weight.reshape(groups, -1, *weight.shape[1:]).swapaxes(1, 2)
+    flipped = np.flip(grouped, tuple(range(3, grouped.ndim)))
+    made = back.const(flipped.reshape(-1, grouped.shape[2], *kernel))
+    return back.op("Conv", g, made, pads=pads, dilations=over.dilations, group=groups)
 
 
 def _unconv(

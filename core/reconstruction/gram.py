@@ -3,7 +3,9 @@
 With rows x, targets y and weights w, let z = sqrt(w) (x - x0, 1, y - y0): `Gram` sums z z', which
 holds the sums of x, y, x x', x y', y^2 and w. Memory is that of d^2 numbers, however many rows
 come. x0 and y0 are the means of the first chunk, so that centring afterwards loses no digits;
-blocks of rows are multiplied in float32, summed in float64. A grouped layer keeps one sum per
+blocks of rows are multiplied in float32, summed in float64, or where a layer is wide (`LARGE`), in
+float32 too: rounding is then 1e-6 of the sums, and every fit adds a hundred times as much of the
+mean variance. A grouped layer keeps one sum per
 group, which is exact: groups share no weights.
 """
 
@@ -24,8 +26,10 @@ Array = np.ndarray[Any, Any]
 Matrix = NDArray[np.float64]
 
 PER_IMAGE = 48  # places of each image; more hardly differ from their neighbours
-LEAST_ROWS, MOST_ROWS = 256, 4096  # of a block
-BLOCK = 1 << 20  # numbers in a block; in wide layers it may be as large as its product
+LEAST_ROWS, DEEP_ROWS, MOST_ROWS = 256, 1024, 4096  # of a block; of a wide one; at most
+BLOCK = 1 << 20  # numbers in a block, unless that were too few rows
+STRETCH = 256  # rows of a product that are worked on at a time
+LARGE = 1536  # columns of a product from which on it is summed in single precision
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,7 +96,7 @@ class Gram:
         """Nothing is known yet; widths come with the shift, at the latest with the first rows."""
         self.groups, self.count = groups, 0.0
         self._shift = shift
-        self._product = np.zeros(0)
+        self._product: Array = np.zeros(0)
         self._block: Array | None = None
         self._filled = 0
 
@@ -147,14 +151,16 @@ class Gram:
         if not self.count or self._shift is None:
             raise ValueError("no rows were added")
         d, whole = self._shift.inputs.shape[2], self._whole()
-        mean_in, mean_out = whole[:, d, :d] / self.count, whole[:, d, d + 1 :] / self.count
-        second = whole[:, :d, :d] / self.count
+        level = whole[:, d] / np.float64(self.count)
+        mean_in, mean_out = level[:, :d], level[:, d + 1 :]
+        second = np.divide(whole[:, :d, :d], self.count, dtype=np.float64)
         for block, mean in zip(second, mean_in, strict=True):
-            for start in range(0, d, LEAST_ROWS):  # an outer product as large as all is slow
-                part = slice(start, start + LEAST_ROWS)
+            for start in range(0, d, STRETCH):  # an outer product as large as all is slow
+                part = slice(start, start + STRETCH)
                 block[part] -= mean[part, None] * mean
-        cross = whole[:, :d, d + 1 :] / self.count - mean_in[:, :, None] * mean_out[:, None, :]
-        power = np.diagonal(whole, axis1=1, axis2=2)[:, d + 1 :] / self.count
+        cross = np.divide(whole[:, :d, d + 1 :], self.count, dtype=np.float64)
+        cross -= mean_in[:, :, None] * mean_out[:, None, :]
+        power = np.diagonal(whole, axis1=1, axis2=2)[:, d + 1 :] / np.float64(self.count)
         return Moments(
             self.count,
             second,
@@ -170,12 +176,16 @@ class Gram:
         mean = moments.mean_in
         return np.asarray(moments.second + mean[:, :, None] * mean[:, None, :])
 
+    def rest(self) -> None:
+        """No more rows come: keep the sums in single precision, which shifted rows are worth."""
+        self._product = self._whole().astype(np.float32, copy=False)
+
     def arrays(self) -> dict[str, Array]:
-        """The sums, for a file; products in single precision, which shifted rows are worth."""
+        """The sums, for a file."""
         if self._shift is None:
             return {}
         return {
-            "product": self._whole().astype(np.float32),
+            "product": self._whole().astype(np.float32, copy=False),
             "inputs": self._shift.inputs,
             "targets": self._shift.targets,
             "count": np.array(self.count),
@@ -190,7 +200,7 @@ class Gram:
         """
         shift = Shift(np.asarray(arrays["inputs"]), np.asarray(arrays["targets"]))
         result = cls(len(shift.inputs), shift)
-        product = np.asarray(arrays["product"], np.float64)
+        product = np.asarray(arrays["product"], np.float32)
         result._product, result.count = product, float(arrays["count"])
         if list(product.shape) != [result.groups, shift.width, shift.width]:
             raise ValueError("sums of another width")
@@ -198,7 +208,7 @@ class Gram:
 
     def _rows(self, width: int) -> int:
         fitting = BLOCK // max(self.groups * width, 1)
-        return int(np.clip(max(width, fitting), LEAST_ROWS, MOST_ROWS))
+        return int(np.clip(max(min(width, DEEP_ROWS), fitting), LEAST_ROWS, MOST_ROWS))
 
     def _room(self, width: int) -> Array:
         if self._block is None:
@@ -218,7 +228,9 @@ class Gram:
 
     def _multiply(self, block: Array) -> None:
         if not self._product.size:
-            self._product = np.zeros((self.groups, block.shape[2], block.shape[2]))
+            width = block.shape[2]
+            kind = np.float32 if width > LARGE else np.float64
+            self._product = np.zeros((self.groups, width, width), kind)
         add_square(self._product, block)
 
 

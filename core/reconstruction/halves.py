@@ -22,6 +22,7 @@ class Halves:
         self._shelf = Shelf()
         self._mapped: dict[str, dict[int, Array]] = {}
         self._scales: dict[tuple[str, int], float] = {}
+        self.nbytes = 0  # of all
 
     def __contains__(self, name: str) -> bool:
         return name in self._shelf or name in self._mapped
@@ -31,6 +32,7 @@ class Halves:
         top = float(np.abs(array).max(initial=0.0))
         scale = top / LARGEST if np.isfinite(top) and top > 0 else 1.0
         self._scales[name, batch] = scale
+        self.nbytes += array.size * 2
         self._shelf.put(name, batch, (array * np.float32(1 / scale)).astype(np.float16))
 
     def get(self, name: str, batch: int) -> Array:
@@ -50,6 +52,8 @@ class Halves:
 
     def map(self, name: str, arrays: Mapping[int, Array], scales: Array) -> None:
         """Let these take the place of what was put."""
+        if name not in self:
+            self.nbytes += sum(array.nbytes for array in arrays.values())
         self._shelf.drop(name)
         self._mapped[name] = dict(arrays)
         self._scales |= {(name, batch): float(scale) for batch, scale in enumerate(scales)}

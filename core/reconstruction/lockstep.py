@@ -22,10 +22,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from core.process import memory
 from core.reconstruction import blas, cores
 from core.reconstruction.cases import Case, Stand, cases_of, pairs_of
 from core.reconstruction.gram import Gram, Matrix, Moments, Shift
 from core.reconstruction.joint import Joint
+from core.reconstruction.layers import Layer
 from core.reconstruction.pairs import Pair
 from core.reconstruction.parts import Goal
 from core.reconstruction.patches import values_at
@@ -35,13 +37,16 @@ from core.reconstruction.shelf import Array
 from core.reconstruction.solve import Ridge, error, free_bias
 from core.reconstruction.statistics import Graph
 from core.reconstruction.tape import NoGradient
+from core.reconstruction.telling import Tell, silent
 from core.reconstruction.walk import Walk
 
 FEW = 256  # images below which the ridge is strong
 STRONG, WEAK = 0.1, 1e-3
-ROWS_BYTES = 384 << 20  # of one layer's rows kept for the rounds behind a Relu
+ROWS_BYTES = 384 << 20  # of one layer's rows that are kept for the rounds behind a Relu
+ROWS_SHARE = 4  # of the memory that is free, one part for them at most
 FACTORS = (1.0, 30.0, 0.1)  # ridges tried, in units of the one that is asked for
 Constrain = Callable[[Matrix, Moments], Matrix]
+ROWS, EACH = 30_000, 1e10  # about, of a layer; multiplications that go for any layer
 BENT_WIDTH = 1536  # inputs of a layer beyond which one round must do
 
 
@@ -81,6 +86,7 @@ def refit(
     reference: Reference,
     options: Options | None = None,
     constraints: Mapping[str, Constrain] | None = None,
+    tell: Tell = silent,
 ) -> tuple[Refit, ...]:
     """Refit the layers of `rewritten` in place.
 
@@ -92,9 +98,10 @@ def refit(
         options: how.
         constraints: output of a layer -> what brings free weights back to the form that they must
             have, such as a product of factors, in the metric of the moments.
+        tell: hears of each layer.
     """
     with blas.threads(1):
-        return _refit(rewritten, stands, reference, options or Options(), constraints or {})
+        return _refit(rewritten, stands, reference, options or Options(), constraints or {}, tell)
 
 
 def _refit(
@@ -103,6 +110,7 @@ def _refit(
     reference: Reference,
     options: Options,
     constraints: Mapping[str, Constrain],
+    tell: Tell,
 ) -> tuple[Refit, ...]:
     cases = cases_of(rewritten, stands, reference.original)
     reference.sample({case.source: case.layer.channel_axis for case in cases})
@@ -110,8 +118,10 @@ def _refit(
     walk = Walk(rewritten, reference.statistics.runner, reference.feeds)
     together = options.joint and reference.images >= FEW
     pairs = pairs_of(rewritten, cases, stands, reference.original, constraints) if together else {}
-    room, done = Room(), []
+    room, done = Room(), list[Refit]()
+    shares = _shares([case.layer for case in cases])
     for turn, case in enumerate(cases):
+        tell(f"Refitting {case.layer.name}", shares[turn])
         pinned = {p.maker.input for c in cases[turn:] if (p := pairs.get(c.layer.output))}
         others, before = [case.aim.other] if case.aim.other else [], None
         if case.layer.output in pairs:
@@ -123,6 +133,13 @@ def _refit(
         fit = _Fit(case, walk, reference, strength, options.bends, room, constrain).run()
         done.append(fit if before is None else replace(fit, before=before, joint=True))
     return tuple(done)
+
+
+def _shares(layers: Sequence[Layer]) -> list[float]:
+    """Of the whole work, what is done before each layer: most is products of rows and systems."""
+    inputs = [layer.weight.size / max(len(layer.bias()), 1) for layer in layers]
+    work = np.array([EACH + d * d * (ROWS + d / 3) for d in inputs])
+    return [*(np.cumsum(work) - work) / max(float(work.sum()), 1.0)]
 
 
 def _together(
@@ -153,6 +170,17 @@ class _Batch:
     weights: Array | None
 
 
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """Errors on rows held back: as it was, refitted with the best ridge, with a new bias only."""
+
+    before: float
+    after: float
+    strength: float
+    shifted: float
+    bias: Matrix
+
+
 @dataclass
 class _Fit:
     """One layer being fitted; the columns of its matrix go in the order of `Layer.seen`."""
@@ -165,26 +193,33 @@ class _Fit:
     room: Room
     constrain: Constrain | None = None
     _rows: Rows | None = None
+    _filed: tuple[Matrix, Matrix] | None = None  # a covariance, and its columns as in the file
 
     def run(self) -> Refit:
         """Fit on some images, judge on others; if that is better, fit on all and write."""
         layer, start = self.case.layer, self.case.layer.matrix()[:, :, self.case.layer.order]
         old = layer.bias().reshape(layer.groups, -1)
         fitted, judged = self._sums()
+        tried = self._tried(fitted, judged, start, old)
+        if np.isfinite(tried.after) and tried.after < tried.before:
+            both = (fitted.merged(judged) if judged.count else fitted).moments()
+            self._write(*self._bent(both, start, tried.strength))
+            return Refit(layer.name, tried.before, tried.after)
+        if np.isfinite(tried.shifted) and tried.shifted < tried.before:
+            self._write(start, tried.bias)
+            reason = "only its bias: more was no better"
+            return Refit(layer.name, tried.before, tried.shifted, reason)
+        return Refit(layer.name, tried.before, tried.before, "no better on held-out images")
+
+    def _tried(self, fitted: Gram, judged: Gram, start: Matrix, old: Matrix) -> _Tried:
+        """Fits to some rows, judged on the others; the moments of both are let go."""
         moments, held = fitted.moments(), (judged if judged.count else fitted).moments()
-        before = self._judge(start, old, held)
         factors = FACTORS if judged.count else FACTORS[:1]
         after, strength = self._strength(moments, held, start, factors)
-        if np.isfinite(after) and after < before:
-            both = fitted.merged(judged).moments() if judged.count else moments
-            self._write(*self._bent(both, start, strength))
-            return Refit(layer.name, before, after)
         bias = free_bias(moments, start)
-        after = self._judge(start, bias, held)
-        if np.isfinite(after) and after < before:
-            self._write(start, bias)
-            return Refit(layer.name, before, after, "only its bias: more was no better")
-        return Refit(layer.name, before, before, "no better on held-out images")
+        before, shifted = (self._judge(start, b, held) for b in (old, bias))
+        self._filed = None
+        return _Tried(before, after, strength, shifted, bias)
 
     def _write(self, weights: Matrix, bias: Matrix) -> None:
         self.case.layer.write(weights[:, :, np.argsort(self.case.layer.order)], bias)
@@ -194,8 +229,9 @@ class _Fit:
     ) -> tuple[float, float]:
         """(error on images held back, ridge) of the ridge that does best there."""
         wide = moments.second.shape[1] > BENT_WIDTH
-        tried, pull = [], None
+        tried, pull, system = [], None, None
         for factor in factors[:2] if wide else factors:
+            system = None  # before the next takes as much memory
             system = Ridge(moments, start, self.strength * factor, pull)
             pull = system.pull
             fit = self._solve(system, moments)
@@ -211,7 +247,7 @@ class _Fit:
         shift = Shift.of(first.inputs, first.targets, self.case.layer.groups)
         counts = [len(self.reference.sites(self.case.source, batch)) for batch in batches]
         size = self.case.layer.groups * sum(counts) * shift.width * first.inputs.itemsize
-        if size > ROWS_BYTES:
+        if size > min(ROWS_BYTES, memory.budget_bytes() // ROWS_SHARE):
             return self._streamed(batches, shift)
         held = sum(n for n, b in zip(counts, batches, strict=True) if self.reference.held(b))
         rows = Rows(
@@ -269,7 +305,9 @@ class _Fit:
         if self.constrain is None:
             return weights, bias
         place = np.argsort(self.case.layer.order)
-        second, cross = moments.second[:, place][:, :, place], moments.cross[:, place]
+        if self._filed is None or self._filed[0] is not moments.second:
+            self._filed = (moments.second, moments.second[:, place[:, None], place])
+        second, cross = self._filed[1], moments.cross[:, place]
         as_filed = replace(moments, second=second, cross=cross, mean_in=moments.mean_in[:, place])
         bound = self.constrain(weights[:, :, place], as_filed)[:, :, self.case.layer.order]
         return bound, free_bias(moments, bound)

@@ -29,6 +29,7 @@ LONG = 4096  # of a tile, or of a product that is little in any case
 TILE = 768  # columns; a product that is no wider is summed up by every core
 LARGE = 1536  # rows of a matrix whose factor is worth sharing out
 BLOCK = 192  # columns of a factor that are made at once
+CORNER = 384  # rows of a matrix that is inverted at once
 MANY = 16  # groups from which on they are multiplied at once
 
 
@@ -109,6 +110,28 @@ def cholesky(system: Matrix) -> Matrix:
         left[behind, here] = left[behind, here] @ np.linalg.inv(corner).T
         _take_off(left, here, start + BLOCK)
     return left
+
+
+def inverse(system: Matrix) -> Matrix:
+    """The inverse of a positive definite matrix, by halves: almost all of it is products.
+
+    With A the first half, B beside it and C below, and S = C - B'A^-1 B: half the operations of an
+    elimination that does not know the matrix to be symmetric.
+    """
+    size = len(system)
+    if size <= CORNER:
+        return np.asarray(np.linalg.inv(system))
+    first, last = slice(0, size // 2), slice(size // 2, size)
+    result = np.empty_like(system)
+    result[first, first] = inverse(system[first, first])
+    across = result[first, first] @ system[first, last]
+    result[last, last] = inverse(system[last, last] - system[last, first] @ across)
+    np.matmul(across, result[last, last], out=result[first, last])
+    result[last, first] = result[first, last].T
+    result[first, first] += result[first, last] @ across.T
+    result[first, last] *= -1
+    result[last, first] *= -1
+    return result
 
 
 def _take_off(left: Matrix, made: slice, start: int) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,12 @@ import numpy as np
 
 from core.errors import CoreError, StoreError
 from core.reconstruction import array_file
+from core.reconstruction.feeds import Feeds, batches
 from core.reconstruction.gradient import backward
 from core.reconstruction.halves import Halves
 from core.reconstruction.patches import Sites, pick, values_at
 from core.reconstruction.shelf import Array
 from core.reconstruction.statistics import Graph, Statistics, Tensors
-from core.reconstruction.walk import batches
 
 IMAGES = 512  # more change nothing that could be measured: see benchmarks/structure.py
 # Places of each image: a layer needs rows in proportion to its inputs, and its inputs go with its
@@ -31,6 +31,7 @@ IMAGES = 512  # more change nothing that could be measured: see benchmarks/struc
 PER_CHANNEL, LEAST_PLACES, PER_IMAGE = 2, 32, 128
 PER_WIDE_IMAGE, WIDE = 48, 128  # and of layers of more channels than this, which cost too much
 HELD_EVERY = 5  # of five batches, one is not fitted but judged on
+POWER_ROWS = 1024  # of gradients that are multiplied at once
 EVEN = 0.5  # share of a row's weight that does not depend on its gradient
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class Reference:
         """Read the images; nothing is run yet. `original` must not change afterwards."""
         self.original, self.statistics = original, statistics
         self.sampling = sampling or Sampling()
-        self.feeds: list[Tensors] = list(batches(statistics, original, self.sampling.images))
+        self.feeds = Feeds(batches(statistics, original, self.sampling.images))
         self._wanted, self._matter = Halves(), Halves()
         self._sites: dict[tuple[str, int], Sites] = {}
         self._importance: dict[str, Array] = {}
@@ -68,7 +69,7 @@ class Reference:
     @property
     def images(self) -> int:
         """Images that are used."""
-        return sum(len(next(iter(feeds.values()))) for feeds in self.feeds)
+        return sum(self.feeds.counts)
 
     def held(self, batch: int) -> bool:
         """Whether this batch is for judging only."""
@@ -98,7 +99,7 @@ class Reference:
         self, asked: list[str], missing: list[str], axes: Mapping[str, int], visit: Visit | None
     ) -> None:
         run, gradients = self._runner(asked, missing)
-        totals: dict[str, Array] = {name: np.zeros(()) for name in gradients}
+        powers = {name: Power() for name in gradients}
         for batch, feeds in enumerate(self.feeds):
             values = feeds | run(feeds)
             for name in missing:
@@ -108,10 +109,10 @@ class Reference:
             for name, gradient in gradients.items():
                 rows = values_at(values[gradient], axes[name], self.sites(name, batch))
                 self._matter.put(name, batch, np.abs(rows))
-                totals[name] = totals[name] + (rows.T @ rows).astype(np.float64)
+                powers[name].add(rows)
             values = {}  # before the next run: of a DenseNet, one batch is gigabytes
-        for name, total in totals.items():
-            mean = total / max(sum(len(self.sites(name, b)) for b in range(len(self.feeds))), 1)
+        for name, power in powers.items():
+            mean = power.mean()
             if np.isfinite(mean).all() and mean.any():
                 self._importance[name] = mean
 
@@ -184,26 +185,30 @@ class Reference:
         if self._path is None:
             return
         try:
-            if array_file.write(self._path, self._arrays()):
+            size = self._wanted.nbytes + self._matter.nbytes
+            size += sum(8 * len(sites) for sites in self._sites.values())
+            size += sum(array.nbytes for array in self._importance.values())
+            count = 4 * len(self._sites) + 3 * len(self._importance)
+            if array_file.write_each(self._path, self._arrays(), count, size):
                 self._load(array_file.read(self._path))
         except (OSError, StoreError) as error:
             log.warning("The reference is not kept: %s", error)
 
-    def _arrays(self) -> dict[str, Array]:
-        found, count = dict[str, Array](), len(self.feeds)
+    def _arrays(self) -> Iterator[tuple[str, Array]]:
+        """All that is kept, one after the other: together it may be more than there is memory."""
+        count = len(self.feeds)
         for name in dict.fromkeys(name for name, _ in self._sites):
             for batch in range(count):
                 sites = self._sites[name, batch]
-                found[f"images/{batch}/{name}"] = sites.images.astype(np.int32)
-                found[f"places/{batch}/{name}"] = sites.places.astype(np.int32)
+                yield f"images/{batch}/{name}", sites.images.astype(np.int32)
+                yield f"places/{batch}/{name}", sites.places.astype(np.int32)
             for kind, halves in (("wanted", self._wanted), ("matter", self._matter)):
                 if name in halves:
-                    found[f"scales/{kind}/{name}"] = halves.scales(name, count)
+                    yield f"scales/{kind}/{name}", halves.scales(name, count)
                     for batch in range(count):
-                        found[f"{kind}/{batch}/{name}"] = halves.raw(name, batch)
+                        yield f"{kind}/{batch}/{name}", halves.raw(name, batch)
             if name in self._importance:
-                found[f"importance/0/{name}"] = self._importance[name]
-        return found
+                yield f"importance/0/{name}", self._importance[name]
 
     def _load(self, arrays: Mapping[str, Array]) -> None:
         """Take over what `_arrays` gave.
@@ -232,6 +237,36 @@ class Reference:
             raise StoreError(
                 f"The kept reference does not fit: {error}", "Delete it; it is made again."
             ) from error
+
+
+class Power:
+    """The mean of g g' over rows g, multiplied when there are enough of them."""
+
+    def __init__(self) -> None:
+        """No rows yet."""
+        self._waiting: list[Array] = []
+        self._total: Array | None = None
+        self._count = 0
+
+    def add(self, rows: Array) -> None:
+        """Count more rows, (n, channels)."""
+        self._waiting.append(rows)
+        self._count += len(rows)
+        if sum(map(len, self._waiting)) >= POWER_ROWS:
+            self._multiply()
+
+    def mean(self) -> Array:
+        """(channels, channels), in single precision."""
+        self._multiply()
+        total = np.zeros((0, 0), np.float32) if self._total is None else self._total
+        return np.asarray(total / np.float32(max(self._count, 1)))
+
+    def _multiply(self) -> None:
+        if self._waiting:
+            rows = np.concatenate(self._waiting)
+            product = rows.T @ rows
+            self._total = product if self._total is None else self._total + product
+            self._waiting = []
 
 
 def with_outputs(graph: Graph, names: Sequence[str]) -> Graph:

@@ -10,7 +10,7 @@ of that group alone costs, and comparable over groups.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,43 +44,61 @@ class Effect:
     accuracy_lost: float | None = None
 
 
-def measure(
-    graph: Graph,
-    cuts: Mapping[Group, tuple[Ranking, Sequence[Reader]]],
-    grams: Mapping[str, Gram],
-    statistics: Statistics,
-    feeds: Sequence[Tensors],
-    labels: Array | None = None,
-) -> dict[Group, dict[int, Effect]]:
-    """The effect of every snapshot of every ranking; 1 piece of the graph is run for each.
+class Trial:
+    """A graph in which one group after the other is cut, in the order in which it is computed."""
 
-    Args:
-        graph: the original; only read.
-        cuts: what to try.
-        grams: sums of the inputs of the reading layers, by output.
-        statistics: to run with.
-        feeds: the images.
-        labels: the class of each of them, if it is known.
-    """
-    names = [v.name or "" for v in graph.graph.outputs]
-    order = {v.name: i for i, node in enumerate(graph.graph) for v in node.outputs}
-    walk = Walk(graph, statistics.runner, feeds)
-    whole = Walk(graph, statistics.runner, feeds)
-    whole.reach(names)
-    true = [[whole.value(n, b) for b in range(len(feeds))] for n in names]
-    first = {g: min(order[r.layer.node.outputs[0].name] for r in c[1]) for g, c in cuts.items()}
-    found: dict[Group, dict[int, Effect]] = {}
-    for group in sorted(cuts, key=first.__getitem__):
-        ranking, reading = cuts[group]
-        start = min(reading, key=lambda r: order[r.layer.node.outputs[0].name])
-        walk.reach([start.layer.input])
-        found[group] = {
-            count: _effect(
-                group, count, true, _outputs(walk, names, changed, grams, statistics), labels
-            )
-            for count, changed in ranking.weights.items()
-        }
-    return found
+    def __init__(
+        self,
+        graph: Graph,
+        statistics: Statistics,
+        feeds: Sequence[Tensors],
+        labels: Array | None = None,
+    ) -> None:
+        """Run the original.
+
+        Args:
+            graph: the original; only read.
+            statistics: to run with.
+            feeds: the images.
+            labels: the class of each of them, if it is known.
+        """
+        self._names = [v.name or "" for v in graph.graph.outputs]
+        self._order = {v.name: i for i, node in enumerate(graph.graph) for v in node.outputs}
+        self._statistics, self._labels = statistics, labels
+        self._walk = Walk(graph, statistics.runner, feeds)
+        whole = Walk(graph, statistics.runner, feeds)
+        whole.reach(self._names)
+        self._true = [[whole.value(n, b) for b in range(len(feeds))] for n in self._names]
+
+    def in_order(
+        self, groups: Iterable[Group], readers: Callable[[Group], Sequence[Reader]]
+    ) -> list[Group]:
+        """The groups as `effects` wants them one after the other."""
+        return sorted(groups, key=lambda group: self._place(self._first(readers(group))))
+
+    def effects(
+        self, group: Group, ranking: Ranking, reading: Sequence[Reader], grams: Mapping[str, Gram]
+    ) -> dict[int, Effect]:
+        """The effect of every snapshot of a ranking; 1 piece of the graph is run for each.
+
+        Args:
+            group: that is cut.
+            ranking: of it, with weights.
+            reading: the layers that read the group.
+            grams: sums of their inputs, by output.
+        """
+        self._walk.reach([self._first(reading).layer.input])
+        found = {}
+        for count, changed in ranking.weights.items():
+            made = _outputs(self._walk, self._names, changed, grams, self._statistics)
+            found[count] = _effect(group, count, self._true, made, self._labels)
+        return found
+
+    def _first(self, reading: Sequence[Reader]) -> Reader:
+        return min(reading, key=self._place)
+
+    def _place(self, reader: Reader) -> int:
+        return self._order[reader.layer.node.outputs[0].name]
 
 
 def _outputs(

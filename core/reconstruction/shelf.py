@@ -13,17 +13,21 @@ from typing import Any
 
 import numpy as np
 
+from core.process import memory
+
 Array = np.ndarray[Any, Any]
 
 LIMIT_BYTES = 256 << 20
+SHARE = 16  # of the memory that is free, one part for a shelf at most
 
 
 class Shelf:
     """Arrays by (name, batch)."""
 
-    def __init__(self, limit_bytes: int = LIMIT_BYTES) -> None:
-        """Nothing is on disk before more than `limit_bytes` are kept."""
-        self._limit, self._bytes = limit_bytes, 0
+    def __init__(self, limit_bytes: int | None = None) -> None:
+        """Nothing is on disk before more than `limit_bytes`, or a share of memory, are kept."""
+        share = min(LIMIT_BYTES, memory.budget_bytes() // SHARE)
+        self._limit, self._bytes = share if limit_bytes is None else limit_bytes, 0
         self._held: dict[str, dict[int, Array | Path]] = {}
         self._folder: Path | None = None
         self._written = 0

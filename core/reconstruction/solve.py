@@ -4,8 +4,9 @@
 
 with S the covariance of x and C that of x and y: W = W0 + ((S + r I)^-1 (C - S W0'))', and
 b = E y - W E x. The ridge pulls towards the weights that are there, not towards zero, so that a
-direction which the images never show keeps what training put there. Float64 throughout. S + r I is
-factorised once (`Ridge`); further targets of the same inputs then cost little.
+direction which the images never show keeps what training put there. S + r I is factorised once
+(`Ridge`); further targets of the same inputs then cost little. Float64, but for the factors of wide
+layers (`LARGE`): rounding there is as if S were changed by a tenth of the ridge.
 
 Source: He, Zhang, Sun 2017, arXiv:1707.06168, section 3.1 (linear least squares per layer).
 """
@@ -15,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.reconstruction import cores
-from core.reconstruction.gram import Matrix, Moments
+from core.reconstruction.gram import LARGE, Matrix, Moments
 from core.reconstruction.products import BLOCK, cholesky, product
 from core.reconstruction.shelf import Array
 
@@ -43,9 +44,10 @@ class Ridge:
         """
         d = moments.second.shape[1]
         size = strength * np.trace(moments.second, axis1=1, axis2=2) / max(d, 1) + FLOOR
-        systems = moments.second.copy()
+        systems: Array = moments.second.astype(np.float32 if d > LARGE else np.float64)
         systems[:, np.arange(d), np.arange(d)] += size[:, None]
-        self._start, self._systems = start, [Positive(system) for system in systems]
+        self._start = start
+        self._systems = [Positive(system) for system in systems]
         self.pull: Matrix = (
             product(moments.second, start.transpose(0, 2, 1)) if pull is None else pull
         )
@@ -62,11 +64,11 @@ class Positive:
 
     def __init__(self, system: Matrix) -> None:
         """Factorise; a system that rounding left indefinite is solved without."""
-        self._system = system
         self._inverses: list[Array] = []
         try:
             self._factor = cholesky(system)
         except np.linalg.LinAlgError:
+            self._system = system
             return
         for start in range(0, len(system), BLOCK):
             self._inverses.append(np.linalg.inv(self._diagonal(start)))
@@ -86,7 +88,7 @@ class Positive:
         return np.concatenate(parts, axis=1)
 
     def _solved(self, right: Matrix) -> Matrix:
-        x = right.copy()
+        x = right.astype(self._factor.dtype)
         for turn, inverse in enumerate(self._inverses):
             here, before = self._stretches(turn)
             x[here] = inverse @ (x[here] - self._factor[here, before] @ x[before])

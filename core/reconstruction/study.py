@@ -10,31 +10,41 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
 from core import graph as graphs
+from core.analysis import cost
 from core.analysis.channels import Group, channel_map
 from core.analysis.shapes import facts
 from core.errors import StoreError
-from core.reconstruction import array_file, study_file
+from core.process import memory
+from core.reconstruction import array_file, cores, study_file
 from core.reconstruction.aims import Aim, aim
-from core.reconstruction.elimination import Ranking, Reader, eliminate, readers
+from core.reconstruction.elimination import Ranking, Reader, eliminate, needed_bytes, readers
 from core.reconstruction.gram import Gram, Matrix, Moments
 from core.reconstruction.layers import Layer, find
 from core.reconstruction.reference import Reference, Sampling
-from core.reconstruction.sensitivity import Effect, measure
+from core.reconstruction.sensitivity import Effect, Trial
 from core.reconstruction.shelf import Array
 from core.reconstruction.statistics import Graph, Statistics, Tensors
 from core.reconstruction.sums_file import SumsFile
+from core.reconstruction.telling import Tell, part, silent
 
 DEPTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # shares of a group at which effects are measured
 # Of a layer's importance, that does not depend on gradients: they say what small errors do, and a
 # cut is none. Chosen by agreement with the original on images that no fit had seen.
 EVEN = 0.6
-TRIED_IMAGES = 128  # on which effects are measured
+TRIED_IMAGES, LEAST_TRIED = 128, 16  # on which effects are measured, by what that takes
+TRIED_MACS = 4e12  # of all runs for effects: about a minute
+WEIGHTS_BYTES = 256 << 20  # of refitted layers that wait for their effects to be measured
+RUN, RANKED = 0.45, 0.6  # shares of the time after which the original has run, groups are ranked
+SUMS_SHARE = 4  # of the memory that is free, one part for sums while they are made
+T = TypeVar("T")
+Wish = tuple[tuple[int, ...] | None, int, frozenset[int]]  # order, depth, snapshots
 log = logging.getLogger(__name__)
 
 
@@ -60,54 +70,88 @@ class Study:
         self.labels: Array | None = None  # of `some_feeds(TRIED_IMAGES)`, where they are known
         self._readers: dict[Group, list[Reader]] = {}
         self._path: Path | None = None
+        self.tell: Tell = silent
 
     def group(self, other: Group) -> Group:
         """The group of this study that is `other` in a copy of the graph."""
         return next(g for g in self.channels.groups if g.atoms == other.atoms)
 
     def rankings(
-        self, groups: Sequence[Group], orders: Mapping[Group, tuple[int, ...]] | None = None
+        self,
+        groups: Sequence[Group],
+        orders: Mapping[Group, tuple[int, ...]] | None = None,
+        depths: Mapping[Group, int] | None = None,
     ) -> dict[Group, Ranking]:
         """The ranking of each group that some layer reads.
 
         Args:
             groups: of this study.
             orders: in which the atoms go, where that was decided otherwise.
+            depths: how many atoms of a group need be ranked; all where it is not named.
         """
-        orders = orders or {}
-        wanted = {g: self.readers(g) for g in groups if (g, orders.get(g)) not in self._rankings}
-        found = self._ranked({g: orders.get(g) for g, reading in wanted.items() if reading})
+        orders, depths = orders or {}, depths or {}
+        wanted = {g: depths.get(g, len(g.atoms)) for g in groups if self.readers(g)}
+        known = {g: self._rankings.get((g, orders.get(g))) for g in wanted}
+        missing = {g: d for g, d in wanted.items() if (r := known[g]) is None or r.depth < d}
+        wishes: dict[Group, Wish] = {g: (orders.get(g), d, frozenset()) for g, d in missing.items()}
+        found = self._ranked(wishes, part(self.tell, RUN, RANKED))
         self._rankings |= {(g, orders.get(g)): ranking for g, ranking in found.items()}
         if found:
             self._keep()
         keys = {g: (g, orders.get(g)) for g in groups}
         return {g: self._rankings[k] for g, k in keys.items() if k in self._rankings}
 
-    def _ranked(self, orders: Mapping[Group, tuple[int, ...] | None]) -> dict[Group, Ranking]:
-        """Rankings of groups that some layer reads, made anew, with their weights."""
-        reading = {group: self.readers(group) for group in orders}
+    def _ranked(self, wishes: Mapping[Group, Wish], tell: Tell) -> dict[Group, Ranking]:
+        """Rankings of groups that some layer reads, made anew, one group on each core."""
+        reading = {group: self.readers(group) for group in wishes}
         self._observe({r.layer.output for some in reading.values() for r in some})
-        known = {o: self._importance(self.layers[o]) for o in self._grams}
-        matters = {o: _evened(m) for o, m in known.items() if m is not None}
-        found = {}
-        for group, some in reading.items():
-            depths = {max(1, round(share * len(group.atoms))) for share in DEPTHS}
-            judge = matters if all(r.layer.output in matters for r in some) else {}
-            found[group] = eliminate(group, some, self._grams, judge, depths, orders[group])
-        return found
+        sizes = {group: needed_bytes(some) for group, some in reading.items()}
+
+        def rank(group: Group) -> Ranking:
+            order, depth, snapshots = wishes[group]
+            tell(f"Ranking the channels of {group.layers[0]}", len(done) / len(wishes))
+            done.append(group)
+            layers = [reader.layer for reader in reading[group]]
+            known = {layer.output: self._importance(layer) for layer in layers}
+            matters = {o: _evened(m) for o, m in known.items() if m is not None}
+            judge = matters if len(matters) == len(known) else {}
+            return eliminate(group, reading[group], self._grams, judge, snapshots, order, depth)
+
+        done: list[Group] = []
+        ordered = sorted(wishes, key=sizes.__getitem__, reverse=True)
+        at_once = memory.budget_bytes() // max([1, *sizes.values()])
+        return dict(zip(ordered, cores.each(rank, ordered, at_once), strict=True))
 
     def effects(self, rankings: Mapping[Group, Ranking]) -> dict[Group, dict[int, Effect]]:
         """What cutting each group alone, by its ranking, does to the outputs."""
         missing = {g: r for g, r in rankings.items() if not self._is_measured(g, r)}
-        missing |= self._ranked({g: r.order for g, r in missing.items() if not r.weights})
         if missing:
-            cuts = {g: (r, self.readers(g)) for g, r in missing.items()}
-            few = self.some_feeds(TRIED_IMAGES)
-            found = measure(self.graph, cuts, self._grams, self._statistics, few, self.labels)
-            self._effects |= {(g, missing[g].order): effects for g, effects in found.items()}
+            few = self.some_feeds(self._tried_images(len(missing)))
+            trial = Trial(self.graph, self._statistics, few, self.labels)
+            tell, done = part(self.tell, RANKED, 1.0), 0
+            for some in self._stretches(trial.in_order(missing, self.readers)):
+                wishes = {g: (missing[g].order, 0, _snapshots(g)) for g in some}
+                ranked = self._ranked(wishes, silent)
+                for group in some:
+                    tell(f"Trying cuts of {group.layers[0]}", done / len(missing))
+                    done += 1
+                    self._effects[group, missing[group].order] = trial.effects(
+                        group, ranked.pop(group), self.readers(group), self._grams
+                    )
             self._keep()
         known = {g: (g, r.order) for g, r in rankings.items()}
         return {g: self._effects[key] for g, key in known.items() if key in self._effects}
+
+    def _stretches(self, groups: Sequence[Group]) -> Iterator[list[Group]]:
+        """In order, as many at a time as their refitted layers may take memory."""
+        most = min(WEIGHTS_BYTES, memory.budget_bytes() // 8)
+        each = {g: sum(4 * r.layer.weight.size for r in self.readers(g)) for g in groups}
+        return _split(groups, each, most // len(DEPTHS))
+
+    def _tried_images(self, groups: int) -> int:
+        """On how many images the effects of so many groups are measured."""
+        macs = cost.totals(self.graph)[1] * groups * len(DEPTHS) / 2  # half of the net is run
+        return int(np.clip(TRIED_MACS / max(macs, 1), LEAST_TRIED, TRIED_IMAGES))
 
     def _is_measured(self, group: Group, ranking: Ranking) -> bool:
         """Whether the effects are known, with what they cost in accuracy if labels are."""
@@ -201,24 +245,45 @@ class Study:
         """
         return self._importance(self.layers[output])
 
+    def observe(self, outputs: Collection[str]) -> None:
+        """Run the original for what `moments` and `importance` tell of these layers."""
+        self._observe(set(outputs))
+
     def _observe(self, outputs: set[str]) -> None:
-        """Sum up the inputs of these layers, while the original runs once."""
+        """Sum up the inputs of these layers, while the original runs: once, if memory allows."""
         asked = sorted(outputs - set(self._grams))
         self._grams |= self._sums.read(asked)
-        missing = {o: self.layers[o] for o in asked if o not in self._grams}
-        if not missing:
-            return
+        missing = [o for o in asked if o not in self._grams]
+        sizes = {o: _sum_bytes(self.layers[o]) for o in missing}
+        runs = list(_split(missing, sizes, memory.budget_bytes() // SUMS_SHARE))
+        if len(runs) > 1 and not self._sums.kept:
+            self._sums = SumsFile.scratch()
+        for number, some in enumerate(runs):
+            ends = (RUN * (number + at) / len(runs) for at in (0, 1))
+            self._sum_up({o: self.layers[o] for o in some}, part(self.tell, *ends))
+
+    def _sum_up(self, missing: Mapping[str, Layer], tell: Tell) -> None:
+        """Run the original, and for these layers at the same time."""
+        tell("Running the original", 0.0)
         axes = {a.tensor: self.layers[o].channel_axis for o, a in self._aims.items()}
         grams = {o: Gram(layer.groups) for o, layer in missing.items()}
 
         def visit(batch: int, values: Tensors) -> None:
-            for output, layer in missing.items():
+            def add(output: str) -> None:
                 sites = self.reference.sites(self._aims[output].tensor, batch)
+                layer = missing[output]
                 grams[output].add(layer.rows(values[layer.input], sites))
 
+            cores.each(add, widest)
+            tell("Running the original", (batch + 1) / len(self.reference.feeds))
+
+        widest = sorted(missing, key=lambda o: missing[o].weight.size, reverse=True)
         self.reference.sample(axes, [layer.input for layer in missing.values()], visit)
+        for gram in grams.values():
+            gram.rest()
         self._grams |= grams
-        self._sums.write(self._grams)
+        if self._sums.write(self._grams):
+            self._grams |= self._sums.read(self._grams)
 
     def _importance(self, layer: Layer) -> Array | None:
         """How much an error of the layer's outputs matters, over all its places."""
@@ -234,6 +299,30 @@ class Study:
         known = [d for d in sizes if isinstance(d, int)]
         places = float(np.prod(known)) if len(known) == len(sizes) else float(len(sites))
         return np.asarray(matters * np.outer(goal.scale, goal.scale) * places)
+
+
+def _split(names: Sequence[T], sizes: Mapping[T, int], most: int) -> Iterator[list[T]]:
+    """In order, as many at a time as are no larger than `most` together."""
+    row, held = list[T](), 0
+    for name in names:
+        if row and held + sizes[name] > most:
+            yield row
+            row, held = [], 0
+        row.append(name)
+        held += sizes[name]
+    if row:
+        yield row
+
+
+def _sum_bytes(layer: Layer) -> int:
+    """Of the sums over its inputs while rows come."""
+    groups, _, d = layer.matrix().shape
+    return 8 * int(groups) * int(d + 1) ** 2
+
+
+def _snapshots(group: Group) -> frozenset[int]:
+    """Counts of atoms gone at which a cut is tried."""
+    return frozenset(max(1, round(share * len(group.atoms))) for share in DEPTHS)
 
 
 def _evened(importance: Array) -> Array:

@@ -93,9 +93,10 @@ def read(path: Path, groups: Sequence[Group]) -> tuple[Rankings, Effects]:
 
 def _ranking(group: Group, record: Mapping[str, Any]) -> Ranking:
     order, error = tuple(record["order"]), np.array(record["error"], np.float64)
+    deep = 0 < len(error) <= len(order)
     if sorted(order) != sorted(group.atoms):
         raise ValueError("an order of other channels")
-    if error.shape != (len(order),) or not np.isfinite(error).all() or (np.diff(error) < 0).any():
+    if error.ndim != 1 or not deep or not np.isfinite(error).all() or (np.diff(error) < 0).any():
         raise ValueError("errors that do not rise")
     return Ranking(order, error)
 

@@ -6,63 +6,15 @@ layer may change before the walk reaches it, and nothing behind it is computed a
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 
-import numpy as np
 import onnx
 import onnx_ir as ir
 
-from core.analysis.shapes import facts
 from core.reconstruction.shelf import Array, Shelf
-from core.reconstruction.statistics import Graph, Run, Statistics, Tensors
-
-FULL_BYTES = 1 << 20  # of feeds: small images are run many at a time
-FULL_ACTIVATIONS = 512 << 20  # of all tensors together: those of a DenseNet are many and large
-MOST_IMAGES, LEAST_IMAGES = 64, 4
+from core.reconstruction.statistics import Graph, Run, Tensors
 
 Runner = Callable[[Graph, Sequence[str]], Run]
-
-
-def batches(statistics: Statistics, graph: Graph, images: int) -> Iterator[Tensors]:
-    """At most about `images` images, spread evenly over the set; small ones many at a time."""
-    skip = max(1, -(-statistics.count // images))
-    taken = (feeds for turn, feeds in enumerate(statistics.feeds()) if turn % skip == 0)
-    if not _dynamic_batch(graph):
-        yield from taken
-        return
-    row: list[Tensors] = []
-    most = _most(graph)
-    for feeds in taken:
-        row.append(feeds)
-        if _enough(row, most):
-            yield _joined(row)
-            row = []
-    if row:
-        yield _joined(row)
-
-
-def _dynamic_batch(graph: Graph) -> bool:
-    shapes = [v.shape for v in graph.graph.inputs if not v.is_initializer()]
-    return all(s is not None and len(s) > 0 and not isinstance(s[0], int) for s in shapes)
-
-
-def _most(graph: Graph) -> int:
-    """Images to run at a time, by the size of what is computed of each."""
-    known = facts(graph)
-    shapes = [known.shape(value) or () for node in graph.graph for value in node.outputs]
-    sizes = [[d for d in shape[1:] if isinstance(d, int)] for shape in shapes]
-    each = 4 * sum(math.prod(size) for size in sizes if size)
-    return min(max(FULL_ACTIVATIONS // max(each, 1), LEAST_IMAGES), MOST_IMAGES)
-
-
-def _enough(row: Sequence[Tensors], most: int) -> bool:
-    size = sum(a.nbytes for feeds in row for a in feeds.values())
-    return size >= FULL_BYTES or sum(len(next(iter(f.values()))) for f in row) >= most
-
-
-def _joined(row: Sequence[Tensors]) -> Tensors:
-    return {name: np.concatenate([f[name] for f in row]) for name in row[0]}
 
 
 class Walk:

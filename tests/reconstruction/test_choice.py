@@ -20,7 +20,7 @@ from core.reconstruction.gradient import RULES, backward
 from core.reconstruction.gram import input_grams
 from core.reconstruction.layers import find
 from core.reconstruction.reference import with_outputs
-from core.reconstruction.sensitivity import measure
+from core.reconstruction.sensitivity import Trial
 from core.reconstruction.shelf import Shelf
 from core.reconstruction.study import TRIED_IMAGES, Study
 from core.reconstruction.study import study as study_of
@@ -245,8 +245,8 @@ def test_a_cut_deeper_than_any_measured_is_not_taken_for_a_cheap_one():
     group = next(g for g in study.channels.groups if "wide" in g.layers)
     study.moments([r.layer.output for r in study.readers(group)])
     ranking = eliminate(group, study.readers(group), study._grams, {}, [24, 36, 47])
-    cuts = {group: (ranking, study.readers(group))}
-    found = measure(model, cuts, study._grams, study._statistics, study.some_feeds(64))[group]
+    trial = Trial(model, study._statistics, study.some_feeds(64))
+    found = trial.effects(group, ranking, study.readers(group), study._grams)
     assert found[47].error > 20 * found[36].error  # else there is nothing to get wrong
     line = curve(ranking, {depth: found[depth] for depth in (24, 36)})
     assert line[47] == pytest.approx(found[47].error, rel=0.5)

@@ -9,9 +9,10 @@ import pytest
 from core.analysis.channels import channel_map
 from core.analysis.surgery import remove
 from core.reconstruction.cases import Stand
+from core.reconstruction.feeds import batches
 from core.reconstruction.lockstep import Options, refit
 from core.reconstruction.reference import Reference, Sampling
-from core.reconstruction.walk import Walk, batches
+from core.reconstruction.walk import Walk
 from tests.analysis.nets import NETS, Net, head, image, residual
 from tests.reconstruction.images import Pictures, error, outputs
 

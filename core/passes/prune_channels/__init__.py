@@ -28,8 +28,9 @@ from core.passes.prune_channels.choice import (
     uniform,
     within_budget,
 )
-from core.passes.prune_channels.repair import repair, stands
-from core.reconstruction.study import Study, study
+from core.passes.prune_channels.repair import CHOSEN, repair, stands
+from core.reconstruction.study import RANKED, Study, study
+from core.reconstruction.telling import part
 from core.records import Cut
 from core.timings import LayerTimes
 
@@ -125,6 +126,9 @@ class PruneChannels(Pass):
         """Choose per group, cut, repair, say what went."""
         channels = channel_map(graph)
         learnt = study(graph, statistics) if statistics.count and self._uses_images else None
+        if learnt is not None:
+            last = RANKED if self.budget == "none" else 1.0  # of a study: no cut need be tried
+            learnt.tell = part(report.tell, 0.0, CHOSEN / last)
         chosen = self.choose(channels, report, learnt, statistics.timings)
         atoms = {a for picked in chosen.values() for a in picked}
         kept = stands(graph, channels, atoms)
@@ -160,12 +164,13 @@ class PruneChannels(Pass):
             PassPrecondition: a latency budget without measured times.
         """
         groups = self._open(channels.groups, report)
+        alike = uniform(groups, self.ratio, self.multiple) if self.budget == "none" else None
         if learnt is None:
             known = by_magnitude(groups, 2 if self.criterion == "l2" else 1)
         else:
-            known = by_images(groups, learnt, self.criterion, self.budget != "none")
-        if self.budget == "none":
-            counts = uniform(groups, self.ratio, self.multiple)
+            known = by_images(groups, learnt, self.criterion, alike)
+        if alike is not None:
+            counts = alike
         else:
             budget = budget_of(self.budget, channels, timings)
             counts = within_budget(known, budget, self.target, self.multiple, report)

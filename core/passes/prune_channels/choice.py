@@ -52,9 +52,16 @@ def by_magnitude(groups: Sequence[Group], order: int) -> Knowledge:
 
 
 def by_images(
-    groups: Sequence[Group], study: Study, criterion: str, with_curves: bool
+    groups: Sequence[Group], study: Study, criterion: str, counts: Counts | None
 ) -> Knowledge:
-    """Ranked on calibration images; curves are measured where a budget needs them."""
+    """Ranked on calibration images.
+
+    Args:
+        groups: that may be cut.
+        study: of the graph on the images.
+        criterion: obs, activation, l1 or l2.
+        counts: what each group loses, if that is known; else curves are measured.
+    """
     mine = {group: study.group(group) for group in groups}
     plain = by_magnitude(groups, 2 if criterion == "l2" else 1)
     orders: dict[Group, tuple[int, ...]] = dict(plain.orders)
@@ -63,12 +70,13 @@ def by_images(
             ranked = np.argsort(study.activity(twin), kind="stable")
             orders[group] = tuple(group.atoms[i] for i in ranked)
     forced = {} if criterion == "obs" else {mine[g]: order for g, order in orders.items()}
-    if criterion != "obs" and not with_curves:
+    if criterion != "obs" and counts is not None:
         return Knowledge(orders, plain.curves, True)
-    rankings = study.rankings(list(mine.values()), forced)
+    depths = {} if counts is None else {mine[g]: count for g, count in counts.items()}
+    rankings = study.rankings(list(mine.values()), forced, depths)
     orders |= {g: rankings[t].order for g, t in mine.items() if t in rankings}
     curves: dict[Group, Mapping[int, float]] = dict(plain.curves)
-    if with_curves:
+    if counts is None:
         curves |= _measured(mine, study, rankings)
     return Knowledge(orders, curves, True)
 

@@ -12,6 +12,9 @@ from core.reconstruction.cases import Stand
 from core.reconstruction.layers import find
 from core.reconstruction.lockstep import FEW, STRONG, Refit, refit
 from core.reconstruction.study import Study
+from core.reconstruction.telling import part
+
+CHOSEN = 0.5  # share of the time after which the channels are chosen
 
 
 def stands(graph: Graph, channels: ChannelMap, atoms: Collection[int]) -> dict[str, Stand]:
@@ -28,7 +31,7 @@ def stands(graph: Graph, channels: ChannelMap, atoms: Collection[int]) -> dict[s
 
 def repair(graph: Graph, kept: dict[str, Stand], study: Study, report: Report) -> None:
     """Refit and say how it went."""
-    done = refit(graph, kept, study.reference)
+    done = refit(graph, kept, study.reference, tell=part(report.tell, CHOSEN, 1.0))
     images = study.reference.images
     if images < FEW:
         report.note(

@@ -21,35 +21,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-
 from core.analysis import cost
 from core.analysis.layer_signatures import signatures
 from core.catalogue import names
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, parameter
 from core.passes.replace_convolutions.allocation import allocate
-from core.passes.replace_convolutions.bound import Bound
 from core.passes.replace_convolutions.eligible import Target, targets
-from core.passes.replace_convolutions.fitting import fit
 from core.passes.replace_convolutions.forms import CHOICES, FORMS
+from core.passes.replace_convolutions.known import Known, at_once, fitted
 from core.passes.replace_convolutions.menus import (
     RANKS,
     Choice,
     Menu,
     Price,
-    kernel_of,
     menu,
     rank_text,
 )
-from core.passes.replace_convolutions.metric import Metric
 from core.passes.replace_convolutions.rewriting import replace_node
+from core.reconstruction import cores
 from core.reconstruction.cases import Stand
 from core.reconstruction.layers import find
 from core.reconstruction.lockstep import refit
-from core.reconstruction.study import study
+from core.reconstruction.study import RUN
+from core.reconstruction.telling import part
 
-TURNS = 5  # of the fit of a replacement that was taken
+# Shares of the time after which: the original has run, replacements are tried, those taken fitted.
+LOOKED, FITTED, REFITTED = 0.35, 0.5, 0.6
 UNITS = {"macs": "MACs", "bytes": "bytes", "latency": "seconds"}
 
 
@@ -121,17 +119,24 @@ class ReplaceConvolutions(Pass):
         if not found:
             report.note("No convolution of this model can be replaced; nothing was changed.")
             return
-        original = graph.clone()
-        menus = self._menus(graph, found, statistics, price, report)
+        known = Known.of(graph, found, statistics, part(report.tell, 0.0, LOOKED / RUN))
+        menus = self._menus(found, known, price, report)
         total = _total(graph, price)
         chosen = self._choose(menus, total, report)
         if not chosen:
             report.note("Nothing was replaced: no replacement is worth it under this budget.")
             return
-        bound = _fitted(chosen)
-        if statistics.count:
+        report.tell("Fitting the replacements", FITTED)
+        bound = fitted(chosen, known)
+        if known.study is not None:
             stands = {layer.output: Stand(layer.output) for layer in find(graph)}
-            refit(graph, stands, study(original, statistics).reference, constraints=bound)
+            refit(
+                graph,
+                stands,
+                known.study.reference,
+                constraints=bound,
+                tell=part(report.tell, REFITTED, 1.0),
+            )
         for one, choice in chosen:
             layer = one.target.layer
             factors = bound[layer.output].factors()
@@ -155,7 +160,7 @@ class ReplaceConvolutions(Pass):
             ]
             if fits:
                 form, rank, chain = fits[-1]
-                blank = form.zeros(kernel_of(target).shape, rank)
+                blank = form.zeros(target.layer.weight.shape, rank)
                 replace_node(target.layer.node, chain, form, blank)
                 report.changed += 1
         return False
@@ -174,18 +179,22 @@ class ReplaceConvolutions(Pass):
 
     def _menus(
         self,
-        graph: Graph,
         found: Sequence[Target],
-        statistics: Statistics,
+        known: Known,
         price: Price,
         report: Report,
     ) -> list[Menu]:
         """What each layer could become; those that could become nothing are reported."""
-        metrics = _metrics(graph, found, statistics)
-        menus = [
-            menu(target, metric, CHOICES[self.form], price, self.multiple, self.tolerance)
-            for target, metric in zip(found, metrics, strict=True)
-        ]
+        forms, done = CHOICES[self.form], list[Target]()
+        tell = part(report.tell, LOOKED, FITTED)
+
+        def of(target: Target) -> Menu:
+            done.append(target)
+            tell(f"Taking {target.name} apart", len(done) / len(found))
+            metric, second = known.metric(target), known.second(target)
+            return menu(target, metric, second, forms, price, self.multiple, self.tolerance)
+
+        menus = cores.each(of, found, at_once(found))
         for one in menus:
             if not one.choices:
                 report.skip(one.target.name, one.reason)
@@ -247,20 +256,6 @@ def _amount(cost: float, unit: str) -> str:
     return f"{cost / 1e6:,.2f} M{' MACs' if unit == 'MACs' else 'B'}"
 
 
-def _metrics(graph: Graph, found: Sequence[Target], statistics: Statistics) -> list[Metric]:
-    """What errors of each layer count; every direction alike without images."""
-    layers = [target.layer for target in found]
-    shapes = [layer.matrix().shape for layer in layers]
-    if not statistics.count:
-        return [Metric.of(outputs, np.eye(width), None) for _, outputs, width in shapes]
-    known = study(graph, statistics)
-    moments = known.moments([layer.output for layer in layers])
-    return [
-        Metric.of(outputs, moments[layer.output].second[0], known.importance(layer.output))
-        for layer, (_, outputs, _) in zip(layers, shapes, strict=True)
-    ]
-
-
 def _total(graph: Graph, price: Price) -> float:
     """What the whole model costs, as far as it is counted."""
     if price.budget == "macs":
@@ -268,17 +263,6 @@ def _total(graph: Graph, price: Price) -> float:
     if price.budget == "bytes":
         return float(sum(layer.size_bytes for layer in cost.layers(graph)))
     return sum(price.of((layer,)) or 0.0 for layer in signatures(graph).values())
-
-
-def _fitted(chosen: Sequence[tuple[Menu, Choice]]) -> dict[str, Bound]:
-    """The layers with factors fitted to their original weights, by name of their output."""
-    bound = {}
-    for one, choice in chosen:
-        kernel, second = one.metric.weighed(kernel_of(one.target)), one.metric.second
-        factors = fit(choice.form, choice.factors, kernel, second, TURNS)
-        layer = one.target.layer
-        bound[layer.output] = Bound(layer, choice.form, one.metric, factors)
-    return bound
 
 
 PASS = ReplaceConvolutions

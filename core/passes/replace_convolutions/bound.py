@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.passes.replace_convolutions.fitting import fit
+from core.passes.replace_convolutions.fitting import Problem, problem
 from core.passes.replace_convolutions.forms import Factors, Form, Matrix
 from core.passes.replace_convolutions.metric import Metric
 from core.reconstruction.gram import Moments
@@ -27,17 +27,29 @@ class Bound:
         """
         self._layer, self._form, self._metric = layer, form, metric
         self._tried = [factors]
+        self._problem: tuple[Matrix, Problem] | None = None  # of the covariance last asked for
         layer.write(self._dense(factors).reshape(layer.matrix().shape), layer.bias())
 
     def __call__(self, weights: Matrix, moments: Moments) -> Matrix:
         """The product nearest to free weights, in the metric of the inputs as they are now."""
         kernel = self._metric.weighed(weights[0].reshape(self._layer.weight.shape))
-        factors = fit(self._form, self._tried[-1], kernel, moments.second[0], TURNS)
+        factors = self._in(moments.second).fit(self._tried[-1], kernel, TURNS)
         self._tried.append(factors)
         return self._dense(factors).reshape(weights.shape)
 
+    def _in(self, second: Matrix) -> Problem:
+        if self._problem is None or self._problem[0] is not second:
+            self._problem = None  # before the next takes as much memory
+            shape = self._layer.weight.shape
+            self._problem = (second, problem(self._form, second[0], shape))
+        return self._problem[1]
+
     def factors(self) -> Factors:
-        """Those of the weights that the layer kept, which need not be the last that were tried."""
+        """Those of the weights that the layer kept, which need not be the last that were tried.
+
+        The layer is fitted no more.
+        """
+        self._problem = None
         kept = self._layer.weight
 
         def off(factors: Factors) -> float:

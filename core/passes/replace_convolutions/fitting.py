@@ -5,19 +5,54 @@ output is E |(V - W) x|^2 = tr((V - W) S (V - W)'). It is a least-squares proble
 factors, the others standing still; they take turns, and the error never rises. A factor that has
 one row for each output is solved for exactly: its rows share one small system. For the others the
 normal equations would be far too large; they are improved by a few steps of conjugate gradients.
+Forms that are separable have a faster way: `separable`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from core.passes.replace_convolutions.forms import Factors, Form, Matrix
+from core.passes.replace_convolutions.forms import Factors, Form, Matrix, Rank
+from core.passes.replace_convolutions.separable import Separable
+from core.reconstruction.shelf import Array
 
 STEPS = 6  # of conjugate gradients for one factor
 LEAST = 1e-3  # a turn that lowers the error by less than this share ends the fit
 RIDGE = 1e-9  # of the mean diagonal: keeps a system solvable whose inputs are dead
+
+
+class Problem(Protocol):
+    """Factors of one form, fitted in the metric of one covariance."""
+
+    def errors(self, factors: Factors, ranks: Sequence[Rank], kernel: Matrix) -> list[float]:
+        """Error of the output relative to its variance, of the factors cut to each rank."""
+        ...
+
+    def fit(self, factors: Factors, kernel: Matrix, turns: int) -> Factors:
+        """Better factors for the kernel (O, I, h, w).
+
+        Args:
+            factors: where to begin.
+            kernel: what the product shall come near.
+            turns: rounds over all factors, at most; the factor of the outputs comes last in each.
+        """
+        ...
+
+
+def problem(form: Form, second: Array, shape: Sequence[int]) -> Problem:
+    """What fits factors of a form.
+
+    Args:
+        form: what the product is.
+        second: (I h w, I h w), covariance of the patches.
+        shape: of the kernels, (O, I, h, w).
+    """
+    if form.lines:
+        return Separable(second, shape, form.lines == "rows")
+    return Product(form, second)
 
 
 def error(form: Form, factors: Sequence[Matrix], kernel: Matrix, second: Matrix) -> float:
@@ -31,33 +66,41 @@ def _power(flat: Matrix, second: Matrix) -> float:
     return float(np.vdot(flat @ second, flat))
 
 
-def fit(form: Form, factors: Factors, kernel: Matrix, second: Matrix, turns: int) -> Factors:
-    """Better factors for the kernel (O, I, h, w), given the covariance of its patches.
+class Product:
+    """A product of any form."""
 
-    Args:
-        form: what the product is.
-        factors: where to begin.
-        kernel: what the product shall come near.
-        second: (I h w, I h w).
-        turns: rounds over all factors, at most; the factor of the outputs comes last in each.
-    """
-    shape = kernel.shape
-    flat = kernel.reshape(len(kernel), -1)
-    wanted = flat @ second
-    current = list(factors)
-    before = error(form, current, kernel, second)
-    for _ in range(turns):
-        for block in reversed(range(len(current))):
-            forward, back = _maps(form, current, block, shape)
-            if form.subscripts.split(",")[block].startswith("o"):
-                current[block] = _solved(current[block], forward, wanted, second)
-            else:
-                current[block] = _improved(current[block], forward, back, wanted, second)
-        now = error(form, current, kernel, second)
-        if before - now <= LEAST * before:
-            break
-        before = now
-    return tuple(current)
+    def __init__(self, form: Form, second: Array) -> None:
+        """Nothing is made ready."""
+        self._form, self._second = form, second
+
+    def errors(self, factors: Factors, ranks: Sequence[Rank], kernel: Matrix) -> list[float]:
+        """See `Problem`."""
+        flat = kernel.reshape(len(kernel), -1)
+        power = max(_power(flat, self._second), 1e-30)
+        found = []
+        for rank in ranks:
+            off = self._form.dense(self._form.truncated(factors, rank)).reshape(flat.shape) - flat
+            found.append(_power(off, self._second) / power)
+        return found
+
+    def fit(self, factors: Factors, kernel: Matrix, turns: int) -> Factors:
+        """See `Problem`."""
+        form, second, shape = self._form, self._second, kernel.shape
+        wanted = kernel.reshape(len(kernel), -1) @ second
+        current = list(factors)
+        before = error(form, current, kernel, second)
+        for _ in range(turns):
+            for block in reversed(range(len(current))):
+                forward, back = _maps(form, current, block, shape)
+                if form.subscripts.split(",")[block].startswith("o"):
+                    current[block] = _solved(current[block], forward, wanted, second)
+                else:
+                    current[block] = _improved(current[block], forward, back, wanted, second)
+            now = error(form, current, kernel, second) if turns > 1 else before
+            if before - now <= LEAST * before:
+                break
+            before = now
+        return tuple(current)
 
 
 Map = Callable[[Matrix], Matrix]

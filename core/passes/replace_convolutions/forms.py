@@ -42,12 +42,15 @@ class Form(ABC):
         about: as reports call it.
         subscripts: the product, for einsum; ends in oiyx. The first factor has the outputs o.
         ranked: the subscripts that the parts of a rank are the sizes of, in that order.
+        lines: what comes first where the kernel is lines in one direction times lines in the
+            other, columns or rows (`separable`); empty where it is not.
     """
 
     name: ClassVar[str]
     about: ClassVar[str]
     subscripts: ClassVar[str]
     ranked: ClassVar[str]
+    lines: ClassVar[str] = ""
 
     @abstractmethod
     def ranks(self, layer: LayerSignature, multiple: int, most: int) -> list[Rank]:
@@ -92,6 +95,7 @@ class SpatialSvd(Form):
     about = "k x 1 and 1 x k"
     subscripts = "orx,riy->oiyx"
     ranked = "r"
+    lines = "columns"
 
     def refuses(self, layer: LayerSignature) -> str:
         """A kernel of one row or column is no product of two."""
@@ -131,6 +135,7 @@ class SpatialSvdRows(SpatialSvd):
     name = "spatial_svd_rows"
     about = "1 x k and k x 1"
     subscripts = "ory,rix->oiyx"
+    lines = "rows"
 
     def ranks(self, layer: LayerSignature, multiple: int, most: int) -> list[Rank]:
         """Below the rank of the matrix of rows by columns."""
@@ -254,10 +259,12 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 def _split(matrix: Matrix, metric: Matrix, rank: int) -> tuple[Matrix, Matrix]:
     """Matrix (m, n) ~ left (m, rank) @ right (rank, n), best where x' metric x weighs the rows."""
     root = _root(metric)
-    u, s, v = np.linalg.svd(root.T @ matrix, full_matrices=False)
-    scale = np.sqrt(np.maximum(s[:rank], 1e-30))
-    left = np.linalg.solve(root.T, u[:, :rank] * scale)
-    return np.asarray(left), np.asarray(scale[:, None] * v[:rank])
+    weighed = root.T @ matrix
+    powers, vectors = np.linalg.eigh(weighed @ weighed.T)  # a third of the time of an SVD
+    u = vectors[:, ::-1][:, :rank]
+    scale = np.maximum(powers[::-1][:rank], 1e-30) ** 0.25
+    left = np.linalg.solve(root.T, u * scale)
+    return np.asarray(left), np.asarray(u.T @ weighed / scale[:, None])
 
 
 def _root(metric: Matrix) -> Matrix:

@@ -9,7 +9,7 @@ so better for many small errors than for few large ones, hence the power in `off
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from core.analysis.layer_signatures import STEPS, macs, parameters
 from core.passes.replace_convolutions.allocation import Offer
 from core.passes.replace_convolutions.eligible import Target
-from core.passes.replace_convolutions.fitting import error
+from core.passes.replace_convolutions.fitting import problem
 from core.passes.replace_convolutions.forms import FORMS, Factors, Form, Matrix, Rank
 from core.passes.replace_convolutions.metric import Metric
 from core.timings import Chain, LayerTimes
@@ -87,6 +87,7 @@ class Price:
 def menu(
     target: Target,
     metric: Metric,
+    second: Callable[[], Matrix],
     forms: Sequence[str],
     price: Price,
     multiple: int,
@@ -96,7 +97,8 @@ def menu(
 
     Args:
         target: the layer.
-        metric: what errors of it count.
+        metric: what errors of its outputs count.
+        second: gives the covariance of its patches; asked once, if at all.
         forms: names of the forms to try.
         price: of the budget.
         multiple: ranks are multiples of this.
@@ -117,10 +119,7 @@ def menu(
     ]
     if not cheaper:
         return Menu(target, metric, cost, (), f"no replacement {_LESS[price.budget]}")
-    kernel, second = metric.weighed(kernel_of(target)), metric.second
-    largest = {form.name: rank for form, rank, _, _ in cheaper}
-    widest = {n: FORMS[n].start(kernel, second, rank) for n, rank in largest.items()}
-    choices = [_choice(kernel, second, widest[one[0].name], *one) for one in cheaper]
+    choices = _choices(metric.weighed(kernel_of(target)), second(), cheaper)
     allowed = sorted((c for c in choices if c.error <= tolerance), key=lambda c: c.cost)
     if not allowed:
         least = min(choice.error for choice in choices)
@@ -144,17 +143,21 @@ def kernel_of(target: Target) -> Matrix:
     return np.asarray(target.layer.weight, np.float64)
 
 
-def _choice(
-    kernel: Matrix,
-    second: Matrix,
-    widest: Factors,
-    form: Form,
-    rank: Rank,
-    chain: Chain,
-    cost: float,
-) -> Choice:
-    factors = form.truncated(widest, rank)
-    return Choice(form, rank, chain, factors, cost, error(form, factors, kernel, second))
+def _choices(
+    kernel: Matrix, second: Matrix, cheaper: Sequence[tuple[Form, Rank, Chain, float]]
+) -> list[Choice]:
+    """Each with its error; all ranks of a form are cut from the factors of the largest."""
+    found = []
+    for form in dict.fromkeys(one[0] for one in cheaper):
+        mine = [one for one in cheaper if one[0] is form]
+        ranks = [rank for _, rank, _, _ in mine]
+        widest = form.start(kernel, second, ranks[-1])
+        errors = problem(form, second, kernel.shape).errors(widest, ranks, kernel)
+        found += [
+            Choice(form, rank, chain, form.truncated(widest, rank), cost, error)
+            for (_, rank, chain, cost), error in zip(mine, errors, strict=True)
+        ]
+    return found
 
 
 def _front(choices: Sequence[Choice]) -> list[Choice]:

@@ -16,35 +16,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.passes.replace_convolutions.forms import Factors, Matrix
+from core.reconstruction.shelf import Array
 
 EVEN = 0.3  # share of the identity in G
 
 
 @dataclass(frozen=True, eq=False)
 class Metric:
-    """Of one layer.
+    """Of the outputs of one layer.
 
     Attributes:
-        second: S, (d, d).
         root: R, (outputs, outputs).
         inverse: of R.
     """
 
-    second: Matrix
     root: Matrix
     inverse: Matrix
 
     @classmethod
-    def of(cls, outputs: int, second: Matrix, importance: Matrix | None) -> Metric:
+    def of(cls, outputs: int, importance: Array | None) -> Metric:
         """The metric of a layer; all outputs count alike where their importance is not known."""
         even = np.eye(outputs)
         total = 0.0 if importance is None else float(np.trace(importance))
         if importance is None or total <= 0 or not np.isfinite(total):
-            return cls(second, even, even)
+            return cls(even, even)
         mixed = EVEN * even + (1 - EVEN) * importance * (outputs / total)
         values, vectors = np.linalg.eigh((mixed + mixed.T) / 2)
         roots = np.sqrt(np.maximum(values, EVEN / 2))
-        return cls(second, (vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T)
+        return cls((vectors * roots) @ vectors.T, (vectors / roots) @ vectors.T)
 
     def weighed(self, kernel: Matrix) -> Matrix:
         """R W."""

@@ -1,0 +1,78 @@
+"""What the images tell of the layers that may be replaced, and the factors that fit it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.passes.base import Graph, Statistics
+from core.passes.replace_convolutions.bound import Bound
+from core.passes.replace_convolutions.eligible import Target
+from core.passes.replace_convolutions.fitting import problem
+from core.passes.replace_convolutions.forms import Factors, Matrix
+from core.passes.replace_convolutions.menus import Choice, Menu, kernel_of
+from core.passes.replace_convolutions.metric import Metric
+from core.process import memory
+from core.reconstruction import cores
+from core.reconstruction.study import Study, study
+from core.reconstruction.telling import Tell
+
+TURNS = 5  # of the fit of a replacement that was taken
+COPIES = 4  # of a covariance, while a layer is looked at
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the images tell of the layers; every direction counts alike without them."""
+
+    study: Study | None
+
+    @classmethod
+    def of(cls, graph: Graph, found: Sequence[Target], statistics: Statistics, tell: Tell) -> Known:
+        """Run the original once, for all layers."""
+        if not statistics.count:
+            return cls(None)
+        known = study(graph, statistics)
+        known.tell = tell
+        known.observe([target.layer.output for target in found])
+        return cls(known)
+
+    def metric(self, target: Target) -> Metric:
+        """What errors of its outputs count."""
+        output = target.layer.output
+        importance = self.study.importance(output) if self.study is not None else None
+        return Metric.of(len(target.layer.weight), importance)
+
+    def second(self, target: Target) -> Callable[[], Matrix]:
+        """Gives the covariance of its patches."""
+        output = target.layer.output
+        if self.study is None:
+            return lambda: np.eye(math.prod(target.layer.weight.shape[1:]))
+        known = self.study
+        return lambda: known.moments([output])[output].second[0]
+
+
+def at_once(found: Sequence[Target]) -> int:
+    """Layers that memory holds what it takes to look at them, at the same time."""
+    widest = max(math.prod(target.layer.weight.shape[1:]) for target in found)
+    return int(memory.budget_bytes() // max(8 * COPIES * widest**2, 1))
+
+
+def fitted(chosen: Sequence[tuple[Menu, Choice]], known: Known) -> dict[str, Bound]:
+    """The layers with factors fitted to their original weights, by name of their output."""
+
+    def factors_of(taken: tuple[Menu, Choice]) -> Factors:
+        one, choice = taken
+        kernel = one.metric.weighed(kernel_of(one.target))
+        second = known.second(one.target)()
+        return problem(choice.form, second, kernel.shape).fit(choice.factors, kernel, TURNS)
+
+    found = cores.each(factors_of, chosen, at_once([one.target for one, _ in chosen]))
+    bound = {}
+    for (one, choice), factors in zip(chosen, found, strict=True):
+        layer = one.target.layer
+        bound[layer.output] = Bound(layer, choice.form, one.metric, factors)
+    return bound
