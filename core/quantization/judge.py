@@ -21,7 +21,16 @@ import numpy as np
 import onnx_ir as ir
 
 from core.errors import CoreError, PassPrecondition
-from core.quantization.images import LARGEST_IMAGES, Images, Tensors, images_of, singly
+from core.quantization import effort
+from core.quantization.images import (
+    LARGEST_IMAGES,
+    Images,
+    Run,
+    Tensors,
+    any_batch,
+    images_of,
+    singly,
+)
 from core.quantization.observers import refuse_bad
 
 Array = np.ndarray[Any, Any]
@@ -61,7 +70,11 @@ class Judge:
         largest: int = LARGEST_IMAGES,
         backend: Backend | None = None,
     ) -> None:
-        """Run the float graph, whose outputs should be logits (see `headless`)."""
+        """Run the float graph, whose outputs should be logits (see `headless`).
+
+        What is told by the float outputs alone is told by all held-out images; other graphs run on
+        fewer of them where the net is large.
+        """
         self._images, self.backend, self.reason = images, backend, ""
         self._names = [value.name or "" for value in graph.graph.outputs]
         self._feeds: list[Tensors] = []
@@ -69,15 +82,17 @@ class Judge:
         alone = backend is not None and any_batch(graph)
         for start, feeds in zip(images.held_at, images.held_out, strict=True):
             if self.images < largest:
-                parts = [*singly(feeds)] if alone else [feeds]
-                self._feeds += parts
-                starts += range(start, start + len(parts))
+                pieces = [*singly(feeds)] if alone else [feeds]
+                self._feeds += pieces
+                starts += range(start, start + len(pieces))
         run = images.runner(graph, self._names)
-        self._reference = [run(feeds) for feeds in self._feeds]
+        self._reference = self._truth = [run(feeds) for feeds in self._feeds]
         for start, values in zip(starts, self._reference, strict=True):
             for name in self._names:
                 maker = next(v for v in graph.graph.outputs if v.name == name).producer()
                 refuse_bad(name, values[name], start, maker)
+        self._divisible = any_batch(graph) and all(map(_rows_are_images, *self._pairs()))
+        self._thin(effort.images(graph, largest))
 
     @property
     def images(self) -> int:
@@ -103,7 +118,7 @@ class Judge:
         Raises:
             PassPrecondition: the outputs are not the scores of classes.
         """
-        outputs = self._scores(self._reference)
+        outputs = self._scores(self._truth)
         odds, first = _confidence(outputs), outputs.argmax(1)
         noise = np.random.default_rng(0).standard_normal((DRAWS, *outputs.shape))
         noise *= np.sqrt(error * np.mean(outputs**2))
@@ -114,7 +129,7 @@ class Judge:
     def counts_points(self) -> bool:
         """Whether the outputs are the scores of classes, so that `expected` says something."""
         try:
-            self._scores(self._reference)
+            self._scores(self._truth)
         except PassPrecondition:
             return False
         return True
@@ -145,11 +160,37 @@ class Judge:
 
         It judges what the file says, whatever the backend: ranking takes many graphs.
         """
-        step = max(1, round(self.images / largest))
         other = copy.copy(self)
         other.backend = None
-        other._feeds, other._reference = self._feeds[::step], self._reference[::step]
+        other._thin(largest)
         return other
+
+    def _thin(self, largest: int) -> None:
+        """Keep about so many images, from all over them."""
+        step = max(1, round(self.images / largest))
+        if self._divisible:
+            pairs, at = [], 0
+            for feeds, values in zip(*self._pairs(), strict=True):
+                count = images_of(feeds)
+                rows = slice(-at % step, None, step)
+                at += count
+                if range(count)[rows]:
+                    pairs.append([{n: a[rows] for n, a in t.items()} for t in (feeds, values)])
+            self._feeds, self._reference = [f for f, _ in pairs], [v for _, v in pairs]
+        else:
+            self._feeds, self._reference = self._feeds[::step], self._reference[::step]
+
+    def _pairs(self) -> tuple[list[Tensors], list[Tensors]]:
+        return self._feeds, self._reference
+
+    @property
+    def feeds(self) -> Sequence[Tensors]:
+        """What each question runs on."""
+        return self._feeds
+
+    def runner(self, graph: ir.Model, names: Sequence[str]) -> Run:
+        """A function from inputs of a piece of the net to tensors of it, in this process."""
+        return self._images.runner(graph, names)
 
     def error(self, graph: ir.Model) -> float:
         """The relative error of the outputs of `graph`; infinite where there are none or bad ones.
@@ -174,7 +215,11 @@ class Judge:
             self.reason = failure.message
             return None
 
-    def _error(self, found: list[Tensors] | None) -> float:
+    def error_of(self, found: Sequence[Tensors]) -> float:
+        """The same of outputs that are there, one for each of `feeds`."""
+        return self._error(found)
+
+    def _error(self, found: Sequence[Tensors] | None) -> float:
         if found is None:
             return float("inf")
         wrong, size = np.zeros(len(self._names)), np.zeros(len(self._names))
@@ -189,10 +234,9 @@ class Judge:
         return float(np.mean(wrong[used] / size[used])) if used.any() else float(wrong.sum())
 
 
-def any_batch(graph: ir.Model) -> bool:
-    """Whether no input says how many images it takes at once."""
-    firsts = [v.shape[0] for v in graph.graph.inputs if v.shape is not None and len(v.shape)]
-    return not any(isinstance(first, int) for first in firsts)
+def _rows_are_images(feeds: Tensors, values: Tensors) -> bool:
+    """Whether the first axis of each output counts the images."""
+    return all(a.ndim and len(a) == images_of(feeds) for a in values.values())
 
 
 def _confidence(outputs: Array) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -12,13 +12,13 @@ from core.passes.base import Graph, Report
 from core.passes.quantize_int8.equalising import equalised
 from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
 from core.passes.quantize_int8.goals import SAFE, Goal, Means, met
-from core.quantization import calibrate, correction, search, sensitivity, wide
+from core.quantization import calibrate, correction, effort, search, sensitivity, wide
 from core.quantization.calibrate import layers_of
 from core.quantization.grids import Grid, Weight
 from core.quantization.images import Array, Images
 from core.quantization.judge import Backend, Judge, headless
 from core.quantization.observers import observe
-from core.quantization.race import Race, careful, ratio
+from core.quantization.race import Race, Ratio, careful, ratio
 from core.quantization.regions import Selection, select
 from core.quantization.scheme import Scheme
 from core.quantization.writer import Plan, written
@@ -66,6 +66,8 @@ class Work:
     labels: Array | None = None
     judged: Graph = field(init=False)
     judge: Judge = field(init=False)
+    _raced: Ratio | None = None  # the fastest selection, beside float
+    _rounded_once: dict[str, Weight] = field(default_factory=dict)  # for graphs that are raced
 
     def __post_init__(self) -> None:
         self.judged = headless(self.source)
@@ -84,7 +86,7 @@ class Work:
         self.report.tell("Sensitive layers", 0.85)
         means = Means(
             self.judged, self.original, self.judge, self._stand_in, self.race, self.report,
-            self.real, self.labels, self.images,
+            self.real, self.labels, self.images, self._raced,
         )  # fmt: skip
         found = met(self.settings.goal, means, plan, floats)
         if found is not None:
@@ -196,6 +198,7 @@ class Work:
             self.race = None
             return everything, pinned
         self._say_choice(choice)
+        self._raced = choice.ratio
         return (choice.selection if choice.ratio.faster else None), choice.floats
 
     def _say_choice(self, choice: search.Choice) -> None:
@@ -212,23 +215,30 @@ class Work:
 
     def _stand_in(self, selection: Selection) -> Graph:
         """The selection written with made-up ranges: as fast as the real one."""
-        return stand_in(self.source, selection, self.settings.scheme, self.settings.wide)
+        made = stand_in(
+            self.source, selection, self.settings.scheme, self.settings.wide, self._rounded_once
+        )
+        self._rounded_once |= made.weights
+        return written(self.source, made)
 
     def _round(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
         if self.settings.rounding != "gptq":
             return plan, error
+        weights: dict[str, Weight] = {}
         names = list(plan.selection.weighted)
-        moments = calibrate.grams(self.judged, layers, names, self.images)
-        weights = calibrate.weights(
-            layers, plan.selection, plan.grids, self.settings.scheme, moments,
-            self.settings.correct_bias,
-        )  # fmt: skip
+        for moments in calibrate.grams(self.judged, layers, names, self.images):
+            weights |= calibrate.weights(
+                layers, plan.selection, plan.grids, self.settings.scheme, moments,
+                self.settings.correct_bias,
+            )  # fmt: skip
+            self.report.tell("Rounding the weights", 0.5 + 0.25 * len(weights) / len(names))
         return self._kept("Rounding by reconstruction (GPTQ)", plan, weights, error)
 
     def _correct(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
         if not self.settings.correct_bias:
             return plan, error
-        trial = correction.corrected(self.judged, plan, layers, self.images, CORRECTION_IMAGES)
+        most = effort.images(self.judged, CORRECTION_IMAGES)
+        trial = correction.corrected(self.judged, plan, layers, self.images, most)
         return self._kept("Bias correction", plan, dict(trial.weights), error)
 
     def _kept(
@@ -245,9 +255,21 @@ class Work:
 
 
 def stand_in(
-    source: Graph, selection: Selection, scheme: Scheme, names: Iterable[str] = ()
-) -> Graph:
-    """`source` with this selection quantized by made-up ranges."""
+    source: Graph,
+    selection: Selection,
+    scheme: Scheme,
+    names: Iterable[str] = (),
+    known: Mapping[str, Weight] | None = None,
+) -> Plan:
+    """This selection by made-up ranges.
+
+    Args:
+        source: the prepared float graph.
+        selection: what computes in integers.
+        scheme: by which.
+        names: layers that read 16 bits.
+        known: weights of earlier ones; their values do not matter to the time.
+    """
     zero = 0 if not scheme.signed else -128
     # Each tensor its own scale: runtimes take conversions between equal ones out.
     grids = {
@@ -256,6 +278,8 @@ def stand_in(
         )
         for i, root in enumerate(selection.roots)
     }
-    layers = layers_of(source)
-    plan = Plan(selection, grids, calibrate.weights(layers, selection, grids, scheme))
-    return written(source, wide.widened(plan, wide.roots(selection, layers, names), {}))
+    layers, known = layers_of(source), known or {}
+    fresh = replace(selection, weighted=tuple(n for n in selection.weighted if n not in known))
+    weights = calibrate.weights(layers, fresh, grids, scheme)
+    weights |= {name: known[name] for name in selection.weighted if name in known}
+    return wide.widened(Plan(selection, grids, weights), wide.roots(selection, layers, names), {})
