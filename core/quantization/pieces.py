@@ -13,11 +13,14 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from core.quantization.images import Images, Tensors
+from core.process import memory
+from core.quantization.images import Images, Tensors, any_batch, images_of, singly
+from core.quantization.regions import is_weighted
 
 Array = np.ndarray[Any, Any]
 
 LARGEST_BYTES = 768 << 20  # of what is kept of two nets that are walked side by side
+SHARE = 6  # of the memory that is free
 SMALLEST_IMAGES = 16
 
 
@@ -133,11 +136,13 @@ class Walk:
 
 def affordable(graph: ir.Model, images: Images, most: int) -> int:
     """How many images' tensors fit into the bound: two nets, two large tensors of each."""
-    names = [v.name or "" for node in graph.graph if node.op_type == "Conv" for v in node.outputs]
+    names = [v.name or "" for node in graph.graph if is_weighted(node) for v in node.outputs]
     first = next(images.calibration(1))
+    first = next(singly(first)) if any_batch(graph) else first
     values: Mapping[str, Array] = images.runner(graph, names)(first) if names else first
-    largest = max(array.nbytes / len(array) for array in values.values())
-    return int(np.clip(LARGEST_BYTES / (4 * largest), min(SMALLEST_IMAGES, most), most))
+    largest = max(array.nbytes for array in values.values()) / images_of(first)
+    bound = min(memory.budget_bytes() // SHARE, LARGEST_BYTES)
+    return int(np.clip(bound / (4 * largest), min(SMALLEST_IMAGES, most), most))
 
 
 def _nothing(name: str, dtype: ir.DataType) -> ir.TensorProtocol:
