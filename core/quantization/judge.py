@@ -15,7 +15,7 @@ from __future__ import annotations
 import bisect
 import copy
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import onnx_ir as ir
@@ -39,6 +39,19 @@ HEADS = frozenset({"Softmax", "Sigmoid", "LogSoftmax"})
 STANDARD = ("", "ai.onnx")
 LEAST_ERROR = 1e-6
 DRAWS = 40
+RESAMPLES = 400
+
+
+class Loss(NamedTuple):
+    """Points of accuracy that are expected to be lost, with the 95 % interval of the images."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """For a note."""
+        return f"{self.value:.1f} ({self.low:.1f} to {self.high:.1f})"
 
 
 class Backend(Protocol):
@@ -124,6 +137,29 @@ class Judge:
         noise *= np.sqrt(error * np.mean(outputs**2))
         rows, now = np.arange(len(outputs)), (outputs + noise).argmax(2)
         return float(100 * np.mean(odds[rows, first] - odds[rows, now]))
+
+    def expected_of(self, graph: ir.Model) -> Loss | None:
+        """Points of top-1 accuracy that `graph` may be expected to cost; None without outputs.
+
+        What it adds to the logits of each image is added to those of each other one. So the errors
+        are as large, as unequal and as partial to some classes as they are.
+
+        Raises:
+            PassPrecondition: the outputs are not the scores of classes.
+        """
+        found = self._outputs(graph, self.backend)
+        if found is None:
+            return None
+        before, after = self._scores(self._reference), self._scores(found)
+        odds, first, rows = _confidence(before), before.argmax(1), np.arange(len(before))
+        lost = np.empty((len(before), len(before)))
+        for column, added in enumerate(after - before):
+            lost[:, column] = odds[rows, first] - odds[rows, (before + added).argmax(1)]
+        random = np.random.default_rng(0)
+        drawn = random.integers(len(before), size=(RESAMPLES, 2, len(before)))
+        means = [100 * lost[images][:, errors].mean() for images, errors in drawn]
+        low, high = np.percentile(means, [2.5, 97.5])
+        return Loss(float(100 * lost.mean()), float(low), float(high))
 
     @property
     def counts_points(self) -> bool:
