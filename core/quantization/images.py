@@ -52,6 +52,7 @@ class Images:
                 which saturate on some processors: for any other backend.
         """
         self._source = source
+        self.ran: Callable[[int], None] = lambda images: None  # hears of each run
         self._plain: Callable[[ir.Model, Sequence[str]], Run]
         self._plain = getattr(source, "runner_as_written", source.runner)
         self._run = self._plain if as_written else source.runner
@@ -86,6 +87,11 @@ class Images:
         """Images that judge."""
         return sum(images_of(feeds) for feeds in self.held_out)
 
+    @property
+    def count(self) -> int:
+        """Images that ranges are found on."""
+        return max(self._source.count - self.judged, 1) if self.separate else self.judged
+
     def calibration(self, largest: int = 0) -> Iterator[Tensors]:
         """The other images, at most about `largest` from all over the set; 0 is all of them."""
         free = [i for i in range(self.batches) if i not in self._held] or [0]
@@ -111,7 +117,7 @@ class Images:
         Batches are as large as memory bears, where the net takes any number of images.
         """
         fed = {value.name for value in graph.graph.inputs}
-        run = self._run(graph, [name for name in names if name not in fed])
+        run = self.runner(graph, [name for name in names if name not in fed])
         most, bound = 1 if any_batch(graph) else LARGEST_IMAGES, effort.batch_bytes()
         for feeds in self.calibration(largest):
             start = self.at
@@ -124,11 +130,19 @@ class Images:
 
     def runner(self, graph: ir.Model, names: Sequence[str]) -> Run:
         """A function from inputs of `graph` to the named tensors."""
-        return self._run(graph, names)
+        return self._told(self._run(graph, names))
 
     def runner_as_written(self, graph: ir.Model, names: Sequence[str]) -> Run:
         """The same, quantized graphs computed as the file says, if that can be had."""
-        return self._plain(graph, names)
+        return self._told(self._plain(graph, names))
+
+    def _told(self, run: Run) -> Run:
+        def told(feeds: Tensors) -> Tensors:
+            found = run(feeds)
+            self.ran(images_of(feeds))
+            return found
+
+        return told
 
 
 def singly(feeds: Tensors) -> Iterator[Tensors]:
