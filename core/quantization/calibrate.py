@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from core.process import memory
 from core.quantization import ranges, rounding
 from core.quantization.grids import Grid, Weight, fitted, over
-from core.quantization.images import Images
+from core.quantization.images import Images, Tensors
 from core.quantization.judge import Judge
 from core.quantization.observers import Observer, observe
 from core.quantization.regions import Selection, is_weighted
@@ -20,12 +21,14 @@ from core.quantization.writer import Plan, written
 from core.reconstruction import cores
 from core.reconstruction.gram import Gram
 from core.reconstruction.layers import Layer
+from core.reconstruction.products import LARGE
 
 Array = np.ndarray[Any, Any]
 
 METHODS = (("minmax", 100.0), ("percentile", 99.999), ("percentile", 99.99), ("mse", 100.0))
 ALIKE = 2.0  # inputs of a Concat whose ranges differ by less than this share one
-GRAM_BYTES = 256 << 20
+SMALLEST_GRAMS, LARGEST_GRAMS = 128 << 20, 768 << 20  # bytes of sums that are held at a time
+GRAM_SHARE = 6  # of the memory that is free
 GRAM_IMAGES = 128
 BOUNDING_OPS = ("Relu", "Clip")
 
@@ -49,14 +52,16 @@ def layers_of(graph: ir.Model) -> dict[str, Layer]:
     }
 
 
-def seen(graph: ir.Model, selection: Selection, images: Images) -> dict[str, Observer]:
-    """Histograms of all tensors that will have a grid.
+def seen(
+    graph: ir.Model, selection: Selection, images: Images, most: int = 0
+) -> dict[str, Observer]:
+    """Histograms of all tensors that will have a grid, of at most so many images; 0 is all.
 
     Raises:
         PassPrecondition: NaN or infinity among them.
     """
     names = selection.roots
-    return observe(images.values(graph, names), names, graph, lambda: images.at)
+    return observe(images.values(graph, names, most), names, graph, lambda: images.at)
 
 
 def extents(
@@ -122,17 +127,17 @@ def weights(
     selection: Selection,
     activation_grids: Mapping[str, Grid],
     scheme: Scheme,
-    moments: Mapping[str, Gram] | None = None,
+    moments: dict[str, Gram] | None = None,
     mending: bool = False,
 ) -> dict[str, Weight]:
-    """The integers of every selected layer; by GPTQ where `moments` knows its inputs.
+    """The integers of every selected layer; by GPTQ of those alone that `moments` knows.
 
     Args:
         layers: node name -> layer.
         selection: which of them.
         activation_grids: root tensor -> grid.
         scheme: what the backend computes with.
-        moments: node name -> sums over the layer's inputs.
+        moments: node name -> sums over the layer's inputs; taken out as they are used.
         mending: let the bias take up what rounding shifts on average, (W - W_q) E[x]; rounding then
             only has to keep what varies.
     """
@@ -141,7 +146,7 @@ def weights(
         layer = layers[name]
         first = layer.node.inputs[0]
         grid = activation_grids[selection.tensors[(first.name or "") if first else ""]]
-        gram = (moments or {}).get(name)
+        gram = moments.pop(name) if moments is not None else None
         taken = gram.moments() if gram is not None and mending and _holds_bias(layer) else None
         second = gram.second_moment() if gram is not None and taken is None else None
         second = taken.second if taken is not None else second
@@ -151,8 +156,13 @@ def weights(
         )
         return weight if taken is None else _mended(layer, weight, taken.mean_in)
 
-    names = list(selection.weighted)
-    return dict(zip(names, cores.each(made, names), strict=True))
+    names = [name for name in selection.weighted if moments is None or name in moments]
+    # A wide layer takes both cores, and a core for each would take twice the memory.
+    wide = {n for n in names if moments is not None and columns(layers[n]) >= LARGE}
+    found = {name: made(name) for name in names if name in wide}
+    narrow = [name for name in names if name not in wide]
+    found |= dict(zip(narrow, cores.each(made, narrow), strict=True))
+    return {name: found[name] for name in names}
 
 
 def _holds_bias(layer: Layer) -> bool:
@@ -196,36 +206,71 @@ def best_ranges(
 
 def grams(
     graph: ir.Model, layers: Mapping[str, Layer], names: Sequence[str], images: Images
-) -> dict[str, Gram]:
-    """Sums over the inputs of these layers of the float graph, a bounded number at a time."""
-    found: dict[str, Gram] = {}
-    for part in _parts([layers[n] for n in names], names):
-        mine = {name: Gram(layers[name].groups) for name in part}
-        inputs = list(dict.fromkeys(layers[name].input for name in part))
+) -> Iterator[dict[str, Gram]]:
+    """Sums over the inputs of these layers of the float graph, as many at a time as memory bears.
+
+    Layers that read the same places of the same tensor share theirs.
+    """
+    for part in _parts(layers, names):
+        found = {key: Gram(layers[shared[0]].groups) for key, shared in part.items()}
+        firsts = {key: layers[shared[0]] for key, shared in part.items()}
+        inputs = list(dict.fromkeys(layer.input for layer in firsts.values()))
+        order = sorted(part, key=lambda key: -_gram_bytes(firsts[key]))
         for turn, values in enumerate(images.values(graph, inputs, GRAM_IMAGES)):
-            for name in part:
-                layer = layers[name]
+
+            def add(key: Hashable, values: Tensors = values, turn: int = turn) -> None:
+                layer = firsts[key]  # noqa: B023 - done before the next part
                 x = values[layer.input]
-                mine[name].add(layer.rows(x, layer.sites(x.shape, _per_image(layer), turn)))
-        found |= mine
-    return found
+                sites = layer.sites(x.shape, _per_image(layer), turn)
+                found[key].add(layer.rows(x, sites))  # noqa: B023
+
+            cores.each(add, order)
+        yield {name: found[key] for key, shared in part.items() for name in shared}
 
 
 def _per_image(layer: Layer) -> int:
     """Enough rows for a stable sum: ten per input, over the images at hand."""
-    wanted = 10 * layer.matrix().shape[2] // GRAM_IMAGES
+    wanted = 10 * columns(layer) // GRAM_IMAGES
     return int(np.clip(wanted, 16, 64))
 
 
-def _parts(layers: Sequence[Layer], names: Sequence[str]) -> list[list[str]]:
-    parts: list[list[str]] = [[]]
+def _parts(layers: Mapping[str, Layer], names: Sequence[str]) -> list[dict[Hashable, list[str]]]:
+    """What is read -> layers that read it, in parts whose sums fit into the memory."""
+    room = memory.budget_bytes() // GRAM_SHARE
+    bound = int(np.clip(room, SMALLEST_GRAMS, LARGEST_GRAMS))
+    shared: dict[Hashable, list[str]] = {}
+    for name in names:
+        shared.setdefault(_reading(layers[name]), []).append(name)
+    parts: list[dict[Hashable, list[str]]] = [{}]
     size = 0
-    for layer, name in zip(layers, names, strict=True):
-        groups, _, d = layer.matrix().shape
-        bytes_here = groups * d * d * 8
-        if parts[-1] and size + bytes_here > GRAM_BYTES:
-            parts.append([])
+    for key, readers in shared.items():
+        here = _gram_bytes(layers[readers[0]])
+        if parts[-1] and size + here > bound:
+            parts.append({})
             size = 0
-        parts[-1].append(name)
-        size += bytes_here
+        parts[-1][key] = readers
+        size += here
     return parts
+
+
+def _reading(layer: Layer) -> Hashable:
+    """Equal for layers with the same rows."""
+    node = layer.node
+    if node.op_type in ("Gemm", "MatMul"):
+        return layer.input, "rows"
+    if node.op_type != "Conv":
+        return layer.output
+    known = [node.attributes.get(n) for n in ("strides", "pads", "dilations")]
+    geometry = tuple(tuple(a.as_ints()) if a is not None else () for a in known)
+    auto = node.attributes.get_string("auto_pad", "NOTSET")
+    return layer.input, layer.groups, tuple(layer.weight.shape[2:]), geometry, auto
+
+
+def _gram_bytes(layer: Layer) -> int:
+    return layer.groups * columns(layer) ** 2 * 8
+
+
+def columns(layer: Layer) -> int:
+    """Inputs of one output: columns of the layer's matrix."""
+    weight = layer.weight
+    return int(weight.size // weight.shape[rounding.output_axis(layer)])

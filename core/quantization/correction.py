@@ -27,6 +27,7 @@ from core.quantization.images import Images
 from core.quantization.moments import clip_bounds
 from core.quantization.pieces import Pieces, Walk, affordable
 from core.quantization.writer import Plan, written
+from core.reconstruction import cores
 from core.reconstruction.layers import Layer
 
 Array = np.ndarray[Any, Any]
@@ -76,10 +77,21 @@ def mean_shift(wanted: Sequence[Array], found: Sequence[Array], axis: int, steep
     is known from few of them.
     """
     axes = tuple(a for a in range(1, wanted[0].ndim) if a != axis % wanted[0].ndim)
-    inside = [(y > steep[0]) & (y < steep[1]) for y in wanted]
-    off = [np.where(i, y - y_q, 0) for i, y, y_q in zip(inside, wanted, found, strict=True)]
-    sums = np.concatenate([d.sum(axes, dtype=np.float64, keepdims=True) for d in off])
-    counts = np.concatenate([i.sum(axes, keepdims=True) for i in inside])
+
+    def summed(batch: tuple[Array, Array]) -> tuple[Array, Array]:
+        y, y_q = batch
+        off = y - y_q
+        if steep == EVERYTHING:
+            count = np.full((len(y), *[1] * (y.ndim - 1)), np.prod([y.shape[a] for a in axes]))
+            return off.sum(axes, dtype=np.float64, keepdims=True), count
+        inside = (y > steep[0]) & (y < steep[1])
+        off *= inside
+        return off.sum(axes, dtype=np.float64, keepdims=True), inside.sum(axes, keepdims=True)
+
+    found_sums, found_counts = zip(
+        *cores.each(summed, list(zip(wanted, found, strict=True))), strict=True
+    )
+    sums, counts = np.concatenate(found_sums), np.concatenate(found_counts)
     every = np.maximum(counts.sum(0, keepdims=True), 1)
     mean = sums.sum(0, keepdims=True) / every
     doubt = ((sums - mean * counts) ** 2).sum(0, keepdims=True) / every**2

@@ -12,6 +12,8 @@ from typing import Any, Protocol
 import numpy as np
 import onnx_ir as ir
 
+from core.quantization import effort
+
 Array = np.ndarray[Any, Any]
 Tensors = dict[str, Array]
 Run = Callable[[Tensors], Tensors]
@@ -50,6 +52,7 @@ class Images:
                 which saturate on some processors: for any other backend.
         """
         self._source = source
+        self.ran: Callable[[int], None] = lambda images: None  # hears of each run
         self._plain: Callable[[ir.Model, Sequence[str]], Run]
         self._plain = getattr(source, "runner_as_written", source.runner)
         self._run = self._plain if as_written else source.runner
@@ -84,6 +87,11 @@ class Images:
         """Images that judge."""
         return sum(images_of(feeds) for feeds in self.held_out)
 
+    @property
+    def count(self) -> int:
+        """Images that ranges are found on."""
+        return max(self._source.count - self.judged, 1) if self.separate else self.judged
+
     def calibration(self, largest: int = 0) -> Iterator[Tensors]:
         """The other images, at most about `largest` from all over the set; 0 is all of them."""
         free = [i for i in range(self.batches) if i not in self._held] or [0]
@@ -104,28 +112,63 @@ class Images:
         return self._source.feeds()
 
     def values(self, graph: ir.Model, names: Sequence[str], largest: int = 0) -> Iterator[Tensors]:
-        """Named tensors of `graph` on the calibration part, batch by batch."""
+        """Named tensors of `graph` on the calibration part, batch by batch.
+
+        Batches are as large as memory bears, where the net takes any number of images.
+        """
         fed = {value.name for value in graph.graph.inputs}
-        run = self._run(graph, [name for name in names if name not in fed])
+        run = self.runner(graph, [name for name in names if name not in fed])
+        most, bound = 1 if any_batch(graph) else LARGEST_IMAGES, effort.batch_bytes()
         for feeds in self.calibration(largest):
-            yield run(feeds) | {name: feeds[name] for name in names if name in fed}
+            start = self.at
+            for first, part in parts(feeds, most):
+                values = run(part) | {name: part[name] for name in names if name in fed}
+                if most < LARGEST_IMAGES and (each := _bytes_each(values)):
+                    most = int(np.clip(bound // each, 1, LARGEST_IMAGES - 1))
+                self.at = start + first
+                yield values
 
     def runner(self, graph: ir.Model, names: Sequence[str]) -> Run:
         """A function from inputs of `graph` to the named tensors."""
-        return self._run(graph, names)
+        return self._told(self._run(graph, names))
 
     def runner_as_written(self, graph: ir.Model, names: Sequence[str]) -> Run:
         """The same, quantized graphs computed as the file says, if that can be had."""
-        return self._plain(graph, names)
+        return self._told(self._plain(graph, names))
+
+    def _told(self, run: Run) -> Run:
+        def told(feeds: Tensors) -> Tensors:
+            found = run(feeds)
+            self.ran(images_of(feeds))
+            return found
+
+        return told
 
 
 def singly(feeds: Tensors) -> Iterator[Tensors]:
     """One image after another: runtimes differ in what else they take."""
-    for i in range(images_of(feeds)):
-        yield {name: array[i : i + 1] for name, array in feeds.items()}
+    return (part for _, part in parts(feeds, 1))
+
+
+def parts(feeds: Tensors, most: int) -> Iterator[tuple[int, Tensors]]:
+    """(place of its first image, images) of no more than so many at once."""
+    for start in range(0, images_of(feeds), most):
+        yield start, {name: array[start : start + most] for name, array in feeds.items()}
+
+
+def any_batch(graph: ir.Model) -> bool:
+    """Whether no input says how many images it takes at once."""
+    firsts = [v.shape[0] for v in graph.graph.inputs if v.shape is not None and len(v.shape)]
+    return not any(isinstance(first, int) for first in firsts)
 
 
 def images_of(feeds: Tensors) -> int:
     """How many images a feed holds."""
     first = next(iter(feeds.values()), None)
     return len(first) if first is not None and first.ndim else 1
+
+
+def _bytes_each(values: Tensors) -> int:
+    """Of one image; the values are those of the first ones."""
+    size = sum(array.nbytes for array in values.values())
+    return size // max(images_of(values), 1)

@@ -15,13 +15,22 @@ from __future__ import annotations
 import bisect
 import copy
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import onnx_ir as ir
 
 from core.errors import CoreError, PassPrecondition
-from core.quantization.images import LARGEST_IMAGES, Images, Tensors, images_of, singly
+from core.quantization import effort
+from core.quantization.images import (
+    LARGEST_IMAGES,
+    Images,
+    Run,
+    Tensors,
+    any_batch,
+    images_of,
+    singly,
+)
 from core.quantization.observers import refuse_bad
 
 Array = np.ndarray[Any, Any]
@@ -30,6 +39,19 @@ HEADS = frozenset({"Softmax", "Sigmoid", "LogSoftmax"})
 STANDARD = ("", "ai.onnx")
 LEAST_ERROR = 1e-6
 DRAWS = 40
+RESAMPLES = 400
+
+
+class Loss(NamedTuple):
+    """Points of accuracy that are expected to be lost, with the 95 % interval of the images."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        """For a note."""
+        return f"{self.value:.1f} ({self.low:.1f} to {self.high:.1f})"
 
 
 class Backend(Protocol):
@@ -61,7 +83,11 @@ class Judge:
         largest: int = LARGEST_IMAGES,
         backend: Backend | None = None,
     ) -> None:
-        """Run the float graph, whose outputs should be logits (see `headless`)."""
+        """Run the float graph, whose outputs should be logits (see `headless`).
+
+        What is told by the float outputs alone is told by all held-out images; other graphs run on
+        fewer of them where the net is large.
+        """
         self._images, self.backend, self.reason = images, backend, ""
         self._names = [value.name or "" for value in graph.graph.outputs]
         self._feeds: list[Tensors] = []
@@ -69,15 +95,17 @@ class Judge:
         alone = backend is not None and any_batch(graph)
         for start, feeds in zip(images.held_at, images.held_out, strict=True):
             if self.images < largest:
-                parts = [*singly(feeds)] if alone else [feeds]
-                self._feeds += parts
-                starts += range(start, start + len(parts))
+                pieces = [*singly(feeds)] if alone else [feeds]
+                self._feeds += pieces
+                starts += range(start, start + len(pieces))
         run = images.runner(graph, self._names)
-        self._reference = [run(feeds) for feeds in self._feeds]
+        self._reference = self._truth = [run(feeds) for feeds in self._feeds]
         for start, values in zip(starts, self._reference, strict=True):
             for name in self._names:
                 maker = next(v for v in graph.graph.outputs if v.name == name).producer()
                 refuse_bad(name, values[name], start, maker)
+        self._divisible = any_batch(graph) and all(map(_rows_are_images, *self._pairs()))
+        self._thin(effort.images(graph, largest))
 
     @property
     def images(self) -> int:
@@ -103,18 +131,41 @@ class Judge:
         Raises:
             PassPrecondition: the outputs are not the scores of classes.
         """
-        outputs = self._scores(self._reference)
+        outputs = self._scores(self._truth)
         odds, first = _confidence(outputs), outputs.argmax(1)
         noise = np.random.default_rng(0).standard_normal((DRAWS, *outputs.shape))
         noise *= np.sqrt(error * np.mean(outputs**2))
         rows, now = np.arange(len(outputs)), (outputs + noise).argmax(2)
         return float(100 * np.mean(odds[rows, first] - odds[rows, now]))
 
+    def expected_of(self, graph: ir.Model) -> Loss | None:
+        """Points of top-1 accuracy that `graph` may be expected to cost; None without outputs.
+
+        What it adds to the logits of each image is added to those of each other one. So the errors
+        are as large, as unequal and as partial to some classes as they are.
+
+        Raises:
+            PassPrecondition: the outputs are not the scores of classes.
+        """
+        found = self._outputs(graph, self.backend)
+        if found is None:
+            return None
+        before, after = self._scores(self._reference), self._scores(found)
+        odds, first, rows = _confidence(before), before.argmax(1), np.arange(len(before))
+        lost = np.empty((len(before), len(before)))
+        for column, added in enumerate(after - before):
+            lost[:, column] = odds[rows, first] - odds[rows, (before + added).argmax(1)]
+        random = np.random.default_rng(0)
+        drawn = random.integers(len(before), size=(RESAMPLES, 2, len(before)))
+        means = [100 * lost[images][:, errors].mean() for images, errors in drawn]
+        low, high = np.percentile(means, [2.5, 97.5])
+        return Loss(float(100 * lost.mean()), float(low), float(high))
+
     @property
     def counts_points(self) -> bool:
         """Whether the outputs are the scores of classes, so that `expected` says something."""
         try:
-            self._scores(self._reference)
+            self._scores(self._truth)
         except PassPrecondition:
             return False
         return True
@@ -145,11 +196,37 @@ class Judge:
 
         It judges what the file says, whatever the backend: ranking takes many graphs.
         """
-        step = max(1, round(self.images / largest))
         other = copy.copy(self)
         other.backend = None
-        other._feeds, other._reference = self._feeds[::step], self._reference[::step]
+        other._thin(largest)
         return other
+
+    def _thin(self, largest: int) -> None:
+        """Keep about so many images, from all over them."""
+        step = max(1, round(self.images / largest))
+        if self._divisible:
+            pairs, at = [], 0
+            for feeds, values in zip(*self._pairs(), strict=True):
+                count = images_of(feeds)
+                rows = slice(-at % step, None, step)
+                at += count
+                if range(count)[rows]:
+                    pairs.append([{n: a[rows] for n, a in t.items()} for t in (feeds, values)])
+            self._feeds, self._reference = [f for f, _ in pairs], [v for _, v in pairs]
+        else:
+            self._feeds, self._reference = self._feeds[::step], self._reference[::step]
+
+    def _pairs(self) -> tuple[list[Tensors], list[Tensors]]:
+        return self._feeds, self._reference
+
+    @property
+    def feeds(self) -> Sequence[Tensors]:
+        """What each question runs on."""
+        return self._feeds
+
+    def runner(self, graph: ir.Model, names: Sequence[str]) -> Run:
+        """A function from inputs of a piece of the net to tensors of it, in this process."""
+        return self._images.runner(graph, names)
 
     def error(self, graph: ir.Model) -> float:
         """The relative error of the outputs of `graph`; infinite where there are none or bad ones.
@@ -174,7 +251,11 @@ class Judge:
             self.reason = failure.message
             return None
 
-    def _error(self, found: list[Tensors] | None) -> float:
+    def error_of(self, found: Sequence[Tensors]) -> float:
+        """The same of outputs that are there, one for each of `feeds`."""
+        return self._error(found)
+
+    def _error(self, found: Sequence[Tensors] | None) -> float:
         if found is None:
             return float("inf")
         wrong, size = np.zeros(len(self._names)), np.zeros(len(self._names))
@@ -189,10 +270,9 @@ class Judge:
         return float(np.mean(wrong[used] / size[used])) if used.any() else float(wrong.sum())
 
 
-def any_batch(graph: ir.Model) -> bool:
-    """Whether no input says how many images it takes at once."""
-    firsts = [v.shape[0] for v in graph.graph.inputs if v.shape is not None and len(v.shape)]
-    return not any(isinstance(first, int) for first in firsts)
+def _rows_are_images(feeds: Tensors, values: Tensors) -> bool:
+    """Whether the first axis of each output counts the images."""
+    return all(a.ndim and len(a) == images_of(feeds) for a in values.values())
 
 
 def _confidence(outputs: Array) -> Array:

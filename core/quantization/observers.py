@@ -16,6 +16,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.errors import PassPrecondition
+from core.reconstruction import cores
 
 Array = np.ndarray[Any, Any]
 Range = tuple[float, float]
@@ -122,8 +123,20 @@ def observe(
     ranked = {name: index for index, name in enumerate(makers)}
     found = {name: Observer(name) for name in sorted(names, key=lambda n: ranked.get(n, -1))}
     for batch in batches:
-        for name, observer in found.items():
-            observer.add(batch[name], at() if at else None, makers.get(name))
+        start = at() if at else None
+
+        def add(
+            name: str, batch: dict[str, Array] = batch, start: int | None = start
+        ) -> PassPrecondition | None:
+            try:
+                found[name].add(batch[name], start, makers.get(name))
+            except PassPrecondition as bad:
+                return bad
+            return None
+
+        # The first bad tensor is told, whichever core finds one first.
+        if bad := next(filter(None, cores.each(add, list(found))), None):
+            raise bad
     if missing := [o.name for o in found.values() if not o.images]:
         raise PassPrecondition(f"The calibration images give no value for {missing[0]!r}.")
     return found

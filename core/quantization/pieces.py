@@ -13,12 +13,14 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from core.graph import serialize
-from core.quantization.images import Images, Tensors
+from core.process import memory
+from core.quantization.images import Images, Tensors, any_batch, images_of, singly
+from core.quantization.regions import is_weighted
 
 Array = np.ndarray[Any, Any]
 
 LARGEST_BYTES = 768 << 20  # of what is kept of two nets that are walked side by side
+SHARE = 6  # of the memory that is free
 SMALLEST_IMAGES = 16
 
 
@@ -26,12 +28,17 @@ class Pieces:
     """A graph, ready to be cut."""
 
     def __init__(self, graph: ir.Model) -> None:
-        """Read it once."""
-        self._model = onnx.ModelProto.FromString(serialize(graph))
+        """Read it once; constants are shared with it, not copied."""
+        bare = graph.clone()
+        self._constants: dict[str, ir.TensorProtocol] = {}
+        for name, value in bare.graph.initializers.items():
+            if value.const_value is not None:
+                self._constants[name] = value.const_value
+                value.const_value = _nothing(name, value.const_value.dtype)
+        self._model = ir.serde.serialize_model(bare)
         main = self._model.graph
         self._makers = {out: node for node in main.node for out in node.output if out}
         self._order = {id(node): index for index, node in enumerate(main.node)}
-        self._constants = {tensor.name: tensor for tensor in main.initializer}
         self._inputs = {value.name: value for value in main.input}
 
     def sources(self, tensor: str, known: set[str]) -> set[str]:
@@ -48,20 +55,28 @@ class Pieces:
             nodes |= {self._order[id(node)]: node for node in more}
             ends |= dict.fromkeys(sources)
         chosen = [nodes[index] for index in sorted(nodes)]
-        used = dict.fromkeys(name for node in chosen for name in node.input)
+        used = dict.fromkeys(name for node in chosen for name in _reads(node))
+        constants = [name for name in used if name in self._constants]
         model = onnx.ModelProto(ir_version=self._model.ir_version)
         model.opset_import.extend(self._model.opset_import)
         model.graph.name = "piece"
         model.graph.node.extend(chosen)
-        model.graph.initializer.extend(self._constants[n] for n in used if n in self._constants)
+        model.graph.initializer.extend(
+            ir.serde.serialize_tensor(_nothing(name, self._constants[name].dtype))
+            for name in constants
+        )
         model.graph.input.extend(self._entry(name) for name in ends)
         model.graph.output.extend(_value(name) for name in wanted)
-        return ir.serde.deserialize_model(model)
+        piece = ir.serde.deserialize_model(model)
+        for name in constants:
+            held, number = piece.graph.initializers[name], self._constants[name]
+            held.const_value, held.shape = number, ir.Shape(number.shape.numpy())
+            held.type = ir.TensorType(number.dtype)
+        return piece
 
     def replace(self, constant: str, array: Array) -> None:
         """Give an initializer other numbers, for the pieces cut from now on."""
-        tensor = onnx.numpy_helper.from_array(array, constant)
-        self._constants[constant] = tensor
+        self._constants[constant] = ir.Tensor(array, name=constant)
 
     def _entry(self, name: str) -> onnx.ValueInfoProto:
         return self._inputs.get(name) or _value(name)
@@ -121,11 +136,18 @@ class Walk:
 
 def affordable(graph: ir.Model, images: Images, most: int) -> int:
     """How many images' tensors fit into the bound: two nets, two large tensors of each."""
-    names = [v.name or "" for node in graph.graph if node.op_type == "Conv" for v in node.outputs]
+    names = [v.name or "" for node in graph.graph if is_weighted(node) for v in node.outputs]
     first = next(images.calibration(1))
+    first = next(singly(first)) if any_batch(graph) else first
     values: Mapping[str, Array] = images.runner(graph, names)(first) if names else first
-    largest = max(array.nbytes / len(array) for array in values.values())
-    return int(np.clip(LARGEST_BYTES / (4 * largest), min(SMALLEST_IMAGES, most), most))
+    largest = max(array.nbytes for array in values.values()) / images_of(first)
+    bound = min(memory.budget_bytes() // SHARE, LARGEST_BYTES)
+    return int(np.clip(bound / (4 * largest), min(SMALLEST_IMAGES, most), most))
+
+
+def _nothing(name: str, dtype: ir.DataType) -> ir.TensorProtocol:
+    """What stands for a constant in what is copied."""
+    return ir.serde.deserialize_tensor(onnx.TensorProto(name=name, data_type=dtype, dims=[0]))
 
 
 def _reads(node: onnx.NodeProto) -> Iterator[str]:

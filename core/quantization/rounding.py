@@ -2,9 +2,10 @@
 
 - nearest: each weight by itself.
 - gptq: the layer's output is what counts. With H the mean of x x' over the layer's inputs, columns
-  are rounded one after another, and the error e of column j is spread over the columns that are
-  still free so that the expected squared output error grows least:
-      w_k -= e_j * U_jk / U_jj,  U the upper Cholesky factor of H^-1.
+  are rounded one after another, and each takes up of the errors before it what makes the expected
+  squared output error grow least:
+      q_k = round(w_k + sum_{j<k} (w_j - q_j) U_jk),  H = U D U', U unit upper triangular,
+  which is GPTQ without an inverse. Columns wait for the errors of earlier blocks in one product.
   Where a bias takes up what is shifted on average, H is the covariance of x instead.
   Columns go by falling H_jj, H gets a ridge of 1 % of its mean diagonal.
 - scales: the largest magnitude for 8 bits; for fewer, the clip of a ladder whose weighted error
@@ -13,8 +14,8 @@
   unless |q_a + q_b| <= 128: the scale is widened until it holds for the real weights, and whichever
   of the two is rounded second keeps to it.
 
-Source: Frantar et al. 2022, arXiv:2210.17323; Nagel et al. 2020, arXiv:2004.10568 (why nearest is
-not best).
+Source: Frantar et al. 2022, arXiv:2210.17323; Chee et al. 2023, arXiv:2307.13304, theorem 6 (the
+form with U); Nagel et al. 2020, arXiv:2004.10568 (why nearest is not best).
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from numpy.typing import NDArray
 
 from core.quantization.grids import SMALLEST_SCALE, Weight, widened
 from core.reconstruction.layers import Layer
+from core.reconstruction.products import cholesky
 from core.reconstruction.transposed import Transposed
 
 Array = np.ndarray[Any, Any]
@@ -132,27 +134,24 @@ def gptq(
     partner: NDArray[np.int64] | None = None,
 ) -> Matrix:
     """Codes by the rounding that spreads errors; all groups and outputs at once."""
-    d = matrix.shape[2]
     order = np.argsort(-_diagonal(second), axis=1)
-    ordered = np.take_along_axis(matrix, order[:, None, :], 2).copy()
-    factor = _factor(second, order)
     back = np.argsort(order, axis=1)
-    codes = np.zeros_like(ordered)
-    for start in range(0, d, BLOCK):
-        end = min(start + BLOCK, d)
-        errors = np.empty((*ordered.shape[:2], end - start))
-        for j in range(start, end):
-            column = ordered[:, :, j]
-            code = np.clip(np.rint(column / scales), -limit, limit)
+    # Columns as rows: each is read and written whole.
+    ordered = np.take_along_axis(matrix.transpose(0, 2, 1), order[:, :, None], 1)
+    feedback = _feedback(second, order)
+    codes, lost = np.zeros_like(ordered), np.zeros_like(ordered)
+    for start in range(0, ordered.shape[1], BLOCK):
+        block = slice(start, min(start + BLOCK, ordered.shape[1]))
+        ordered_block = ordered[:, block] + feedback[:, block, :start] @ lost[:, :start]
+        for j, wanted in enumerate(ordered_block.transpose(1, 0, 2), start):
+            wanted = wanted + (feedback[:, j, None, start:j] @ lost[:, start:j])[:, 0]
+            code = np.clip(np.rint(wanted / scales), -limit, limit)
             if partner is not None:  # one that is not rounded yet still holds 0
-                other = codes[0, :, back[0, partner[order[0, j]]]]
+                other = codes[0, back[0, partner[order[0, j]]]]
                 code = np.clip(code, -LARGEST_PAIR - other, LARGEST_PAIR - other)
-            codes[:, :, j] = code
-            error = (column - code * scales) / factor[:, j, j, None]
-            ordered[:, :, j + 1 : end] -= error[:, :, None] * factor[:, j, None, j + 1 : end]
-            errors[:, :, j - start] = error
-        ordered[:, :, end:] -= errors @ factor[:, start:end, end:]
-    return np.asarray(np.take_along_axis(codes, back[:, None, :], 2))
+            codes[:, j] = code
+            lost[:, j] = ordered[:, j] - code * scales
+    return np.asarray(np.take_along_axis(codes, back[:, :, None], 1).transpose(0, 2, 1))
 
 
 def output_error(matrix: Matrix, codes: Matrix, scales: Matrix, second: Matrix) -> float:
@@ -165,17 +164,22 @@ def _diagonal(second: Matrix) -> Matrix:
     return np.diagonal(second, axis1=1, axis2=2)
 
 
-def _factor(second: Matrix, order: NDArray[np.int64]) -> Matrix:
-    """The upper Cholesky factor of the inverse, in the order of the columns."""
-    turned = np.take_along_axis(second, order[:, :, None], 1)
-    turned = np.take_along_axis(turned, order[:, None, :], 2).copy()
-    d = turned.shape[1]
-    mean = _diagonal(turned).mean(1)
-    # A floor in absolute terms: inputs that are always zero would leave nothing to invert.
-    turned[:, range(d), range(d)] += np.maximum(RIDGE * mean, 1e-10)[:, None]
-    inverse = np.linalg.inv(turned)
-    inverse = (inverse + inverse.transpose(0, 2, 1)) / 2
-    return np.asarray(np.linalg.cholesky(inverse).transpose(0, 2, 1))
+def _feedback(second: Matrix, order: NDArray[np.int64]) -> Matrix:
+    """Row k: how much of the error of each column before k is taken up by column k.
+
+    In the order of the columns H = U D U' with a unit upper U, whose transpose this is. Backwards,
+    the factor is the usual one of Cholesky.
+    """
+    d = second.shape[1]
+    result = np.empty(second.shape)
+    for group, (whole, columns) in enumerate(zip(second, order[:, ::-1], strict=True)):
+        turned = whole[columns[:, None], columns]
+        # A floor in absolute terms: inputs that are always zero would leave nothing to invert.
+        turned[range(d), range(d)] += max(RIDGE * np.trace(turned) / d, 1e-10)
+        lower = cholesky(turned)
+        lower /= np.diagonal(lower).copy()
+        result[group] = lower[::-1, ::-1].T
+    return result
 
 
 def _scales(matrix: Matrix, limit: int, weights: Matrix, search: bool) -> Matrix:

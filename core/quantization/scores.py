@@ -13,8 +13,8 @@ import numpy as np
 import onnx_ir as ir
 
 from core.data.sets import has_background_class
-from core.quantization.images import Images, Tensors, singly
-from core.quantization.judge import Backend, any_batch
+from core.quantization.images import Images, Tensors, any_batch, singly
+from core.quantization.judge import Backend
 
 Array = np.ndarray[Any, Any]
 

@@ -13,17 +13,21 @@ arXiv:2106.08295, section 3.6.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from core.quantization import effort
 from core.quantization.judge import Judge
 from core.quantization.regions import CARRYING, JOINING, Selection, is_weighted, select
+from core.quantization.stages import Stages
 from core.quantization.writer import Plan, written
 
 STEPS = (1, 2, 4, 8)
-RANKING_IMAGES = 16
+RANKING_IMAGES, LEAST_IMAGES = 16, 4
+RANKING_MACS = 32 * 10**9  # of all images together, for each layer
 
 
 @dataclass(frozen=True)
@@ -45,11 +49,17 @@ class Fallback:
 
 def sensitivities(graph: ir.Model, plan: Plan, judge: Judge) -> dict[str, float]:
     """Layer -> the error of quantizing it alone, largest first."""
-    found, judge = {}, judge.few(RANKING_IMAGES)
-    others = {node.name or "" for node in graph.graph if is_weighted(node)}
+    most = effort.images(graph, RANKING_IMAGES, RANKING_MACS, LEAST_IMAGES)
+    found, judge = {}, judge.few(most)
+    stages = Stages(graph, judge.feeds, judge.runner)
+
+    def alone(name: str, piece: ir.Model) -> ir.Model:
+        others = {node.name or "" for node in piece.graph if is_weighted(node)} - {name}
+        selection = select(piece, frozenset(others), frozenset(), frozenset())
+        return written(piece, restricted(plan, selection))
+
     for name in plan.selection.weighted:
-        alone = select(graph, frozenset(others - {name}), frozenset(), frozenset())
-        found[name] = judge.error(written(graph, restricted(plan, alone)))
+        found[name] = judge.error_of(stages.changed(name, functools.partial(alone, name)))
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

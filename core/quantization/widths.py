@@ -15,6 +15,7 @@ Research 27(3) (the knapsack).
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -28,6 +29,7 @@ from core.quantization.images import Images
 from core.quantization.judge import Judge
 from core.quantization.regions import weights_only
 from core.quantization.rounding import in_rows
+from core.quantization.stages import Stages
 from core.quantization.writer import Plan, written
 from core.reconstruction.gram import Matrix
 from core.reconstruction.layers import Layer
@@ -52,16 +54,19 @@ def sensitivities(
         quantize: rounds a layer to the fewest bits, given the second moment of its inputs.
     """
     judge = Judge(graph, images).few(IMAGES)
-    grams = calibrate.grams(graph, layers, [*layers], images)
-    found = {}
-    for name, layer in layers.items():
-        moments = grams.pop(name).moments()
-        weight = quantize(name, layer, moments.second)
-        lost = layer.matrix() - in_rows(layer, weight)
-        shift = np.einsum("goi,gi->go", lost, moments.mean_in).reshape(-1)
-        alone = Plan(weights_only([name]), {}, {name: replace(weight, bias=layer.bias() + shift)})
-        found[name] = judge.error(written(graph, alone))
-    return found
+    stages, found = Stages(graph, judge.feeds, judge.runner), {}
+    for grams in calibrate.grams(graph, layers, [*layers], images):
+        while grams:
+            name, gram = grams.popitem()
+            layer, moments = layers[name], gram.moments()
+            weight = quantize(name, layer, moments.second)
+            lost = layer.matrix() - in_rows(layer, weight)
+            shift = np.einsum("goi,gi->go", lost, moments.mean_in).reshape(-1)
+            mended = replace(weight, bias=layer.bias() + shift)
+            alone = Plan(weights_only([name]), {}, {name: mended})
+            outputs = stages.changed(name, functools.partial(written, plan=alone))
+            found[name] = judge.error_of(outputs)
+    return {name: found[name] for name in layers}
 
 
 def allocate(

@@ -103,3 +103,25 @@ def test_inputs_that_are_always_zero_leave_gptq_finite():
     second[0, 0, 0] = 1.0
     codes = rounding.gptq(np.ones((1, 2, 6)), np.full((1, 2), 0.01), 127, second)
     assert np.isfinite(codes).all()
+
+
+@pytest.mark.parametrize("groups", [1, 3])
+def test_gptq_takes_up_errors_as_the_inverse_says(groups):
+    """The usual form: what is left of the columns ahead moves by rows of the inverse's factor."""
+    rng = np.random.default_rng(groups)
+    d, limit = 40, 7
+    x = rng.standard_normal((groups, 300, d)) @ rng.standard_normal((groups, d, d))
+    second = x.transpose(0, 2, 1) @ x / 300
+    matrix = rng.standard_normal((groups, 5, d))
+    scales = np.abs(matrix).max(2) / limit
+    found = rounding.gptq(matrix, scales, limit, second)
+    for g in range(groups):
+        order = np.argsort(-np.diagonal(second[g]))
+        ridged = second[g] + rounding.RIDGE * np.trace(second[g]) / d * np.eye(d)
+        upper = np.linalg.cholesky(np.linalg.inv(ridged[np.ix_(order, order)])).T
+        left, wanted = matrix[g][:, order].copy(), np.zeros((5, d))
+        for j in range(d):
+            wanted[:, j] = np.clip(np.rint(left[:, j] / scales[g]), -limit, limit)
+            error = (left[:, j] - wanted[:, j] * scales[g]) / upper[j, j]
+            left[:, j:] -= error[:, None] * upper[j, j:]
+        np.testing.assert_array_equal(found[g][:, order], wanted)

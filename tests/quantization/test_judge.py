@@ -37,3 +37,25 @@ def test_labels_drawn_by_the_nets_confidence_agree(scale: float, points: float):
 def test_more_points_bear_more():
     one = judge(2.0)
     assert 0 < one.bearable(0.5) < one.bearable(2.0) < one.bearable(8.0)
+
+
+def test_what_a_graph_costs_is_told_by_the_errors_that_it_makes():
+    """Errors of another size for each image, and all towards one class: noise alone misses that."""
+    known = judge(2.0)
+
+    def off_by(size: float):
+        text = "g (float[N, 10] x) => (float[N, 10] y) { h = Mul(x, s)\ny = Add(h, b) }"
+        bias = np.eye(CLASSES)[0] * size
+        return parsed(text, {"s": np.array(2.0, np.float32), "b": bias.astype(np.float32)})
+
+    exact, small, large = (known.expected_of(off_by(size)) for size in (0.0, 0.5, 3.0))
+    assert exact == (0.0, 0.0, 0.0)
+    assert 0 < small.value < large.value
+    assert small.low <= small.value <= small.high
+    random = np.random.default_rng(3)
+    y = 2.0 * random.standard_normal((200_000, CLASSES))
+    odds = np.exp(y) / np.exp(y).sum(1, keepdims=True)
+    spoilt = (y + np.eye(CLASSES)[0] * 3.0).argmax(1)
+    rows = np.arange(len(y))
+    true = 100 * np.mean(odds[rows, y.argmax(1)] - odds[rows, spoilt])
+    assert large.low < true < large.high

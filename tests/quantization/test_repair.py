@@ -225,7 +225,7 @@ def test_the_search_leaves_float_what_is_slower_in_integers():
     source = prepared(residual())
     choice = search.fastest(
         source, source, frozenset(),
-        lambda selection: stand_in(source, selection, Scheme()),
+        lambda selection: written(source, stand_in(source, selection, Scheme())),
         lambda graphs, sessions=1: [Lap((cost(g),) * 8) for g in graphs],
     )  # fmt: skip
     assert choice.moves[0].startswith("depthwise layers")

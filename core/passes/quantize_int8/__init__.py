@@ -234,7 +234,7 @@ class QuantizeInt8(Pass):
         source = self._source(graph)
         selection = select(source, frozenset(self.exclude))
         if selection.weighted:
-            adopt(graph, stand_in(source, selection, self._scheme()))
+            adopt(graph, written(source, stand_in(source, selection, self._scheme())))
             report.changed = len(selection.weighted)
         return False
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from core.passes.base import Graph, Report
-from core.quantization import calibrate, equalise
+from core.quantization import calibrate, effort, equalise
 from core.quantization.equalise import Link
 from core.quantization.images import Images
 from core.quantization.judge import Judge
@@ -22,6 +22,7 @@ from core.quantization.scheme import Scheme
 from core.quantization.writer import Plan, written
 
 JUDGES = 32  # images
+TRIALS = 64  # images that tell the ranges of a trial
 GAIN = 0.95  # of the error, to be worth a change
 ENOUGH = 0.3  # of the error: no other way is tried then
 WAYS = ("wherever only a ReLU or a joint stands between two layers", "where depthwise layers read")
@@ -70,19 +71,25 @@ def equalised(
         return best
     reach = _reach(found, best.seen, judged, images)
     floats = mended and scheme.per_channel
-    least = before = _error(best, selection, scheme, floats, few)
+    some = effort.images(judged, TRIALS)
+    seen = best.seen if some == TRIALS else calibrate.seen(judged, selection, images, some)
+    start = replace(best, seen=seen)
+    least = before = _error(start, selection, scheme, floats, few)
     said = "nothing gained: left as they are"
     for way, words in enumerate(WAYS):
         trial, twin = judged.clone(), source.clone()
         changed = equalise.equalise(_chosen(trial, way), reach)
         if not changed or least < ENOUGH * before:
             continue
-        made = Levelled(trial, twin, calibrate.seen(trial, selection, images))
+        most = 0 if some == TRIALS else some
+        made = Levelled(trial, twin, calibrate.seen(trial, selection, images, most))
         error = _error(made, selection, scheme, floats, few)
         if error < GAIN * least:
             equalise.equalise(_chosen(twin, way), reach)
             best, least = made, error
             said = f"{len(changed)} layers, {words}"
+    if best.judged is not judged and some < TRIALS:
+        best = replace(best, seen=calibrate.seen(best.judged, selection, images))
     report.note(
         f"Cross-layer equalisation: {said}. Relative logit error by the rounding of activations "
         f"{'alone' if floats else 'and of weights to nearest'} {before:.2g} -> {least:.2g}."

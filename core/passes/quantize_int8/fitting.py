@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
 from core.passes.base import Graph, Report
-from core.quantization.judge import Judge
+from core.quantization.judge import Judge, Loss
 from core.quantization.regions import Selection, select
 from core.quantization.scheme import Scheme, scheme
 
@@ -104,9 +104,15 @@ def say_outcome(made: Graph, judge: Judge, real: bool, report: Report) -> None:
         )
     if not real or not judge.counts_points:
         return
-    lost = judge.expected(error) if error < float("inf") else 100.0
-    if lost > PROMISED_POINTS:
+    lost = judge.expected_of(made) or Loss(100.0, 100.0, 100.0)
+    by = (
+        f"by the net's own confidence and the errors on {judge.images} held-out images (relative "
+        f"{error:.2g})"
+    )
+    if lost.value > PROMISED_POINTS:
         report.note(
-            f"This may lose more than {PROMISED_POINTS:g} point of accuracy: about {lost:.1f} are "
-            f"expected of a relative logit error of {error:.2g}, by the net's own confidence."
+            f"This may lose more than {PROMISED_POINTS:g} point of accuracy: {lost} are expected, "
+            f"{by}."
         )
+    else:
+        report.note(f"Expected loss: {lost} points of accuracy, {by}.")

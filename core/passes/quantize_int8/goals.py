@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
+from core.analysis import cost
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Report
 from core.quantization import budget, sensitivity
 from core.quantization.images import Array, Images
 from core.quantization.judge import Judge
-from core.quantization.race import Race, careful, ratio
-from core.quantization.regions import Selection
+from core.quantization.race import Race, Ratio, careful, ratio
+from core.quantization.regions import Selection, is_weighted
 from core.quantization.scores import ENOUGH, Scores
 from core.quantization.sensitivity import Fallback
 from core.quantization.writer import Plan, written
@@ -22,6 +24,8 @@ SAFE, FASTEST, WITHIN_POINTS, WITHIN_MS = "safe", "fastest", "within_points", "w
 # lose strays by most of a point from what is expected.
 SAFE_POINTS = 0.2
 LEAST_TARGET = 1e-4  # no more than 8 bits can give
+SLACK = 2.0  # borders between integers and float cost conversions
+PLAINLY_FASTER = 0.9  # of the time of the float net
 CHARTED = 64  # layers whose errors are found for the reader's sake alone: each takes a run or two
 GOALS = (SAFE, FASTEST, WITHIN_POINTS, WITHIN_MS)
 
@@ -57,6 +61,7 @@ class Means:
         real: whether the images that judge are real ones.
         labels: of all calibration images, where they are known.
         images: the calibration images.
+        raced: time of the fastest selection to that of float, where it was measured.
     """
 
     graph: Graph
@@ -68,6 +73,7 @@ class Means:
     real: bool = True
     labels: Array | None = None
     images: Images | None = None
+    raced: Ratio | None = None
 
     def scores(self) -> Scores | None:
         """Counts right answers, where the calibration images have labels."""
@@ -76,11 +82,32 @@ class Means:
         return Scores(self.graph, self.images, self.labels, self.judge.backend)
 
     def affordable(self, selection: Selection) -> bool:
-        """Whether the net is still faster than float."""
-        if self.race is None:
+        """Whether the net is still faster than float; timed where that is not plain anyway."""
+        if self.race is None or self._plainly_faster(selection):
             return True
         laps = careful(self.race, [self.original, self.build(selection)])
         return ratio(laps[1], laps[0]).faster
+
+    def _plainly_faster(self, selection: Selection) -> bool:
+        """Whether it would be even if each layer in float took SLACK times its share.
+
+        The finished model is timed in any case.
+        """
+        if self.raced is None:
+            return False
+        back = self._share(set(self._macs) - set(selection.weighted))
+        slowed = self.raced.high + SLACK * back * max(1 - self.raced.low, 0.0)
+        return slowed < PLAINLY_FASTER
+
+    def _share(self, names: Collection[str]) -> float:
+        """Of all layers with weights: by arithmetic, or by their number if that is more."""
+        known, every = self._macs, max(sum(self._macs.values()), 1)
+        return max(sum(known[n] for n in names) / every, len(names) / max(len(known), 1))
+
+    @functools.cached_property
+    def _macs(self) -> Mapping[str, int]:
+        layers = {node.name for node in self.graph.graph if is_weighted(node)}
+        return {la.name: la.macs for la in cost.layers(self.graph) if la.name in layers}
 
     def seconds(self, selection: Selection) -> tuple[float, float]:
         """Of the float graph, and of the selection; no time at all without a stopwatch."""

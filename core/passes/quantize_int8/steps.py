@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -12,13 +12,14 @@ from core.passes.base import Graph, Report
 from core.passes.quantize_int8.equalising import equalised
 from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
 from core.passes.quantize_int8.goals import SAFE, Goal, Means, met
-from core.quantization import calibrate, correction, search, sensitivity, wide
+from core.passes.quantize_int8.progress import Progress
+from core.quantization import calibrate, correction, effort, search, sensitivity, stages, wide
 from core.quantization.calibrate import layers_of
 from core.quantization.grids import Grid, Weight
 from core.quantization.images import Array, Images
 from core.quantization.judge import Backend, Judge, headless
 from core.quantization.observers import observe
-from core.quantization.race import Race, careful, ratio
+from core.quantization.race import Lap, Race, Ratio, careful, ratio
 from core.quantization.regions import Selection, select
 from core.quantization.scheme import Scheme
 from core.quantization.writer import Plan, written
@@ -66,14 +67,21 @@ class Work:
     labels: Array | None = None
     judged: Graph = field(init=False)
     judge: Judge = field(init=False)
+    progress: Progress = field(init=False)
+    _raced: Ratio | None = None  # the fastest selection, beside float
+    _rounded_once: dict[str, Weight] = field(default_factory=dict)  # for graphs that are raced
 
     def __post_init__(self) -> None:
+        self.progress = Progress(self.report)
+        self.images.ran = self.progress.ran
+        if self.race is not None:
+            self.race = self._told(self.race)
         self.judged = headless(self.source)
         self.judge = Judge(self.judged, self.images, backend=self.backend)
 
     def run(self) -> Plan | None:
         """The plan; None if integers cannot win here."""
-        self.report.tell("Racing which layers stay float", 0.0)
+        self.progress.stage("Racing which layers stay float", 0.0, 0.15, 1)
         selection, floats = self._choose()
         if selection is None:
             return None
@@ -81,10 +89,12 @@ class Work:
         plan = self._wide(self._repaired(selection), self.settings.wide)
         if self.settings.goal.name == SAFE and self.settings.scheme.backend in wide.BACKENDS:
             plan = self._widened(plan)
-        self.report.tell("Sensitive layers", 0.85)
+        layers = len(plan.selection.weighted)
+        each = sensitivity.RANKING_IMAGES * stages.MOST // 2
+        self.progress.stage("Sensitive layers", 0.8, 0.97, layers * each + 4 * self.judge.images)
         means = Means(
             self.judged, self.original, self.judge, self._stand_in, self.race, self.report,
-            self.real, self.labels, self.images,
+            self.real, self.labels, self.images, self._raced,
         )  # fmt: skip
         found = met(self.settings.goal, means, plan, floats)
         if found is not None:
@@ -129,10 +139,19 @@ class Work:
             )
         return best
 
+    def _told(self, race: Race) -> Race:
+        def told(contestants: Sequence[Graph], sessions: int = 1) -> Sequence[Lap]:
+            kinds = "graph" if len(contestants) == 1 else "graphs"
+            self.progress.say(f"Timing {len(contestants)} {kinds} in turns")
+            return race(contestants, sessions=sessions)
+
+        return told
+
     def holds(self, result: Graph) -> bool:
         """Whether the finished graph, with its own numbers, is faster than float as promised."""
         if self.race is None:
             return True
+        self.progress.stage("Timing the finished model", 0.97, 1.0, 1)
         laps = careful(self.race, [self.original, result])
         found = ratio(laps[1], laps[0])
         self.report.note(
@@ -145,7 +164,8 @@ class Work:
 
     def _repaired(self, selection: Selection) -> Plan:
         """All steps of the repair on this selection."""
-        self.report.tell("Ranges of the activations", 0.25)
+        ranges = 2 * self.images.count + 8 * self.judge.images
+        self.progress.stage("Ranges of the activations", 0.15, 0.45, ranges)
         if self.settings.equalise:
             made = equalised(
                 self.judged, self.source, selection, self.settings.scheme,
@@ -160,9 +180,11 @@ class Work:
             self.settings.ranges,
         )  # fmt: skip
         self.report.note(f"Ranges by {method}: relative logit error {error:.2g}.")
-        self.report.tell("Rounding the weights", 0.5)
+        summed = calibrate.GRAM_IMAGES + self.judge.images
+        self.progress.stage("Rounding the weights", 0.45, 0.7, summed)
         plan, error = self._round(plan, error, layers)
-        self.report.tell("Correcting biases", 0.75)
+        walked = 3 * effort.images(self.judged, CORRECTION_IMAGES) * len(layers)
+        self.progress.stage("Correcting biases", 0.7, 0.8, walked)
         return self._correct(plan, error, layers)[0]
 
     def _fitted(
@@ -196,6 +218,7 @@ class Work:
             self.race = None
             return everything, pinned
         self._say_choice(choice)
+        self._raced = choice.ratio
         return (choice.selection if choice.ratio.faster else None), choice.floats
 
     def _say_choice(self, choice: search.Choice) -> None:
@@ -212,23 +235,30 @@ class Work:
 
     def _stand_in(self, selection: Selection) -> Graph:
         """The selection written with made-up ranges: as fast as the real one."""
-        return stand_in(self.source, selection, self.settings.scheme, self.settings.wide)
+        made = stand_in(
+            self.source, selection, self.settings.scheme, self.settings.wide, self._rounded_once
+        )
+        self._rounded_once |= made.weights
+        return written(self.source, made)
 
     def _round(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
         if self.settings.rounding != "gptq":
             return plan, error
+        weights: dict[str, Weight] = {}
         names = list(plan.selection.weighted)
-        moments = calibrate.grams(self.judged, layers, names, self.images)
-        weights = calibrate.weights(
-            layers, plan.selection, plan.grids, self.settings.scheme, moments,
-            self.settings.correct_bias,
-        )  # fmt: skip
+        for moments in calibrate.grams(self.judged, layers, names, self.images):
+            weights |= calibrate.weights(
+                layers, plan.selection, plan.grids, self.settings.scheme, moments,
+                self.settings.correct_bias,
+            )  # fmt: skip
+            self.progress.say(f"Rounding the weights: {len(weights)} of {len(names)} layers")
         return self._kept("Rounding by reconstruction (GPTQ)", plan, weights, error)
 
     def _correct(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
         if not self.settings.correct_bias:
             return plan, error
-        trial = correction.corrected(self.judged, plan, layers, self.images, CORRECTION_IMAGES)
+        most = effort.images(self.judged, CORRECTION_IMAGES)
+        trial = correction.corrected(self.judged, plan, layers, self.images, most)
         return self._kept("Bias correction", plan, dict(trial.weights), error)
 
     def _kept(
@@ -245,9 +275,21 @@ class Work:
 
 
 def stand_in(
-    source: Graph, selection: Selection, scheme: Scheme, names: Iterable[str] = ()
-) -> Graph:
-    """`source` with this selection quantized by made-up ranges."""
+    source: Graph,
+    selection: Selection,
+    scheme: Scheme,
+    names: Iterable[str] = (),
+    known: Mapping[str, Weight] | None = None,
+) -> Plan:
+    """This selection by made-up ranges.
+
+    Args:
+        source: the prepared float graph.
+        selection: what computes in integers.
+        scheme: by which.
+        names: layers that read 16 bits.
+        known: weights of earlier ones; their values do not matter to the time.
+    """
     zero = 0 if not scheme.signed else -128
     # Each tensor its own scale: runtimes take conversions between equal ones out.
     grids = {
@@ -256,6 +298,8 @@ def stand_in(
         )
         for i, root in enumerate(selection.roots)
     }
-    layers = layers_of(source)
-    plan = Plan(selection, grids, calibrate.weights(layers, selection, grids, scheme))
-    return written(source, wide.widened(plan, wide.roots(selection, layers, names), {}))
+    layers, known = layers_of(source), known or {}
+    fresh = replace(selection, weighted=tuple(n for n in selection.weighted if n not in known))
+    weights = calibrate.weights(layers, fresh, grids, scheme)
+    weights |= {name: known[name] for name in selection.weighted if name in known}
+    return wide.widened(Plan(selection, grids, weights), wide.roots(selection, layers, names), {})

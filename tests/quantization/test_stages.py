@@ -1,0 +1,107 @@
+"""Stages: a change in one place gives the outputs that the whole net with it gives."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.activations import Probe
+from core.quantization import calibrate, regions, sensitivity, stages
+from core.quantization.calibrate import layers_of
+from core.quantization.images import Images
+from core.quantization.judge import Judge, headless
+from core.quantization.prepare import prepared
+from core.quantization.regions import is_weighted, select
+from core.quantization.scheme import Scheme
+from core.quantization.stages import Stages, waists
+from core.quantization.writer import written
+from tests.quantization.nets import Random, dense, parsed, random, residual
+
+
+def side_by_side():
+    """Two branches from the input on, which meet at the very end."""
+    return parsed(
+        """g (float[N, 3, 12, 12] x) => (float[N, 4, 12, 12] y) {
+          a = Conv<kernel_shape=[1,1]>(x, w1)
+          r = Relu(a)
+          b = Conv<kernel_shape=[1,1]>(x, w2)
+          s = Sigmoid(b)
+          y = Add(r, s)
+        }""",
+        {"w1": random(4, 3, 1, 1), "w2": random(4, 3, 1, 1, seed=2)},
+    )
+
+
+def louder(graph, name):
+    """A copy with the weights of one layer made larger."""
+    copy = graph.clone()
+    layer = layers_of(copy)[name]
+    layer.write(layer.matrix() * 1.5, layer.bias())
+    return copy
+
+
+@pytest.mark.parametrize("make", [residual, dense, side_by_side])
+def test_a_change_in_a_stage_does_what_it_does_in_the_whole(make):
+    graph = headless(prepared(make()))
+    feeds = list(Random(count=8).feeds())
+    names = [v.name for v in graph.graph.outputs]
+    cut = Stages(graph, feeds, lambda g, wanted: Probe(g, wanted, threads=1).run)
+    for name in layers_of(graph):
+        run = Probe(louder(graph, name), names, threads=1).run
+        for found, feed in zip(
+            cut.changed(name, lambda piece, name=name: louder(piece, name)), feeds, strict=True
+        ):
+            for output, array in run(feed).items():
+                np.testing.assert_allclose(found[output], array, rtol=1e-4, atol=1e-5)
+
+
+def test_a_stage_ends_where_one_tensor_passes():
+    assert list(waists(headless(prepared(side_by_side())))) == ["r"]  # the input is always there
+    found = list(waists(headless(prepared(residual()))))
+    assert {"r", "s", "t", "m", "p"} <= set(found)
+    assert not {"a", "d", "c", "e"} & set(found)  # what a layer makes, and what has r beside it
+
+
+def test_only_the_stage_of_a_change_is_loaded_again():
+    graph = headless(prepared(residual()))
+    loaded = []
+
+    def runner(piece, names):
+        loaded.append(sum(map(is_weighted, piece.graph)))
+        return Probe(piece, names, threads=1).run
+
+    cut = Stages(graph, list(Random(count=4).feeds()), runner)
+    assert sum(loaded) == len(layers_of(graph))
+    assert len(loaded) > 1
+    before = len(loaded)
+    cut.changed(next(iter(layers_of(graph))), lambda piece: piece)
+    assert len(loaded) == before + 1
+    assert loaded[-1] < len(layers_of(graph))
+
+
+def test_a_layers_error_is_that_of_the_whole_net_with_it_alone_quantized():
+    judged = headless(prepared(residual()))
+    images, selection = Images(Random(count=64)), regions.select(judged)
+    seen = calibrate.seen(judged, selection, images)
+    judge = Judge(judged, images)
+    plan, _, _ = calibrate.best_ranges(judged, selection, seen, layers_of(judged), Scheme(), judge)
+    found = sensitivity.sensitivities(judged, plan, judge)
+    few, every = judge.few(sensitivity.RANKING_IMAGES), frozenset(layers_of(judged))
+    assert list(found.values()) == sorted(found.values(), reverse=True)
+    for name, error in found.items():
+        alone = select(judged, every - {name}, frozenset(), frozenset())
+        whole = few.error(written(judged, sensitivity.restricted(plan, alone)))
+        assert error == pytest.approx(whole, rel=0.05)
+
+
+def test_there_are_no_more_stages_than_are_worth_keeping():
+    chain = "\n".join(f"a{i} = Conv<kernel_shape=[1,1]>(r{i}, w)\nr{i + 1} = Relu(a{i})"
+                      for i in range(30))  # fmt: skip
+    graph = parsed(
+        f"g (float[N, 3, 4, 4] x) => (float[N, 3, 4, 4] y) {{\nr0 = Relu(x)\n{chain}\n"
+        "y = Identity(r30)\n}",
+        {"w": random(3, 3, 1, 1)},
+    )
+    made = prepared(graph)
+    cut = Stages(made, list(Random((3, 4, 4), count=4).feeds()), lambda g, n: Probe(g, n).run)
+    assert 4 <= len(cut._ends) <= stages.MOST
