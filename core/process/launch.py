@@ -15,8 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from core.errors import WorkerCrashed, WorkerOutOfMemory, WorkerTimeout, from_code
-from core.process import wire
+from core.errors import (
+    MORE_MEMORY,
+    WorkerCrashed,
+    WorkerOutOfMemory,
+    WorkerTimeout,
+    from_code,
+    says_out_of_memory,
+)
+from core.process import memory, wire
 from core.process.limits import Limits
 from core.records import Json, to_json
 
@@ -28,14 +35,7 @@ STDERR = "stderr.log"
 STDERR_BYTES = 1 << 20
 MESSAGE_BYTES = 256 << 20
 LAST_WORDS = 400
-OUT_OF_MEMORY = (
-    "bad_alloc",
-    "MemoryError",
-    "Insufficient memory",
-    "out of memory",
-    "Cannot allocate memory",
-)
-
+BLAMED_BYTES = 512 << 20  # a child that holds less is not the one to end when memory runs short
 Check = Callable[[], None]
 
 
@@ -72,6 +72,7 @@ class Child:
         os.close(child_out)
         self._buffer = b""
         self._closed = False
+        self._memory_bytes = limits.memory_bytes
 
     @property
     def alive(self) -> bool:
@@ -90,6 +91,7 @@ class Child:
         progress: wire.Progress | None = None,
         cpu_s: float = 0.0,
         check: Check | None = None,
+        memory_bytes: int = 0,
     ) -> Json:
         """Ask the child and wait for its result; after any WorkerError the child is gone.
 
@@ -99,6 +101,7 @@ class Child:
             progress: called with each progress message on the way.
             cpu_s: CPU seconds for this request; 0 means the child's limit.
             check: called several times a second; what it (or `progress`) raises ends the child.
+            memory_bytes: that the child may hold in all; 0 means its limit.
 
         Raises:
             WorkerCrashed, WorkerTimeout, WorkerOutOfMemory: the child ended.
@@ -107,7 +110,9 @@ class Child:
         """
         budget = cpu_s or self.limits.cpu_s
         deadline = time.monotonic() + budget * (self.limits.wall_s / self.limits.cpu_s)
-        self._send({"call": call, "args": args, "cpu_s": budget})
+        self._memory_bytes = memory_bytes or self.limits.memory_bytes
+        asked = {"call": call, "args": args, "cpu_s": budget}
+        self._send(asked | {"memory_bytes": self._memory_bytes})
         try:
             reply = self._read_message(deadline, check)
             while "progress" in reply:
@@ -176,10 +181,21 @@ class Child:
                 raise WorkerTimeout(f"{self.module} gave no reply in the time it had.")
             if check:
                 check()
+            self._watch_memory()
             if os.fstat(self._stderr.fileno()).st_size > STDERR_BYTES:
                 os.ftruncate(self._stderr.fileno(), 0)
             if select.select([self._replies], [], [], POLL_S)[0]:
                 return
+
+    def _watch_memory(self) -> None:
+        """End a child that holds more than it may, or the last of what the machine has."""
+        held = memory.resident_bytes(str(self.pid))
+        over = held > self._memory_bytes
+        if over or (held > BLAMED_BYTES and memory.is_short()):
+            self.close()
+            said = "more than it may" if over else "while the machine has next to nothing left"
+            words = f"{self.module} was ended: it held {held / 1e9:.1f} GB, {said}."
+            raise WorkerOutOfMemory(words, MORE_MEMORY)
 
     def _result(self, reply: Json) -> Json:
         if "bug" in reply:
@@ -205,9 +221,12 @@ class Child:
         if code == -signal.SIGXCPU:
             return WorkerTimeout(f"{self.module} used up its CPU time.")
         if code == -signal.SIGKILL:
-            return WorkerOutOfMemory(f"{self.module} was killed, most likely for its memory.")
-        if any(sign in words for sign in OUT_OF_MEMORY):
-            return WorkerOutOfMemory(f"{self.module} reached its memory limit: {words}")
+            words = f"{self.module} was killed, most likely for its memory."
+            return WorkerOutOfMemory(words, MORE_MEMORY)
+        if says_out_of_memory(words):
+            most = f"{self._memory_bytes / 1e9:.1f} GB"
+            words = f"{self.module} reached its memory limit, {most}: {words}"
+            return WorkerOutOfMemory(words, MORE_MEMORY)
         said = f" Its last words: {words}" if words else ""
         if code < 0:
             return WorkerCrashed(f"{self.module} died by {signal.Signals(-code).name}.{said}")

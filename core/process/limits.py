@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 GIB = 1 << 30
 WALL_PER_CPU = 10.0
+STACK_BYTES = 32 << 20  # of threads, for each core: counted whole, hardly touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +22,7 @@ class Limits:
     """Bounds of one child.
 
     Attributes:
-        memory_bytes: address space of the process (RLIMIT_AS).
+        memory_bytes: private memory of the process (RLIMIT_DATA) until a request grants another.
         cpu_s: CPU seconds of one request.
         file_bytes: largest file that it may write.
         open_files: file descriptors.
@@ -41,9 +42,17 @@ class Limits:
 def apply(limits: Limits) -> None:
     """Hold the calling process to `limits` for good; called once, before heavy imports."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    resource.setrlimit(resource.RLIMIT_AS, (limits.memory_bytes, limits.memory_bytes))
+    grant_memory(limits.memory_bytes)
     resource.setrlimit(resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
     resource.setrlimit(resource.RLIMIT_NOFILE, (limits.open_files, limits.open_files))
+
+
+def grant_memory(size: int) -> None:
+    """Let the calling process hold `size` bytes; allocating more fails inside of it."""
+    hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    size += STACK_BYTES * (os.cpu_count() or 1)
+    most = size if hard == resource.RLIM_INFINITY else min(size, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 
 
 def grant_cpu(seconds: float) -> None:

@@ -16,6 +16,7 @@ VARIABLE = "LATHE_MEMORY"
 UNITS: Mapping[str, int] = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 UNBOUNDED = 1 << 60  # control groups of version 1 write "no limit" as a number near 2**63
 UNKNOWN = 4 << 30  # where the system tells nothing
+LEAST_RESERVE, MOST_RESERVE = 128 << 20, 1 << 30
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
@@ -27,12 +28,44 @@ def free_bytes(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
     return min([_available(proc), *_left_in_groups(proc, cgroups)])
 
 
+def reserve_bytes(free: int) -> int:
+    """What of `free` bytes is left for the server, other children and the system."""
+    return min(max(free // 20, LEAST_RESERVE), MOST_RESERVE)
+
+
+def share_bytes(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
+    """Bytes that one piece of work may take now: `LATHE_MEMORY` whole, else less the reserve."""
+    free = free_bytes(proc, cgroups)
+    return free if asked_bytes() is not None else max(0, free - reserve_bytes(free))
+
+
 def budget_bytes() -> int:
-    """Bytes that this process may still take: what is free, within its own RLIMIT_AS."""
-    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    """Bytes that this process may still take: its share of what is free, within its own limit."""
+    soft = resource.getrlimit(resource.RLIMIT_DATA)[0]
     if soft == resource.RLIM_INFINITY:
-        return free_bytes()
-    return max(0, min(free_bytes(), soft - _address_space()))
+        return share_bytes()
+    return max(0, min(share_bytes(), soft - private_bytes("self")))
+
+
+def limit_bytes(pid: int) -> int:
+    """The whole that a process may come to hold: what it holds now, and what is free for it."""
+    return share_bytes() if asked_bytes() is not None else private_bytes(str(pid)) + share_bytes()
+
+
+def is_short(proc: Path = PROC, cgroups: Path = CGROUPS) -> bool:
+    """Whether the machine, or a group, has next to nothing left, whoever took it."""
+    return min([_available(proc), *_left_in_groups(proc, cgroups)]) < LEAST_RESERVE // 2
+
+
+def private_bytes(pid: str, proc: Path = PROC) -> int:
+    """What counts against RLIMIT_DATA: private memory that may be written, touched or not."""
+    return _fields(proc / pid / "status").get("VmData:", 0) * 1024
+
+
+def resident_bytes(pid: str, proc: Path = PROC) -> int:
+    """What a process keeps from others: its pages in memory but those of files."""
+    fields = _fields(proc / pid / "status")
+    return 1024 * (fields.get("RssAnon:", 0) + fields.get("RssShmem:", 0))
 
 
 def asked_bytes() -> int | None:
@@ -92,11 +125,3 @@ def _fields(path: Path) -> dict[str, int]:
     except OSError:
         return {}
     return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
-
-
-def _address_space() -> int:
-    try:
-        pages = int((PROC / "self" / "statm").read_text().split()[0])
-    except (OSError, IndexError, ValueError):
-        return 0
-    return pages * resource.getpagesize()

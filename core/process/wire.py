@@ -1,6 +1,6 @@
 """The messages between parent and child: JSON lines on two private pipes.
 
-Request  {"call": NAME, "args": {...}, "cpu_s": SECONDS}
+Request  {"call": NAME, "args": {...}, "cpu_s": SECONDS, "memory_bytes": BYTES}
 Reply    any number of {"progress": {...}}, then one of {"result": {...}},
          {"error": {"code", "message", "remedy"}} (a CoreError) or {"bug": TRACEBACK}.
 
@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.errors import CoreError, WorkerOutOfMemory, no_room
+from core.errors import MORE_MEMORY, CoreError, WorkerOutOfMemory, no_room
 from core.process import limits as bounds
 from core.records import Json, from_json
 
@@ -44,10 +44,13 @@ def serve(handlers: Mapping[str, Handler]) -> None:
 
 def _answer(handlers: Mapping[str, Handler], request: Json, progress: Progress) -> Json:
     bounds.grant_cpu(request["cpu_s"])
+    bounds.grant_memory(request["memory_bytes"])
     try:
         return {"result": handlers[request["call"]](request["args"], progress)}
     except MemoryError:
-        return _error(WorkerOutOfMemory(f"{request['call']} needed more memory than it may use."))
+        most = request["memory_bytes"] / 1e9
+        words = f"{request['call']} needed more memory than the {most:.1f} GB that it may use."
+        return _error(WorkerOutOfMemory(words, MORE_MEMORY))
     except CoreError as error:
         return _error(error)
     except Exception as error:  # a bug crosses as such and surfaces in the parent
