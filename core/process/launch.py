@@ -57,10 +57,12 @@ class Child:
         self._stderr = (Path(self._directory.name) / STDERR).open("ab")
         child_in, self._requests = os.pipe()
         self._replies, child_out = os.pipe()
-        command = [sys.executable, "-P", "-m", module, str(child_in), str(child_out)]
+        child_line, self._lifeline = os.pipe()
+        ends = (child_in, child_out, child_line)
+        command = [sys.executable, "-P", "-m", module, *map(str, ends)]
         self._process = subprocess.Popen(
             [*command, json.dumps(to_json(limits))],
-            pass_fds=(child_in, child_out),
+            pass_fds=ends,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
@@ -68,8 +70,8 @@ class Child:
             env=_clean_environment() | (environment or {}),
             start_new_session=True,
         )
-        os.close(child_in)
-        os.close(child_out)
+        for end in ends:
+            os.close(end)
         self._buffer = b""
         self._closed = False
         self._memory_bytes = limits.memory_bytes
@@ -131,9 +133,9 @@ class Child:
         self._closed = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._process.wait()  # children of its own, in groups of their own, hang on its lifelines
         self._stderr.close()
-        for descriptor in (self._requests, self._replies):
+        for descriptor in (self._requests, self._replies, self._lifeline):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self._directory.cleanup()

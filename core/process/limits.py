@@ -6,8 +6,10 @@ time (RLIMIT_CPU); the wall-clock limit, ten times as long, catches what sleeps 
 
 from __future__ import annotations
 
+import fcntl
 import os
 import resource
+import signal
 import threading
 import time
 from dataclasses import dataclass
@@ -63,9 +65,19 @@ def grant_cpu(seconds: float) -> None:
     resource.setrlimit(resource.RLIMIT_CPU, (int(spent + seconds) + 1, hard))
 
 
-def die_with_parent(interval_s: float = 1.0) -> None:
-    """End this process soon after its parent is gone, even inside a long native call."""
+def die_with_parent(lifeline: int, interval_s: float = 0.5) -> None:
+    """End this process when its parent is gone, even inside of native code that never returns.
+
+    Args:
+        lifeline: a pipe whose other end only the parent holds, and never writes to. Linux kills
+            this process when that end closes; elsewhere a thread looks for the parent.
+        interval_s: how often that thread looks.
+    """
     parent = os.getppid()
+    if hasattr(fcntl, "F_SETSIG"):
+        fcntl.fcntl(lifeline, fcntl.F_SETOWN, os.getpid())
+        fcntl.fcntl(lifeline, fcntl.F_SETSIG, signal.SIGKILL)
+        fcntl.fcntl(lifeline, fcntl.F_SETFL, fcntl.fcntl(lifeline, fcntl.F_GETFL) | os.O_ASYNC)
 
     def watch() -> None:
         while os.getppid() == parent:

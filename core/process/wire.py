@@ -27,11 +27,11 @@ Handler = Callable[[Json, Progress], Json]
 def serve(handlers: Mapping[str, Handler]) -> None:
     """Answer requests until the parent closes its end; the body of every child's `__main__`.
 
-    The command line holds the two pipe ends and the limits, see `launch.Child`.
+    The command line holds the three pipe ends and the limits, see `launch.Child`.
     """
-    request_fd, reply_fd, limits_json = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    bounds.apply(from_json(bounds.Limits, json.loads(limits_json)))
-    bounds.die_with_parent()
+    request_fd, reply_fd, lifeline = (int(number) for number in sys.argv[1:4])
+    bounds.apply(from_json(bounds.Limits, json.loads(sys.argv[4])))
+    bounds.die_with_parent(lifeline)
     with os.fdopen(request_fd, "rb") as requests, os.fdopen(reply_fd, "wb") as replies:
 
         def send(message: Json) -> None:
