@@ -17,7 +17,7 @@ from core.records import Json, Step
 
 SHARE_TO_TELL_BY = 0.05  # of a step: what the first moments took says little of the rest
 SECONDS_TO_TELL_BY = 3.0
-PATIENCE = 3.0  # an estimate of s seconds is approached over about s / PATIENCE
+PATIENCE = 5.0  # an estimate of s seconds is approached over s / PATIENCE, near the end sooner
 LEAST_PATIENCE_S = 4.0
 
 
@@ -40,7 +40,7 @@ class Remaining:
         if self._told is not None:
             passed = now - self._told_at
             expected = max(0.0, self._told - passed)
-            over = max(LEAST_PATIENCE_S, expected / PATIENCE)
+            over = max(LEAST_PATIENCE_S, expected * (1 - share) / PATIENCE)
             found = expected + (found - expected) * (1 - math.exp(-passed / over))
         self._told, self._told_at = found, now
         return found

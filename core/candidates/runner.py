@@ -39,13 +39,14 @@ def apply(
         statistics: calibration data, if there is any.
         progress: called with each step before it runs.
         during: called by a step that works for long: what it does, and what share is done.
-        refused: called, before the first step, with each that needs more memory than there is.
+        refused: called, before the others start, with each step that needs more memory than
+            there is.
     """
     data = statistics or NoStatistics()
     data.original = graph
     known = plan.refusals(graph, recipe, plan.workload(data), functools.partial(_at, graph, recipe))
     for step, reason in zip(recipe.steps, known, strict=True):
-        if refused and reason:
+        if refused and reason and not all(known):
             refused(step, reason)
     current, reports = graph.clone(), []
     verifier = Verifier(current, data) if not all(known) else None

@@ -18,7 +18,7 @@ from core.graph import Graph
 from core.reconstruction import layers
 
 MIB = 1 << 20
-COPIES = 4  # of the weights: the step's graph, its file, the runtime's own, a packed one
+COPIES = 5  # of the weights: the graph, its file, the runtime's own and packed ones, the result
 RUN_SLACK = 1.5  # a convolution's buffers beside its input and output
 BASE_BYTES = 64 * MIB  # a session, allocators, what is rounded up
 

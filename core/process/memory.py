@@ -47,9 +47,10 @@ def budget_bytes() -> int:
     return max(0, min(share_bytes(), soft - private_bytes("self")))
 
 
-def limit_bytes(pid: int) -> int:
+def limit_bytes(pid: int, proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
     """The whole that a process may come to hold: what it holds now, and what is free for it."""
-    return share_bytes() if asked_bytes() is not None else private_bytes(str(pid)) + share_bytes()
+    free = share_bytes(proc, cgroups)
+    return free if asked_bytes() is not None else private_bytes(str(pid), proc) + free
 
 
 def is_short(proc: Path = PROC, cgroups: Path = CGROUPS) -> bool:
