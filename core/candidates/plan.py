@@ -48,9 +48,13 @@ def refusals(
 
 def _refusal(graph: Graph, step: Step, work: Workload, there: int) -> NotEnoughMemory | None:
     try:
-        return refusal(build(step).needs(graph, work), there, work.images)
+        chosen = build(step)
+        refused = refusal(chosen.needs(graph, work), there, work.images)
+        if refused:
+            chosen.requires(graph)
+        return refused
     except PassError:
-        return None  # the step itself will say why
+        return None  # the step itself will say why, and it is not the memory
     except Exception:  # a statement that fails is no reason not to try
         log.exception("%s does not say what it needs", step.pass_name)
         return None

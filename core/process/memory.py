@@ -17,6 +17,7 @@ UNITS: Mapping[str, int] = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 
 UNBOUNDED = 1 << 60  # control groups of version 1 write "no limit" as a number near 2**63
 UNKNOWN = 4 << 30  # where the system tells nothing
 LEAST_RESERVE, MOST_RESERVE = 128 << 20, 1 << 30
+FILE_PAGES = ("inactive_file", "active_file")
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
@@ -109,7 +110,9 @@ def _left(group: Path, limit: str, usage: str) -> Iterator[int]:
     bound, used = _number(group / limit), _number(group / usage)
     if bound is None or bound >= UNBOUNDED:
         return
-    cache = _fields(group / "memory.stat").get("inactive_file", 0)  # given back when asked for
+    fields = _fields(group / "memory.stat")
+    # Pages of files are given back when asked for; version 1 counts those of inner groups apart.
+    cache = sum(fields.get(f"total_{kind}", fields.get(kind, 0)) for kind in FILE_PAGES)
     yield max(0, bound - max(0, (used or 0) - cache))
 
 

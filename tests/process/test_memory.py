@@ -38,6 +38,18 @@ def test_the_tightest_group_of_version_2_decides(machine: tuple[Path, Path]) -> 
     assert memory.free_bytes(proc, cgroups) == 2 * GIB
 
 
+def test_pages_of_files_are_given_back(machine: tuple[Path, Path]) -> None:
+    proc, cgroups = machine
+    (proc / "self" / "cgroup").write_text("5:memory:/a\n")
+    group = cgroups / "memory" / "a"
+    group.mkdir(parents=True)
+    (group / "memory.limit_in_bytes").write_text(f"{4 * GIB}\n")
+    (group / "memory.usage_in_bytes").write_text(f"{3 * GIB}\n")
+    inner = f"total_inactive_file {GIB}\ntotal_active_file {GIB}\n"
+    (group / "memory.stat").write_text(f"inactive_file 0\nactive_file 0\n{inner}")
+    assert memory.free_bytes(proc, cgroups) == 3 * GIB
+
+
 def test_groups_of_version_1_are_read(machine: tuple[Path, Path]) -> None:
     proc, cgroups = machine
     (proc / "self" / "cgroup").write_text("7:cpu,cpuacct:/a\n5:memory:/a\n")
