@@ -124,16 +124,28 @@ class Workshop:
         return from_json(ModelSummary, self._ask("summary", args, model)["summary"])
 
     def admit_data(
-        self, source: Path, filename: str, data: Path, progress: Progress | None = None
+        self,
+        source: Path,
+        filename: str,
+        data: Path,
+        progress: Progress | None = None,
+        check: Check | None = None,
     ) -> DataSummary:
         """Take an image set in: data/DIGEST/, every image decoded once.
+
+        Args:
+            source: a .npz, a .zip or a folder.
+            filename: what the user called it.
+            data: folder of the admitted sets.
+            progress: hears {"done", "total", "eta_s"} of the images.
+            check: called several times a second; what it raises ends the reading.
 
         Raises:
             DataError: refused, with the reason.
             WorkerError: the set ended the child.
         """
         args = {"source": str(source.absolute()), "filename": filename, "data": str(data)}
-        reply = self._ask("admit_data", args, source, progress)
+        reply = self._ask("admit_data", args, source, progress, check)
         return from_json(DataSummary, reply["summary"])
 
     def preview(self, model: Path, recipe: Recipe) -> Preview:

@@ -16,7 +16,7 @@ from core.activations import Alone, Calibration, Probe, Unseen
 from core.analysis import layer_signatures
 from core.analysis.zeros import zero_share
 from core.candidates import failures, gate, micro_models, runner
-from core.candidates.clock import Clock
+from core.candidates.clock import Clock, Remaining
 from core.candidates.ladder import ladder
 from core.candidates.preview import preview
 from core.candidates.sensitivity import sensitivity
@@ -109,8 +109,12 @@ def _reply(summary: ModelSummary) -> Json:
 
 
 def _admit_data(args: Json, progress: Progress) -> Json:
+    remaining = Remaining()
+
     def told(done: int, total: int) -> None:
-        progress({"done": done, "total": total, "current": "reading images"})
+        left = remaining.after(done / max(total, 1))
+        said = {"done": done, "total": total, "current": "reading images"}
+        progress(said if left is None else said | {"eta_s": left})
 
     summary = data.admit(Path(args["source"]), args["filename"], Path(args["data"]), told)
     return {"summary": to_json(summary)}

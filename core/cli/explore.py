@@ -19,6 +19,7 @@ from core.cli.inputs import add_model_options, dims_of, preprocess_of
 from core.cli.measure import add_measure_options, backends_of, row_json, threads_of
 from core.cli.recipe import load_recipe
 from core.cli.result import PARTLY, Result, table
+from core.cli.telling import Teller
 from core.errors import CoreError, PassPrecondition
 from core.experiment import Workspace, grid
 from core.passes.base import not_applied
@@ -98,9 +99,9 @@ def _spec(
     workspace: Workspace, options: argparse.Namespace, backends: tuple[str, ...]
 ) -> ExperimentSpec:
     model = _model(workspace, options)
-    data = workspace.add_data(options.data.name, options.data, OWNER)
+    data = workspace.add_data(options.data.name, options.data, OWNER, Teller())
     calibration = (
-        workspace.add_data(options.calibration.name, options.calibration, OWNER)
+        workspace.add_data(options.calibration.name, options.calibration, OWNER, Teller())
         if options.calibration
         else None
     )

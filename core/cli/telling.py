@@ -30,14 +30,20 @@ class Teller:
 
     def __call__(self, message: Json) -> None:
         """Hear a progress message of the workshop; a notice is passed on at once."""
-        now, share = time.monotonic(), message.get("share")
+        now = time.monotonic()
         line = str(message.get("notice") or message.get("current", ""))
         if "notice" not in message:
             if now < self._due or not line:
                 return
             self._due = now + self._every_s
-        done = f" ({share:.0%})" if share else ""
-        print(f"lathe: {' '.join(line.split())}{done}", file=sys.stderr, flush=True)
+        print(f"lathe: {' '.join(line.split())}{_far(message)}", file=sys.stderr, flush=True)
+
+
+def _far(message: Json) -> str:
+    """How much is done, where the message says so."""
+    if "total" in message:
+        return f", {message['done']:,} of {message['total']:,}"
+    return f" ({message['share']:.0%})" if message.get("share") else ""
 
 
 class Counter:
