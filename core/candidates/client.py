@@ -159,7 +159,12 @@ class Workshop:
         return from_json(Preview, self._ask("preview", args, model)["preview"])
 
     def sensitivity(
-        self, model: Path, before: Recipe, calibration: Path, check: Check | None = None
+        self,
+        model: Path,
+        before: Recipe,
+        calibration: Path,
+        check: Check | None = None,
+        progress: Progress | None = None,
     ) -> Sensitivity:
         """What pruning would cost, group by group, measured on calibration images.
 
@@ -168,13 +173,14 @@ class Workshop:
             before: what runs before the pruning.
             calibration: an admitted image set.
             check: called several times a second; what it raises ends the study.
+            progress: hears what is done, {"current", "share", "eta_s"}.
 
         Raises:
             CoreError: the images do not fit the model, or it does not run.
             WorkerError: the child died.
         """
         args = {"model": str(model), "before": to_json(before), "calibration": str(calibration)}
-        reply = self._ask("sensitivity", args, model, check=check)
+        reply = self._ask("sensitivity", args, model, progress, check)
         return from_json(Sensitivity, reply["sensitivity"])
 
     def zero_share(self, model: Path) -> float:

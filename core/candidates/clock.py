@@ -46,12 +46,30 @@ class Remaining:
         return found
 
 
+class Told:
+    """What work says of itself, as messages for who waits for it."""
+
+    def __init__(self, progress: Progress, whose: str = "", suffix: str = "") -> None:
+        """The work begins; `whose` it is stands before each sentence, `suffix` after the time."""
+        self._progress, self._whose, self._suffix = progress, whose, suffix
+        self._remaining = Remaining()
+
+    def __call__(self, sentence: str, share: float) -> None:
+        """What is done now, and the share of the whole that is done, 0 to 1."""
+        message: Json = {"current": f"{self._whose}{sentence}", "share": share}
+        left = self._remaining.after(share)
+        if left is not None:
+            message["current"] += f", {duration(left)} left{self._suffix}"
+            message["eta_s"] = left
+        self._progress(message)
+
+
 class Clock:
     """Turns what a build does into messages for who waits for it."""
 
     def __init__(self, progress: Progress) -> None:
         """Nothing is done yet."""
-        self._progress, self._remaining = progress, Remaining()
+        self._progress, self._told = progress, Told(progress)
 
     def wait(self) -> None:
         """Called while something else on this machine is being measured."""
@@ -64,17 +82,12 @@ class Clock:
 
     def begin(self, step: Step) -> None:
         """A step starts."""
-        self._remaining = Remaining()
+        self._told = Told(self._progress, f"{label(step)}: ", " in this step")
         self._progress({"current": label(step)})
 
     def during(self, step: Step, sentence: str, share: float) -> None:
         """A step says what it does and how much of it is done."""
-        message: Json = {"current": f"{label(step)}: {sentence}", "share": share}
-        left = self._remaining.after(share)
-        if left is not None:
-            message["current"] += f", {duration(left)} left in this step"
-            message["eta_s"] = left
-        self._progress(message)
+        self._told(sentence, share)
 
 
 def duration(seconds: float) -> str:

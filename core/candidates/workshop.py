@@ -16,7 +16,7 @@ from core.activations import Alone, Calibration, Probe, Unseen
 from core.analysis import layer_signatures
 from core.analysis.zeros import zero_share
 from core.candidates import failures, gate, micro_models, runner
-from core.candidates.clock import Clock, Remaining
+from core.candidates.clock import Clock, Remaining, Told
 from core.candidates.ladder import ladder
 from core.candidates.preview import preview
 from core.candidates.sensitivity import sensitivity
@@ -125,7 +125,7 @@ def _preview(args: Json, _: Progress) -> Json:
     return {"preview": to_json(preview(_graph(Path(args["model"])), recipe))}
 
 
-def _sensitivity(args: Json, _: Progress) -> Json:
+def _sensitivity(args: Json, progress: Progress) -> Json:
     graph, _reports, _exact = runner.preview(
         _graph(Path(args["model"])), from_json(Recipe, args["before"])
     )
@@ -133,7 +133,7 @@ def _sensitivity(args: Json, _: Progress) -> Json:
     labels = data.open_set(Path(args["calibration"])).labels
     if labels is not None and data.has_background_class(_classes(graph), labels):
         labels = labels + 1
-    found = sensitivity(graph, statistics, labels)
+    found = sensitivity(graph, statistics, labels, Told(progress))
     return {"sensitivity": to_json(found)}
 
 
