@@ -24,6 +24,7 @@ OUT_OF_MEMORY = (  # how libraries say it, each in its own way
     "Failed to allocate memory",
     "allocate memory",
     "Insufficient memory",
+    "Memory allocation still failed",
     "out of memory",
 )
 MORE_MEMORY = "Free some memory, or give it more with LATHE_MEMORY=SIZE, as in LATHE_MEMORY=8G."
@@ -43,6 +44,11 @@ class CoreError(Exception):
     def code(self) -> str:
         """The name under which the failure is stored."""
         return type(self).__name__
+
+    @property
+    def reason(self) -> str:
+        """Code, message and remedy in one line: why a row, or a candidate, is not there."""
+        return f"{self.code}: {self.message} {self.remedy}".strip()
 
 
 class ModelError(CoreError):

@@ -186,7 +186,7 @@ def _build(args: Json, progress: Progress) -> Json:
                 model, recipe, statistics, models, clock.begin, clock.during, clock.refused
             )
     except CoreError as error:
-        outcome = Outcome(recipe, None, None, f"{error.code}: {error.message}")
+        outcome = Outcome(recipe, None, None, error.reason)
     return {"outcome": to_json(outcome)}
 
 

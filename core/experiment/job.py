@@ -158,7 +158,7 @@ class Job:
                 times,
             )
         except CoreError as error:
-            return Outcome(recipe, None, None, f"{error.code}: {error.message}")
+            return Outcome(recipe, None, None, error.reason)
         memo.write(found)
         return found
 
@@ -240,7 +240,7 @@ class Job:
             self._watch(progress)
 
     def _failed(self, error: CoreError) -> State:
-        return self._end(State.FAILED, f"{error.code}: {error.message} {error.remedy}".strip())
+        return self._end(State.FAILED, error.reason)
 
     def _end(self, state: State, message: str) -> State:
         progress = self._progress.end(state, message)

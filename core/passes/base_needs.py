@@ -21,6 +21,7 @@ MIB = 1 << 20
 COPIES = 5  # of the weights: the graph, its file, the runtime's own and packed ones, the result
 RUN_SLACK = 1.5  # a convolution's buffers beside its input and output
 BASE_BYTES = 64 * MIB  # a session, allocators, what is rounded up
+WORKER_BYTES = 48 * MIB  # of each core: what the products of matrices are packed into
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +70,8 @@ class Stating(Protocol):
 def of_a_run(graph: Graph, work: Workload) -> Needs:
     """What any step takes: copies of the weights, and one run of the model to verify it."""
     size = memory.measure(graph, work.batch if work.images else 1)
-    return Needs(
-        _with_run(size, 0), _with_run(size, 0), f"{COPIES} copies of the weights and one run"
-    )
+    least = _with_run(size, 0)
+    return Needs(least, least, f"{COPIES} copies of the weights and one run")
 
 
 def of_streams(graph: Graph, work: Workload, kept_bytes: int, wish_bytes: int, why: str) -> Needs:
@@ -85,8 +85,8 @@ def of_streams(graph: Graph, work: Workload, kept_bytes: int, wish_bytes: int, w
         why: what is held.
     """
     size = memory.measure(graph, work.batch)
-    least, wish = _with_run(size, kept_bytes), _with_run(size, max(kept_bytes, wish_bytes))
-    return Needs(least, wish, why)
+    base = _with_run(size, 0) + WORKER_BYTES * work.workers
+    return Needs(base + kept_bytes, base + max(kept_bytes, wish_bytes), why)
 
 
 def _with_run(size: GraphMemory, kept_bytes: int) -> int:

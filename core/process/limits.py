@@ -14,9 +14,10 @@ import threading
 import time
 from dataclasses import dataclass
 
+from core.process import memory
+
 GIB = 1 << 30
 WALL_PER_CPU = 10.0
-STACK_BYTES = 32 << 20  # of threads, for each core: counted whole, hardly touched
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +53,7 @@ def apply(limits: Limits) -> None:
 def grant_memory(size: int) -> None:
     """Let the calling process hold `size` bytes; allocating more fails inside of it."""
     hard = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    size += STACK_BYTES * (os.cpu_count() or 1)
+    size += memory.untouched_bytes()
     most = size if hard == resource.RLIM_INFINITY else min(size, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
 

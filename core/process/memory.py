@@ -16,6 +16,8 @@ VARIABLE = "LATHE_MEMORY"
 UNITS: Mapping[str, int] = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 UNBOUNDED = 1 << 60  # control groups of version 1 write "no limit" as a number near 2**63
 UNKNOWN = 4 << 30  # where the system tells nothing
+UNTOUCHED_BYTES = 256 << 20  # buffers of libraries that are hardly used, about
+UNTOUCHED_BY_CORE = 32 << 20  # stacks of threads
 LEAST_RESERVE, MOST_RESERVE = 128 << 20, 1 << 30
 FILE_PAGES = ("inactive_file", "active_file")
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
@@ -45,13 +47,18 @@ def budget_bytes() -> int:
     soft = resource.getrlimit(resource.RLIMIT_DATA)[0]
     if soft == resource.RLIM_INFINITY:
         return share_bytes()
-    return max(0, min(share_bytes(), soft - private_bytes("self")))
+    return max(0, min(share_bytes(), soft - untouched_bytes() - resident_bytes("self")))
+
+
+def untouched_bytes() -> int:
+    """What RLIMIT_DATA counts of a process that works and that is never in memory."""
+    return UNTOUCHED_BYTES + UNTOUCHED_BY_CORE * (os.cpu_count() or 1)
 
 
 def limit_bytes(pid: int, proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
     """The whole that a process may come to hold: what it holds now, and what is free for it."""
     free = share_bytes(proc, cgroups)
-    return free if asked_bytes() is not None else private_bytes(str(pid), proc) + free
+    return free if asked_bytes() is not None else resident_bytes(str(pid), proc) + free
 
 
 def is_short(proc: Path = PROC, cgroups: Path = CGROUPS) -> bool:
@@ -59,13 +66,8 @@ def is_short(proc: Path = PROC, cgroups: Path = CGROUPS) -> bool:
     return min([_available(proc), *_left_in_groups(proc, cgroups)]) < LEAST_RESERVE // 2
 
 
-def private_bytes(pid: str, proc: Path = PROC) -> int:
-    """What counts against RLIMIT_DATA: private memory that may be written, touched or not."""
-    return _fields(proc / pid / "status").get("VmData:", 0) * 1024
-
-
 def resident_bytes(pid: str, proc: Path = PROC) -> int:
-    """What a process keeps from others: its pages in memory but those of files."""
+    """What a process keeps from others: its pages in memory but those of files, in bytes."""
     fields = _fields(proc / pid / "status")
     return 1024 * (fields.get("RssAnon:", 0) + fields.get("RssShmem:", 0))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core.analysis import memory
 from core.graph import Graph
 from core.passes.base_needs import Needs, Workload, of_a_run, of_streams, sums
 
@@ -14,7 +15,8 @@ def needs(graph: Graph, work: Workload) -> Needs:
     if not work.images:
         return of_a_run(graph, work)
     each = sums(graph)
-    least = SUMS_OF_ONE * max(each, default=0) + CHUNK_BYTES
-    wish = SUMS_OF_ONE * max(each, default=0) + 2 * sum(each) + CHUNK_BYTES
+    chunk = min(CHUNK_BYTES, work.images * memory.measure(graph, 1).all)
+    least = SUMS_OF_ONE * max(each, default=0) + chunk
+    wish = least + 2 * sum(each)
     why = f"the sums over the inputs of its widest layer and images for {len(each)} layers"
     return of_streams(graph, work, least, wish, why)
