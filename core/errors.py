@@ -5,7 +5,7 @@ CoreError
   DataError
   PassError       PassPrecondition | PassPostcondition
   BackendError    BackendUnavailable | ConversionFailed | InferenceFailed
-  WorkerError     WorkerCrashed | WorkerTimeout | WorkerOutOfMemory
+  WorkerError     WorkerCrashed | WorkerTimeout | WorkerOutOfMemory (NotEnoughMemory)
   StoreError
 
 A message names the thing, what is wrong with it, and what to do next. Everything else that is
@@ -16,6 +16,18 @@ from __future__ import annotations
 
 import errno
 
+OUT_OF_MEMORY = (  # how libraries say it, each in its own way
+    "bad_alloc",
+    "bad allocation",
+    "MemoryError",
+    "Unable to allocate",
+    "Failed to allocate memory",
+    "allocate memory",
+    "Insufficient memory",
+    "Memory allocation still failed",
+    "out of memory",
+)
+MORE_MEMORY = "Free some memory, or give it more with LATHE_MEMORY=SIZE, as in LATHE_MEMORY=8G."
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -32,6 +44,11 @@ class CoreError(Exception):
     def code(self) -> str:
         """The name under which the failure is stored."""
         return type(self).__name__
+
+    @property
+    def reason(self) -> str:
+        """Code, message and remedy in one line: why a row, or a candidate, is not there."""
+        return f"{self.code}: {self.message} {self.remedy}".strip()
 
 
 class ModelError(CoreError):
@@ -94,8 +111,17 @@ class WorkerOutOfMemory(WorkerError):
     """The child reached its memory limit."""
 
 
+class NotEnoughMemory(WorkerOutOfMemory):
+    """Work was not begun, or was given up: it needs more memory than there is."""
+
+
 class StoreError(CoreError):
     """The results could not be written or read."""
+
+
+def says_out_of_memory(text: str) -> bool:
+    """Whether these are the words of a library that could not allocate."""
+    return any(sign in text for sign in OUT_OF_MEMORY)
 
 
 def no_room(error: OSError) -> StoreError | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,11 +227,57 @@ def test_a_step_that_fails_is_told_and_the_rest_is_written(
 ):
     out = tmp_path / "out.onnx"
     answer = lathe("optimize", model, "-o", out, "--fold-bn", "--quantize", "int8-stock", "--json")
-    assert answer.status == 0
+    assert answer.status == 3
     reverted = [step["reverted"] for step in answer.json["steps"]]
     assert reverted[0] == ""
     assert "needs calibration images" in reverted[1]
+    assert [step["failure"] for step in answer.json["steps"]] == ["", "PassPrecondition"]
+    assert answer.json["failed"] == ["quantize_static"]
+    first, last = answer.err.splitlines()
+    assert "was not applied: Static quantization needs calibration images" in first
+    assert last == f"lathe: {out} holds the other steps only."
     assert "BatchNormalization" not in kinds(graphs.load(out))
+
+
+def test_nothing_to_do_is_no_failure(lathe: Lathe, model: Path, tmp_path: Path):
+    folded, out = tmp_path / "folded.onnx", tmp_path / "out.onnx"
+    assert lathe("optimize", model, "-o", folded, "--fold-bn").status == 0
+    answer = lathe("optimize", folded, "-o", out, "--fold-bn")
+    assert answer.status == 0
+    assert answer.err == f"lathe: No step found anything to change: {out} is the original.\n"
+    assert out.read_bytes() == folded.read_bytes()
+
+
+def test_what_needs_more_memory_than_there_is_is_said_before_work_starts(
+    lathe: Lathe, wide: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """With the numbers and the remedy; steps that fit are made all the same."""
+    monkeypatch.setenv("LATHE_MEMORY", "700M")
+    typed = ("optimize", wide, "-o", tmp_path / "out.onnx", "--calibration", images)
+    answer = lathe(*typed, "--quantize", "int8")
+    assert answer.status == 2
+    said = r"needs \d+\.?\d* [MG]B, \d+ MB are free .*LATHE_MEMORY=\d+G"
+    assert re.search("int8.* was not applied: " + said, answer.err)
+    assert not (tmp_path / "out.onnx").exists()
+    answer = lathe(*typed, "--fold-bn", "--quantize", "int8", "--json")
+    assert answer.status == 3
+    assert re.search("lathe: .*int8.* will not be applied: " + said, answer.err)
+    assert [step["failure"] for step in answer.json["steps"]] == ["", "NotEnoughMemory"]
+    assert "BatchNormalization" not in kinds(graphs.load(tmp_path / "out.onnx"))
+
+
+@pytest.fixture
+def wide(tmp_path: Path) -> Path:
+    """A layer whose sums over its inputs alone are larger than the memory of the test."""
+    made = graph(
+        """(float[N,3,8,8] image) => (float[N,2] scores) {
+            c = Conv <pads=[1,1,1,1]> (image, w) n = BatchNormalization (c, s, t, m, v)
+            f = Flatten (n) scores = Gemm <transB=1> (f, u, k)
+        }""",
+        w=(128, 3, 3, 3), u=(2, 128 * 64), k=(2,), **norm(128),
+    )  # fmt: skip
+    graphs.save(made, tmp_path / "wide.onnx")
+    return tmp_path / "wide.onnx"
 
 
 # Bad input

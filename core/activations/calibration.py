@@ -69,6 +69,12 @@ class Calibration:
         return self._set.count // batch * batch if self._set.count >= batch else self._set.count
 
     @property
+    def batch(self) -> int:
+        """Images in one of the `feeds`: as many as the model takes at once, if it says."""
+        first = self._specs[0].shape[0] if self._specs and self._specs[0].shape else None
+        return first if isinstance(first, int) else self._batch
+
+    @property
     def labels(self) -> np.ndarray[Any, Any] | None:
         """The class of each image that `feeds` goes over, as the set counts them, if it says so."""
         known = self._set.labels

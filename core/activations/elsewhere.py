@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 
 from core import graph as graphs
-from core.activations.race import CPU_S, MODULE, memory_bytes
+from core.activations.race import CPU_S, MODULE
 from core.backends.base import catalogue, parse
 from core.graph import Graph
 from core.passes.base import Tensors
-from core.process import Child, Limits
+from core.process import Child, Limits, memory
 from core.records import Json, to_json
 
 
@@ -51,7 +51,7 @@ class Elsewhere:
             self._feeds = feeds
         model.write_bytes(graphs.serialize(graph))
         if self._child is None or not self._child.alive:
-            self._child = Child(MODULE, Limits(memory_bytes(), CPU_S))
+            self._child = Child(MODULE, Limits(memory.budget_bytes(), CPU_S))
         specs = graphs.output_specs(graph)
         given = {"path": str(folder / "feeds.npz"), "names": [*feeds[0]], "count": len(feeds)}
         asked = {"model": str(model), "feeds": given, "outputs": to_json(specs), "out": str(out)}

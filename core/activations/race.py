@@ -6,7 +6,6 @@ graphs), is out of the race with the reason; the others are timed without it.
 
 from __future__ import annotations
 
-import resource
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -19,12 +18,11 @@ from core.backends.base import catalogue, parse
 from core.errors import BackendUnavailable, CoreError
 from core.graph import Graph
 from core.passes.base import Tensors
-from core.process import Child, Limits
+from core.process import Child, Limits, memory
 from core.quantization.race import Lap
 from core.records import Json
 
 MODULE = "core.worker"
-MEMORY_BYTES = 4 << 30
 TRIAL = {"warmup": 1, "blocks": 1, "quads": 1, "sample_s": 0.0005, "slow_down": 0.0}
 BLOCKS_MOST, BLOCKS_LEAST = 16, 2
 CALLS_PER_BLOCK = 4  # two that count, two that fill the caches
@@ -123,7 +121,7 @@ class _Course:
 
     def _ask(self, indices: Sequence[int], plan: Json) -> list[list[float]]:
         if self._child is None or not self._child.alive:
-            self._child = Child(MODULE, Limits(memory_bytes(), CPU_S))
+            self._child = Child(MODULE, Limits(memory.budget_bytes(), CPU_S))
         files = [{"path": str(self._files[i]), "inputs": []} for i in indices]
         args = self._setting | {"files": files, "plan": plan}
         minima: list[list[float]] = self._child.request("time_files", args)["minima"]
@@ -135,9 +133,3 @@ def _effort(call_s: float, count: int, sessions: int) -> Json:
     share = RACE_S / sessions / (count * CALLS_PER_BLOCK * max(call_s, 0.001))
     blocks = int(np.clip(share, BLOCKS_LEAST, BLOCKS_MOST))
     return {"warmup": 1 if call_s >= LASTING_S else 3, "blocks": blocks}
-
-
-def memory_bytes() -> int:
-    """What a worker gets, but no more than this process may give."""
-    hard = resource.getrlimit(resource.RLIMIT_AS)[1]
-    return MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MEMORY_BYTES, hard)

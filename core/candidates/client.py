@@ -16,7 +16,7 @@ from types import TracebackType
 
 from core.errors import CoreError, PassError, WorkerCrashed, WorkerError
 from core.passes.base import build
-from core.process import Child, Limits, Progress
+from core.process import Child, Limits, Progress, memory
 from core.process.launch import Check, ChildBug
 from core.process.limits import GIB
 from core.records import (
@@ -34,8 +34,8 @@ from core.records import (
 from core.timings import Chain, MicroModel
 
 MODULE = "core.candidates"
-FLOOR_BYTES = 3 * GIB
-BYTES_PER_MODEL_BYTE = 6
+GATE_BYTES, GATE_PER_BYTE = 2 * GIB, 12  # of a file: what reading it may take, whatever it claims
+WORKING = frozenset({"trial", "build", "sensitivity"})  # take what there is, not what a file weighs
 STALE_RSS_BYTES = GIB
 CPU_S = {
     "preview": 30.0,
@@ -53,7 +53,7 @@ class Workshop:
 
     def __init__(self, limits: Limits | None = None) -> None:
         """Start the child, whose imports run while the caller goes on."""
-        self._limits = limits or Limits(memory_bytes=FLOOR_BYTES, cpu_s=DEFAULT_CPU_S)
+        self._limits = limits or Limits(min(GATE_BYTES, memory.share_bytes()), DEFAULT_CPU_S)
         self._lock = threading.Lock()
         self._closed = False
         self._tried: set[Path] = set()
@@ -81,7 +81,8 @@ class Workshop:
             "models": str(models),
             "beside": str(beside.absolute()) if beside else "",
         }
-        return from_json(ModelSummary, self._ask("admit", args, source)["summary"])
+        trusted = beside is not None  # who opened it by path also vouches for the data beside it
+        return from_json(ModelSummary, self._ask("admit", args, source, whole=trusted)["summary"])
 
     def freeze(
         self, model: Path, dims: Mapping[str, int], models: Path, name: str = ""
@@ -123,16 +124,28 @@ class Workshop:
         return from_json(ModelSummary, self._ask("summary", args, model)["summary"])
 
     def admit_data(
-        self, source: Path, filename: str, data: Path, progress: Progress | None = None
+        self,
+        source: Path,
+        filename: str,
+        data: Path,
+        progress: Progress | None = None,
+        check: Check | None = None,
     ) -> DataSummary:
         """Take an image set in: data/DIGEST/, every image decoded once.
+
+        Args:
+            source: a .npz, a .zip or a folder.
+            filename: what the user called it.
+            data: folder of the admitted sets.
+            progress: hears {"done", "total", "eta_s"} of the images.
+            check: called several times a second; what it raises ends the reading.
 
         Raises:
             DataError: refused, with the reason.
             WorkerError: the set ended the child.
         """
         args = {"source": str(source.absolute()), "filename": filename, "data": str(data)}
-        reply = self._ask("admit_data", args, progress=progress)
+        reply = self._ask("admit_data", args, source, progress, check)
         return from_json(DataSummary, reply["summary"])
 
     def preview(self, model: Path, recipe: Recipe) -> Preview:
@@ -146,7 +159,12 @@ class Workshop:
         return from_json(Preview, self._ask("preview", args, model)["preview"])
 
     def sensitivity(
-        self, model: Path, before: Recipe, calibration: Path, check: Check | None = None
+        self,
+        model: Path,
+        before: Recipe,
+        calibration: Path,
+        check: Check | None = None,
+        progress: Progress | None = None,
     ) -> Sensitivity:
         """What pruning would cost, group by group, measured on calibration images.
 
@@ -155,13 +173,14 @@ class Workshop:
             before: what runs before the pruning.
             calibration: an admitted image set.
             check: called several times a second; what it raises ends the study.
+            progress: hears what is done, {"current", "share", "eta_s"}.
 
         Raises:
             CoreError: the images do not fit the model, or it does not run.
             WorkerError: the child died.
         """
         args = {"model": str(model), "before": to_json(before), "calibration": str(calibration)}
-        reply = self._ask("sensitivity", args, model, check=check)
+        reply = self._ask("sensitivity", args, model, progress, check)
         return from_json(Sensitivity, reply["sensitivity"])
 
     def zero_share(self, model: Path) -> float:
@@ -248,7 +267,7 @@ class Workshop:
             "timings": str(timings) if timings else None,
             "models": str(models),
         }
-        reply = self._ask("build", args, model, progress, check, _extra(recipe))
+        reply = self._ask("build", args, model, progress, check, _extra_s(recipe))
         return from_json(Outcome, reply["outcome"])
 
     def _try(self, model: Path) -> None:
@@ -291,17 +310,22 @@ class Workshop:
         file: Path | None = None,
         progress: Progress | None = None,
         check: Check | None = None,
-        extra: tuple[float, int] = (0.0, 0),
+        extra_s: float = 0.0,
+        whole: bool = False,
     ) -> Json:
+        """Ask the child; `whole` lets a call that is no work take all that is free, too."""
         with self._lock:
-            child = self._ready(_memory_for(file) + extra[1])
+            child = self._ready()
+            most = memory.limit_bytes(child.pid)
+            if call not in WORKING and not whole:
+                most = min(most, _for_reading(file))
             try:
-                cpu_s = CPU_S.get(call, DEFAULT_CPU_S) + extra[0]
-                reply = child.request(call, args, progress, cpu_s, check)
+                cpu_s = CPU_S.get(call, DEFAULT_CPU_S) + extra_s
+                reply = child.request(call, args, progress, cpu_s, check, most)
             except WorkerError:
                 self._end()
                 if not self._closed:
-                    self._start(FLOOR_BYTES)
+                    self._start()
                 raise
             except (CoreError, ChildBug):
                 self._renew_if_stale(child)
@@ -312,21 +336,17 @@ class Workshop:
             self._renew_if_stale(child)
             return reply
 
-    def _ready(self, memory_bytes: int) -> Child:
+    def _ready(self) -> Child:
         if self._closed:
             raise WorkerCrashed("The workshop is closed.")
         child = self._child
-        if child is None or not child.alive or child.limits.memory_bytes < memory_bytes:
+        if child is None or not child.alive:
             self._end()
-            child = self._start(memory_bytes)
+            child = self._start()
         return child
 
-    def _start(self, memory_bytes: int) -> Child:
-        floor = self._limits
-        limits = Limits(
-            max(memory_bytes, floor.memory_bytes), floor.cpu_s, floor.file_bytes, floor.open_files
-        )
-        self._child = Child(MODULE, limits)
+    def _start(self) -> Child:
+        self._child = Child(MODULE, self._limits)
         return self._child
 
     def _end(self) -> None:
@@ -336,33 +356,23 @@ class Workshop:
 
     def _renew_if_stale(self, child: Child) -> None:
         """Give a swollen child's memory back to the machine."""
-        if not child.alive or _rss(child.pid) > STALE_RSS_BYTES:
+        if not child.alive or memory.resident_bytes(str(child.pid)) > STALE_RSS_BYTES:
             self._end()
-            self._start(FLOOR_BYTES)
+            self._start()
 
 
-def _extra(recipe: Recipe) -> tuple[float, int]:
-    """CPU seconds and bytes that passes need; a step that cannot be built needs none."""
-    seconds, size = 0.0, 0
+def _extra_s(recipe: Recipe) -> float:
+    """CPU seconds that passes need; a step that cannot be built needs none."""
+    seconds = 0.0
     for step in recipe.steps:
         with contextlib.suppress(PassError):
-            chosen = build(step)
-            seconds += chosen.cpu_s()
-            size = max(size, chosen.memory_bytes())
-    return seconds, size
+            seconds += build(step).cpu_s()
+    return seconds
 
 
-def _memory_for(file: Path | None) -> int:
+def _for_reading(file: Path | None) -> int:
+    """What a call may hold that only reads or rewrites a file, which may be hostile."""
     try:
-        return max(FLOOR_BYTES, BYTES_PER_MODEL_BYTE * file.stat().st_size) if file else FLOOR_BYTES
+        return GATE_BYTES + GATE_PER_BYTE * (file.stat().st_size if file else 0)
     except OSError:
-        return FLOOR_BYTES
-
-
-def _rss(pid: int) -> int:
-    """Resident bytes of a process; 0 where the system does not say."""
-    try:
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-    except (OSError, IndexError, ValueError):
-        return 0
-    return pages * os.sysconf("SC_PAGE_SIZE")
+        return GATE_BYTES

@@ -7,15 +7,17 @@ import logging
 import time
 from collections.abc import Callable
 
+from core.candidates import failures, plan
 from core.candidates.verification import Verifier
-from core.errors import CoreError, PassError
+from core.errors import NotEnoughMemory, PassError
 from core.passes.base import Graph, NoStatistics, Report, Statistics, build
-from core.records import Recipe, Step, StepReport
+from core.records import Recipe, Skip, Step, StepReport
 
 log = logging.getLogger(__name__)
 
 Work = Callable[[Graph, Report], None]
 During = Callable[[Step, str, float], None]
+Refused = Callable[[Step, NotEnoughMemory], None]
 
 
 def apply(
@@ -24,6 +26,7 @@ def apply(
     statistics: Statistics | None = None,
     progress: Callable[[Step], None] | None = None,
     during: During | None = None,
+    refused: Refused | None = None,
 ) -> tuple[Graph, tuple[StepReport, ...]]:
     """What `recipe` makes of `graph`, and what each step did; the caller's graph stays untouched.
 
@@ -36,17 +39,31 @@ def apply(
         statistics: calibration data, if there is any.
         progress: called with each step before it runs.
         during: called by a step that works for long: what it does, and what share is done.
+        refused: called, before the others start, with each step that needs more memory than
+            there is.
     """
     data = statistics or NoStatistics()
     data.original = graph
+    known = plan.refusals(graph, recipe, plan.workload(data), functools.partial(_at, graph, recipe))
+    for step, reason in zip(recipe.steps, known, strict=True):
+        if refused and reason and not all(known):
+            refused(step, reason)
     current, reports = graph.clone(), []
-    verifier = Verifier(current, data) if recipe.steps else None
-    for step in recipe.steps:
+    verifier = Verifier(current, data) if not all(known) else None
+    for step, reason in zip(recipe.steps, known, strict=True):
+        if reason:
+            reports.append(_undone(step, reason))
+            continue
         if progress:
             progress(step)
         current, report = _step(current, step, data, verifier, during)
         reports.append(report)
     return current, tuple(reports)
+
+
+def _at(graph: Graph, recipe: Recipe, index: int) -> Graph:
+    """What the step of this index is given, as far as it is known without data."""
+    return preview(graph, Recipe(recipe.name, recipe.steps[:index]))[0]
 
 
 def preview(graph: Graph, recipe: Recipe) -> tuple[Graph, tuple[StepReport, ...], bool]:
@@ -94,26 +111,33 @@ def _step(
 
 def _attempt(graph: Graph, step: Step, work: Work) -> tuple[Graph, StepReport]:
     """The graph that `work` leaves of a copy of `graph`, or `graph` itself if it fails."""
-    trial, report, reverted = graph.clone(), Report(), ""
+    trial, report = graph.clone(), Report()
     started = time.perf_counter()
     try:
         work(trial, report)
-    except PassError as error:
-        reverted = error.message
-    except CoreError as error:
-        reverted = f"{error.code}: {error.message}"
-    except MemoryError:
-        raise
     except Exception as error:  # a bug of one pass must not cost the user the other steps
-        log.exception("%s failed", step.pass_name)
-        reverted = (
-            f"{step.pass_name} failed with {type(error).__name__}; this is a defect of Lathe, "
-            "not of the model. The step was left out."
-        )
+        seconds = time.perf_counter() - started
+        return graph, _undone(step, error, tuple(report.skipped), seconds)
     seconds = time.perf_counter() - started
-    if reverted:
-        return graph, StepReport(step, 0, tuple(report.skipped), (), reverted, seconds)
     return trial, StepReport(
         step, report.changed, tuple(report.skipped), tuple(report.notes), "", seconds,
         tuple(report.effects), tuple(report.cuts),
     )  # fmt: skip
+
+
+def _undone(
+    step: Step, error: Exception, skipped: tuple[Skip, ...] = (), seconds: float = 0.0
+) -> StepReport:
+    """The report of a step that failed."""
+    known = failures.typed(error)
+    if known is None:
+        log.error("%s failed", step.pass_name, exc_info=error)
+        reverted = (
+            f"{step.pass_name} failed with {type(error).__name__}; this is a defect of Lathe, "
+            "not of the model. The step was left out."
+        )
+        return StepReport(step, 0, skipped, (), reverted, seconds, failure=failures.DEFECT)
+    plain = isinstance(known, PassError | NotEnoughMemory)
+    said = known.message if plain else f"{known.code}: {known.message}"
+    reverted = f"{said} {known.remedy}".strip() if known.remedy not in said else said
+    return StepReport(step, 0, skipped, (), reverted, seconds, failure=known.code)

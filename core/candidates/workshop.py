@@ -5,7 +5,6 @@ The last few graphs stay parsed, so that a slider's move does not wait for a fil
 
 from __future__ import annotations
 
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,14 +15,15 @@ from core import timings as layer_times
 from core.activations import Alone, Calibration, Probe, Unseen
 from core.analysis import layer_signatures
 from core.analysis.zeros import zero_share
-from core.candidates import gate, micro_models, runner
+from core.candidates import failures, gate, micro_models, runner
+from core.candidates.clock import Clock, Remaining, Told
 from core.candidates.ladder import ladder
 from core.candidates.preview import preview
 from core.candidates.sensitivity import sensitivity
 from core.candidates.summary import summarise
 from core.errors import CoreError, DataError, InvalidModel
 from core.graph import Graph
-from core.passes.base import NoStatistics, Statistics, label
+from core.passes.base import NoStatistics, Statistics
 from core.process import Progress, lock
 from core.records import (
     Candidate,
@@ -40,7 +40,6 @@ from core.timings import Chain
 
 KEPT_GRAPHS = 4
 KEPT_BYTES = 64 << 20
-SHARE_TO_TELL_BY = 0.05  # of a step: what the first moments took says little of the rest
 Handler = Callable[[Json, Progress], Json]
 
 _graphs: OrderedDict[tuple[str, int, int], Graph] = OrderedDict()
@@ -110,8 +109,12 @@ def _reply(summary: ModelSummary) -> Json:
 
 
 def _admit_data(args: Json, progress: Progress) -> Json:
+    remaining = Remaining()
+
     def told(done: int, total: int) -> None:
-        progress({"done": done, "total": total, "current": "reading images"})
+        left = remaining.after(done / max(total, 1))
+        said = {"done": done, "total": total, "current": "reading images"}
+        progress(said if left is None else said | {"eta_s": left})
 
     summary = data.admit(Path(args["source"]), args["filename"], Path(args["data"]), told)
     return {"summary": to_json(summary)}
@@ -122,7 +125,7 @@ def _preview(args: Json, _: Progress) -> Json:
     return {"preview": to_json(preview(_graph(Path(args["model"])), recipe))}
 
 
-def _sensitivity(args: Json, _: Progress) -> Json:
+def _sensitivity(args: Json, progress: Progress) -> Json:
     graph, _reports, _exact = runner.preview(
         _graph(Path(args["model"])), from_json(Recipe, args["before"])
     )
@@ -130,7 +133,7 @@ def _sensitivity(args: Json, _: Progress) -> Json:
     labels = data.open_set(Path(args["calibration"])).labels
     if labels is not None and data.has_background_class(_classes(graph), labels):
         labels = labels + 1
-    found = sensitivity(graph, statistics, labels)
+    found = sensitivity(graph, statistics, labels, Told(progress))
     return {"sensitivity": to_json(found)}
 
 
@@ -171,7 +174,7 @@ def _zero_share(args: Json, _: Progress) -> Json:
 def _build(args: Json, progress: Progress) -> Json:
     model, recipe = Path(args["model"]), from_json(Recipe, args["recipe"])
 
-    clock, models = _Clock(progress), Path(args["models"])
+    clock, models = Clock(progress), Path(args["models"])
     try:
         with lock.shared(clock.wait) as share:
             statistics: Statistics = NoStatistics()
@@ -179,33 +182,12 @@ def _build(args: Json, progress: Progress) -> Json:
                 statistics = _statistics(
                     _graph(model), args["calibration"], args["timings"], share.alone
                 )
-            outcome = build(model, recipe, statistics, models, clock.begin, clock.during)
+            outcome = build(
+                model, recipe, statistics, models, clock.begin, clock.during, clock.refused
+            )
     except CoreError as error:
-        outcome = Outcome(recipe, None, None, f"{error.code}: {error.message}")
+        outcome = Outcome(recipe, None, None, error.reason)
     return {"outcome": to_json(outcome)}
-
-
-class _Clock:
-    """Tells where a build is, and how long a step that works for long will still take."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress, self._begun = progress, time.monotonic()
-
-    def wait(self) -> None:
-        """Called while something else on this machine is being measured."""
-        self._progress({"current": "waiting for another measurement on this machine"})
-
-    def begin(self, step: Step) -> None:
-        self._begun = time.monotonic()
-        self._progress({"current": label(step)})
-
-    def during(self, step: Step, sentence: str, share: float) -> None:
-        message: Json = {"current": f"{label(step)}: {sentence}", "share": share}
-        if share >= SHARE_TO_TELL_BY:
-            left = (time.monotonic() - self._begun) * (1 - share) / share
-            message["current"] += f", about {left:.0f} s left in this step"
-            message["eta_s"] = left
-        self._progress(message)
 
 
 def build(
@@ -215,6 +197,7 @@ def build(
     models: Path,
     progress: Callable[[Step], None] | None = None,
     during: runner.During | None = None,
+    refused: runner.Refused | None = None,
 ) -> Outcome:
     """Run a recipe over a model and keep the result.
 
@@ -226,11 +209,15 @@ def build(
         digest = graphs.digest(model)
         candidate = Candidate(digest, model, recipe)
         return Outcome(recipe, candidate, summarise(graph, model, digest, model.name))
-    result, report = runner.apply(graph, recipe, statistics, progress, during)
+    result, report = runner.apply(graph, recipe, statistics, progress, during, refused)
+    if report and all(step.reverted for step in report):
+        return failures.nothing(recipe, report)
     graphs.infer_shapes(result)
     digest, path = gate.keep(result, models)
+    recipe = failures.renamed(recipe, report)
     summary = summarise(result, path, digest, recipe.name or model.name)
-    return Outcome(recipe, Candidate(digest, path, recipe, report), summary)
+    failed = tuple(step for step in report if step.reverted)
+    return Outcome(recipe, Candidate(digest, path, recipe, report), summary, "", failed)
 
 
 def _statistics(

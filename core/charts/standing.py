@@ -96,11 +96,15 @@ def baseline(run: Run) -> Candidate | None:
 
 
 def outcome_of(run: Run, digest: str | None) -> Outcome | None:
-    """The outcome that made a candidate; without a digest, the last recipe that is no baseline."""
+    """The outcome that made a candidate; without a digest, the last recipe that is no baseline.
+
+    Of several that made the same file, one of which no step failed goes first.
+    """
     if digest is None:
         return run.outcomes[-1] if len(run.outcomes) > 1 else None
     found = [o for o in run.outcomes if o.candidate is not None and o.candidate.digest == digest]
-    return found[-1] if found else None
+    whole = [outcome for outcome in found if not outcome.failed]
+    return (whole or found)[-1] if found else None
 
 
 def first_threads(run: Run) -> int:

@@ -10,8 +10,8 @@ import re
 from collections.abc import Sequence
 
 from core.backends.base import catalogue as backends
-from core.passes.base import label
-from core.records import Skip, StepReport
+from core.passes.base import label, not_applied
+from core.records import Outcome, Skip, StepReport
 
 LISTED = 4
 
@@ -34,8 +34,16 @@ def named(layers: Sequence[str], most: int = LISTED) -> str:
 def headline(step: StepReport) -> str:
     """The pass and what came of it: Fold batch norms · 12 changed · 0.1 s."""
     if step.reverted:
-        return f"{label(step.step)} was undone"
+        return f"{label(step.step)} was not applied"
     return f"{label(step.step)} · {step.changed:,} changed · {step.seconds:.1f} s"
+
+
+def missing(outcome: Outcome) -> str:
+    """What a candidate does not hold of what was asked for, to stand before all numbers of it."""
+    if outcome.candidate is None or not outcome.failed:
+        return ""
+    lines = " ".join(said(not_applied(step)) for step in outcome.failed)
+    return f"{lines} What the other steps made: "
 
 
 def said(note: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.charts import palette, text
+from core.charts import palette, steps, text
 from core.charts.rows import STATUS_WORDS
 from core.charts.standing import (
     MEASURED,
@@ -52,19 +52,21 @@ class Delta:
     caution: str = ""
 
 
-def headline(run: Run, candidate: str | None = None) -> str:
+def headline(run: Run, candidate: str | None = None, of: Outcome | None = None) -> str:
     """The answer sentence: speed by verdict, accuracy by interval, size by count.
 
     Args:
         run: with or without numbers.
         candidate: digest; without one, the recipe that `best` names.
+        of: the recipe that made it, where several made the same file.
     """
-    outcome = best(run) if candidate is None else outcome_of(run, candidate)
+    outcome = of or (best(run) if candidate is None else outcome_of(run, candidate))
     if outcome is None:
         waiting = run.progress.state in LIVE
         return "Nothing is measured yet." if waiting else "Only the original was measured."
     if outcome.candidate is None:
         return f"{outcome.recipe.name} made no model: {outcome.reason}"
+    missing = steps.missing(outcome)
     rows = Standing(run)
     parts = [
         _speed(run, rows, outcome.candidate),
@@ -76,8 +78,8 @@ def headline(run: Run, candidate: str | None = None) -> str:
     if len(run.spec.recipes) > 2 and candidate is None:
         so_far = "So far best" if run.progress.state in LIVE else "Best"
         among = f"{so_far} of {len(run.spec.recipes) - 1} recipes"
-        return f"{among}: {outcome.recipe.name}. {_upper(sentence)}.{caution}"
-    return f"{_upper(sentence)}.{caution}"
+        return f"{missing}{among}: {outcome.recipe.name}. {_upper(sentence)}.{caution}"
+    return f"{missing}{_upper(sentence)}.{caution}"
 
 
 def original(run: Run) -> str:

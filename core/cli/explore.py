@@ -18,9 +18,11 @@ from core.charts.tradeoff import points
 from core.cli.inputs import add_model_options, dims_of, preprocess_of
 from core.cli.measure import add_measure_options, backends_of, row_json, threads_of
 from core.cli.recipe import load_recipe
-from core.cli.result import Result, table
-from core.errors import PassPrecondition
+from core.cli.result import PARTLY, Result, table
+from core.cli.telling import Teller
+from core.errors import CoreError, PassPrecondition
 from core.experiment import Workspace, grid
+from core.passes.base import not_applied
 from core.records import (
     ExperimentSpec,
     Json,
@@ -75,16 +77,31 @@ def run(options: argparse.Namespace) -> Result:
     finally:
         workspace.close()
     choices = [_choice(run, backend, options) for backend in backends]
-    return Result(_data(run, choices), _text(run, choices))
+    if run.progress.state is State.FAILED:
+        raise CoreError(run.progress.message)
+    made, warnings = _missing(run)
+    if not made:
+        raise CoreError("No recipe made a model. " + " ".join(warnings))
+    status = PARTLY if warnings else 0
+    return Result(_data(run, choices), _text(run, choices), warnings, status)
+
+
+def _missing(run: Run) -> tuple[bool, tuple[str, ...]]:
+    """Whether a recipe made a model, and what of the recipes failed."""
+    asked = run.outcomes[1:]
+    lines = [f"{o.recipe.name} made no model: {o.reason}" for o in asked if o.candidate is None]
+    partly = [o for o in asked if o.candidate is not None]
+    lines += [f"{o.recipe.name}: {not_applied(step)}" for o in partly for step in o.failed]
+    return not asked or bool(partly), tuple(lines)
 
 
 def _spec(
     workspace: Workspace, options: argparse.Namespace, backends: tuple[str, ...]
 ) -> ExperimentSpec:
     model = _model(workspace, options)
-    data = workspace.add_data(options.data.name, options.data, OWNER)
+    data = workspace.add_data(options.data.name, options.data, OWNER, Teller())
     calibration = (
-        workspace.add_data(options.calibration.name, options.calibration, OWNER)
+        workspace.add_data(options.calibration.name, options.calibration, OWNER, Teller())
         if options.calibration
         else None
     )
@@ -179,6 +196,7 @@ def _data(run: Run, choices: list[Json]) -> Json:
                 "recipe": to_json(outcome.recipe),
                 "digest": outcome.candidate.digest if outcome.candidate else "",
                 "reason": outcome.reason,
+                "failed": [to_json(step) for step in outcome.failed],
             }
             for outcome in run.outcomes
         ],

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.candidates.client import Workshop
+from core.cli.telling import Teller
 from core.data import read_preprocess
 from core.errors import DataError, InvalidModel
 from core.records import DataSummary, ModelSummary, Preprocess
@@ -93,7 +94,7 @@ def admit_data(bench: Bench, path: Path | None) -> DataSummary | None:
         return None
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder.")
-    return bench.workshop.admit_data(path, path.name, bench.data)
+    return bench.workshop.admit_data(path, path.name, bench.data, Teller())
 
 
 def dims_of(options: argparse.Namespace) -> dict[str, int]:

@@ -37,16 +37,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         result = run(options)
     except CoreError as error:
         advice = f" {error.remedy}" if error.remedy else ""
-        print(f"lathe: {_one_line(error.message + advice)}", file=sys.stderr)
+        _say(error.message + advice)
         return 2
     except KeyboardInterrupt:
-        print("lathe: stopped", file=sys.stderr)
+        _say("stopped")
         return 130
+    for line in result.warnings:
+        _say(line)
     try:
         print(json.dumps(result.data, indent=2) if options.json else result.text, flush=True)
     except BrokenPipeError:  # `| head` has read enough; what is left goes nowhere at exit
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+    return result.status
+
+
+def _say(line: str) -> None:
+    print(f"lathe: {_one_line(line)}", file=sys.stderr)
 
 
 def _one_line(text: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,11 +13,12 @@ from typing import Any
 from core.candidates.client import Workshop
 from core.cli.inputs import Bench, add_model_options, admit, admit_data, bench
 from core.cli.recipe import add_recipe_options, read_recipe
-from core.cli.result import Result, count
-from core.cli.telling import Counter, guessed_pixels
+from core.cli.result import PARTLY, Result, count
+from core.cli.telling import Counter, Teller, guessed_pixels
 from core.errors import CoreError, PassPrecondition
 from core.experiment import layer_times
 from core.experiment.home import Home
+from core.passes.base import not_applied
 from core.records import Candidate, ModelSummary, Outcome, Recipe, StepReport, to_json
 
 
@@ -36,8 +38,10 @@ def add(commands: Any) -> None:
 def run(options: argparse.Namespace) -> Result:
     """Build the candidate and write it; nothing is written if no step of the recipe held.
 
+    Where some steps failed, what the others made is written, and the exit status says so.
+
     Raises:
-        CoreError: bad model, data or recipe, or a recipe of which every step was reverted.
+        CoreError: bad model, data or recipe, or a recipe of which every step failed.
     """
     recipe = read_recipe(options)
     if not recipe.steps:
@@ -53,14 +57,39 @@ def run(options: argparse.Namespace) -> Result:
         times = _layer_times(recipe, before.path, at.workshop, build)
         outcome = build(recipe, times)
         candidate, after = _built(outcome)
-        shutil.copyfile(candidate.path, options.output)
-    return Result(_data(options.output, before, after, candidate), _text(before, after, candidate))
+        _write(candidate.path, options.output)
+    warnings = _warnings(outcome, before, after, options.output)
+    answer = _data(options.output, before, after, candidate)
+    text = _text(before, after, candidate)
+    return Result(answer, text, warnings, PARTLY if outcome.failed else 0)
+
+
+def _write(made: Path, output: Path) -> None:
+    """The file whole or not at all, whatever interrupts the command."""
+    scratch = output.with_name(f".{output.name}.{os.getpid()}.part")
+    try:
+        shutil.copyfile(made, scratch)
+        scratch.replace(output)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+def _warnings(
+    outcome: Outcome, before: ModelSummary, after: ModelSummary, output: Path
+) -> tuple[str, ...]:
+    """What the file that was written does not hold of what was asked for."""
+    lines = tuple(not_applied(step) for step in outcome.failed)
+    if lines:
+        return *lines, f"{output} holds the other steps only."
+    if after.digest == before.digest:
+        return (f"No step found anything to change: {output} is the original.",)
+    return ()
 
 
 def _build(
     at: Bench, model: Path, calibration: Path | None, recipe: Recipe, times: Path | None
 ) -> Outcome:
-    return at.workshop.build(model, recipe, calibration, at.models, timings=times)
+    return at.workshop.build(model, recipe, calibration, at.models, Teller(), timings=times)
 
 
 def _layer_times(
@@ -81,9 +110,6 @@ def _layer_times(
 def _built(outcome: Outcome) -> tuple[Candidate, ModelSummary]:
     if outcome.candidate is None or outcome.summary is None:
         raise CoreError(outcome.reason)
-    report = outcome.candidate.report
-    if report and all(step.reverted for step in report):
-        raise PassPrecondition("; ".join(f"{s.step.pass_name}: {s.reverted}" for s in report))
     return outcome.candidate, outcome.summary
 
 
@@ -98,6 +124,7 @@ def _data(
         "before": {"digest": before.digest} | {n: getattr(before, n) for n in numbers},
         "after": {n: getattr(after, n) for n in numbers},
         "steps": [to_json(step) for step in candidate.report],
+        "failed": [step.step.pass_name for step in candidate.report if step.reverted],
     }
 
 
@@ -112,7 +139,7 @@ def _text(before: ModelSummary, after: ModelSummary, candidate: Candidate) -> st
 
 
 def _step(step: StepReport) -> list[str]:
-    state = f"reverted: {step.reverted}" if step.reverted else f"{step.changed} changed"
+    state = f"not applied: {step.reverted}" if step.reverted else f"{step.changed} changed"
     lines = [f"\n{step.step.pass_name}: {state}, {len(step.skipped)} left alone"]
     lines += [f"  {note}" for note in step.notes]
     return lines + [f"  - {skip.node}: {skip.reason}" for skip in step.skipped]

@@ -7,13 +7,22 @@ from dataclasses import dataclass
 
 from core.records import Json
 
+PARTLY = 3  # some of what was asked for failed, the rest is there
+
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The answer of a command, for scripts and for people."""
+    """The answer of a command, for scripts and for people.
+
+    Attributes:
+        warnings: lines for stderr: what was asked for and is not in the answer.
+        status: the exit status.
+    """
 
     data: Json
     text: str
+    warnings: tuple[str, ...] = ()
+    status: int = 0
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

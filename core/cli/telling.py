@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 
-from core.records import DataSummary, ModelSummary
+from core.records import DataSummary, Json, ModelSummary
 
 EVERY_S = 5.0
 
@@ -18,6 +18,32 @@ def guessed_pixels(model: ModelSummary, images: DataSummary | None) -> None:
             "A wrong guess costs accuracy; give --preprocess P.json.",
             file=sys.stderr,
         )
+
+
+class Teller:
+    """Says what a long build does and how far it is, every few seconds; of a short one nothing."""
+
+    def __init__(self, every_s: float = EVERY_S) -> None:
+        """Say nothing yet; `every_s` seconds lie between two lines."""
+        self._every_s = every_s
+        self._due = time.monotonic() + every_s
+
+    def __call__(self, message: Json) -> None:
+        """Hear a progress message of the workshop; a notice is passed on at once."""
+        now = time.monotonic()
+        line = str(message.get("notice") or message.get("current", ""))
+        if "notice" not in message:
+            if now < self._due or not line:
+                return
+            self._due = now + self._every_s
+        print(f"lathe: {' '.join(line.split())}{_far(message)}", file=sys.stderr, flush=True)
+
+
+def _far(message: Json) -> str:
+    """How much is done, where the message says so."""
+    if "total" in message:
+        return f", {message['done']:,} of {message['total']:,}"
+    return f" ({message['share']:.0%})" if message.get("share") else ""
 
 
 class Counter:

@@ -8,6 +8,7 @@ import os
 import tempfile
 
 from core import sources
+from core.errors import NotEnoughMemory, WorkerOutOfMemory
 from core.experiment.home import Home
 from core.records import Outcome, Recipe, from_json, to_json
 
@@ -23,6 +24,7 @@ MAKERS = (
     "reconstruction",
     "training",
 )
+LACKED_MEMORY = frozenset({NotEnoughMemory.__name__, WorkerOutOfMemory.__name__})
 
 
 class Memo:
@@ -42,14 +44,22 @@ class Memo:
             return None
 
     def write(self, outcome: Outcome) -> None:
-        """Keep an outcome; one that is only a reason may have other causes and is not kept."""
-        if outcome.candidate is None:
+        """Keep an outcome; one that is only a reason may have other causes and is not kept.
+
+        Neither is one that lacks a step for want of memory: there may be more the next time.
+        """
+        if outcome.candidate is None or lacked_memory(outcome):
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, scratch = tempfile.mkstemp(dir=self._path.parent)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             json.dump(to_json(outcome), file)
         os.replace(scratch, self._path)
+
+
+def lacked_memory(outcome: Outcome) -> bool:
+    """Whether a step failed that holds where there is more memory."""
+    return any(step.failure in LACKED_MEMORY for step in outcome.failed)
 
 
 def code_digest() -> str:

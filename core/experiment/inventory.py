@@ -18,6 +18,8 @@ from core.candidates.client import Workshop
 from core.errors import InvalidModel, StoreError
 from core.experiment import samples
 from core.experiment.home import Home
+from core.process import Progress
+from core.process.launch import Check
 from core.records import DataSummary, ModelSummary, Preprocess, SampleModel
 from core.store import Store
 
@@ -151,8 +153,22 @@ class Inventory:
 
     # Image sets
 
-    def add_data(self, filename: str, content: bytes | Path, owner: str) -> DataSummary:
+    def add_data(
+        self,
+        filename: str,
+        content: bytes | Path,
+        owner: str,
+        progress: Progress | None = None,
+        check: Check | None = None,
+    ) -> DataSummary:
         """Take an image set in and list it for `owner`.
+
+        Args:
+            filename: what the user called it.
+            content: the file, or where it lies.
+            owner: who brought it.
+            progress: hears {"done", "total", "eta_s"} of the images.
+            check: called several times a second; what it raises ends the reading.
 
         Raises:
             DataError: refused, with the reason.
@@ -160,7 +176,9 @@ class Inventory:
             StoreError: the disk is full.
         """
         with self._raw(filename, content) as source:
-            summary = self._gate.get().admit_data(source, filename, self._home.data)
+            summary = self._gate.get().admit_data(
+                source, filename, self._home.data, progress, check
+            )
         self._store.add_data(owner, summary)
         return summary
 

@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+from core.candidates import failures
 from core.candidates.client import Workshop
 from core.data import open_set
 from core.errors import CoreError, ModelError, no_room
@@ -138,12 +139,13 @@ class Job:
         """The candidate as it was built before, by any run, or built now."""
 
         def progress(message: Json) -> None:
-            self._tell(f"{self._making(recipe)}: {message.get('current', '')}")
+            said = message.get("notice") or message.get("current", "")
+            self._tell(f"{self._making(recipe)}: {said}", always="notice" in message)
 
         memo = builds.Memo(self._home, self._run.spec.model, recipe, calibration.digest)
         found = memo.read()
         if found is not None and is_there(found):
-            return replace(found, recipe=recipe)
+            return renamed(found, recipe)
         try:
             times = layer_times.table(
                 recipe,
@@ -165,7 +167,7 @@ class Job:
                 times,
             )
         except CoreError as error:
-            return Outcome(recipe, None, None, f"{error.code}: {error.message}")
+            return Outcome(recipe, None, None, error.reason)
         memo.write(found)
         return found
 
@@ -247,7 +249,7 @@ class Job:
             self._watch(progress)
 
     def _failed(self, error: CoreError) -> State:
-        return self._end(State.FAILED, f"{error.code}: {error.message} {error.remedy}".strip())
+        return self._end(State.FAILED, error.reason)
 
     def _end(self, state: State, message: str) -> State:
         progress = self._progress.end(state, message)
@@ -326,8 +328,16 @@ def key(recipe: Recipe) -> str:
 
 
 def is_there(outcome: Outcome) -> bool:
-    """Whether an outcome still holds: its file exists."""
-    return outcome.candidate is not None and outcome.candidate.path.exists()
+    """Whether an outcome still holds: its file exists, and no step of it may hold next time."""
+    made = outcome.candidate is not None and outcome.candidate.path.exists()
+    return made and not builds.lacked_memory(outcome)
+
+
+def renamed(outcome: Outcome, recipe: Recipe) -> Outcome:
+    """What the same recipe made, under the name that it has now."""
+    called = failures.renamed(recipe, outcome.failed)
+    made = outcome.candidate and replace(outcome.candidate, recipe=called)
+    return replace(outcome, recipe=called, candidate=made)
 
 
 def recipes(spec: ExperimentSpec) -> tuple[Recipe, ...]:

@@ -13,7 +13,7 @@ from core.experiment.builds import code_digest
 from core.experiment.home import Home
 from core.measure import Cancelled
 from core.process import lock
-from core.records import Recipe, Sensitivity, from_json, to_json
+from core.records import Json, Recipe, Sensitivity, from_json, to_json
 
 KEPT = 32
 
@@ -27,6 +27,7 @@ class Sensing:
         self._guard = threading.Lock()
         self._thread: threading.Thread | None = None
         self._key, self._stopped = "", False
+        self._told = ""
         self._failed: dict[str, CoreError] = {}
         self._kept: dict[str, Sensitivity] = {}
 
@@ -50,7 +51,7 @@ class Sensing:
             if key in self._failed:
                 raise self._failed[key]
             if self._thread is None or not self._thread.is_alive():
-                self._key, self._stopped = key, False
+                self._key, self._stopped, self._told = key, False, ""
                 self._thread = threading.Thread(
                     target=self._measure, args=(key, path, model, before, calibration), daemon=True
                 )
@@ -74,6 +75,10 @@ class Sensing:
             self._kept[key] = found
         return self._kept[key]
 
+    def told(self) -> str:
+        """What the study does now and how long it will take; empty where there is none."""
+        return self._told if self._thread is not None and self._thread.is_alive() else ""
+
     def stop(self) -> None:
         """Make room for a measurement."""
         self._stopped = True
@@ -83,7 +88,7 @@ class Sensing:
     ) -> None:
         try:
             with lock.shared(self._check), Workshop() as workshop:
-                found = workshop.sensitivity(model, before, calibration, self._check)
+                found = workshop.sensitivity(model, before, calibration, self._check, self._hear)
         except Cancelled:
             return
         except CoreError as error:
@@ -93,6 +98,9 @@ class Sensing:
         scratch = path.with_suffix(".part")
         scratch.write_text(json.dumps(to_json(found)), encoding="utf-8")
         scratch.replace(path)
+
+    def _hear(self, message: Json) -> None:
+        self._told = str(message.get("current", ""))
 
     def _check(self) -> None:
         if self._stopped:

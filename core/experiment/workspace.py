@@ -107,6 +107,14 @@ class Workspace(Inventory):
             raise DataError("Without calibration images there is no forecast.")
         return self._sensing.get(self._model_path(digest), before, images.path, images.digest)
 
+    def sensitivity_told(self) -> str:
+        """What the study of a sensitivity does now, and how long it will take."""
+        return self._sensing.told()
+
+    def stop_sensitivity(self) -> None:
+        """End the study that runs; asked for again, it begins anew."""
+        self._sensing.stop()
+
     def pixel_trials(self, digest: str, labelled: str, owner: str) -> tuple[PixelTrial, ...]:
         """What each way from pixels to the model's input scores on labelled images, best first.
 

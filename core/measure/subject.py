@@ -6,7 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.backends.base import parse
+from core.process import memory
 from core.records import ModelSummary, Preprocess, RunOptions
+
+MICRO_BYTES = 4 << 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,5 +49,6 @@ class Setting:
 
 
 def memory_bytes(model: ModelSummary | None) -> int:
-    """What a worker may use for this model: generous for activations, bounded for bombs."""
-    return max(4 << 30, 6 * model.size_bytes + (2 << 30)) if model else 4 << 30
+    """What a worker may hold: what is free for it; less for micro-models, which are one layer."""
+    there = memory.share_bytes()
+    return there if model else min(there, MICRO_BYTES)

@@ -26,7 +26,8 @@ import onnx_ir as ir
 from core.catalogue import discover
 from core.errors import PassPrecondition
 from core.graph import constant
-from core.records import Cut, LayerEffect, Skip, Step
+from core.passes.base_needs import Needs, Workload, of_a_run
+from core.records import Cut, LayerEffect, Skip, Step, StepReport
 from core.timings import LayerTimes
 
 T = TypeVar("T")
@@ -106,6 +107,11 @@ class Statistics(Protocol):
         ...
 
     @property
+    def batch(self) -> int:
+        """Images in one of the `feeds`."""
+        ...
+
+    @property
     def timings(self) -> LayerTimes | None:
         """Measured layer times on the backend that the recipe is for; None if there are none."""
         ...
@@ -144,6 +150,11 @@ class NoStatistics:
     def count(self) -> int:
         """Always 0."""
         return 0
+
+    @property
+    def batch(self) -> int:
+        """One made-up image at a time."""
+        return 1
 
     @property
     def timings(self) -> LayerTimes | None:
@@ -243,9 +254,13 @@ class Pass(ABC):
         """CPU seconds that the pass needs on top of those that every build has."""
         return 0.0
 
-    def memory_bytes(self) -> int:
-        """Memory that the pass needs on top of what every build has."""
-        return 0
+    def needs(self, graph: Graph, work: Workload) -> Needs:
+        """Memory for this graph and these images, stated before the work starts.
+
+        As here: copies of the weights and one run to verify the result. A pass that keeps more
+        overrides it. The graph is read, never run; it is the one that the step would get.
+        """
+        return of_a_run(graph, work)
 
     def step(self) -> Step:
         """This pass as a line of a recipe."""
@@ -315,6 +330,11 @@ def label(step: Step) -> str:
     """What a person calls the pass of a step; its identifier if there is no such pass."""
     kind = catalogue().get(step.pass_name)
     return kind.label if kind else step.pass_name
+
+
+def not_applied(report: StepReport) -> str:
+    """That a step which was asked for is not in the result, and why, as one sentence."""
+    return f"{label(report.step)} was not applied: {report.reverted}"
 
 
 def build(step: Step) -> Pass:

@@ -15,8 +15,15 @@ from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
-from core.errors import WorkerCrashed, WorkerOutOfMemory, WorkerTimeout, from_code
-from core.process import isa, wire
+from core.errors import (
+    MORE_MEMORY,
+    WorkerCrashed,
+    WorkerOutOfMemory,
+    WorkerTimeout,
+    from_code,
+    says_out_of_memory,
+)
+from core.process import isa, memory, wire
 from core.process.limits import Limits
 from core.records import Json, to_json
 
@@ -28,14 +35,7 @@ STDERR = "stderr.log"
 STDERR_BYTES = 1 << 20
 MESSAGE_BYTES = 256 << 20
 LAST_WORDS = 400
-OUT_OF_MEMORY = (
-    "bad_alloc",
-    "MemoryError",
-    "Insufficient memory",
-    "out of memory",
-    "Cannot allocate memory",
-)
-
+BLAMED_BYTES = 512 << 20  # a child that holds less is not the one to end when memory runs short
 Check = Callable[[], None]
 
 
@@ -57,10 +57,12 @@ class Child:
         self._stderr = (Path(self._directory.name) / STDERR).open("ab")
         child_in, self._requests = os.pipe()
         self._replies, child_out = os.pipe()
-        command = [sys.executable, "-P", "-m", module, str(child_in), str(child_out)]
+        child_line, self._lifeline = os.pipe()
+        ends = (child_in, child_out, child_line)
+        command = [sys.executable, "-P", "-m", module, *map(str, ends)]
         self._process = subprocess.Popen(
             [*command, json.dumps(to_json(limits))],
-            pass_fds=(child_in, child_out),
+            pass_fds=ends,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
@@ -68,10 +70,11 @@ class Child:
             env=_clean_environment() | (environment or {}),
             start_new_session=True,
         )
-        os.close(child_in)
-        os.close(child_out)
+        for end in ends:
+            os.close(end)
         self._buffer = b""
         self._closed = False
+        self._memory_bytes = limits.memory_bytes
 
     @property
     def alive(self) -> bool:
@@ -90,6 +93,7 @@ class Child:
         progress: wire.Progress | None = None,
         cpu_s: float = 0.0,
         check: Check | None = None,
+        memory_bytes: int = 0,
     ) -> Json:
         """Ask the child and wait for its result; after any WorkerError the child is gone.
 
@@ -99,6 +103,7 @@ class Child:
             progress: called with each progress message on the way.
             cpu_s: CPU seconds for this request; 0 means the child's limit.
             check: called several times a second; what it (or `progress`) raises ends the child.
+            memory_bytes: that the child may hold in all; 0 means its limit.
 
         Raises:
             WorkerCrashed, WorkerTimeout, WorkerOutOfMemory: the child ended.
@@ -107,7 +112,9 @@ class Child:
         """
         budget = cpu_s or self.limits.cpu_s
         deadline = time.monotonic() + budget * (self.limits.wall_s / self.limits.cpu_s)
-        self._send({"call": call, "args": args, "cpu_s": budget})
+        self._memory_bytes = memory_bytes or self.limits.memory_bytes
+        asked = {"call": call, "args": args, "cpu_s": budget}
+        self._send(asked | {"memory_bytes": self._memory_bytes})
         try:
             reply = self._read_message(deadline, check)
             while "progress" in reply:
@@ -126,9 +133,9 @@ class Child:
         self._closed = True
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
-        self._process.wait()
+        self._process.wait()  # children of its own, in groups of their own, hang on its lifelines
         self._stderr.close()
-        for descriptor in (self._requests, self._replies):
+        for descriptor in (self._requests, self._replies, self._lifeline):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
         self._directory.cleanup()
@@ -176,10 +183,21 @@ class Child:
                 raise WorkerTimeout(f"{self.module} gave no reply in the time it had.")
             if check:
                 check()
+            self._watch_memory()
             if os.fstat(self._stderr.fileno()).st_size > STDERR_BYTES:
                 os.ftruncate(self._stderr.fileno(), 0)
             if select.select([self._replies], [], [], POLL_S)[0]:
                 return
+
+    def _watch_memory(self) -> None:
+        """End a child that holds more than it may, or the last of what the machine has."""
+        held = memory.resident_bytes(str(self.pid))
+        over = held > self._memory_bytes
+        if over or (held > BLAMED_BYTES and memory.is_short()):
+            self.close()
+            said = "more than it may" if over else "while the machine has next to nothing left"
+            words = f"{self.module} was ended: it held {held / 1e9:.1f} GB, {said}."
+            raise WorkerOutOfMemory(words, MORE_MEMORY)
 
     def _result(self, reply: Json) -> Json:
         if "bug" in reply:
@@ -205,9 +223,12 @@ class Child:
         if code == -signal.SIGXCPU:
             return WorkerTimeout(f"{self.module} used up its CPU time.")
         if code == -signal.SIGKILL:
-            return WorkerOutOfMemory(f"{self.module} was killed, most likely for its memory.")
-        if any(sign in words for sign in OUT_OF_MEMORY):
-            return WorkerOutOfMemory(f"{self.module} reached its memory limit: {words}")
+            words = f"{self.module} was killed, most likely for its memory."
+            return WorkerOutOfMemory(words, MORE_MEMORY)
+        if says_out_of_memory(words):
+            most = f"{self._memory_bytes / 1e9:.1f} GB"
+            words = f"{self.module} reached its memory limit, {most}: {words}"
+            return WorkerOutOfMemory(words, MORE_MEMORY)
         said = f" Its last words: {words}" if words else ""
         if code < 0:
             return WorkerCrashed(f"{self.module} died by {signal.Signals(-code).name}.{said}")

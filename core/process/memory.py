@@ -16,6 +16,10 @@ VARIABLE = "LATHE_MEMORY"
 UNITS: Mapping[str, int] = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40}
 UNBOUNDED = 1 << 60  # control groups of version 1 write "no limit" as a number near 2**63
 UNKNOWN = 4 << 30  # where the system tells nothing
+UNTOUCHED_BYTES = 256 << 20  # buffers of libraries that are hardly used, about
+UNTOUCHED_BY_CORE = 32 << 20  # stacks of threads
+LEAST_RESERVE, MOST_RESERVE = 128 << 20, 1 << 30
+FILE_PAGES = ("inactive_file", "active_file")
 PROC, CGROUPS = Path("/proc"), Path("/sys/fs/cgroup")
 
 
@@ -27,12 +31,45 @@ def free_bytes(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
     return min([_available(proc), *_left_in_groups(proc, cgroups)])
 
 
+def reserve_bytes(free: int) -> int:
+    """What of `free` bytes is left for the server, other children and the system."""
+    return min(max(free // 20, LEAST_RESERVE), MOST_RESERVE)
+
+
+def share_bytes(proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
+    """Bytes that one piece of work may take now: `LATHE_MEMORY` whole, else less the reserve."""
+    free = free_bytes(proc, cgroups)
+    return free if asked_bytes() is not None else max(0, free - reserve_bytes(free))
+
+
 def budget_bytes() -> int:
-    """Bytes that this process may still take: what is free, within its own RLIMIT_AS."""
-    soft = resource.getrlimit(resource.RLIMIT_AS)[0]
+    """Bytes that this process may still take: its share of what is free, within its own limit."""
+    soft = resource.getrlimit(resource.RLIMIT_DATA)[0]
     if soft == resource.RLIM_INFINITY:
-        return free_bytes()
-    return max(0, min(free_bytes(), soft - _address_space()))
+        return share_bytes()
+    return max(0, min(share_bytes(), soft - untouched_bytes() - resident_bytes("self")))
+
+
+def untouched_bytes() -> int:
+    """What RLIMIT_DATA counts of a process that works and that is never in memory."""
+    return UNTOUCHED_BYTES + UNTOUCHED_BY_CORE * (os.cpu_count() or 1)
+
+
+def limit_bytes(pid: int, proc: Path = PROC, cgroups: Path = CGROUPS) -> int:
+    """The whole that a process may come to hold: what it holds now, and what is free for it."""
+    free = share_bytes(proc, cgroups)
+    return free if asked_bytes() is not None else resident_bytes(str(pid), proc) + free
+
+
+def is_short(proc: Path = PROC, cgroups: Path = CGROUPS) -> bool:
+    """Whether the machine, or a group, has next to nothing left, whoever took it."""
+    return min([_available(proc), *_left_in_groups(proc, cgroups)]) < LEAST_RESERVE // 2
+
+
+def resident_bytes(pid: str, proc: Path = PROC) -> int:
+    """What a process keeps from others: its pages in memory but those of files, in bytes."""
+    fields = _fields(proc / pid / "status")
+    return 1024 * (fields.get("RssAnon:", 0) + fields.get("RssShmem:", 0))
 
 
 def asked_bytes() -> int | None:
@@ -75,7 +112,9 @@ def _left(group: Path, limit: str, usage: str) -> Iterator[int]:
     bound, used = _number(group / limit), _number(group / usage)
     if bound is None or bound >= UNBOUNDED:
         return
-    cache = _fields(group / "memory.stat").get("inactive_file", 0)  # given back when asked for
+    fields = _fields(group / "memory.stat")
+    # Pages of files are given back when asked for; version 1 counts those of inner groups apart.
+    cache = sum(fields.get(f"total_{kind}", fields.get(kind, 0)) for kind in FILE_PAGES)
     yield max(0, bound - max(0, (used or 0) - cache))
 
 
@@ -92,11 +131,3 @@ def _fields(path: Path) -> dict[str, int]:
     except OSError:
         return {}
     return {row[0]: int(row[1]) for row in rows if len(row) > 1 and row[1].isdigit()}
-
-
-def _address_space() -> int:
-    try:
-        pages = int((PROC / "self" / "statm").read_text().split()[0])
-    except (OSError, IndexError, ValueError):
-        return 0
-    return pages * resource.getpagesize()

@@ -1,6 +1,6 @@
 """The messages between parent and child: JSON lines on two private pipes.
 
-Request  {"call": NAME, "args": {...}, "cpu_s": SECONDS}
+Request  {"call": NAME, "args": {...}, "cpu_s": SECONDS, "memory_bytes": BYTES}
 Reply    any number of {"progress": {...}}, then one of {"result": {...}},
          {"error": {"code", "message", "remedy"}} (a CoreError) or {"bug": TRACEBACK}.
 
@@ -16,7 +16,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from core.errors import CoreError, WorkerOutOfMemory, no_room
+from core.errors import MORE_MEMORY, CoreError, WorkerOutOfMemory, no_room
 from core.process import limits as bounds
 from core.records import Json, from_json
 
@@ -27,11 +27,11 @@ Handler = Callable[[Json, Progress], Json]
 def serve(handlers: Mapping[str, Handler]) -> None:
     """Answer requests until the parent closes its end; the body of every child's `__main__`.
 
-    The command line holds the two pipe ends and the limits, see `launch.Child`.
+    The command line holds the three pipe ends and the limits, see `launch.Child`.
     """
-    request_fd, reply_fd, limits_json = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
-    bounds.apply(from_json(bounds.Limits, json.loads(limits_json)))
-    bounds.die_with_parent()
+    request_fd, reply_fd, lifeline = (int(number) for number in sys.argv[1:4])
+    bounds.apply(from_json(bounds.Limits, json.loads(sys.argv[4])))
+    bounds.die_with_parent(lifeline)
     with os.fdopen(request_fd, "rb") as requests, os.fdopen(reply_fd, "wb") as replies:
 
         def send(message: Json) -> None:
@@ -44,10 +44,13 @@ def serve(handlers: Mapping[str, Handler]) -> None:
 
 def _answer(handlers: Mapping[str, Handler], request: Json, progress: Progress) -> Json:
     bounds.grant_cpu(request["cpu_s"])
+    bounds.grant_memory(request["memory_bytes"])
     try:
         return {"result": handlers[request["call"]](request["args"], progress)}
     except MemoryError:
-        return _error(WorkerOutOfMemory(f"{request['call']} needed more memory than it may use."))
+        most = request["memory_bytes"] / 1e9
+        words = f"{request['call']} needed more memory than the {most:.1f} GB that it may use."
+        return _error(WorkerOutOfMemory(words, MORE_MEMORY))
     except CoreError as error:
         return _error(error)
     except Exception as error:  # a bug crosses as such and surfaces in the parent

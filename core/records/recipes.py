@@ -71,7 +71,8 @@ class StepReport:
         changed: how many nodes or tensors it rewrote; what is counted is said by `notes`.
         skipped: what it left alone, each with its reason.
         notes: sentences for the user.
-        reverted: why the step was undone; empty if it stands.
+        reverted: why the step was undone, and what mends it; empty if it stands.
+        failure: the code of the error behind that, "NotEnoughMemory"; empty if it stands.
         seconds: wall time.
         effects: how sensitive the model is to the step, layer by layer, measured on calibration
             images.
@@ -86,6 +87,7 @@ class StepReport:
     seconds: float = 0.0
     effects: tuple[LayerEffect, ...] = ()
     cuts: tuple[Cut, ...] = ()
+    failure: str = ""
 
 
 @dataclass(frozen=True, slots=True)

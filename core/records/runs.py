@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from core.records.measurements import Host, Measurement
 from core.records.models import ModelSummary
-from core.records.recipes import Candidate, Recipe
+from core.records.recipes import Candidate, Recipe, StepReport
 
 
 class State(enum.Enum):
@@ -61,12 +61,18 @@ class RunProgress:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of one recipe: a candidate, or the reason why there is none."""
+    """What became of one recipe: a candidate, or the reason why there is none.
+
+    Attributes:
+        failed: steps that were asked for and undone. A candidate without some of its steps says so
+            in its recipe's name; where none held there is no candidate.
+    """
 
     recipe: Recipe
     candidate: Candidate | None
     summary: ModelSummary | None = None
     reason: str = ""
+    failed: tuple[StepReport, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,12 +19,14 @@ def sentence(run: Run, outcome: Outcome | None) -> str:
             return original(run) or "Nothing was measured."
         return f"Making the candidate. {original(run)}".strip()
     if outcome.candidate is None:
-        return f"This recipe made no model: {outcome.reason}"
+        reason = steps.said(outcome.reason)
+        return reason if outcome.failed else f"This recipe made no model: {reason}"
     if not outcome.recipe.steps:
         return "The original model as it is: what every recipe is compared with."
     if outcome.candidate.digest == run.spec.model:
-        return "This recipe changes nothing in this model: what it made is the original."
-    return headline(run, outcome.candidate.digest)
+        unchanged = "This recipe changes nothing in this model: what it made is the original."
+        return steps.missing(outcome) + unchanged
+    return headline(run, outcome.candidate.digest, outcome)
 
 
 def draft_sentence(model: ModelSummary, preview: Preview | None, steps: int) -> str:

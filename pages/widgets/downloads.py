@@ -26,7 +26,8 @@ def show(run: Run, workspace: Workspace, of: Outcome | None = None) -> None:
     outcome = of or _choose(run, [o for o in run.outcomes if o.candidate is not None])
     with st.container(horizontal=True, key="downloads"):
         if outcome is not None:
-            model(run, outcome, workspace)
+            if outcome.candidate is not None:
+                model(run, outcome, workspace)
             recipe(run, outcome)
         report(run)
         rows(run)

@@ -7,7 +7,7 @@ import streamlit as st
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.records import ModelSummary, Run
-from pages.widgets import preprocess_form, wording
+from pages.widgets import preprocess_form, reading, wording
 
 KEY = "model"
 OPENING_SAMPLE = "resnet"
@@ -78,10 +78,15 @@ def upload(workspace: Workspace, owner: str, kind: str, types: list[str], label:
         return
     seen = f"uploaded.{kind}"
     if st.session_state.get(seen, (None,))[0] != file.file_id:
-        add = workspace.add_model if kind == "model" else workspace.add_data
         try:
-            with st.spinner("Checking the file …"):
-                admitted = add(file.name, file.getvalue(), owner)
+            if kind == "model":
+                with st.spinner("Checking the file …"):
+                    admitted = workspace.add_model(file.name, file.getvalue(), owner)
+            else:
+                told = reading.Reading(kind, seen, file.file_id, file.name)
+                admitted = workspace.add_data(
+                    file.name, file.getvalue(), owner, told.progress, told.check
+                )
         except CoreError as error:
             st.session_state[seen] = (
                 file.file_id,

@@ -82,9 +82,9 @@ def flips(run: Run, outcome: Outcome | None) -> None:
 
 def steps(outcome: Outcome | None) -> None:
     """What each pass changed, what it left alone and why, and what was undone."""
-    if outcome is None or outcome.candidate is None:
+    if outcome is None:
         return
-    report = outcome.candidate.report
+    report = outcome.candidate.report if outcome.candidate else outcome.failed
     if report:
         with st.expander("What the passes did, and why a layer was left alone"):
             show_report(report)

@@ -94,7 +94,15 @@ def _ask(asked: str) -> None:
     st.session_state[asked] = True  # a button itself is true for one run of the script only
 
 
+def _stop(workspace: Workspace, asked: str) -> None:
+    st.session_state[asked] = False
+    workspace.stop_sensitivity()
+
+
 def _known(workspace: Workspace, model: str, before: Recipe, data: Data, waiting: bool) -> None:
+    asked = ASKED.format(model)
+    if not st.session_state.get(asked):
+        st.rerun()  # it was stopped: the button that asks for it stands here again
     try:
         known = workspace.sensitivity(model, before, data.calibration, data.evaluation)
     except CoreError as error:
@@ -103,7 +111,9 @@ def _known(workspace: Workspace, model: str, before: Recipe, data: Data, waiting
     if waiting and known is not None:
         st.rerun()  # from here on nothing is looked for any more
     if known is None:
-        st.caption("Measuring on the calibration images; this takes seconds to minutes …")
+        doing = workspace.sensitivity_told() or "this takes seconds to minutes …"
+        st.caption(wording.plain(f"Measuring on the calibration images: {doing}"))
+        st.button("Stop", key="sensitivity.stop", on_click=_stop, args=(workspace, asked))
     elif not known.effects:
         st.caption("No group of channels of this model can be pruned.")
     else:

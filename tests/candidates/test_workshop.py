@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,6 +14,7 @@ from core import graph as graphs
 from core.candidates import client
 from core.candidates.client import Workshop
 from core.errors import DataError, InvalidModel, WorkerError, WorkerTimeout
+from core.process import Child, memory
 from core.records import Preprocess, Recipe, Step
 
 CONV = """
@@ -180,12 +182,31 @@ def test_the_workshop_serves_threads(workshop: Workshop, tmp_path: Path) -> None
     assert found == [summary.digest] * 8
 
 
-def test_memory_grows_with_the_model_and_runs_out_politely(tmp_path: Path) -> None:
-    large = tmp_path / "large.bin"
+def test_reading_is_bounded_by_the_file_and_work_by_what_is_free(
+    workshop: Workshop, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tiny file that claims to be huge gets little; a large one is never refused for its size."""
+    granted: dict[str, int] = {}
+    summary = admit(workshop, tmp_path, CONV)
+    ask = Child.request
+
+    def spy(child: Child, call: str, args: Any, *rest: Any) -> Any:
+        granted[call] = rest[-1]
+        return ask(child, call, args, *rest)
+
+    monkeypatch.setattr(Child, "request", spy)
+    monkeypatch.setattr(memory, "free_bytes", lambda *_: 100 << 30)
+    workshop.summary(summary.path)
+    assert granted["summary"] <= client.GATE_BYTES + client.GATE_PER_BYTE * summary.size_bytes
+    workshop.build(summary.path, Recipe("fold", (Step("fold_batch_norm"),)), None, tmp_path)
+    assert granted["build"] > 90 << 30
+    large = tmp_path / "large.onnx"
     with large.open("wb") as file:
-        file.truncate(client.FLOOR_BYTES)
-    assert client._memory_for(large) == 6 * client.FLOOR_BYTES
-    assert client._memory_for(None) == client.FLOOR_BYTES
+        file.truncate(4 << 30)
+    assert client._for_reading(large) > 10 << 30
+    monkeypatch.setattr(memory, "free_bytes", lambda *_: 1 << 30)
+    workshop.build(summary.path, Recipe("fold", (Step("fold_batch_norm"),)), None, tmp_path)
+    assert granted["build"] < 2 << 30
 
 
 @pytest.fixture

@@ -230,6 +230,12 @@ class FakeWorkspace:
     ) -> Sensitivity | None:
         return self.known_sensitivity
 
+    def sensitivity_told(self) -> str:
+        return "cutting each group alone, about 40 s left"
+
+    def stop_sensitivity(self) -> None:
+        self.verbs.append(("stop_sensitivity", ""))
+
     def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
         return self.seen
 

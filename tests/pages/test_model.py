@@ -83,3 +83,12 @@ def test_the_sensitivity_to_pruning_is_measured_when_asked_for(fake):
 def test_a_sensitivity_in_the_making_is_said(fake):
     test = clean(clean(page("model").run()).button(key="sensitivity.ask").click().run())
     assert "Measuring on the calibration images" in words(test)
+    assert "cutting each group alone, about 40 s left" in words(test)
+
+
+def test_a_sensitivity_in_the_making_can_be_stopped(fake):
+    test = clean(clean(page("model").run()).button(key="sensitivity.ask").click().run())
+    test = clean(test.button(key="sensitivity.stop").click().run())
+    assert ("stop_sensitivity", "") in fake.verbs
+    assert "Measuring on the calibration images" not in words(test)
+    assert test.button(key="sensitivity.ask").label

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -424,3 +425,37 @@ def test_a_pinned_layer_is_named_and_its_chart_stays(optimize, workspace):
     assert "Left alone from now on: conv2" in page_text(page)
     assert r"Leave alone\: conv2" in page_text(page)
     assert any("Error of the outputs" in str(c.proto) for c in page.get("plotly_chart"))
+
+
+SHORT = "needs 5.1 GB, 3.2 GB are free (its sums). Use fewer calibration images."
+
+
+def without_int8(fake, made: bool) -> None:
+    """A run of which int8 found no room: with the fold alone, or with nothing at all."""
+    recipe = Recipe("fold, int8", (Step("fold_batch_norm"), Step("quantize_int8")))
+    run = fake.make_run(spec(recipes=(Recipe("original"), recipe)), "me", "short")
+    base, whole = run.outcomes
+    failed = StepReport(Step("quantize_int8"), 0, (), (), SHORT, failure="NotEnoughMemory")
+    report = (StepReport(Step("fold_batch_norm"), 19), failed)
+    called = replace(recipe, name="fold, int8 without Quantize to int8, repaired")
+    candidate = replace(whole.candidate, recipe=called, report=report)
+    outcome = replace(whole, recipe=called, candidate=candidate, failed=(failed,))
+    if not made:
+        reason = f"Quantize to int8, repaired was not applied: {SHORT}"
+        outcome = replace(outcome, candidate=None, summary=None, reason=reason)
+    fake.known["short"] = replace(run, outcomes=(base, outcome))
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_the_headline_says_first_what_was_not_applied_and_why(optimize, workspace, made: bool):
+    without_int8(workspace, made)
+    optimize.query_params["run"] = "short"
+    page = clean(optimize.run())
+    sentence = re.search(r'<p class="lathe-sentence">(.*?)</p>', page_text(page))
+    assert sentence is not None
+    said = "Quantize to int8, repaired was not applied: needs 5.1 GB, 3.2 GB are free"
+    assert sentence[1].startswith(said)
+    assert ("What the other steps made: " in sentence[1]) == made
+    assert "**Quantize to int8, repaired was not applied**" in page_text(page)
+    labels = [button.proto.label for button in page.get("download_button")]
+    assert any("onnx" in label.lower() or "model" in label.lower() for label in labels) == made

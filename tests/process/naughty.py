@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import signal
 import sys
 import time
 
 from core.errors import InferenceFailed
-from core.process import Progress, serve
+from core.process import Child, Limits, Progress, serve
 from core.records import Json
 
 
@@ -59,6 +60,13 @@ def hog(args: Json, progress: Progress) -> Json:
         kept.append(bytearray(1 << 26))
 
 
+def take(args: Json, progress: Progress) -> Json:
+    del progress
+    room = bytearray(args["bytes"])
+    room.clear()
+    return {}
+
+
 def throw_bad_alloc(args: Json, progress: Progress) -> Json:
     del args, progress
     os.write(2, b"terminate called after throwing an instance of 'std::bad_alloc'\n")
@@ -106,6 +114,29 @@ def spawn(args: Json, progress: Progress) -> Json:
     return {"pid": pid}
 
 
+def hold(args: Json, progress: Progress) -> Json:
+    """Deep in native code that keeps the interpreter's lock: no thread of Python runs."""
+    progress({"pid": os.getpid()})
+    ctypes.PyDLL(None).sleep(args["s"])
+    return {}
+
+
+def nest(args: Json, progress: Progress) -> Json:
+    """A child of the child, in a process group of its own, that holds on."""
+    with Child("tests.process.naughty", Limits(1 << 30, 60.0)) as inner:
+        return inner.request("hold", args, progress)
+
+
+def share_memory(args: Json, progress: Progress) -> Json:
+    """Memory that the limit inside of the process does not count."""
+    room = mmap.mmap(-1, args["bytes"])
+    for start in range(0, args["bytes"], mmap.PAGESIZE):
+        room[start] = 1
+    progress({"held": True})
+    time.sleep(60)
+    return {}
+
+
 def place(args: Json, progress: Progress) -> Json:
     del args, progress
     return {"cwd": os.getcwd(), "environment": dict(os.environ), "group": os.getpgid(0)}
@@ -119,6 +150,6 @@ def ignore_cpu_signal(args: Json, progress: Progress) -> Json:
 if __name__ == "__main__":
     handlers = [
         echo, segv, abort, leave, sleep, spin, flood, hog, throw_bad_alloc, chatter, garbage,
-        refuse, bug, fill_disk, spawn, place, ignore_cpu_signal,
+        refuse, bug, fill_disk, spawn, take, hold, nest, share_memory, place, ignore_cpu_signal,
     ]  # fmt: skip
     serve({handler.__name__: handler for handler in handlers})

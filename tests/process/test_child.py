@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ from core.process import Child, Limits
 from core.process.launch import STDERR_BYTES, ChildBug, last_words
 from core.process.limits import GIB
 
+ROOT = Path(__file__).parents[2]
 LIMITS = Limits(memory_bytes=GIB, cpu_s=20.0)
 
 
@@ -143,6 +146,72 @@ def test_a_check_that_raises_ends_the_child_at_once(child: Child):
     with pytest.raises(StopError):
         child.request("sleep", {"s": 60}, check=check)
     assert not child.alive
+
+
+class StopError(Exception):
+    """The user asked to stop."""
+
+
+@pytest.mark.parametrize("call", ["hold", "nest"])
+def test_what_is_deep_in_native_code_ends_when_it_is_cancelled(child: Child, call: str):
+    """Also in a child of the child, whose interpreter cannot look for its parent."""
+    inside: list[int] = []
+    with pytest.raises(StopError):
+        child.request(call, {"s": 600}, lambda told: inside.append(told["pid"]), 0, stop_if(inside))
+    assert ended(child.pid)
+    assert ended(inside[0])
+
+
+def test_a_parent_that_is_killed_takes_its_child_along():
+    code = (
+        "from core.process import Child, Limits; import os\n"
+        "child = Child('tests.process.naughty', Limits(1 << 30, 60.0))\n"
+        "child.request('hold', {'s': 600}, lambda told: print(told['pid'], flush=True))\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=ROOT) as parent:
+        assert parent.stdout is not None
+        pid = int(parent.stdout.readline())
+        parent.kill()
+    assert ended(pid)
+
+
+def test_shared_memory_counts_too():
+    with (
+        Child("tests.process.naughty", Limits(GIB // 4, cpu_s=20.0)) as child,
+        pytest.raises(WorkerOutOfMemory, match="more than it may") as caught,
+    ):
+        child.request("share_memory", {"bytes": GIB // 2})
+    assert "LATHE_MEMORY" in caught.value.remedy
+
+
+def test_a_request_may_be_granted_more_memory_than_the_last(child: Child):
+    with pytest.raises(WorkerOutOfMemory, match=r"0\.1 GB"):
+        child.request("take", {"bytes": GIB // 2}, memory_bytes=GIB // 8)
+    assert child.request("take", {"bytes": GIB // 2}, memory_bytes=GIB) == {}
+
+
+def test_the_largest_child_ends_when_the_machine_runs_short(
+    child: Child, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("core.process.launch.BLAMED_BYTES", 1)
+    monkeypatch.setattr("core.process.memory.is_short", lambda: True)
+    with pytest.raises(WorkerOutOfMemory, match="next to nothing left"):
+        child.request("sleep", {"s": 60})
+
+
+def stop_if(told: list[int]) -> Callable[[], None]:
+    def check() -> None:
+        if told:
+            raise StopError
+
+    return check
+
+
+def ended(pid: int, within_s: float = 10.0) -> bool:
+    deadline = time.monotonic() + within_s
+    while _runs(pid) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not _runs(pid)
 
 
 def test_closing_twice_touches_no_descriptor_of_others(child: Child):

@@ -34,6 +34,8 @@ from core.passes.base import (
     origin,
     parameter,
 )
+from core.passes.base_needs import Needs, Workload
+from core.passes.fine_tune import memory
 
 if TYPE_CHECKING:
     from core.training.fine_tune import Result
@@ -146,9 +148,9 @@ class FineTune(Pass):
         """All cores for as long as it may train."""
         return self.minutes * 60 * (os.cpu_count() or 1) * MARGIN
 
-    def memory_bytes(self) -> int:
-        """For PyTorch itself, the images, and the activations of one step."""
-        return 2 << 30
+    def needs(self, graph: Graph, work: Workload) -> Needs:
+        """PyTorch itself, the images, and the activations of one step with their gradients."""
+        return memory.needs(graph, work)
 
     def _train(
         self, graph: Graph, student: Student, report: Report, statistics: Statistics

@@ -21,6 +21,8 @@ from core.analysis.channels import ChannelMap, Group, channel_map
 from core.analysis.surgery import remove
 from core.catalogue import names
 from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, parameter
+from core.passes.base_needs import Needs, Workload
+from core.passes.prune_channels import memory
 from core.passes.prune_channels.choice import (
     budget_of,
     by_images,
@@ -142,6 +144,10 @@ class PruneChannels(Pass):
     def timed_on(self) -> str:
         """The backend of a budget of latency."""
         return self.backend if self.budget == "latency" else ""
+
+    def needs(self, graph: Graph, work: Workload) -> Needs:
+        """See `memory`."""
+        return memory.needs(graph, work)
 
     def preview(self, graph: Graph, report: Report) -> bool:
         """Counts do not depend on the images unless a budget is allocated."""

@@ -31,6 +31,8 @@ import numpy as np
 from core import graph as graphs
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
+from core.passes.base_needs import Needs, Workload
+from core.passes.quantize_int8 import memory
 from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
 from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
@@ -228,6 +230,10 @@ class QuantizeInt8(Pass):
         adopt(graph, result)
         report.changed = len(plan.selection.weighted)
         say_scheme(work.settings.scheme, report)
+
+    def needs(self, graph: Graph, work: Workload) -> Needs:
+        """See `memory`."""
+        return memory.needs(graph, work)
 
     def preview(self, graph: Graph, report: Report) -> bool:
         """The same rewriting with made-up ranges; which layers stay float is not known yet."""

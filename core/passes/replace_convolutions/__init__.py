@@ -26,6 +26,8 @@ from core.analysis.layer_signatures import signatures
 from core.catalogue import names
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, parameter
+from core.passes.base_needs import Needs, Workload
+from core.passes.replace_convolutions import memory
 from core.passes.replace_convolutions.allocation import allocate
 from core.passes.replace_convolutions.eligible import Target, targets
 from core.passes.replace_convolutions.forms import CHOICES, FORMS
@@ -143,6 +145,10 @@ class ReplaceConvolutions(Pass):
             replace_node(layer.node, choice.chain, choice.form, factors)
             report.changed += 1
         self._say(chosen, total, statistics, report)
+
+    def needs(self, graph: Graph, work: Workload) -> Needs:
+        """See `memory`."""
+        return memory.needs(graph, work)
 
     def preview(self, graph: Graph, report: Report) -> bool:
         """Sizes of about the right magnitude: which layers shrink most depends on the images."""

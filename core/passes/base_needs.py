@@ -1,0 +1,136 @@
+"""What a pass needs of the machine, stated before any work starts.
+
+`least_bytes` is the peak of the child with the work cut into its smallest pieces: with less the
+step fails, so it is refused beforehand. `wish_bytes` is the peak when nothing has to be cut,
+spilled or computed twice. Both count from what the child holds before the step.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+from core.analysis import memory
+from core.analysis.memory import GraphMemory
+from core.errors import NotEnoughMemory
+from core.graph import Graph
+from core.reconstruction import layers
+
+MIB = 1 << 20
+COPIES = 5  # of the weights: the graph, its file, the runtime's own and packed ones, the result
+RUN_SLACK = 1.5  # a convolution's buffers beside its input and output
+BASE_BYTES = 64 * MIB  # a session, allocators, what is rounded up
+WORKER_BYTES = 48 * MIB  # of each core: what the products of matrices are packed into
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a step is given to work on.
+
+    Attributes:
+        images: calibration images; 0 for none.
+        batch: images in one run of the model.
+        workers: threads that work at the same time.
+    """
+
+    images: int = 0
+    batch: int = 1
+    workers: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """Memory that a step takes on top of what its process holds already.
+
+    Attributes:
+        least_bytes: it cannot work with less.
+        wish_bytes: more would not make it faster.
+        why: what takes most of the least: "the sums over the inputs of 53 layers".
+    """
+
+    least_bytes: int
+    wish_bytes: int
+    why: str
+
+    def __or__(self, other: Needs) -> Needs:
+        """Both, one after the other: the larger of each."""
+        first = self if self.least_bytes >= other.least_bytes else other
+        return Needs(first.least_bytes, max(self.wish_bytes, other.wish_bytes), first.why)
+
+
+class Stating(Protocol):
+    """What can say what it needs; every pass can."""
+
+    def needs(self, graph: Graph, work: Workload) -> Needs:
+        """Memory for this graph and these images."""
+        ...
+
+
+def of_a_run(graph: Graph, work: Workload) -> Needs:
+    """What any step takes: copies of the weights, and one run of the model to verify it."""
+    size = memory.measure(graph, work.batch if work.images else 1)
+    least = _with_run(size, 0)
+    return Needs(least, least, f"{COPIES} copies of the weights and one run")
+
+
+def of_streams(graph: Graph, work: Workload, kept_bytes: int, wish_bytes: int, why: str) -> Needs:
+    """What a step takes that runs the model over the images.
+
+    Args:
+        graph: the model.
+        work: images, batch, workers.
+        kept_bytes: what it must hold at once beside one run.
+        wish_bytes: what it would hold if there were room.
+        why: what is held.
+    """
+    size = memory.measure(graph, work.batch)
+    base = _with_run(size, 0) + WORKER_BYTES * work.workers
+    return Needs(base + kept_bytes, base + max(kept_bytes, wish_bytes), why)
+
+
+def _with_run(size: GraphMemory, kept_bytes: int) -> int:
+    return BASE_BYTES + COPIES * size.weights + round(RUN_SLACK * size.live) + kept_bytes
+
+
+def refusal(needs: Needs, there_bytes: int, images: int) -> NotEnoughMemory | None:
+    """The reason why a step cannot even start; None if it can.
+
+    Args:
+        needs: what the step states.
+        there_bytes: what its process may still take.
+        images: that it would be given; fewer are a remedy only where there are some.
+    """
+    if needs.least_bytes <= there_bytes:
+        return None
+    fewer = "fewer calibration images, " if images else ""
+    return NotEnoughMemory(
+        f"needs {gigabytes(needs.least_bytes)}, {gigabytes(there_bytes)} are free ({needs.why}).",
+        f"Use {fewer}a smaller input, or give it more with LATHE_MEMORY=SIZE, as in "
+        f"LATHE_MEMORY={-(-needs.least_bytes * 5 // 4 // (1 << 30))}G, where the machine has it.",
+    )
+
+
+def gigabytes(size: int) -> str:
+    """A size as a person reads it: "5.1 GB", below one "340 MB"."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{max(1, round(size / 1e6))} MB"
+
+
+def sums(graph: Graph) -> list[int]:
+    """Bytes of the sums of products that a least-squares fit of each linear layer holds.
+
+    (groups, d + 1 + o, d + 1 + o) doubles, d inputs and o outputs of a group: see
+    `core.reconstruction.gram`.
+    """
+    found = []
+    for layer in layers.find(graph):
+        shape, groups = layer.weight.shape, layer.groups
+        inputs, outputs = _sides(shape, groups, layer.node.op_type == "Conv")
+        found.append(8 * groups * (inputs + 1 + outputs) ** 2)
+    return found
+
+
+def _sides(shape: tuple[int, ...], groups: int, conv: bool) -> tuple[int, int]:
+    if conv:
+        return math.prod(shape[1:]), shape[0] // groups
+    return shape[0], shape[-1]

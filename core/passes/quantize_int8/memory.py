@@ -1,0 +1,24 @@
+"""What quantizing holds in memory, stated from the graph before it starts."""
+
+from __future__ import annotations
+
+from core.analysis import memory
+from core.graph import Graph
+from core.passes.base_needs import Needs, Workload, of_streams, sums
+
+SUMS_OF_ONE = 4  # the sums of one layer, its factor, the inverse and the rounding's own
+SUMS_BYTES = 256 << 20  # of the layers that are summed in one go
+KEPT_BYTES = 768 << 20  # of what is kept of two nets that are walked side by side
+NETS = 2  # the float one and the quantized one, run beside each other
+MADE_UP = 48  # images, where there are none
+
+
+def needs(graph: Graph, work: Workload) -> Needs:
+    """The widest layer's sums, and what is compared between the two nets."""
+    each = sums(graph)
+    widest = SUMS_OF_ONE * max(each, default=0)
+    work = Workload(work.images or MADE_UP, work.batch, work.workers)
+    nets = (NETS - 1) * memory.measure(graph, work.batch).live
+    least = widest + nets
+    wish = widest + nets + min(SUMS_BYTES, sum(each)) + KEPT_BYTES
+    return of_streams(graph, work, least, wish, "the sums over the inputs of its widest layer")
