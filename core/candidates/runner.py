@@ -7,6 +7,7 @@ import logging
 import time
 from collections.abc import Callable
 
+from core.candidates.growth import refuse_growth
 from core.candidates.verification import Verifier
 from core.errors import CoreError, PassError
 from core.passes.base import Graph, NoStatistics, Report, Statistics, build
@@ -88,6 +89,7 @@ def _step(
         chosen.apply(trial, report, statistics)
         if verifier:
             report.notes.extend(verifier.accept(trial, exact=chosen.exact))
+        refuse_growth(graph, trial, chosen)
 
     return _attempt(graph, step, work)
 

@@ -27,6 +27,7 @@ DECIDES = frozenset(
     | {"RandomUniform", "RandomUniformLike", "Dropout"}
 )
 LISTED = 3
+BLAMED, WHAT_IS_TO_BLAME = "The model breaks", "What the step made of the model breaks"
 
 
 class Verifier:
@@ -61,7 +62,7 @@ class Verifier:
         try:
             check(graph)
         except CoreError as error:
-            raise PassPostcondition(error.message) from None
+            raise PassPostcondition(error.message.replace(BLAMED, WHAT_IS_TO_BLAME)) from None
         empty = _empty_tensors(graph)
         new = sorted(empty - self._empty)
         if new and len(empty) > len(self._empty):  # one that was empty may have another name

@@ -186,6 +186,7 @@ class Pass(ABC):
         order: place in a recipe made by the form (fold before prune before quantize).
         needs_data: whether calibration images are required.
         exact: whether the outputs stay the same but for rounding; the runner holds the pass to it.
+        for_size: whether a smaller file is what it is for; the runner undoes it where weights grow.
         family: of passes of which a recipe holds at most one, shown as one control; empty for none.
         without_images: what is lost without calibration images, where a pass can do without.
         few_images: calibration images below which `with_few_images` is said.
@@ -198,6 +199,7 @@ class Pass(ABC):
     order: ClassVar[int] = 50
     needs_data: ClassVar[bool] = False
     exact: ClassVar[bool] = False
+    for_size: ClassVar[bool] = False
     family: ClassVar[str] = ""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     without_images: ClassVar[str] = ""

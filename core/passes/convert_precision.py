@@ -61,6 +61,7 @@ class ConvertPrecision(Pass):
         "float32 all the same, and pay for the conversion."
     )
     order: ClassVar[int] = 60
+    for_size: ClassVar[bool] = True
     family: ClassVar[str] = "Precision"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "fp16": {"precision": "fp16"},
