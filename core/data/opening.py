@@ -147,27 +147,21 @@ def _from_files(entries: Sequence[str], read: Callable[[str], bytes], name: str)
     if others:
         notes.append(f"{len(others)} files are not images and were left out ({others[0]!r}).")
     if prefix + labelling.LABELS_FILE in entries:
-        text = read(prefix + labelling.LABELS_FILE)
-        labels: list[int] | None = labelling.from_csv(_text(text, name), files, name)
+        table = read(prefix + labelling.LABELS_FILE)
+        labels: labelling.Labelling | None = labelling.from_csv(table, files, name)
     else:
         labels = labelling.from_folders(files, name)
+    notes.extend(labels.notes if labels else ())
     return ImageSet(
         name=name,
         kind="images",
         count=len(files),
-        labels=None if labels is None else np.array(labels, np.int64),
+        labels=None if labels is None else np.array(labels.classes, np.int64),
         notes=tuple(notes),
         _pixels=lambda i: pictures.decode(read(prefix + files[i]), f"{name}: {files[i]!r}"),
         _rows={},
         _order=range(len(files)),
     )
-
-
-def _text(content: bytes, name: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{name}: {labelling.LABELS_FILE} is not UTF-8 text.") from None
 
 
 def _is_image(entry: str) -> bool:
