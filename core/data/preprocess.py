@@ -65,7 +65,8 @@ def _choice(*choices: str) -> Any:
     def read(name: str, value: object) -> str:
         if value not in choices:
             raise DataError(
-                f"Preprocessing: {name} is {value!r}; it takes one of: {', '.join(choices)}."
+                f"Preprocessing: {name} is {str(value)[:80]!r}; it takes one of: "
+                f"{', '.join(choices)}."
             )
         return str(value)
 
@@ -73,9 +74,13 @@ def _choice(*choices: str) -> Any:
 
 
 def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise DataError(f"Preprocessing: {name} is {value!r}; it takes a finite number.")
-    return float(value)
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.inf
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise DataError(f"Preprocessing: {name} is {str(value)[:80]}; it takes a finite number.")
+    return number
 
 
 def _numbers(name: str, value: object) -> tuple[float, ...]:
@@ -92,7 +97,7 @@ def _size(name: str, value: object) -> Size | None:
     if len(sides) != 2 or not all(
         isinstance(s, int) and not isinstance(s, bool) and 1 <= s <= LARGEST_SIDE for s in sides
     ):
-        raise DataError(f"Preprocessing: {name} is {value!r}; it takes [height, width].")
+        raise DataError(f"Preprocessing: {name} is {str(value)[:80]}; it takes [height, width].")
     return int(sides[0]), int(sides[1])
 
 

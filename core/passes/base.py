@@ -13,6 +13,7 @@ import functools
 import io
 import logging
 import math
+import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -361,6 +362,8 @@ def _check_number(where: str, value: Any, default: float, about: Parameter) -> N
         raise PassPrecondition(f"{where}; it takes a number")
     if isinstance(default, int) and isinstance(value, float) and not value.is_integer():
         raise PassPrecondition(f"{where}; it takes a whole number")
+    if abs(value) > sys.float_info.max:
+        raise PassPrecondition(f"{where[:80]}: a number beyond all measure")
     low = about.low if about.low is not None else -math.inf
     high = about.high if about.high is not None else math.inf
     if not low <= value <= high:
