@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import InferenceFailed
+from core.fidelity import Powers, groups
 from core.measure.asking import Worker
 from core.measure.subject import Setting, Source
 from core.records import ModelSummary
@@ -102,18 +103,23 @@ def compare(reference: Outputs, given: Outputs, allowed: float) -> None:
 
 
 def relative_rms(wanted: np.ndarray[Any, Any], got: np.ndarray[Any, Any]) -> float:
-    """RMS of the difference over RMS of the reference; infinite where finiteness differs."""
+    """RMS of the difference over RMS of the reference, in the worst group of channels.
+
+    Infinite where finiteness differs.
+    """
     if wanted.dtype.kind not in "fiub":
         return 0.0 if wanted.astype(str).tolist() == got.astype(str).tolist() else np.inf
-    a = wanted.astype(np.float64).ravel()
-    b = got.astype(np.float64).ravel()
-    finite = np.isfinite(a)
-    if not np.array_equal(finite, np.isfinite(b)):
+    if not np.array_equal(np.isfinite(wanted), np.isfinite(got.reshape(wanted.shape))):
         return float("inf")
-    a, b = a[finite], b[finite]
-    scale = float(np.sqrt(np.mean(a**2))) if a.size else 0.0
-    error = float(np.sqrt(np.mean((a - b) ** 2))) if a.size else 0.0
-    return error / max(scale, 1e-6)
+    powers = Powers()
+    powers.add(np.atleast_1d(wanted), np.atleast_1d(got))
+    count = wanted.size / len(powers.signal)
+    worst = 0.0
+    for group in groups(powers.signal):
+        scale = np.sqrt(powers.signal[group].sum() / max(count * len(group), 1))
+        error = np.sqrt(powers.noise[group].sum() / max(count * len(group), 1))
+        worst = max(worst, float(error) / max(float(scale), 1e-6))
+    return worst
 
 
 def _read(path: Path) -> Outputs:
