@@ -18,6 +18,7 @@ import numpy as np
 
 Array = np.ndarray[Any, Any]
 CAP_DB = 200.0  # of equal outputs, whose SQNR is infinite
+LOST_DB, FAR_OFF_DB = 3.0, 10.0
 GAP = 10.0  # between the magnitudes of two groups
 MOST_CHANNELS = 1024
 LEAST_SHARE = 1 / 8  # of the channels: fewer, such as classes that never occur, count with others
@@ -85,6 +86,13 @@ def groups(signal: Array) -> list[Array]:
     found = [order[a:b] for a, b in itertools.pairwise(bounds)]
     heard = [group for group in found if signal[group].any()]
     return heard or found[:1]
+
+
+def in_words(sqnr_db: float) -> str:
+    """What a low ratio means; empty where there is nothing to warn of."""
+    if sqnr_db < LOST_DB:
+        return "useless: the error is as large as the signal"
+    return "far off" if sqnr_db < FAR_OFF_DB else ""
 
 
 def _ratio_db(signal: float, noise: float) -> float:

@@ -21,7 +21,7 @@ import numpy as np
 from core.backends.base import catalogue
 from core.data import has_background_class
 from core.errors import CoreError, DataError
-from core.fidelity import CAP_DB, Powers
+from core.fidelity import CAP_DB, Powers, in_words
 from core.measure import rows, statistics
 from core.measure.asking import Cancelled, Worker
 from core.measure.statistics import Interval
@@ -154,7 +154,8 @@ def accuracy(baseline: Outputs, candidate: Outputs, labels: Labels | None, data:
         found = [row for row in found if row.metric in ("top1", "top5")]
     else:
         value, where = sqnr_db(baseline, candidate, count)
-        found.append(made("sqnr_db", Interval(value, value, value), worst=where))
+        said = "; ".join(part for part in (in_words(value), f"worst: {where}") if part)
+        found.append(made("sqnr_db", Interval(value, value, value), text=said))
     return found
 
 
