@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from core.data import labels as labelling
 from core.data import pictures
 from core.data.archive import Archive, Bounds
 from core.data.arrays import Rows, open_arrays
-from core.data.preprocess import RANK, Pixels
+from core.data.preprocess import MOST_CHANNELS, RANK, Pixels
 from core.data.sets import ImageSet, Labels
 from core.errors import DataError
 
@@ -50,7 +50,15 @@ def open_set(path: Path, name: str = "") -> ImageSet:
 
 
 def _open_arrays(path: Path, name: str) -> ImageSet:
-    _archive, arrays = open_arrays(path, name)
+    archive, arrays = open_arrays(path, name)
+    try:
+        return _from_arrays(arrays, name)
+    except DataError:
+        archive.close()
+        raise
+
+
+def _from_arrays(arrays: Mapping[str, Rows], name: str) -> ImageSet:
     inputs = {key: rows for key, rows in arrays.items() if key != "labels"}
     if not inputs:
         raise DataError(f"{name} holds labels but no images.")
@@ -58,13 +66,15 @@ def _open_arrays(path: Path, name: str) -> ImageSet:
     if len(counts) != 1 or 0 in counts:
         shapes = ", ".join(f"{key} {list(rows.shape)}" for key, rows in arrays.items())
         raise DataError(f"{name}: the arrays do not hold equally many samples: {shapes}.")
+    if hollow := next((key for key, rows in inputs.items() if 0 in rows.shape), None):
+        raise DataError(f"{name}: {hollow!r} {list(inputs[hollow].shape)} holds no numbers.")
     images = inputs.get("images")
     is_images = (
         images is not None
         and len(inputs) == 1
         and images.dtype == np.uint8
         and len(images.shape) == RANK
-        and images.shape[3] in (1, 3, 4)
+        and 1 <= images.shape[3] <= MOST_CHANNELS
     )
     count = counts.pop()
     return ImageSet(
