@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core.data import default_preprocess, open_set
-from core.data.preprocess import AS_STORED, same_pixels
+from core.data.preprocess import AS_STORED, check_stored, same_pixels
 from core.errors import DataError
 from core.records import Preprocess, TensorSpec
 
@@ -32,18 +32,19 @@ def test_they_go_in_as_they_are(tmp_path: Path, channels: int, layout: str) -> N
     np.testing.assert_allclose(first, np.arange(channels) / 255, atol=1 / 255)
 
 
-def test_too_few_channels_say_what_to_give(tmp_path: Path) -> None:
+def test_too_few_channels_say_what_to_give() -> None:
     spec = TensorSpec("x", "float32", ("N", 4, 6, 5))
+    image = np.zeros((6, 5, 3), np.uint8)
     with pytest.raises(DataError, match="have 3 channels") as caught:
-        next(open_set(stored(tmp_path, 3)).feeds([spec], None, 2))
+        check_stored(image, spec, Preprocess(color=AS_STORED))
     assert "(N, H, W, 4)" in caught.value.remedy
 
 
-def test_means_are_held_to_the_channels(tmp_path: Path) -> None:
+def test_means_are_held_to_the_channels() -> None:
     spec = TensorSpec("x", "float32", ("N", 4, 6, 5))
     wrong = Preprocess(color=AS_STORED, mean=(1.0, 2.0, 3.0))
     with pytest.raises(DataError, match="mean needs one number, or 4"):
-        next(open_set(stored(tmp_path, 4)).feeds([spec], wrong, 2))
+        check_stored(np.zeros((6, 5, 4), np.uint8), spec, wrong)
 
 
 def test_means_of_different_lengths_are_not_the_same_pixels() -> None:
