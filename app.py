@@ -3,13 +3,14 @@
 `python app.py` serves it; `streamlit run app.py` does too.
 """
 
+import os
 import sys
 from pathlib import Path
 
 import streamlit as st
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.widgets import session
+from pages.widgets import offline, password, session
 
 STATIC = Path(__file__).with_name("static")
 
@@ -18,6 +19,8 @@ def frame() -> None:
     """What every screen has around it."""
     st.set_page_config(page_title="Lathe", page_icon=str(STATIC / "lathe.png"), layout="wide")
     st.html(STATIC / "lathe.css")
+    if not password.ask():
+        return
     session.begin()
     screens = [
         st.Page("pages/screens/optimize.py", title="Optimize", default=True),
@@ -37,10 +40,21 @@ def serve() -> None:
     # Streamlit takes a folder named pages/ for its own older kind of multipage app until a script
     # has run once: the first visitor at a deep link after a start would be told "Page not found".
     PagesManager.uses_pages_directory = False
+    if warning := password.warning(_address(sys.argv[1:])):
+        print(warning, file=sys.stderr)  # noqa: T201 - to whoever starts the server
     sys.argv = ["streamlit", "run", __file__, *sys.argv[1:]]
     cli.main()
 
 
+def _address(options: list[str]) -> str:
+    """Where the server will listen: by option, by environment, or as the configuration says."""
+    for option in options:
+        if option.startswith("--server.address="):
+            return option.partition("=")[2]
+    return os.environ.get("STREAMLIT_SERVER_ADDRESS", "localhost")
+
+
+offline.keep()
 if get_script_run_ctx(suppress_warning=True) is not None:
     frame()
 elif __name__ == "__main__":

@@ -17,6 +17,7 @@ import onnx.inliner
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from core import graph as graphs
+from core.candidates.carried import drop_unusable
 from core.candidates.external import InArchive, InFolder, Nothing, Upload, inline
 from core.candidates.functions import check_functions
 from core.candidates.recognise import ZIP, refuse_foreign
@@ -101,6 +102,7 @@ def _admit(content: bytes, filename: str, models: Path, upload: Upload) -> Admit
     graph = graphs.parse(model.SerializeToString(), filename, notes)
     del model
     _check_output_types(declared, graphs.output_types(graph))
+    drop_unusable(graph, notes)
     graphs.infer_shapes(graph)
     graphs.check(graph)
     digest, path = keep(graph, models)

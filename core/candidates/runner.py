@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 
 from core.candidates import failures, plan
+from core.candidates.growth import refuse_growth
 from core.candidates.verification import Verifier
 from core.errors import NotEnoughMemory, PassError
 from core.passes.base import Graph, NoStatistics, Report, Statistics, build
@@ -105,6 +106,7 @@ def _step(
         chosen.apply(trial, report, statistics)
         if verifier:
             report.notes.extend(verifier.accept(trial, exact=chosen.exact))
+        refuse_growth(graph, trial, chosen)
 
     return _attempt(graph, step, work)
 

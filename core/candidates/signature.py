@@ -24,23 +24,24 @@ def check_interface(graph: onnx.GraphProto) -> None:
     """
     if len(graph.input) > MAX_INPUTS + len(graph.initializer):
         raise UnsupportedModel(f"The graph has {len(graph.input):,} inputs.")
+    weights = {tensor.name for tensor in graph.initializer}
     for value in graph.input:
-        _check_type(
-            value.type, f"input {checked_name(value.name, 'an input')[:80]!r}", required=True
-        )
+        where = f"input {checked_name(value.name, 'an input')[:80]!r}"
+        # A weight that IR version 3 lists as an input may be empty, as the roi of a Resize is.
+        _check_type(value.type, where, required=True, smallest=int(value.name not in weights))
     for value in graph.output:
         _check_type(
             value.type, f"output {checked_name(value.name, 'an output')[:80]!r}", required=False
         )
 
 
-def _check_type(kind: onnx.TypeProto, where: str, required: bool) -> None:
+def _check_type(kind: onnx.TypeProto, where: str, required: bool, smallest: int = 1) -> None:
     which = kind.WhichOneof("value")
     if which is None:
         if required:
             raise InvalidModel(f"The {where} has no type.")
     elif which == "tensor_type":
-        _check_tensor_type(kind.tensor_type, where)
+        _check_tensor_type(kind.tensor_type, where, smallest)
     elif which in ("sequence_type", "optional_type"):
         _check_type(getattr(kind, which).elem_type, where, required=True)
     elif which == "map_type":
@@ -49,13 +50,13 @@ def _check_type(kind: onnx.TypeProto, where: str, required: bool) -> None:
         raise UnsupportedModel(f"The {where} is of type {which}, which Lathe does not take.")
 
 
-def _check_tensor_type(kind: onnx.TypeProto.Tensor, where: str) -> None:
+def _check_tensor_type(kind: onnx.TypeProto.Tensor, where: str, smallest: int) -> None:
     if not known_type(kind.elem_type):
         raise InvalidModel(f"The {where} has the element type {kind.elem_type}: no such type.")
     dims = [dim.dim_value for dim in kind.shape.dim if dim.HasField("dim_value")]
     if len(kind.shape.dim) > MAX_RANK:
         raise InvalidModel(f"The {where} has {len(kind.shape.dim)} dimensions.")
-    if any(dim < 1 and dim != -1 for dim in dims):
+    if any(dim < smallest and dim != -1 for dim in dims):
         raise InvalidModel(f"The {where} has a dimension of {min(dims)}.")
     if math.prod(abs(dim) for dim in dims) > MAX_INPUT_ELEMENTS:
         raise UnsupportedModel(f"The {where} has more than 2^31 elements.")

@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 from core.charts import lanes, palette, text
 from core.charts.latency import LIVE, missing
 from core.charts.standing import Standing, baseline, measured, outcome_of
+from core.fidelity import CAP_DB, in_words
 from core.records import Candidate, Measurement, Outcome, Run, Status
 
 TITLE = "Accuracy per backend"
@@ -141,7 +142,11 @@ def _further(rows: Standing, made: Candidate, backend: str) -> str:
 
 
 def _sqnr(rows: Standing, made: Candidate, backend: str) -> str:
-    value = rows.value(made.digest, "sqnr_db", backend)
-    if value is None:
+    row = rows.row(made.digest, "sqnr_db", backend)
+    value = measured(row) if row else None
+    if row is None or value is None:
         return ""
-    return f"SQNR {value:.1f} dB" if math.isfinite(value) else "same outputs, bit for bit"
+    if not math.isfinite(value) or value >= CAP_DB:
+        return "same outputs, bit for bit"
+    warning = in_words(value)
+    return f"SQNR {value:.1f} dB" + (f", {warning}" if warning else "")

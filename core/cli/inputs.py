@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from core.candidates.client import Workshop
 from core.cli.telling import Teller
 from core.data import read_preprocess
 from core.errors import DataError, InvalidModel
-from core.records import DataSummary, ModelSummary, Preprocess
+from core.records import DataSummary, ModelSummary, Preprocess, parse_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +122,6 @@ def preprocess_of(options: argparse.Namespace) -> Preprocess:
 
 def _json(path: Path) -> object:
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return parse_json(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise DataError(f"{path}: not a readable JSON file ({error}).") from error

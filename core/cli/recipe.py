@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from core.errors import PassPrecondition
 from core.passes.base import Parameter, Pass, build, catalogue, parameters
-from core.records import Recipe, Step, from_json
+from core.records import Recipe, Step, from_json, parse_json
 
 # Short forms of what people switch on most, beside the option that every pass has.
 QUANTIZE: Mapping[str, tuple[str, dict[str, Any]]] = {
@@ -102,7 +101,7 @@ def load_recipe(path: Path) -> Recipe:
         PassPrecondition: it is not a recipe, or names an unknown pass or parameter.
     """
     try:
-        recipe = from_json(Recipe, json.loads(path.read_text(encoding="utf-8")))
+        recipe = from_json(Recipe, parse_json(path.read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise PassPrecondition(f"{path}: not a readable recipe ({error}).") from error
     for step in recipe.steps:

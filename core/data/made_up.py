@@ -40,7 +40,8 @@ def made_up_images(
     spec = image_input(specs)
     chosen = preprocess or default_preprocess(specs)
     size = model_size(spec, chosen) or chosen.resize or (SIDE, SIDE)
-    channels = COLORS[chosen.color]
+    stored = spec.shape[3 if chosen.layout == "NHWC" else 1]
+    channels = COLORS[chosen.color] or (stored if isinstance(stored, int) else 1)
 
     def pixels(index: int) -> Pixels:
         if index < len(PLAIN):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +12,7 @@ from core.data import labels as labelling
 from core.data import pictures
 from core.data.archive import Archive, Bounds
 from core.data.arrays import Rows, open_arrays
-from core.data.preprocess import RANK, Pixels
+from core.data.preprocess import MOST_CHANNELS, RANK, Pixels
 from core.data.sets import ImageSet, Labels
 from core.errors import DataError
 
@@ -50,7 +50,15 @@ def open_set(path: Path, name: str = "") -> ImageSet:
 
 
 def _open_arrays(path: Path, name: str) -> ImageSet:
-    _archive, arrays = open_arrays(path, name)
+    archive, arrays = open_arrays(path, name)
+    try:
+        return _from_arrays(arrays, name)
+    except DataError:
+        archive.close()
+        raise
+
+
+def _from_arrays(arrays: Mapping[str, Rows], name: str) -> ImageSet:
     inputs = {key: rows for key, rows in arrays.items() if key != "labels"}
     if not inputs:
         raise DataError(f"{name} holds labels but no images.")
@@ -58,13 +66,15 @@ def _open_arrays(path: Path, name: str) -> ImageSet:
     if len(counts) != 1 or 0 in counts:
         shapes = ", ".join(f"{key} {list(rows.shape)}" for key, rows in arrays.items())
         raise DataError(f"{name}: the arrays do not hold equally many samples: {shapes}.")
+    if hollow := next((key for key, rows in inputs.items() if 0 in rows.shape), None):
+        raise DataError(f"{name}: {hollow!r} {list(inputs[hollow].shape)} holds no numbers.")
     images = inputs.get("images")
     is_images = (
         images is not None
         and len(inputs) == 1
         and images.dtype == np.uint8
         and len(images.shape) == RANK
-        and images.shape[3] in (1, 3, 4)
+        and 1 <= images.shape[3] <= MOST_CHANNELS
     )
     count = counts.pop()
     return ImageSet(
@@ -147,27 +157,21 @@ def _from_files(entries: Sequence[str], read: Callable[[str], bytes], name: str)
     if others:
         notes.append(f"{len(others)} files are not images and were left out ({others[0]!r}).")
     if prefix + labelling.LABELS_FILE in entries:
-        text = read(prefix + labelling.LABELS_FILE)
-        labels: list[int] | None = labelling.from_csv(_text(text, name), files, name)
+        table = read(prefix + labelling.LABELS_FILE)
+        labels: labelling.Labelling | None = labelling.from_csv(table, files, name)
     else:
         labels = labelling.from_folders(files, name)
+    notes.extend(labels.notes if labels else ())
     return ImageSet(
         name=name,
         kind="images",
         count=len(files),
-        labels=None if labels is None else np.array(labels, np.int64),
+        labels=None if labels is None else np.array(labels.classes, np.int64),
         notes=tuple(notes),
         _pixels=lambda i: pictures.decode(read(prefix + files[i]), f"{name}: {files[i]!r}"),
         _rows={},
         _order=range(len(files)),
     )
-
-
-def _text(content: bytes, name: str) -> str:
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        raise DataError(f"{name}: {labelling.LABELS_FILE} is not UTF-8 text.") from None
 
 
 def _is_image(entry: str) -> bool:

@@ -31,7 +31,9 @@ PRESETS: Mapping[str, Preprocess] = {
     "raw 0 … 255, BGR": Preprocess(color="bgr", scale=1.0),
     "raw minus mean, BGR (Caffe)": Preprocess(color="bgr", scale=1.0, mean=(104.0, 117.0, 123.0)),
 }
-COLORS = {"rgb": 3, "bgr": 3, "gray": 1}
+AS_STORED = "as_stored"  # depth beside colour, twelve bands: every channel that the images have
+COLORS = {"rgb": 3, "bgr": 3, "gray": 1, AS_STORED: 0}
+MOST_CHANNELS = 32
 LARGEST_SIDE = 8192
 RANK = 4  # of an input that takes images
 
@@ -56,7 +58,7 @@ def read_preprocess(data: object) -> Preprocess:
         raise DataError("Preprocessing: a std of 0 would divide by zero.")
     channels = COLORS[fields.get("color", "rgb")]
     for name in ("mean", "std"):
-        if len(fields.get(name, (0,))) not in (1, channels):
+        if channels and len(fields.get(name, (0,))) not in (1, channels):
             raise DataError(f"Preprocessing: {name} needs one number, or one per channel.")
     return Preprocess(**fields)
 
@@ -65,7 +67,8 @@ def _choice(*choices: str) -> Any:
     def read(name: str, value: object) -> str:
         if value not in choices:
             raise DataError(
-                f"Preprocessing: {name} is {value!r}; it takes one of: {', '.join(choices)}."
+                f"Preprocessing: {name} is {str(value)[:80]!r}; it takes one of: "
+                f"{', '.join(choices)}."
             )
         return str(value)
 
@@ -73,9 +76,13 @@ def _choice(*choices: str) -> Any:
 
 
 def _number(name: str, value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise DataError(f"Preprocessing: {name} is {value!r}; it takes a finite number.")
-    return float(value)
+    try:
+        number = float(value) if isinstance(value, int | float) else math.nan
+    except OverflowError:  # a whole number of hundreds of digits
+        number = math.inf
+    if isinstance(value, bool) or not math.isfinite(number):
+        raise DataError(f"Preprocessing: {name} is {str(value)[:80]}; it takes a finite number.")
+    return number
 
 
 def _numbers(name: str, value: object) -> tuple[float, ...]:
@@ -92,7 +99,7 @@ def _size(name: str, value: object) -> Size | None:
     if len(sides) != 2 or not all(
         isinstance(s, int) and not isinstance(s, bool) and 1 <= s <= LARGEST_SIDE for s in sides
     ):
-        raise DataError(f"Preprocessing: {name} is {value!r}; it takes [height, width].")
+        raise DataError(f"Preprocessing: {name} is {str(value)[:80]}; it takes [height, width].")
     return int(sides[0]), int(sides[1])
 
 
@@ -131,15 +138,31 @@ def default_preprocess(specs: Sequence[TensorSpec]) -> Preprocess:
         DataError: the model does not take images.
     """
     spec = image_input(specs)
-    layout = "NHWC" if spec.shape[3] in (1, 3) and spec.shape[1] not in (1, 3) else "NCHW"
+    layout = "NHWC" if _channels_last(spec.shape) else "NCHW"
     channels = spec.shape[3 if layout == "NHWC" else 1]
     raw = spec.dtype == "uint8"
     return Preprocess(
-        color="gray" if channels == 1 else "rgb",
+        color=_color_of(channels),
         scale=1.0 if raw else 1 / 255,
         layout=layout,
         dtype="uint8" if raw else "float32",
     )
+
+
+def _channels_last(shape: Sequence[int | str]) -> bool:
+    """Whether the last axis of four is that of the channels: 1 or 3 decide, then the shorter."""
+    first, last = shape[1], shape[3]
+    if first in (1, 3) or last in (1, 3):
+        return first not in (1, 3)
+    if not isinstance(last, int) or last > MOST_CHANNELS:
+        return False
+    return not isinstance(first, int) or last < first
+
+
+def _color_of(channels: int | str) -> str:
+    if channels == 1:
+        return "gray"
+    return AS_STORED if isinstance(channels, int) and channels != 3 else "rgb"
 
 
 def fitted(preset: Preprocess, specs: Sequence[TensorSpec]) -> Preprocess:
@@ -153,19 +176,22 @@ def fitted(preset: Preprocess, specs: Sequence[TensorSpec]) -> Preprocess:
         layout=asked.layout,
         dtype=asked.dtype,
         resize=model_size(specs[0], asked),
-        color="gray" if asked.color == "gray" else preset.color,
+        color=preset.color if asked.color == "rgb" else asked.color,
     )
 
 
 def same_pixels(a: Preprocess, b: Preprocess) -> bool:
     """Whether two make the same numbers of a pixel, however they are written."""
     alike = a.color == b.color or "gray" in (a.color, b.color)  # grey has no order
-    return alike and bool(np.allclose(_line(a), _line(b), rtol=1e-4, atol=1e-6))
+    channels = max(3, len(a.mean), len(a.std), len(b.mean), len(b.std))
+    if any(len(v) not in (1, channels) for v in (a.mean, a.std, b.mean, b.std)):
+        return False
+    return alike and bool(np.allclose(_line(a, channels), _line(b, channels), rtol=1e-4, atol=1e-6))
 
 
-def _line(of: Preprocess) -> Pixels:
-    """Slope and offset for each of three channels."""
-    mean, std = (np.broadcast_to(np.asarray(v, float), 3) for v in (of.mean, of.std))
+def _line(of: Preprocess, channels: int) -> Pixels:
+    """Slope and offset for each channel."""
+    mean, std = (np.broadcast_to(np.asarray(v, float), channels) for v in (of.mean, of.std))
     return np.stack([of.scale / std, -mean / std])
 
 
@@ -183,7 +209,7 @@ def check_channels(spec: TensorSpec, preprocess: Preprocess) -> None:
     """
     axis = 3 if preprocess.layout == "NHWC" else 1
     wanted, given = spec.shape[axis], COLORS[preprocess.color]
-    if isinstance(wanted, int) and wanted != given:
+    if given and isinstance(wanted, int) and wanted != given:
         raise DataError(
             f"Input {spec.name!r} {list(spec.shape)} takes {wanted} channels at axis {axis}; "
             f"{preprocess.color} {preprocess.layout} gives {given}.",
@@ -235,8 +261,31 @@ def normalised(pixels: Pixels, preprocess: Preprocess, dtype: str) -> np.ndarray
     return np.ascontiguousarray(x, dtype=wanted)
 
 
+def check_stored(image: Pixels, spec: TensorSpec, preprocess: Preprocess) -> None:
+    """Hold an image that goes in as it is stored to the channels that the model takes.
+
+    Raises:
+        DataError: they differ, or there are not as many means as channels.
+    """
+    if preprocess.color != AS_STORED:
+        return
+    wanted, given = spec.shape[3 if preprocess.layout == "NHWC" else 1], image.shape[2]
+    if isinstance(wanted, int) and wanted != given:
+        raise DataError(
+            f"The images have {given} channels; input {spec.name!r} {list(spec.shape)} takes "
+            f"{wanted}.",
+            f"Give a .npz whose `images` are (N, H, W, {wanted}) uint8, or one preprocessed array "
+            f"named {spec.name!r}.",
+        )
+    for name in ("mean", "std"):
+        if len(getattr(preprocess, name)) not in (1, given):
+            raise DataError(f"Preprocessing: {name} needs one number, or {given}.")
+
+
 def _colored(image: Pixels, color: str) -> Pixels:
     channels = image.shape[2]
+    if color == AS_STORED:
+        return image
     if color == "gray":
         if channels == 1:
             return image

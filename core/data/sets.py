@@ -15,7 +15,9 @@ import numpy as np
 from core.data.arrays import Rows
 from core.data.preprocess import (
     Pixels,
+    Size,
     check_channels,
+    check_stored,
     default_preprocess,
     final_size,
     fit,
@@ -121,13 +123,18 @@ class ImageSet:
         chosen = preprocess or default_preprocess(specs)
         check_channels(spec, chosen)
         wanted = model_size(spec, chosen)
-        images = [fit(self.pixels(i), chosen, wanted) for i in part]
+        images = [self._fitted(i, spec, chosen, wanted) for i in part]
         if len({image.shape for image in images}) > 1:
             raise DataError(
                 f"The images of {self.name} differ in size and the model takes any size.",
                 "Give a resize in the preprocessing, or freeze the model's height and width.",
             )
         return {spec.name: normalised(np.stack(images), chosen, spec.dtype)}
+
+    def _fitted(self, index: int, spec: TensorSpec, how: Preprocess, size: Size | None) -> Pixels:
+        image = self.pixels(index)
+        check_stored(image, spec, how)
+        return fit(image, how, size)
 
     def _batch_of_tensors(
         self, specs: Sequence[TensorSpec], preprocess: Preprocess | None, part: list[int]

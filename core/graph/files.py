@@ -18,6 +18,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from core.errors import InvalidModel
 from core.graph.normalise import normalise
 from core.graph.shapes import infer_shapes
+from core.graph.unranked import with_ranks
 from core.graph.values import STANDARD, all_graphs
 
 Graph = ir.Model
@@ -151,8 +152,11 @@ def check(graph: Graph) -> None:
     Raises:
         InvalidModel: with the checker's own words.
     """
+    content: bytes | onnx.ModelProto = serialize(graph)
+    if any(value.shape is None for value in graph.graph.outputs):
+        content = with_ranks(onnx.ModelProto.FromString(content))
     try:
-        onnx.checker.check_model(serialize(graph), full_check=True)
+        onnx.checker.check_model(content, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise InvalidModel(
             f"The model breaks the ONNX specification: {first_line(error)}"

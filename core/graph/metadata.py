@@ -6,7 +6,7 @@ import json
 
 import onnx_ir as ir
 
-from core.records import Preprocess, from_json, to_json
+from core.records import Preprocess, from_json, parse_json, to_json
 
 PREPROCESS_KEY = "lathe.preprocess"
 LABELS_KEY = "lathe.labels"
@@ -15,7 +15,7 @@ LABELS_KEY = "lathe.labels"
 def preprocess(graph: ir.Model) -> Preprocess | None:
     """The preprocessing that the model carries; None if there is none, or none that is readable."""
     try:
-        return from_json(Preprocess, json.loads(graph.metadata_props[PREPROCESS_KEY]))
+        return from_json(Preprocess, parse_json(graph.metadata_props[PREPROCESS_KEY]))
     except (KeyError, ValueError, TypeError, AttributeError):
         return None
 
@@ -28,7 +28,7 @@ def set_preprocess(graph: ir.Model, value: Preprocess) -> None:
 def labels(graph: ir.Model) -> tuple[str, ...]:
     """The class names that the model carries; empty if there are none."""
     try:
-        names = json.loads(graph.metadata_props[LABELS_KEY])
+        names = parse_json(graph.metadata_props[LABELS_KEY])
     except (KeyError, ValueError):
         return ()
     return tuple(str(name) for name in names) if isinstance(names, list) else ()

@@ -1,7 +1,7 @@
 """What a candidate gets right on the same images as its baseline, on one backend.
 
 Outputs of a whole set are computed once per (file, backend, set) and cached; scores come from them.
-SQNR = 10 log10(sum of squares of the baseline's outputs / sum of squares of the difference), in dB.
+SQNR is that of the worst output and group of channels: see `core.fidelity`.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ import numpy as np
 from core.backends.base import catalogue
 from core.data import has_background_class
 from core.errors import CoreError, DataError
+from core.fidelity import CAP_DB, Powers, in_words
 from core.measure import rows, statistics
 from core.measure.asking import Cancelled, Worker
 from core.measure.statistics import Interval
@@ -33,7 +34,7 @@ Labels = np.ndarray[Any, Any]
 Rows = list[Measurement]
 FLIPS_KEPT = 200
 CHUNK = 64
-SQNR_CAP_DB = 200.0  # of equal outputs, whose SQNR is infinite
+SQNR_CAP_DB = CAP_DB
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,8 +153,9 @@ def accuracy(baseline: Outputs, candidate: Outputs, labels: Labels | None, data:
     if baseline.model.digest == candidate.model.digest:  # agrees with itself: nothing was compared
         found = [row for row in found if row.metric in ("top1", "top5")]
     else:
-        value = sqnr_db(baseline, candidate, count)
-        found.append(made("sqnr_db", Interval(value, value, value)))
+        value, where = sqnr_db(baseline, candidate, count)
+        said = "; ".join(part for part in (in_words(value), f"worst: {where}") if part)
+        found.append(made("sqnr_db", Interval(value, value, value), text=said))
     return found
 
 
@@ -190,24 +192,29 @@ def _choices(scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return np.where(np.isnan(scores).any(1), -1, scores.argmax(1))
 
 
-def sqnr_db(baseline: Outputs, candidate: Outputs, count: int) -> float:
-    """SQNR over all outputs and images, read in chunks so that memory stays flat.
+def sqnr_db(baseline: Outputs, candidate: Outputs, count: int) -> tuple[float, str]:
+    """SQNR of the worst output, and there of the worst group of channels; and which that is.
 
-    What is not finite in the baseline is left out; in the candidate alone it counts as lost (0).
+    Read in chunks so that memory stays flat.
     """
-    signal = noise = 0.0
-    for index in range(len(baseline.model.outputs)):
+    worst, where = SQNR_CAP_DB, ""
+    for index, output in enumerate(candidate.model.outputs):
+        powers = Powers()
         before, after = baseline.array(index), candidate.array(index)
         for start in range(0, count, CHUNK):
-            a = np.asarray(before[start : min(count, start + CHUNK)], np.float64)
-            b = np.asarray(after[start : min(count, start + CHUNK)], np.float64)
-            known = np.isfinite(a)
-            lost = np.where(np.isfinite(b), b, 0.0)
-            signal += float((a[known] ** 2).sum())
-            noise += float(((a[known] - lost[known]) ** 2).sum())
-    if noise == 0 or signal == 0:
-        return SQNR_CAP_DB if noise == 0 else -SQNR_CAP_DB
-    return min(SQNR_CAP_DB, 10 * float(np.log10(signal / noise)))
+            end = min(count, start + CHUNK)
+            powers.add(np.asarray(before[start:end]), np.asarray(after[start:end]))
+        value, channels = powers.sqnr_db()
+        if value < worst or not where:
+            worst, where = min(value, worst), _where(output.name, channels, len(powers.signal))
+    return worst, where
+
+
+def _where(output: str, channels: np.ndarray[Any, Any], of: int) -> str:
+    if len(channels) == of:
+        return f"output {output!r}"
+    named = f"channel {channels[0]}" if len(channels) == 1 else f"{len(channels)} of {of} channels"
+    return f"{named} of output {output!r} ({min(channels)} to {max(channels)})"
 
 
 def failed(

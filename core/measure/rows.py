@@ -41,13 +41,13 @@ def failed(
     error: CoreError,
     condition: Mapping[str, str] | None = None,
 ) -> Measurement:
-    """The reason why there is no number."""
+    """The reason why there is no number; the kind of the error is `detail.error`."""
     missing = isinstance(error, BackendUnavailable)
     status = Status.UNAVAILABLE if missing else Status.FAILED
-    reason = f"{error.code}: {error.message}" + (f" {error.remedy}" if error.remedy else "")
+    reason = f"{error.message} {error.remedy}".strip()
     return Measurement(
         candidate, backend, metric, None, None, None, status, reason, "", digest(host()),
-        dict(condition or {}),
+        dict(condition or {}), {"error": error.code},
     )  # fmt: skip
 
 

@@ -13,6 +13,7 @@ import functools
 import io
 import logging
 import math
+import sys
 import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -197,6 +198,7 @@ class Pass(ABC):
         order: place in a recipe made by the form (fold before prune before quantize).
         needs_data: whether calibration images are required.
         exact: whether the outputs stay the same but for rounding; the runner holds the pass to it.
+        for_size: whether a smaller file is what it is for; the runner undoes it where weights grow.
         family: of passes of which a recipe holds at most one, shown as one control; empty for none.
         without_images: what is lost without calibration images, where a pass can do without.
         few_images: calibration images below which `with_few_images` is said.
@@ -209,6 +211,7 @@ class Pass(ABC):
     order: ClassVar[int] = 50
     needs_data: ClassVar[bool] = False
     exact: ClassVar[bool] = False
+    for_size: ClassVar[bool] = False
     family: ClassVar[str] = ""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     without_images: ClassVar[str] = ""
@@ -379,6 +382,8 @@ def _check_number(where: str, value: Any, default: float, about: Parameter) -> N
         raise PassPrecondition(f"{where}; it takes a number")
     if isinstance(default, int) and isinstance(value, float) and not value.is_integer():
         raise PassPrecondition(f"{where}; it takes a whole number")
+    if abs(value) > sys.float_info.max:
+        raise PassPrecondition(f"{where[:80]}: a number beyond all measure")
     low = about.low if about.low is not None else -math.inf
     high = about.high if about.high is not None else math.inf
     if not low <= value <= high:

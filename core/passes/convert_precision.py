@@ -3,7 +3,11 @@
 Each node whose definition allows the smaller type takes it; the others keep theirs between Casts.
 Inputs and outputs of the model keep their types. What stays wide on purpose: arithmetic on shapes
 (float16 counts exactly to 2048 only), constants beyond the smaller type's range, operators that sum
-or select over long axes, bodies of control flow, and operators of other domains.
+or select over long axes, bodies of control flow, sequences, and operators of other domains. What is
+computed from such a sum, power or constant by elementwise operators stays wide too, up to the
+product, quotient or logarithm that brings it back into range: x / sqrt(mean(x^2) + 1e-12) is one
+piece, for neither the mean nor the 1e-12 survives a float16 in between. CPU runtimes compute
+float16 files in float32 and would hide it.
 """
 
 from __future__ import annotations
@@ -28,6 +32,18 @@ WIDE = frozenset(
     | {"RandomUniformLike", "Multinomial", "QuantizeLinear", "DequantizeLinear"}
     | {"DynamicQuantizeLinear", "CastLike"}
 )
+# Sums and powers: they leave float16's range (6e-8 to 65504) long before their input does.
+SUMS = frozenset(
+    {"ReduceSum", "ReduceMean", "ReduceL1", "ReduceL2", "ReduceSumSquare", "ReduceProd", "Pow"}
+    | {"ReduceLogSum", "ReduceLogSumExp", "LpNormalization", "LpPool", "GlobalLpPool", "Exp", "LRN"}
+    | {"MeanVarianceNormalization"}
+)
+ELEMENTWISE = frozenset(
+    {"Add", "Sub", "Mul", "Div", "Sqrt", "Reciprocal", "Clip", "Max", "Min", "Pow", "Log", "Exp"}
+    | {"Neg", "Abs", "Where", "Sum", "Mean", "Expand", "Reshape", "Squeeze", "Unsqueeze"}
+    | {"Identity", "Flatten", "Transpose"}
+)
+IN_RANGE_AGAIN = frozenset({"Div", "Mul", "Log"})
 TYPES = {"fp16": ir.DataType.FLOAT16, "fp32": ir.DataType.FLOAT}
 SCHEMA_NAMES = {
     ir.DataType.FLOAT16: "tensor(float16)",
@@ -45,6 +61,7 @@ class ConvertPrecision(Pass):
         "float32 all the same, and pay for the conversion."
     )
     order: ClassVar[int] = 60
+    for_size: ClassVar[bool] = True
     family: ClassVar[str] = "Precision"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "fp16": {"precision": "fp16"},
@@ -88,6 +105,7 @@ class _Conversion:
     narrow: dict[ir.Node, None] = field(default_factory=dict)
     casts: dict[tuple[ir.Value, ir.DataType], ir.Value] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
+    fragile: dict[ir.Node, None] = field(default_factory=dict)  # wide for what their results hold
 
     def run(self) -> int:
         """Convert all nodes that can be; how many."""
@@ -100,6 +118,7 @@ class _Conversion:
         for node in main:
             if self._can(node, shapes):
                 self.narrow[node] = None
+        self._keep_together()
         outputs = {
             v for n in self.narrow for i, v in enumerate(n.outputs) if self._takes(n, i, "out")
         }
@@ -113,8 +132,30 @@ class _Conversion:
             self._narrow_inputs(node)
         return len(self.narrow)
 
+    def _keep_together(self) -> None:
+        """Keep what is computed from a fragile result wide until it is in range again."""
+        for node in [n for n in self.fragile if n.op_type.startswith("Reduce")]:
+            squared = node.inputs[0].producer() if node.inputs[0] is not None else None
+            if squared in self.narrow and _is_square(squared):
+                self._widen(squared, f"{node.name} sums its squares")
+        open_ends = dict(self.fragile)
+        for node in self.graph.graph:
+            source = next(
+                (v.producer() for v in node.inputs if v is not None and v.producer() in open_ends),
+                None,
+            )
+            if source is None or node not in self.narrow or node.op_type not in ELEMENTWISE:
+                continue
+            self._widen(node, f"it works on the result of {source.name}")
+            if node.op_type not in IN_RANGE_AGAIN:
+                open_ends[node] = None
+
+    def _widen(self, node: ir.Node, reason: str) -> None:
+        del self.narrow[node]
+        self.report.skip(node.name, f"stays {self.old.name.lower()}: {reason}")
+
     def _is_old(self, value: ir.Value | None) -> bool:
-        return value is not None and value.dtype == self.old
+        return value is not None and not _is_collection(value) and value.dtype == self.old
 
     def _can(self, node: ir.Node, shapes: set[ir.Node]) -> bool:
         """Whether `node` may work in the new type; a reason that a user can act on is reported."""
@@ -135,22 +176,32 @@ class _Conversion:
         return {node.inputs[0].dtype, node.outputs[0].dtype} == {self.old, self.new}
 
     def _obstacle(self, node: ir.Node, positions: list[int]) -> str:
-        if node.domain not in STANDARD:
-            return f"operator {node.domain}.{node.op_type} is not known here"
-        if node.op_type in WIDE and self.new == ir.DataType.FLOAT16:
-            return f"{node.op_type} loses too much in float16"
-        if node.op_type in WIDE and not positions:
-            return f"{node.op_type} makes it so"
-        if any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-               for a in node.attributes.values()):  # fmt: skip
-            return "it holds a body"
+        """Why `node` keeps the old type; empty if it need not."""
+        reason = self._of_its_kind(node, positions) or _of_its_values(node)
+        if reason:
+            return reason
         takes = [i for i in positions if self._takes(node, i, "in")]
         gives = any(self._takes(node, i, "out") for i in range(len(node.outputs)))
         if not takes and not gives:
             return f"{node.op_type} is not defined for {self.new.name.lower()}"
         for position in takes:
             if reason := self._beyond(node.inputs[position]):
+                self.fragile[node] = None
                 return reason
+        return ""
+
+    def _of_its_kind(self, node: ir.Node, positions: list[int]) -> str:
+        """Why no operator of this kind takes the new type."""
+        if node.domain not in STANDARD:
+            return f"operator {node.domain}.{node.op_type} is not known here"
+        if self.new == ir.DataType.FLOAT16:
+            if node.op_type in WIDE:
+                return f"{node.op_type} loses too much in float16"
+            if node.op_type in SUMS:
+                self.fragile[node] = None
+                return f"{node.op_type} leaves the range of float16"
+        if node.op_type in WIDE and not positions and "dtype" not in node.attributes:
+            return f"{node.op_type} makes it so"
         return ""
 
     def _takes(self, node: ir.Node, position: int, side: str) -> bool:
@@ -179,6 +230,9 @@ class _Conversion:
         to = node.attributes.get("to")
         if node.op_type == "Cast" and to is not None and to.as_int() == self.old:
             node.attributes["to"] = ir.AttrInt64("to", int(self.new))
+        kind = node.attributes.get("dtype")
+        if kind is not None and kind.as_int() == self.old:
+            node.attributes["dtype"] = ir.AttrInt64("dtype", int(self.new))
 
     def _widen_uses(self, value: ir.Value) -> None:
         """Give those who need `value` as it was a Cast back, the model's outputs among them."""
@@ -260,6 +314,26 @@ class _Conversion:
                 main.insert_after(producer, cast)
             self.casts[value, to] = out
         return self.casts[value, to]
+
+
+def _of_its_values(node: ir.Node) -> str:
+    """Why what `node` reads and makes cannot be retyped; empty if it can."""
+    if any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+           for a in node.attributes.values()):  # fmt: skip
+        return "it holds a body"
+    values = [value for value in (*node.inputs, *node.outputs) if value is not None and value.name]
+    if any(_is_collection(value) for value in values):
+        return "it works on a sequence"
+    unknown = [value for value in values if value.dtype is None]
+    return f"the type of {unknown[0].name!r} is not known" if unknown else ""
+
+
+def _is_collection(value: ir.Value | None) -> bool:
+    return value is not None and isinstance(value.type, ir.SequenceType | ir.OptionalType)
+
+
+def _is_square(node: ir.Node) -> bool:
+    return node.op_type == "Mul" and node.inputs[0] is node.inputs[1]
 
 
 @functools.cache

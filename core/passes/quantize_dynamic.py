@@ -54,6 +54,7 @@ class QuantizeDynamic(Pass):
         "convolutional net hardly gains time."
     )
     order: ClassVar[int] = 70
+    for_size: ClassVar[bool] = True
     family: ClassVar[str] = "Precision"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"int8 dynamic": {}}
 

@@ -19,16 +19,19 @@ from core.passes.base import STANDARD, Graph, Pass, Report, Statistics, quiet
 ROUNDS = 3
 LARGEST_GROWTH = 1 << 10  # elements that a folded constant may have beyond what it replaces
 FOLDED_FROM = "pkg.onnxscript.optimizer.folded_from"
-RULES = (
-    "add_0_rule", "sub_0_rule", "mul_by_1_rule", "div_by_1_rule",
-    "dropout_zero_rule", "dropout_inference_rule",
-    "no_op_cast_rule", "no_op_expand_rule", "no_op_transpose_rule", "transpose_transpose_rule",
-    "reshape_reshape_rule", "unsqueeze_unsqueeze_rule", "collapse_slice_rule",
-    "collapse_slice2_rule", "materialize_reshape_shape_rule",
-    "successive_relu_rule", "successive_clip_rule", "successive_clip_relu_rule",
-    "successive_relu_clip_rule",
-    "normalize_pad_format_conv_rule", "fuse_pad_into_conv_rule",
-)  # fmt: skip
+# Rule -> the first opset whose operators it reads and writes: before it, what the rule takes for an
+# input (a limit, a padding, an axis) is an attribute, or what it writes does not exist yet.
+RULES = {
+    "add_0_rule": 7, "sub_0_rule": 7, "mul_by_1_rule": 7, "div_by_1_rule": 7,
+    "dropout_zero_rule": 12, "dropout_inference_rule": 12,
+    "no_op_cast_rule": 1, "no_op_expand_rule": 8,
+    "no_op_transpose_rule": 1, "transpose_transpose_rule": 1,
+    "reshape_reshape_rule": 5, "unsqueeze_unsqueeze_rule": 13,
+    "collapse_slice_rule": 10, "collapse_slice2_rule": 10, "materialize_reshape_shape_rule": 14,
+    "successive_relu_rule": 6, "successive_clip_rule": 11, "successive_clip_relu_rule": 11,
+    "successive_relu_clip_rule": 11,
+    "normalize_pad_format_conv_rule": 11, "fuse_pad_into_conv_rule": 11,
+}  # fmt: skip
 KEEP = frozenset(
     {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli"}
     | {"Multinomial", "Dropout", "ConstantOfShape", "QuantizeLinear", "DequantizeLinear"}
@@ -36,9 +39,11 @@ KEEP = frozenset(
 )
 
 
-# The folder writes sequence operators as Split and Unsqueeze with inputs that older opsets lack.
-SEQUENCES = frozenset({"SequenceConstruct", "SplitToSequence", "ConcatFromSequence", "SequenceAt"})
-SEQUENCE_OPSET = 13
+# The folder writes some operators in words that older opsets lack (Split with `num_outputs`,
+# Unsqueeze with axes as an input), and CastLike without its `saturate`.
+NEEDS = {
+    "SequenceConstruct": 13, "ConcatFromSequence": 13, "SequenceAt": 13, "SplitToSequence": 18,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -56,13 +61,13 @@ class Simplify(Pass):
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
         """Repeat folding and rewriting until nothing changes, then tidy up."""
         before = _count(graph)
-        old = _old_sequences(graph)
-        for node in old:
-            report.skip(node.name, "a sequence of an opset before 13: no constant is folded")
+        kept = _not_to_fold(graph)
+        for node, reason in kept:
+            report.skip(node.name, f"{reason}: no constant is folded")
         with quiet():
             infer_shapes(graph)  # stale shapes in the file would be folded as facts
             for _ in range(ROUNDS):
-                if not _round(graph, fold=not old):
+                if not _round(graph, fold=not kept):
                     break
             _tidy(graph)
         _forget_origins(graph)
@@ -79,7 +84,8 @@ def _round(graph: Graph, fold: bool) -> bool:
     results: list[Any] = []
     if fold:
         results.append(optimizer.fold_constants_ir(graph, should_fold=_should_fold))
-    chosen: list[Any] = [getattr(rules, name) for name in RULES]
+    opset = graph.graph.opset_imports.get("", 1)
+    chosen: list[Any] = [getattr(rules, name) for name, first in RULES.items() if opset >= first]
     results.append(rewriter.RewritePass(chosen)(graph))
     bypassed = sum(_bypass(node) for inner in graph.graphs() for node in list(inner))
     results.append(common.RemoveUnusedNodesPass()(graph))
@@ -156,11 +162,16 @@ def _should_fold(node: ir.Node) -> bool | None:
     return grown - freed <= LARGEST_GROWTH
 
 
-def _old_sequences(graph: Graph) -> list[ir.Node]:
-    """Nodes that the folder would turn into operators of a newer opset than the graph's."""
-    if graph.graph.opset_imports.get("", SEQUENCE_OPSET) >= SEQUENCE_OPSET:
-        return []
-    return [n for inner in all_graphs(graph) for n in inner if n.op_type in SEQUENCES]
+def _not_to_fold(graph: Graph) -> list[tuple[ir.Node, str]]:
+    """Nodes that the folder would rewrite into something else, each with the reason."""
+    opset = graph.graph.opset_imports.get("", 1)
+    found = []
+    for node in (node for inner in all_graphs(graph) for node in inner):
+        if opset < NEEDS.get(node.op_type, 0):
+            found.append((node, f"{node.op_type} of an opset before {NEEDS[node.op_type]}"))
+        elif node.op_type == "CastLike" and node.attributes.get_int("saturate", 1) == 0:
+            found.append((node, "CastLike that does not saturate"))
+    return found
 
 
 def _count(graph: Graph) -> int:

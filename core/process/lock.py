@@ -32,6 +32,18 @@ def alone(check: Callable[[], None] = lambda: None) -> Iterator[None]:
         yield
 
 
+def is_waited_for() -> bool:
+    """Whether somebody stands in the door: who holds the lock for long may make room."""
+    descriptor = _opened(path().with_suffix(".door"))
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 class Share:
     """The lock as held by one who shares it."""
 

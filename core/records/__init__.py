@@ -8,6 +8,7 @@ from core.records.codec import (
     Json,
     from_json,
     optional,
+    parse_json,
     to_json,
 )
 from core.records.foresight import (
@@ -107,5 +108,6 @@ __all__ = [
     "Verdict",
     "from_json",
     "optional",
+    "parse_json",
     "to_json",
 ]

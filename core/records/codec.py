@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
+import json
 import types
 import typing
 from collections.abc import Mapping
@@ -28,6 +29,18 @@ def to_json(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [to_json(v) for v in value]
     return value
+
+
+def parse_json(text: str | bytes) -> Any:
+    """The value that a JSON text from outside describes.
+
+    Raises:
+        ValueError: it is no JSON, or nested beyond all measure.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
 
 
 def from_json(cls: type[R], data: Any) -> R:
@@ -74,7 +87,10 @@ def _read(hint: Any, data: Any) -> Any:
 def _number(hint: type, data: Any) -> Any:
     if hint is str or isinstance(data, str):
         raise TypeError(f"expected {hint.__name__}, got {data!r}")
-    return hint(data)
+    try:
+        return hint(data)
+    except OverflowError:
+        raise ValueError(f"a number beyond {hint.__name__}") from None
 
 
 def _read_union(args: tuple[Any, ...], data: Any) -> Any:

@@ -13,7 +13,7 @@ class Preprocess:
     """How pixels become a model input: x = (pixel * scale - mean) / std.
 
     Attributes:
-        color: "rgb", "bgr" or "gray".
+        color: "rgb", "bgr", "gray", or "as_stored": all channels that the images have.
         scale: factor on the 0..255 pixel.
         mean, std: one number per channel, or one for all.
         resize: (H, W) before the crop, bilinear; None keeps the image.

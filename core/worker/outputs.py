@@ -20,6 +20,11 @@ def in_order(outputs: Tensors, specs: Sequence[TensorSpec]) -> list[Array]:
     Raises:
         InferenceFailed: the backend gave too few outputs, or none that fits.
     """
+    for name, output in outputs.items():
+        if not isinstance(output, np.ndarray):
+            raise InferenceFailed(
+                f"Its output {name!r} is a sequence of tensors: neither compared nor scored here."
+            )
     if all(spec.name in outputs for spec in specs):
         return [outputs[spec.name] for spec in specs]
     arrays = list(outputs.values())

@@ -56,8 +56,14 @@ def _form(model: ModelSummary) -> Preprocess | None:
 
 
 def _custom(start: Preprocess, key: str) -> Preprocess | None:
-    colors = ["rgb", "bgr", "gray"]
-    color = st.selectbox("Colour order", colors, colors.index(start.color), key=f"{key}.color")
+    colors = ["rgb", "bgr", "gray", "as_stored"]
+    color = st.selectbox(
+        "Colour order",
+        colors,
+        colors.index(start.color),
+        key=f"{key}.color",
+        help="as_stored: every channel that the images have, for depth or many bands.",
+    )
     scale = st.number_input(
         "Scale of a 0 … 255 pixel", value=start.scale, format="%.8f", key=f"{key}.scale"
     )

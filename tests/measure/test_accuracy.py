@@ -172,16 +172,31 @@ def test_only_images_that_both_have_are_compared(bench: Bench, scores, labels):
     assert rows["top1"].value == pytest.approx(100 * (scores[:40].argmax(1) == labels[:40]).mean())
 
 
-def test_sqnr_is_that_of_known_noise_over_all_outputs(bench: Bench):
+def test_sqnr_is_that_of_known_noise_in_the_worst_output(bench: Bench):
     random = np.random.default_rng(0)
     count = 2 * CHUNK + 7
     before = [random.normal(size=(count, 30)), random.normal(size=(count, 4, 5)) * 3]
     noise = [0.1 * random.normal(size=a.shape) for a in before]
     after = [a + n for a, n in zip(before, noise, strict=True)]
-    signal = sum((a**2).sum() for a in before)
-    expected = 10 * np.log10(signal / sum((n**2).sum() for n in noise))
+    ratios = [
+        10 * np.log10((a**2).sum() / (n**2).sum()) for a, n in zip(before, noise, strict=True)
+    ]
     base, other = bench.outputs("a", *before), bench.outputs("b", *after)
-    assert sqnr_db(base, other, count) == pytest.approx(expected, abs=1e-3)
+    value, where = sqnr_db(base, other, count)
+    assert value == pytest.approx(min(ratios), abs=1e-3)
+    assert where == "output 'y0'"
+
+
+def test_sqnr_sees_scores_beside_boxes(bench: Bench):
+    random = np.random.default_rng(0)
+    boxes, scores = random.uniform(0, 640, (8, 4, 50)), random.uniform(0, 1, (8, 3, 50)) ** 4
+    base = bench.outputs("a", np.concatenate([boxes, scores], 1))
+    silent = bench.outputs("b", np.concatenate([boxes, 0 * scores], 1))
+    value, where = sqnr_db(base, silent, 8)
+    assert value == pytest.approx(0)
+    assert where == "3 of 7 channels of output 'y0' (4 to 6)"
+    shuffled = bench.outputs("c", np.concatenate([boxes, scores[:, [1, 2, 0]]], 1))
+    assert sqnr_db(base, shuffled, 8)[0] < 3
 
 
 def test_scores_that_are_no_numbers_are_never_right(bench: Bench):
@@ -199,12 +214,12 @@ def test_sqnr_counts_what_is_not_finite_as_lost(bench: Bench):
     after = before.copy()
     after[0, 0], after[1, 1] = np.nan, np.inf
     base, other = bench.outputs("a", before), bench.outputs("b", after)
-    assert sqnr_db(base, other, 4) == pytest.approx(10)  # 2 of 20 are lost
-    assert sqnr_db(other, other, 4) == SQNR_CAP_DB
+    assert sqnr_db(base, other, 4)[0] == pytest.approx(10)  # 2 of 20 are lost
+    assert sqnr_db(other, other, 4)[0] == SQNR_CAP_DB
 
 
 def test_sqnr_of_equal_outputs_is_capped_and_of_silence_too(bench: Bench):
     ones, zeros = bench.outputs("a", np.ones((4, 3))), bench.outputs("b", np.zeros((4, 3)))
-    assert sqnr_db(ones, ones, 4) == SQNR_CAP_DB
-    assert sqnr_db(zeros, ones, 4) == -SQNR_CAP_DB
-    assert sqnr_db(ones, zeros, 4) == pytest.approx(0)
+    assert sqnr_db(ones, ones, 4)[0] == SQNR_CAP_DB
+    assert sqnr_db(zeros, ones, 4)[0] == -SQNR_CAP_DB
+    assert sqnr_db(ones, zeros, 4)[0] == pytest.approx(0)

@@ -101,6 +101,12 @@ def measure(model: ModelSummary, fault: str) -> list[Measurement]:
     return rows
 
 
+def said(row: Measurement) -> str:
+    """The kind of the error, which is kept for programs, and the sentence for people."""
+    assert row.detail["error"] not in row.reason
+    return f"{row.detail['error']}: {row.reason}"
+
+
 @pytest.mark.parametrize("fault", ["none", "renames", "chatter"])
 def test_what_is_right_becomes_a_number(model: ModelSummary, fault: str):
     rows = measure(model, fault)
@@ -129,7 +135,7 @@ def test_a_fault_is_a_row_with_its_reason(model: ModelSummary, fault: str):
     assert [row.metric for row in rows] == ["latency_ms", "latency_ratio"]
     for row in rows:
         assert (row.status, row.value, row.low, row.high) == (status, None, None, None)
-        assert words in row.reason
+        assert words in said(row)
         assert row.condition["threads"] == "1"
 
 
@@ -137,7 +143,7 @@ def test_a_hang_is_a_row_too(model: ModelSummary, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(asking, "RUN_CPU_S", 0.3)
     (row, _) = measure(model, "hang")
     assert row.status is Status.FAILED
-    assert "WorkerTimeout: While running: " in row.reason
+    assert "WorkerTimeout: While running: " in said(row)
 
 
 @pytest.mark.parametrize("fault", ["segv", "no conversion", "missing"])
@@ -146,7 +152,7 @@ def test_starting_up_fails_as_rows(model: ModelSummary, fault: str):
     status, words = FAILURES[fault]
     assert [row.metric for row in rows] == ["load_ms", "first_ms", "peak_memory_bytes"]
     assert all(row.status is status and row.value is None for row in rows)
-    assert all(words.partition(": While")[0] in row.reason for row in rows)
+    assert all(words.partition(": While")[0] in said(row) for row in rows)
 
 
 def test_a_wrong_backend_has_no_accuracy(model: ModelSummary, tmp_path: Path):
@@ -180,3 +186,15 @@ def test_a_model_is_checked_once_for_each_backend(model: ModelSummary, monkeypat
             worker.load("model", model, Setting.of("fake_none"))
             verifier.check(worker, "model", model, Setting.of("fake_none"))
     assert loads.count("reference") == 1
+
+
+def test_what_the_reference_does_not_run_is_not_checked_and_not_failed(
+    model: ModelSummary, monkeypatch: pytest.MonkeyPatch
+):
+    def refuses(*_: object) -> None:
+        raise InferenceFailed("no kernel for float64.")
+
+    monkeypatch.setattr(Verifier, "_run_reference", refuses)
+    for row in measure(model, "none"):
+        assert (row.status, row.value) == (Status.UNAVAILABLE, None)
+        assert row.reason.startswith("Not checked: ONNX Runtime, the reference, does not run this")

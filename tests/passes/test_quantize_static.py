@@ -13,7 +13,7 @@ import pytest
 
 from core import graph as graphs
 from core.passes.base import Report, Tensors
-from core.passes.quantize_static import QuantizeStatic
+from core.passes.quantize_static import QuantizeStatic, writer
 from core.passes.quantize_static.ranges import measure
 from tests.builders import (
     Images,
@@ -311,3 +311,73 @@ def test_memory_does_not_grow_with_the_number_of_images(method: str):
 
     peak(2)  # what is imported and cached the first time
     assert peak(60) < peak(4) * 1.5 + 100_000
+
+
+STEM = "(float[N,3,8,8] x) => "
+TWO = {"w": (4, 3, 3, 3), "u": (5, 4, 1, 1)}
+# What the quantizer merges or reads wrongly -> the graph, its weights, and the node that stays.
+LEFT_OUT = {
+    "a Clip above zero": (
+        "(float[N,5,6,6] y) { c = Conv (x, w) [it] r = Clip (c, low, high) y = Conv (r, u) }",
+        TWO | {"low": np.float32(0.1), "high": np.float32(0.5)}),
+    "a tap before the Relu": (
+        "(float[N,5,6,6] y, float[N,4,6,6] c) { c = Conv (x, w) [it] r = Relu (c) "
+        "y = Conv (r, u) }", TWO),
+    "a Relu that a body reads": (
+        "(float[N,5,6,6] y) { c = Conv (x, w) [it] r = Relu (c) s = Loop (three, true_, r) "
+        "<body = b (int64 i, bool go, float[N,4,6,6] h) => (bool on, float[N,4,6,6] o) "
+        "{ t = Tanh (h) o = Add (t, r) on = Identity (go) }> y = Conv (s, u) }",
+        TWO | {"three": np.array(3), "true_": np.array(True)}),
+    "a transposed convolution in groups": (
+        "(float[N,5,H,W] y) { c = Conv (x, w) [it] r = ConvTranspose <group=2> (c, g, k) "
+        "y = Conv (r, u) }", TWO | {"g": (4, 2, 2, 2), "k": (4,)}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+def test_what_the_quantizer_gets_wrong_stays_float(name: str):
+    text, weights = LEFT_OUT[name]
+    before = graph(STEM + text, **weights)
+    made, report = rewrite(before, QuantizeStatic(), data=Images(before))
+    assert skips(report)["it"].startswith("stays float: ")
+    assert report.changed == 2
+    assert fidelity(before, made) > INT8_SQNR_DB
+
+
+@pytest.mark.parametrize("shape", [(1, 5), (1,), (), (1, 1)])
+def test_a_gemm_takes_any_bias_that_stands_for_a_row(shape: tuple[int, ...]):
+    before = graph(
+        "(float[N,6] x) => (float[N,5] y) { y = Gemm <transB=1> (x, u, k) }",
+        u=(5, 6), k=np.full(shape, 0.5, np.float32),
+    )  # fmt: skip
+    made, report = rewrite(before, QuantizeStatic(), data=Images(before))
+    assert report.changed == 1
+    assert fidelity(before, made) > INT8_SQNR_DB
+
+
+@pytest.mark.parametrize("end", ["x_scale", "w_zero_point", "x_QuantizeLinear_Output"])
+def test_names_like_the_quantizers_own(end: str):
+    before = graph(
+        f"(float[N,3,8,8] x) => (float[N,5,6,6] {end}) "
+        f"{{ c_scale = Conv (x, w_quantized) {end} = Conv (c_scale, u) }}",
+        w_quantized=(4, 3, 3, 3), u=(5, 4, 1, 1),
+    )  # fmt: skip
+    made, report = rewrite(before, QuantizeStatic(), data=Images(before))
+    assert report.changed == 2
+    assert [value.name for value in made.graph.outputs] == [end]
+    assert fidelity(before, made) > INT8_SQNR_DB
+
+
+def test_nodes_that_the_quantizer_fails_on_are_found(monkeypatch: pytest.MonkeyPatch):
+    before = net()
+    original = writer._attempt
+
+    def failing(*args: object) -> graphs.Graph | None:
+        nodes = args[-1]
+        return None if any(node.name == "deep" for node in nodes) else original(*args)
+
+    monkeypatch.setattr(writer, "_attempt", failing)
+    made, report = rewrite(before, QuantizeStatic(), data=Images(before))
+    assert skips(report)["deep"] == "stays float: onnxruntime's quantizer fails on it"
+    assert report.changed == 2
+    assert fidelity(before, made) > INT8_SQNR_DB

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import ml_dtypes
 import numpy as np
 import onnx.parser
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from core import graph as graphs
 from core.passes.base import NoStatistics, Report
 from core.passes.simplify import LARGEST_GROWTH, Simplify
-from tests.builders import graph, kinds, rewrite, run, same
+from tests.builders import feeds, graph, kinds, rewrite, run, same
 
 ROW = "(float[N,6] x) => (float[N,6] y)"
 IMAGE = "(float[N,3,8,8] x) => (float[N,4,H,W] y)"
@@ -239,3 +240,42 @@ def test_a_weight_may_be_added_to_a_file_of_ir_version_3():
     )
     Simplify().apply(net, Report(), NoStatistics())
     graphs.check(net)
+
+
+# Operators as older opsets write them: what a rule takes for an input is an attribute there.
+OLD = {
+    "limits as attributes": (10, f"{ROW} {{ a = Clip <min=-1.0, max=50.0> (x) "
+                             "y = Clip <min=-90.0, max=90.0> (a) }", {}),
+    "one limit behind a Relu": (9, f"{ROW} {{ a = Relu (x) y = Clip <max=6.0> (a) }}", {}),
+    "padding as an attribute": (10, f"{IMAGE} {{ a = Pad <pads=[0,0,1,1,0,0,1,1]> (x) "
+                                "y = Conv (a, w) }", {"w": (4, 3, 3, 3)}),
+    "a sequence of parts": (13, "(float[2,6] x) => (float[2,3] y) { "
+                            "s = SplitToSequence <axis=1> (x, three) y = SequenceAt (s, one) }",
+                            {"three": np.array(3), "one": np.array(1)}),
+    "a shape that is partly known": (
+        12, "(float[2,3,4,W] x) => (float[2,B,W] y) { s = Shape (x) n = Gather (s, first) "
+        "w = Gather (s, last) u = Unsqueeze <axes=[0]> (n) v = Unsqueeze <axes=[0]> (w) "
+        "to = Concat <axis=0> (u, rest, v) y = Reshape (x, to) }",
+        {"first": np.array(0), "last": np.array(3), "rest": np.array([-1])}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", OLD)
+def test_an_old_opset_keeps_its_numbers_and_its_words(name: str):
+    opset, text, weights = OLD[name]
+    net = graph(text, opset, **weights)
+    made, _ = rewrite(net, Simplify())
+    graphs.check(made)
+    given = {"x": (100 * feeds(net)["x"]).astype(np.float32)}
+    for wanted, got in zip(run(net, given), run(made, given), strict=True):
+        np.testing.assert_allclose(got, wanted, rtol=1e-6, atol=1e-6)
+
+
+def test_a_cast_that_does_not_saturate_stays():
+    net = graph(
+        "(float[N,6] x) => (float[N,6] y) { a = CastLike <saturate=0> (x, k) y = Cast <to=1> (a) }",
+        19, k=np.zeros(1, np.float32).astype(ml_dtypes.float8_e4m3fn),
+    )  # fmt: skip
+    made, report = rewrite(net, Simplify())
+    assert "CastLike" in kinds(made)
+    assert any("does not saturate" in skip.reason for skip in report.skipped)

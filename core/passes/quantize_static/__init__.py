@@ -32,14 +32,16 @@ from core.passes.base import (
     lift_constants,
     parameter,
 )
-from core.passes.quantize_static.ranges import Range, measure
-from core.passes.quantize_static.writer import (
+from core.passes.quantize_static.partition import (
     WEIGHTED,
     activations,
     is_weighted,
+    level_biases,
     quantizable,
-    write,
+    rename_like_its_own,
 )
+from core.passes.quantize_static.ranges import Range, measure
+from core.passes.quantize_static.writer import write
 
 OPSET = 13  # the first whose DequantizeLinear knows scales per channel
 LARGEST_ERROR = 1e-3
@@ -125,7 +127,7 @@ class QuantizeStatic(Pass):
         source = _prepared(graph)
         if source.opset_imports[""] != graph.opset_imports[""]:
             _same_outputs(graph, source, statistics)
-        chosen = quantizable(source, frozenset(self.exclude))
+        chosen = self._chosen(source, report)
         names = activations(source, chosen)
         found = measure(source, names, statistics, self.calibration, self.percentile)
         self._write(graph, source, chosen, found, report)
@@ -134,10 +136,16 @@ class QuantizeStatic(Pass):
     def preview(self, graph: Graph, report: Report) -> bool:
         """The same rewriting with made-up ranges: all sizes and counts are those of the result."""
         source = _prepared(graph)
-        chosen = quantizable(source, frozenset(self.exclude))
+        chosen = self._chosen(source, report)
         found = dict.fromkeys(activations(source, chosen), UNIT_RANGE)
         self._write(graph, source, chosen, found, report)
         return True
+
+    def _chosen(self, source: Graph, report: Report) -> list[ir.Node]:
+        chosen, refused = quantizable(source, frozenset(self.exclude))
+        for node, reason in refused:
+            report.skip(node.name, f"stays float: {reason}")
+        return chosen
 
     def _write(
         self,
@@ -147,14 +155,19 @@ class QuantizeStatic(Pass):
         found: dict[str, Range],
         report: Report,
     ) -> None:
+        refused = {skip.node for skip in report.skipped}
         weighted = sum(is_weighted(node) for node in chosen)
         norms = sum(n.op_type == "BatchNormalization" for n in source.graph)
-        self._say_skipped(source, chosen, report)
+        self._say_skipped(source, {*(n.name or "?" for n in chosen), *refused}, report)
         if not weighted:
             report.note("No layer is left to quantize.")
             return
         signed = self._signed()
-        adopt(graph, write(source, chosen, found, signed, self.per_channel, self.reduce_range))
+        result, failing = write(source, chosen, found, signed, self.per_channel, self.reduce_range)
+        for node in failing:
+            report.skip(node.name, "stays float: onnxruntime's quantizer fails on it")
+        adopt(graph, result)
+        weighted -= sum(is_weighted(node) for node in failing)
         report.changed = weighted
         kind = "s8" if signed else "u8"
         report.note(f"{weighted} layers with weights now compute in int8 (activations {kind}).")
@@ -164,8 +177,8 @@ class QuantizeStatic(Pass):
                 "first where they can be folded."
             )
 
-    def _say_skipped(self, source: Graph, chosen: list[ir.Node], report: Report) -> None:
-        taken, excluded = set(chosen), frozenset(self.exclude)
+    def _say_skipped(self, source: Graph, taken: set[str], report: Report) -> None:
+        excluded = frozenset(self.exclude)
         known = {node.name for node in source.graph}
         for name in self.exclude:
             if name not in known:
@@ -173,7 +186,11 @@ class QuantizeStatic(Pass):
         for node in source.graph:
             if node.name in excluded:
                 report.skip(node.name, "left alone as asked")
-            elif node.op_type in WEIGHTED and node.domain in STANDARD and node not in taken:
+            elif (
+                node.op_type in WEIGHTED
+                and node.domain in STANDARD
+                and (node.name or "?") not in taken
+            ):
                 report.skip(node.name, "stays float: its weight is not a float32 constant")
 
     def _signed(self) -> bool:
@@ -189,6 +206,8 @@ def _prepared(graph: Graph) -> Graph:
     except UnsupportedModel as error:
         raise PassPrecondition(error.message) from None
     lift_constants(source)
+    rename_like_its_own(source)
+    level_biases(source)
     return source
 
 

@@ -1,62 +1,23 @@
-"""Which nodes and tensors are quantized, and the rewriting itself by onnxruntime.quantization."""
+"""The rewriting into a QDQ graph, by onnxruntime.quantization."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import onnx
 import onnx_ir as ir
+from onnx_ir.passes import common
 
 from core import graph as graphs
-from core.passes.base import STANDARD, Graph, origin, quiet
+from core.errors import PassPrecondition
+from core.passes.base import Graph, quiet
+from core.passes.quantize_static.partition import rename_ends, restore_ends
 from core.passes.quantize_static.ranges import Range
 
-WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
-OPERATORS = WEIGHTED | frozenset(
-    {"Add", "Mul", "Relu", "Clip", "LeakyRelu", "Sigmoid", "MaxPool", "AveragePool"}
-    | {"GlobalAveragePool", "Concat", "Resize", "Pad", "Reshape", "Transpose", "Squeeze"}
-    | {"Unsqueeze", "Flatten", "Split", "Slice"}
-)
+Attempt = Callable[[Sequence[ir.Node]], Graph | None]
 INFERRED = ("onnx.infer", "onnxruntime.quant")  # tells the quantizer that shapes are known
-
-
-def is_weighted(node: ir.Node) -> bool:
-    """Whether `node` is a layer with float32 weights."""
-    if node.op_type not in WEIGHTED or node.domain not in STANDARD:
-        return False
-    array = graphs.constant(origin(node.inputs[1]))
-    return array is not None and array.dtype == np.float32
-
-
-def quantizable(graph: Graph, excluded: frozenset[str]) -> list[ir.Node]:
-    """The nodes to quantize: of a known kind, and before (or at) the last layer with weights."""
-    leads: set[ir.Node] = set()
-    for node in reversed(graph.graph):
-        users = (user for output in node.outputs for user, _ in output.uses())
-        if is_weighted(node) or any(user in leads for user in users):
-            leads.add(node)
-    return [
-        node
-        for node in graph.graph
-        if node in leads
-        and node.op_type in OPERATORS
-        and node.domain in STANDARD
-        and node.name not in excluded
-        and (node.op_type not in WEIGHTED or is_weighted(node))
-    ]
-
-
-def activations(graph: Graph, nodes: Sequence[ir.Node]) -> list[str]:
-    """The float32 tensors at the inputs and outputs of `nodes`, but for constants."""
-    found: dict[str, None] = {}
-    for node in nodes:
-        for value in (*node.inputs, *node.outputs):
-            if value is None or value.dtype != ir.DataType.FLOAT or not value.name:
-                continue
-            if graphs.constant(origin(value)) is None:
-                found[value.name] = None
-    return list(found)
 
 
 def write(
@@ -66,17 +27,61 @@ def write(
     signed: bool,
     per_channel: bool,
     reduce_range: bool,
-) -> Graph:
+) -> tuple[Graph, list[ir.Node]]:
     """A QDQ graph: `nodes` quantized by the ranges in `found`.
 
     Args:
-        graph: the float graph, of opset 13 or later.
+        graph: the float graph, of opset 13 or later; its inputs and outputs may get other names.
         nodes: those of its nodes that are quantized.
         found: (low, high) of their activations by tensor name.
         signed: int8 activations instead of uint8.
         per_channel: one weight scale per output channel.
         reduce_range: 7-bit weights.
+
+    Returns:
+        The graph, and those of `nodes` that the quantizer failed on and that stayed float.
+
+    Raises:
+        PassPrecondition: it fails on nodes of which it does each alone.
     """
+    ends = (*graph.graph.inputs, *graph.graph.outputs)
+    names = rename_ends(graph)
+    new = {old: value.name or "" for value, old in zip(ends, names, strict=True)}
+    ranges = {new.get(name, name): extremes for name, extremes in found.items()}
+    attempt = functools.partial(_attempt, graph, ranges, signed, per_channel, reduce_range)
+    failing: list[ir.Node] = []
+    result = attempt(nodes)
+    if result is None:
+        failing = _failing(nodes, attempt)
+        result = attempt([node for node in nodes if node not in set(failing)])
+    if result is None:
+        raise PassPrecondition("onnxruntime's quantizer fails on this model.")
+    restore_ends(result, names)
+    common.TopologicalSortPass()(result)  # the quantizer's own does not see what a body reads
+    return result, failing
+
+
+def _failing(nodes: Sequence[ir.Node], attempt: Attempt) -> list[ir.Node]:
+    """Those of `nodes` that the quantizer fails on, found by halving."""
+    if attempt(nodes) is not None:
+        return []
+    if len(nodes) == 1:
+        return list(nodes)
+    middle = len(nodes) // 2
+    return _failing(nodes[:middle], attempt) + _failing(nodes[middle:], attempt)
+
+
+def _attempt(
+    graph: Graph,
+    found: Mapping[str, Range],
+    signed: bool,
+    per_channel: bool,
+    reduce_range: bool,
+    nodes: Sequence[ir.Node],
+) -> Graph | None:
+    """The graph with `nodes` quantized; None where the quantizer fails."""
+    if not nodes:
+        return graph.clone()
     with quiet():
         from onnxruntime.quantization import CalibrationMethod, QuantType
         from onnxruntime.quantization.calibrate import TensorData, TensorsData
@@ -102,7 +107,8 @@ def write(
             sorted({node.op_type for node in nodes}),
             {},
         )
-        quantizer.quantize_model()
-        quantizer.model.topological_sort()
-        result = quantizer.model.model
-    return graphs.parse(result.SerializeToString(), "the quantized model")
+        try:
+            quantizer.quantize_model()
+        except Exception:  # it raises whatever its arithmetic runs into
+            return None
+        return graphs.parse(quantizer.model.model.SerializeToString(), "the quantized model")

@@ -57,6 +57,7 @@ class QuantizeWeights(Pass):
         "time is gained. OpenCV's classic engine reads no fewer than 8 bits."
     )
     order: ClassVar[int] = 75
+    for_size: ClassVar[bool] = True
     family: ClassVar[str] = "Precision"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {
         "int4 weights": {"bits": "4"},
