@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.charts import palette, steps, text
+from core.charts import asides, palette, steps, text
 from core.charts.rows import STATUS_WORDS
 from core.charts.standing import (
     MEASURED,
@@ -74,26 +74,12 @@ def headline(run: Run, candidate: str | None = None, of: Outcome | None = None) 
         _smaller(run, rows, outcome),
     ]
     sentence = "; ".join(part for part in parts if part)
-    caution = _crowd(run, rows, outcome.candidate)
+    caution = asides.crowd(run, outcome.candidate)
     if len(run.spec.recipes) > 2 and candidate is None:
         so_far = "So far best" if run.progress.state in LIVE else "Best"
         among = f"{so_far} of {len(run.spec.recipes) - 1} recipes"
         return f"{missing}{among}: {outcome.recipe.name}. {_upper(sentence)}.{caution}"
     return f"{missing}{_upper(sentence)}.{caution}"
-
-
-def original(run: Run) -> str:
-    """What is known of the original while nothing else is; empty before it was timed."""
-    rows, base = Standing(run), baseline(run)
-    said = [
-        f"{text.number(row.value)} ms on {palette.label(backend)}"
-        for backend in run.spec.backends
-        if base is not None
-        and (row := rows.row(base.digest, "latency_ms", backend, first_threads(run))) is not None
-        and row.value is not None
-    ]
-    where = threads_text(first_threads(run))
-    return f"The original takes {', '.join(said)} ({where})." if said else ""
 
 
 def best(run: Run) -> Outcome | None:
@@ -298,22 +284,6 @@ def _speed(run: Run, rows: Standing, made: Candidate) -> str:
         if said[key]:
             words.append(f"{start} {', '.join(said[key])}")
     return ", ".join(words)
-
-
-def _crowd(run: Run, rows: Standing, made: Candidate) -> str:
-    """A sentence on the backends that were timed while others had the cores."""
-    found = [
-        (palette.label(backend), row)
-        for backend in run.spec.backends
-        if (row := rows.row(made.digest, "latency_ratio", backend, first_threads(run))) is not None
-        and crowd_words(row)
-    ]
-    if not found:
-        return ""
-    worst = max((row for _, row in found), key=lambda row: row.detail.get("waited_share", 0.0))
-    who = " and ".join(label for label, _ in found)
-    was = "were" if len(found) > 1 else "was"
-    return f" While {who} {was} timed, {crowd_words(worst)}; measure again when it is quiet."
 
 
 def _accuracy(run: Run, rows: Standing, made: Candidate) -> str:

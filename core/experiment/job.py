@@ -11,7 +11,7 @@ import functools
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -23,7 +23,7 @@ from core.errors import CoreError, ModelError, no_room
 from core.experiment import builds, layer_times
 from core.experiment.home import Home
 from core.experiment.images import ImageSource, sources
-from core.experiment.units import Comparison, Emit, Unit, only_times
+from core.experiment.units import Comparison, Emit, Unit, early, only_times
 from core.measure import Cancelled, Source, host
 from core.process.launch import ChildBug
 from core.records import (
@@ -41,9 +41,6 @@ from core.records import (
 from core.store import Store
 
 BUILD_GUESS_S = 3.0
-# What is measured of the original before anything is built, in this order; accuracy, which may
-# take long, on the first backend alone.
-EARLY = ("sizes", "latency", "accuracy", "startup")
 EARLY_BUDGET_S = 2.0  # of one latency: it is timed again beside every candidate
 TOLD_EVERY_S = 0.5
 Watch = Callable[[RunProgress], None]
@@ -306,20 +303,6 @@ class Progress:
     def _expected(self, unit: Unit) -> float:
         seen = self._seconds.get(unit.kind)
         return sum(seen) / len(seen) if seen else unit.guess_s
-
-
-def early(units: Iterable[Unit], building: bool) -> list[Unit]:
-    """Those of the original's units that come before the candidates, in order.
-
-    Where nothing is to be built there is nothing to be early for but the sizes and the accuracy.
-    """
-    kinds = EARLY if building else ("sizes", "accuracy")
-    found: dict[str, list[Unit]] = {kind: [] for kind in kinds}
-    for unit in units:
-        kind = unit.kind.partition(" ")[0]
-        if kind in found and not (kind == "accuracy" and found[kind]):
-            found[kind].append(unit)
-    return [unit for kind in kinds for unit in found[kind]]
 
 
 def key(recipe: Recipe) -> str:

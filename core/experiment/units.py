@@ -6,7 +6,7 @@ costs of starting up. Each unit is done once; a run that was stopped goes on wit
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,9 @@ from core.records import Json, Measurement, ModelSummary
 
 Emit = Callable[[Sequence[Measurement]], None]
 ALL_CORES = 0
+# What is measured of the original before anything is built, in this order; accuracy, which may
+# take long, on the first backend alone.
+EARLY = ("sizes", "latency", "accuracy", "startup")
 
 
 @dataclass(frozen=True)
@@ -176,6 +179,20 @@ class Comparison:
 
         label = f"Time to load {self._who(name, model)} on {label_of(spec)}"
         return Unit(f"startup {spec} {model.digest}", "startup", label, 1.0, run)
+
+
+def early(units: Iterable[Unit], building: bool) -> list[Unit]:
+    """Those of the original's units that come before the candidates, in order.
+
+    Where nothing is to be built there is nothing to be early for but the sizes and the accuracy.
+    """
+    kinds = EARLY if building else ("sizes", "accuracy")
+    found: dict[str, list[Unit]] = {kind: [] for kind in kinds}
+    for unit in units:
+        kind = unit.kind.partition(" ")[0]
+        if kind in found and not (kind == "accuracy" and found[kind]):
+            found[kind].append(unit)
+    return [unit for kind in kinds for unit in found[kind]]
 
 
 def only_times(emit: Emit) -> Emit:

@@ -71,9 +71,11 @@ class Turns:
     """What the turns of both sides have given.
 
     Attributes:
-        result: see `compare`.
+        sides: "a" and "b".
         queue: of the threads of this process.
+        result: see `compare`.
         last: the side whose turn it was, "" before the first.
+        waited_ns, wall_ns: by side, in line for a core, and of all calls that count.
     """
 
     sides: dict[str, Side]
@@ -85,27 +87,25 @@ class Turns:
 
     def block(self, repeat: int, quads: int) -> None:
         """One block: ABBA, `quads` samples to a turn."""
-        samples = {
-            name: [pair for turn in turns for pair in turn]
-            for name, turns in self._turns(repeat, quads).items()
-        }
+        samples: dict[str, list[tuple[float, float]]] = {"a": [], "b": []}
+        for name in "abba":
+            samples[name] += self._turn(name, repeat, quads)
         for name, pairs in samples.items():
             self.result[name] += [wall for wall, _ in pairs]
             self.result[f"cpu_{name}"] += [cpu for _, cpu in pairs]
             self.result[f"{name}_min"].append(min(wall for wall, _ in pairs))
 
-    def _turns(self, repeat: int, quads: int) -> dict[str, list[list[tuple[float, float]]]]:
-        turns: dict[str, list[list[tuple[float, float]]]] = {"a": [], "b": []}
-        for name in "abba":
-            side = self.sides[name]
-            if name != self.last:
-                side.take_over(self.sides.get(self.last))
-            self.last = name
-            before = self.queue.waited_ns()
-            turns[name].append([side.timer(repeat) for _ in range(quads)])
-            self.waited_ns[name] += self.queue.waited_ns() - before
-            self.wall_ns[name] += repeat * sum(wall for wall, _ in turns[name][-1])
-        return turns
+    def _turn(self, name: str, repeat: int, quads: int) -> list[tuple[float, float]]:
+        """Samples of one side, which takes over first if it was the other's turn."""
+        side = self.sides[name]
+        if name != self.last:
+            side.take_over(self.sides.get(self.last))
+        self.last = name
+        before_ns = self.queue.waited_ns()
+        pairs = [side.timer(repeat) for _ in range(quads)]
+        self.waited_ns[name] += self.queue.waited_ns() - before_ns
+        self.wall_ns[name] += repeat * sum(wall for wall, _ in pairs)
+        return pairs
 
     def share(self, name: str) -> float:
         """Of the time of a side's calls, how much a thread stood in line for a core."""

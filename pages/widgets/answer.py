@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from core.charts import steps
+from core.charts import asides, steps
 from core.charts.standing import first_threads, threads_text
-from core.charts.summary import headline, original
+from core.charts.summary import headline
 from core.passes.base import catalogue
 from core.records import ModelSummary, Outcome, Preview, Run, State
 from pages.widgets import wording
@@ -16,8 +16,8 @@ def sentence(run: Run, outcome: Outcome | None) -> str:
     """What a run says of one recipe; `outcome` is None while that is not made yet."""
     if outcome is None:
         if run.progress.state not in LIVE:
-            return original(run) or "Nothing was measured."
-        return f"Making the candidate. {original(run)}".strip()
+            return asides.original(run) or "Nothing was measured."
+        return f"Making the candidate. {asides.original(run)}".strip()
     if outcome.candidate is None:
         reason = steps.said(outcome.reason)
         return reason if outcome.failed else f"This recipe made no model: {reason}"
