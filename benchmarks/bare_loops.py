@@ -31,7 +31,7 @@ from core.records import ModelSummary
 
 NETS = ("squeezenet", "mobilenet_v1_0.25", "cifar10_resnet20")
 BACKENDS = ("onnxruntime", "openvino", "opencv")
-WARM_S, LOOP_S = 0.3, 1.2
+WARM_S, LOOP_S = 0.3, 0.7
 Call = Callable[[], object]
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from core.backends.base import cores
 from core.records import Json
 
-WAITED = 0.02  # of the time of a call, the mean over its threads
+WAITED = 0.05  # of the time of a call, the mean over its threads
 STOLEN = 0.02  # of the time of all cores
 
 
