@@ -18,7 +18,7 @@ def test_a_quiet_machine_has_nothing_said_of_it():
     assert not quiet.busy
     assert quiet.words == ""
     assert quiet.detail == {
-        "busy": False, "waited_share": WAITED / 2, "stolen_share": 0.0, "note": "",
+        "busy": False, "waited_share": pytest.approx(WAITED / 2), "stolen_share": 0.0, "note": "",
     }  # fmt: skip
 
 
