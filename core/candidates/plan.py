@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from core.errors import NotEnoughMemory, PassError
 from core.passes.base import Graph, Statistics, build
-from core.passes.base_needs import Workload, refusal, remedy
 from core.process import memory
 from core.reconstruction import cores
+from core.reconstruction.needs import Workload, refusal, remedy
 from core.records import Recipe, Step
 
 log = logging.getLogger(__name__)

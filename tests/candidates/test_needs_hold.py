@@ -11,9 +11,9 @@ import pytest
 from core import graph as graphs
 from core.candidates.client import Workshop
 from core.passes.base import Graph, build
-from core.passes.base_needs import Workload
 from core.process import memory
 from core.reconstruction import cores
+from core.reconstruction.needs import Workload
 from core.records import Recipe, Step
 from tests.builders import graph
 

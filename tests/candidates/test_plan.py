@@ -16,8 +16,8 @@ from core.candidates.clock import Clock, Remaining
 from core.errors import InferenceFailed, NotEnoughMemory, PassPostcondition, WorkerOutOfMemory
 from core.passes import base
 from core.passes.base import Graph, Pass, Report, Statistics
-from core.passes.base_needs import Needs, Workload, refusal, remedy
 from core.process import memory
+from core.reconstruction.needs import Needs, Workload, refusal, remedy
 from core.records import Json, Recipe, Step
 from tests.builders import Images, graph
 
