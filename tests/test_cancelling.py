@@ -34,7 +34,7 @@ def command(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
         [*typed, "--fp16"], cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True
     ) as running:
         try:
-            until(lambda: any(busy_s(pid) > 3 for pid in children(running.pid)))
+            until(lambda: any(busy_s(pid) > 2 for pid in children(running.pid)))
             yield running
         finally:
             running.kill()

@@ -256,7 +256,7 @@ def test_what_needs_more_memory_than_there_is_is_said_before_work_starts(
     typed = ("optimize", wide, "-o", tmp_path / "out.onnx", "--calibration", images)
     answer = lathe(*typed, "--quantize", "int8")
     assert answer.status == 2
-    said = r"needs \d+\.?\d* [MG]B, \d+ MB are free .*LATHE_MEMORY=\d+G"
+    said = r"needs \d+\.?\d* [MG]B of memory, \d+ MB are free .*LATHE_MEMORY=\d+[GM]"
     assert re.search("int8.* was not applied: " + said, answer.err)
     assert not (tmp_path / "out.onnx").exists()
     answer = lathe(*typed, "--fold-bn", "--quantize", "int8", "--json")

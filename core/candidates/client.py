@@ -259,7 +259,7 @@ class Workshop:
         Raises:
             WorkerError: the child died.
         """
-        self._try(model)
+        self._try(model, check)
         args = {
             "model": str(model),
             "recipe": to_json(recipe),
@@ -270,11 +270,11 @@ class Workshop:
         reply = self._ask("build", args, model, progress, check, _extra_s(recipe))
         return from_json(Outcome, reply["outcome"])
 
-    def _try(self, model: Path) -> None:
+    def _try(self, model: Path, check: Check | None) -> None:
         if model in self._tried:
             return
         try:
-            self._ask("trial", {"model": str(model)}, model)
+            self._ask("trial", {"model": str(model)}, model, check=check)
         except WorkerError as error:
             reason = f"Running the model once on ONNX Runtime ended the process: {error.message}"
             raise type(error)(reason) from None

@@ -11,9 +11,9 @@ from collections.abc import Callable
 
 from core.errors import NotEnoughMemory, PassError
 from core.passes.base import Graph, Statistics, build
-from core.passes.base_needs import Workload, refusal
 from core.process import memory
 from core.reconstruction import cores
+from core.reconstruction.needs import Workload, refusal, remedy
 from core.records import Recipe, Step
 
 log = logging.getLogger(__name__)
@@ -49,10 +49,11 @@ def refusals(
 def _refusal(graph: Graph, step: Step, work: Workload, there: int) -> NotEnoughMemory | None:
     try:
         chosen = build(step)
-        refused = refusal(chosen.needs(graph, work), there, work.images)
-        if refused:
-            chosen.requires(graph)
-        return refused
+        said = refusal(chosen, graph, work, there)
+        if not said:
+            return None
+        chosen.requires(graph)
+        return NotEnoughMemory(said, remedy(chosen, graph, work))
     except PassError:
         return None  # the step itself will say why, and it is not the memory
     except Exception:  # a statement that fails is no reason not to try

@@ -7,20 +7,19 @@ is the agreement. Accuracy falls by at most what agreement falls.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import numpy as np
 
 from core.graph import Graph
 from core.passes.base import Statistics, Tensors
 from core.reconstruction.study import TRIED_IMAGES, study
+from core.reconstruction.telling import Tell, silent
 from core.records import LayerEffect, Sensitivity
 
 IMAGES = 256  # whose outputs say how much error an answer bears
 DRAWS = 20
-RANKED = 0.4  # of the time, about
 Labels = np.ndarray
-Tell = Callable[[str, float], None]
 ERRORS = tuple(float(e) for e in np.geomspace(1e-4, 10.0, 16))
 
 
@@ -28,7 +27,7 @@ def sensitivity(
     graph: Graph,
     statistics: Statistics,
     labels: Labels | None = None,
-    tell: Tell = lambda sentence, share: None,
+    tell: Tell = silent,
 ) -> Sensitivity:
     """Measure each group at each depth alone, and how much error the answers bear.
 
@@ -41,13 +40,11 @@ def sensitivity(
     Raises:
         CoreError: the images do not fit the model, or it does not run.
     """
-    tell("ranking the channels of every group", 0.0)
     learnt = study(graph, statistics)
+    learnt.tell = tell
     if labels is not None:
         learnt.labels = _labels_of(learnt.some_feeds(TRIED_IMAGES), statistics, labels)
     free = [group for group in learnt.channels.groups if not group.frozen]
-    rankings = learnt.rankings(free)
-    tell("cutting each group alone", RANKED)
     effects = [
         LayerEffect(
             group.layers,
@@ -57,9 +54,10 @@ def sensitivity(
             effect.removed / effect.channels,
             effect.accuracy_lost,
         )
-        for group, found in learnt.effects(rankings).items()
+        for group, found in learnt.effects(learnt.rankings(free)).items()
         for effect in found.values()
     ]
+    learnt.tell = silent  # the study is remembered for others, who are not listened to here
     return Sensitivity(tuple(effects), _tolerance(graph, statistics))
 
 

@@ -27,7 +27,7 @@ import onnx_ir as ir
 from core.catalogue import discover
 from core.errors import PassPrecondition
 from core.graph import constant
-from core.passes.base_needs import Needs, Workload, of_a_run
+from core.reconstruction.needs import Needs, Workload, of_a_run
 from core.records import Cut, LayerEffect, Skip, Step, StepReport
 from core.timings import LayerTimes
 

@@ -16,8 +16,8 @@ from core.candidates.clock import Clock, Remaining
 from core.errors import InferenceFailed, NotEnoughMemory, PassPostcondition, WorkerOutOfMemory
 from core.passes import base
 from core.passes.base import Graph, Pass, Report, Statistics
-from core.passes.base_needs import Needs, Workload, refusal
 from core.process import memory
+from core.reconstruction.needs import Needs, Workload, refusal, remedy
 from core.records import Json, Recipe, Step
 from tests.builders import Images, graph
 
@@ -74,10 +74,10 @@ def test_what_cannot_fit_is_refused_before_the_first_step_runs(
         Recipe("r", (small, large)),
         refused=lambda step, reason: heard.append(f"{step.pass_name}: {reason.message}"),
     )
-    assert heard == ["large: needs 5.4 GB, 3.2 GB are free (its table).", "small runs"]
+    assert heard == ["large: needs 5.4 GB of memory, 3.2 GB are free (its table).", "small runs"]
     assert (first.failure, first.reverted) == ("", "")
     assert second.failure == "NotEnoughMemory"
-    assert "needs 5.4 GB, 3.2 GB are free" in second.reverted
+    assert "needs 5.4 GB of memory, 3.2 GB are free" in second.reverted
     assert "LATHE_MEMORY=7G" in second.reverted
 
 
@@ -153,11 +153,32 @@ def test_other_failures_stay_what_they_are(error: Exception) -> None:
     assert not isinstance(found, WorkerOutOfMemory)
 
 
-def test_what_fits_is_not_refused() -> None:
-    assert refusal(Needs(GIB, 9 * GIB, "a table"), GIB, 0) is None
-    refused = refusal(Needs(GIB, GIB, "a table"), GIB - 1, 0)
-    assert isinstance(refused, NotEnoughMemory)
-    assert "fewer calibration images" not in refused.remedy
+@dataclass(frozen=True)
+class Hungry:
+    """A statement of needs by the image and whatever the model."""
+
+    by_image: int
+    fixed: int
+
+    def needs(self, graph: Graph, work: Workload) -> Needs:
+        least = self.by_image * work.images + self.fixed
+        return Needs(least, least, "a table")
+
+
+def test_what_fits_is_not_refused(net: Graph) -> None:
+    assert refusal(Hungry(0, GIB), net, Workload(), GIB) == ""
+    assert refusal(Hungry(0, GIB), net, Workload(), GIB - 1)
+
+
+def test_only_what_helps_is_a_remedy(net: Graph) -> None:
+    """A smaller input does nothing for a table that goes by the weights."""
+    work = Workload(images=100, batch=8)
+    said = remedy(Hungry(0, 3 * GIB), net, work)
+    assert said == "Give it more, where the machine has it: LATHE_MEMORY=4G."
+    assert "fewer calibration images" in remedy(Hungry(GIB // 50, GIB), net, work)
+    large = graph("(float[N,3,4096,4096] x) => (float[N,3,4096,4096] y) { y = Relu (x) }")
+    assert "a smaller input" in remedy(Hungry(0, 2 * GIB), large, work)
+    assert remedy(Hungry(0, 150 << 20), net, work).endswith("LATHE_MEMORY=200M.")
 
 
 # Sizes

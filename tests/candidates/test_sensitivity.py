@@ -43,3 +43,13 @@ def test_where_no_label_was_right_none_can_be_lost():
 def test_without_labels_nothing_is_said_of_accuracy():
     graph = residual()
     assert {e.accuracy_lost for e in sensitivity(graph, Pictures(graph)).effects} == {None}
+
+
+def test_a_study_says_what_it_does_and_never_goes_back():
+    graph = residual()
+    told: list[tuple[str, float]] = []
+    sensitivity(graph, Pictures(graph), None, lambda *said: told.append(said))
+    shares = [share for _, share in told]
+    assert len({sentence for sentence, _ in told}) > 2
+    assert shares == sorted(shares)
+    assert 0 <= shares[0] < 0.5 < shares[-1] <= 1

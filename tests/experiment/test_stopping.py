@@ -31,7 +31,7 @@ def test_a_run_whose_build_is_deep_in_native_code_is_cancelled(workspace, tmp_pa
     recipe = Recipe("fp16", (Step("convert_precision"),))
     spec = ExperimentSpec("t", model.digest, (Recipe("original"), recipe), ())
     run_id = workspace.submit(spec, OWNER)
-    until(lambda: any(busy_s(pid) > 3 for pid in descendants(workspace, run_id)))
+    until(lambda: any(busy_s(pid) > 2 for pid in descendants(workspace, run_id)))
     inner = descendants(workspace, run_id)
     workspace.cancel(run_id)
     until(lambda: workspace.run(run_id).progress.state is State.CANCELLED, 20)

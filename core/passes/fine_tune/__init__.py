@@ -34,8 +34,8 @@ from core.passes.base import (
     origin,
     parameter,
 )
-from core.passes.base_needs import Needs, Workload
 from core.passes.fine_tune import memory
+from core.reconstruction.needs import Needs, Workload
 
 if TYPE_CHECKING:
     from core.training.fine_tune import Result

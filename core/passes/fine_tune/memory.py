@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.analysis import memory
 from core.graph import Graph
-from core.passes.base_needs import Needs, Workload, of_streams
+from core.reconstruction.needs import Needs, Workload, of_streams
 
 TORCH_BYTES = 640 << 20  # the library itself
 IMAGES_BYTES = 384 << 20  # of the images that are kept, at most

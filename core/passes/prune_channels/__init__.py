@@ -21,7 +21,6 @@ from core.analysis.channels import ChannelMap, Group, channel_map
 from core.analysis.surgery import remove
 from core.catalogue import names
 from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, parameter
-from core.passes.base_needs import Needs, Workload
 from core.passes.prune_channels import memory
 from core.passes.prune_channels.choice import (
     budget_of,
@@ -31,6 +30,7 @@ from core.passes.prune_channels.choice import (
     within_budget,
 )
 from core.passes.prune_channels.repair import CHOSEN, repair, stands
+from core.reconstruction.needs import Needs, Workload
 from core.reconstruction.study import RANKED, Study, study
 from core.reconstruction.telling import part
 from core.records import Cut

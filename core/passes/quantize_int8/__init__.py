@@ -31,7 +31,6 @@ import numpy as np
 from core import graph as graphs
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
-from core.passes.base_needs import Needs, Workload
 from core.passes.quantize_int8 import memory
 from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
@@ -47,6 +46,7 @@ from core.quantization.regions import is_weighted, select, weights_only
 from core.quantization.scheme import BACKENDS, LARGEST, Scheme, scheme
 from core.quantization.wide import OPSET
 from core.quantization.writer import Plan, written
+from core.reconstruction.needs import Needs, Workload
 
 QUANTIZED = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.analysis import memory
 from core.graph import Graph
-from core.passes.base_needs import Needs, Workload, of_streams, sums
+from core.reconstruction.needs import Needs, Workload, of_streams, sums
 
 SUMS_OF_ONE = 4  # the sums of one layer, its factor, the inverse and the rounding's own
 SUMS_BYTES = 256 << 20  # of the layers that are summed in one go

@@ -26,7 +26,6 @@ from core.analysis.layer_signatures import signatures
 from core.catalogue import names
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, parameter
-from core.passes.base_needs import Needs, Workload
 from core.passes.replace_convolutions import memory
 from core.passes.replace_convolutions.allocation import allocate
 from core.passes.replace_convolutions.eligible import Target, targets
@@ -45,6 +44,7 @@ from core.reconstruction import cores
 from core.reconstruction.cases import Stand
 from core.reconstruction.layers import find
 from core.reconstruction.lockstep import refit
+from core.reconstruction.needs import Needs, Workload
 from core.reconstruction.study import RUN
 from core.reconstruction.telling import part
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.analysis import memory
 from core.graph import Graph
-from core.passes.base_needs import Needs, Workload, of_a_run, of_streams, sums
+from core.reconstruction.needs import Needs, Workload, of_a_run, of_streams, sums
 
 SUMS_OF_ONE = 6  # the sums of one layer, its moments, their inverse and what eliminates in it
 CHUNK_BYTES = 512 << 20  # activations of the original and the pruned net, kept to be refitted

@@ -8,12 +8,11 @@ spilled or computed twice. Both count from what the child holds before the step.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from core.analysis import memory
 from core.analysis.memory import GraphMemory
-from core.errors import NotEnoughMemory
 from core.graph import Graph
 from core.reconstruction import layers
 
@@ -22,6 +21,8 @@ COPIES = 5  # of the weights: the graph, its file, the runtime's own and packed 
 RUN_SLACK = 1.5  # a convolution's buffers beside its input and output
 BASE_BYTES = 64 * MIB  # a session, allocators, what is rounded up
 WORKER_BYTES = 48 * MIB  # of each core: what the products of matrices are packed into
+HELPS = 0.8  # a remedy that leaves more of the need than this is none
+MARGIN = 1.25  # on what is stated, and for what the process holds before the step
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,22 +94,29 @@ def _with_run(size: GraphMemory, kept_bytes: int) -> int:
     return BASE_BYTES + COPIES * size.weights + round(RUN_SLACK * size.live) + kept_bytes
 
 
-def refusal(needs: Needs, there_bytes: int, images: int) -> NotEnoughMemory | None:
-    """The reason why a step cannot even start; None if it can.
-
-    Args:
-        needs: what the step states.
-        there_bytes: what its process may still take.
-        images: that it would be given; fewer are a remedy only where there are some.
-    """
+def refusal(pass_: Stating, graph: Graph, work: Workload, there_bytes: int) -> str:
+    """What a step needs and what is there, where it cannot even start; empty where it can."""
+    needs = pass_.needs(graph, work)
     if needs.least_bytes <= there_bytes:
-        return None
-    fewer = "fewer calibration images, " if images else ""
-    return NotEnoughMemory(
-        f"needs {gigabytes(needs.least_bytes)}, {gigabytes(there_bytes)} are free ({needs.why}).",
-        f"Use {fewer}a smaller input, or give it more with LATHE_MEMORY=SIZE, as in "
-        f"LATHE_MEMORY={-(-needs.least_bytes * 5 // 4 // (1 << 30))}G, where the machine has it.",
-    )
+        return ""
+    asked, there = gigabytes(needs.least_bytes), gigabytes(there_bytes)
+    return f"needs {asked} of memory, {there} are free ({needs.why})."
+
+
+def remedy(pass_: Stating, graph: Graph, work: Workload) -> str:
+    """What makes a step need less, as far as it does, and how to give it more."""
+    least = pass_.needs(graph, work).least_bytes
+    fewer = pass_.needs(graph, replace(work, images=work.images // 4)) if work.images else None
+    ways = []
+    if fewer is not None and fewer.least_bytes < HELPS * least:
+        ways.append("fewer calibration images")
+    if memory.measure(graph, work.batch).live * RUN_SLACK > (1 - HELPS) * least:
+        ways.append("a smaller input")
+    use = f"Use {' or '.join(ways)}, or give" if ways else "Give"
+    wanted = least * MARGIN
+    unit, letter = (1 << 30, "G") if wanted > 1 << 30 else (100 << 20, "00M")
+    size = f"{-(-round(wanted) // unit)}{letter}"
+    return f"{use} it more, where the machine has it: LATHE_MEMORY={size}."
 
 
 def gigabytes(size: int) -> str:

@@ -1,0 +1,95 @@
+"""A sweep of which some recipes failed says which, by its exit status too; fakes measure."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core.cli import explore, main
+from core.records import ExperimentSpec, Outcome, Recipe, Run, RunProgress, State, Step, StepReport
+from tests.pages.fake_workspace import FakeWorkspace
+
+FOLD, INT8 = Step("fold_batch_norm"), Step("quantize_int8")
+WHY = "needs 5.1 GB of memory, 3.2 GB are free (its sums)."
+FAILED = StepReport(INT8, reverted=WHY, failure="NotEnoughMemory")
+SAID = f"Quantize to int8, repaired was not applied: {WHY}"
+
+
+def made(*recipes: Recipe) -> Run:
+    spec = ExperimentSpec("t", "a" * 64, (Recipe("original"), *recipes), ("onnxruntime",))
+    return FakeWorkspace().make_run(spec, "me", "r")
+
+
+def partly(outcome: Outcome) -> Outcome:
+    called = replace(outcome.recipe, name="fold, int8 without Quantize to int8, repaired")
+    return replace(outcome, recipe=called, failed=(FAILED,))
+
+
+def nothing(outcome: Outcome) -> Outcome:
+    return Outcome(outcome.recipe, None, None, SAID, (FAILED,))
+
+
+@pytest.fixture
+def sweep(monkeypatch: pytest.MonkeyPatch, tmp_path, capsys):
+    np.savez(tmp_path / "data.npz", images=np.zeros((2, 4, 4, 3), np.uint8))
+
+    def ask(run: Run) -> tuple[int, str, dict[str, Any]]:
+        class Fake:
+            def close(self) -> None:
+                """Nothing is open."""
+
+            def measure(self, *_: object) -> Run:
+                return run
+
+        monkeypatch.setattr(explore.Workspace, "open", Fake)
+        monkeypatch.setattr(explore, "_spec", lambda *_: run.spec)
+        monkeypatch.setattr(explore, "_resumable", lambda *_: None)
+        status = main(["explore", "net.onnx", "--data", str(tmp_path / "data.npz"), "--json"])
+        said = capsys.readouterr()
+        return status, said.err, json.loads(said.out or "{}")
+
+    return ask
+
+
+def test_all_recipes_made_is_0(sweep) -> None:
+    status, said, data = sweep(made(Recipe("fold", (FOLD,))))
+    assert (status, said) == (0, "")
+    assert [outcome["failed"] for outcome in data["outcomes"]] == [[], []]
+
+
+def test_a_step_that_failed_is_3_and_the_rest_is_there(sweep) -> None:
+    run = made(Recipe("fold, int8", (FOLD, INT8)))
+    base, whole = run.outcomes
+    status, said, data = sweep(replace(run, outcomes=(base, partly(whole))))
+    assert status == 3
+    assert said == f"lathe: fold, int8 without Quantize to int8, repaired: {SAID}\n"
+    outcome = data["outcomes"][1]
+    assert outcome["recipe"]["name"] == "fold, int8 without Quantize to int8, repaired"
+    assert [step["failure"] for step in outcome["failed"]] == ["NotEnoughMemory"]
+
+
+def test_a_recipe_that_made_nothing_is_3_where_another_did(sweep) -> None:
+    run = made(Recipe("fold", (FOLD,)), Recipe("int8", (INT8,)))
+    base, first, second = run.outcomes
+    status, said, _ = sweep(replace(run, outcomes=(base, first, nothing(second))))
+    assert status == 3
+    assert said == f"lathe: int8 made no model: {SAID}\n"
+
+
+def test_nothing_made_is_2(sweep) -> None:
+    run = made(Recipe("int8", (INT8,)))
+    status, said, data = sweep(replace(run, outcomes=(run.outcomes[0], nothing(run.outcomes[1]))))
+    assert (status, data) == (2, {})
+    assert said.startswith("lathe: No recipe made a model. int8 made no model: ")
+    assert said.count("\n") == 1
+
+
+def test_a_run_that_failed_is_2(sweep) -> None:
+    run = made(Recipe("fold", (FOLD,)))
+    failed = RunProgress(State.FAILED, message="StoreError: A file cannot be written.")
+    status, said, _ = sweep(replace(run, progress=failed))
+    assert (status, said) == (2, "lathe: StoreError: A file cannot be written.\n")
