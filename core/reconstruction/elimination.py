@@ -188,10 +188,10 @@ def _root(judge: Matrix) -> Matrix:
     return np.asarray(np.linalg.cholesky(judge + floor * np.eye(size)).T)
 
 
-def _inverse(second: Matrix) -> Matrix:
-    size = DAMPING * np.trace(second) / len(second) + 1e-8
-    second[np.diag_indices(len(second))] += size
-    return inverse(second)
+def _inverse(second: Array) -> Matrix:
+    damped = second.astype(np.float64)
+    damped[np.diag_indices(len(damped))] += DAMPING * np.trace(damped) / len(damped) + 1e-8
+    return inverse(damped)
 
 
 class _System:

@@ -38,7 +38,7 @@ class Moments:
 
     Attributes:
         count: rows, or the sum of their weights.
-        second: (G, d, d), covariance of the inputs.
+        second: (G, d, d), covariance of the inputs; of wide layers (`LARGE`) in single precision.
         cross: (G, d, o), covariance of inputs and targets.
         spread: (G, o), variance of the targets.
         mean_in: (G, d).
@@ -46,7 +46,7 @@ class Moments:
     """
 
     count: float
-    second: Matrix
+    second: Array
     cross: Matrix
     spread: Matrix
     mean_in: Matrix
@@ -153,7 +153,8 @@ class Gram:
         d, whole = self._shift.inputs.shape[2], self._whole()
         level = whole[:, d] / np.float64(self.count)
         mean_in, mean_out = level[:, :d], level[:, d + 1 :]
-        second = np.divide(whole[:, :d, :d], self.count, dtype=np.float64)
+        kind = np.float32 if d > LARGE else np.float64
+        second = np.divide(whole[:, :d, :d], self.count, dtype=kind)
         for block, mean in zip(second, mean_in, strict=True):
             for start in range(0, d, STRETCH):  # an outer product as large as all is slow
                 part = slice(start, start + STRETCH)

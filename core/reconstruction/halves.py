@@ -5,6 +5,7 @@ Each array is scaled so that its largest number is near the end of the range.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 
 import numpy as np
@@ -22,7 +23,7 @@ class Halves:
         self._shelf = Shelf()
         self._mapped: dict[str, dict[int, Array]] = {}
         self._scales: dict[tuple[str, int], float] = {}
-        self.nbytes = 0  # of all
+        self.nbytes, self._lock = 0, threading.Lock()  # of all
 
     def __contains__(self, name: str) -> bool:
         return name in self._shelf or name in self._mapped
@@ -32,7 +33,8 @@ class Halves:
         top = float(np.abs(array).max(initial=0.0))
         scale = top / LARGEST if np.isfinite(top) and top > 0 else 1.0
         self._scales[name, batch] = scale
-        self.nbytes += array.size * 2
+        with self._lock:
+            self.nbytes += array.size * 2
         self._shelf.put(name, batch, (array * np.float32(1 / scale)).astype(np.float16))
 
     def get(self, name: str, batch: int) -> Array:

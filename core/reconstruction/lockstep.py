@@ -37,7 +37,7 @@ from core.reconstruction.shelf import Array
 from core.reconstruction.solve import Ridge, error, free_bias
 from core.reconstruction.statistics import Graph
 from core.reconstruction.tape import NoGradient
-from core.reconstruction.telling import Tell, silent
+from core.reconstruction.telling import Tell, part, silent
 from core.reconstruction.walk import Walk
 
 FEW = 256  # images below which the ridge is strong
@@ -121,7 +121,8 @@ def _refit(
     room, done = Room(), list[Refit]()
     shares = _shares([case.layer for case in cases])
     for turn, case in enumerate(cases):
-        tell(f"Refitting {case.layer.name}", shares[turn])
+        say = part(tell, shares[turn], shares[turn + 1])
+        say(_sentence(case.layer), 0.0)
         pinned = {p.maker.input for c in cases[turn:] if (p := pairs.get(c.layer.output))}
         others, before = [case.aim.other] if case.aim.other else [], None
         if case.layer.output in pairs:
@@ -130,16 +131,20 @@ def _refit(
             before = _together(both, case, walk, reference, strength)
         walk.reach([case.layer.input, *others], pinned)
         constrain = constraints.get(case.layer.output)
-        fit = _Fit(case, walk, reference, strength, options.bends, room, constrain).run()
+        fit = _Fit(case, walk, reference, strength, options.bends, room, say, constrain).run()
         done.append(fit if before is None else replace(fit, before=before, joint=True))
     return tuple(done)
 
 
 def _shares(layers: Sequence[Layer]) -> list[float]:
-    """Of the whole work, what is done before each layer: most is products of rows and systems."""
+    """Of the whole work, what is done before each layer, and all: most is products of matrices."""
     inputs = [layer.weight.size / max(len(layer.bias()), 1) for layer in layers]
     work = np.array([EACH + d * d * (ROWS + d / 3) for d in inputs])
-    return [*(np.cumsum(work) - work) / max(float(work.sum()), 1.0)]
+    return [0.0, *(np.cumsum(work) / max(float(work.sum()), 1.0)).tolist()]
+
+
+def _sentence(layer: Layer) -> str:
+    return f"Refitting {layer.name}"
 
 
 def _together(
@@ -191,6 +196,7 @@ class _Fit:
     strength: float
     bends: int
     room: Room
+    tell: Tell = silent
     constrain: Constrain | None = None
     _rows: Rows | None = None
     _filed: tuple[Matrix, Matrix] | None = None  # a covariance, and its columns as in the file
@@ -199,8 +205,11 @@ class _Fit:
         """Fit on some images, judge on others; if that is better, fit on all and write."""
         layer, start = self.case.layer, self.case.layer.matrix()[:, :, self.case.layer.order]
         old = layer.bias().reshape(layer.groups, -1)
+        self.tell(_sentence(layer), 0.3)
         fitted, judged = self._sums()
+        self.tell(_sentence(layer), 0.5)
         tried = self._tried(fitted, judged, start, old)
+        self.tell(_sentence(layer), 0.8)
         if np.isfinite(tried.after) and tried.after < tried.before:
             both = (fitted.merged(judged) if judged.count else fitted).moments()
             self._write(*self._bent(both, start, tried.strength))

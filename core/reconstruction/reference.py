@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from core.errors import CoreError, StoreError
-from core.reconstruction import array_file
+from core.reconstruction import array_file, blas, cores
 from core.reconstruction.feeds import Feeds, batches
 from core.reconstruction.gradient import backward
 from core.reconstruction.halves import Halves
@@ -91,7 +91,8 @@ class Reference:
             return
         computed = {v.name for node in self.original.graph for v in node.outputs}
         asked = [n for n in dict.fromkeys([*missing, *also]) if n in computed]
-        self._run(asked, missing, axes, visit)
+        with blas.threads(1):  # what is worth it is shared out to the cores
+            self._run(asked, missing, axes, visit)
         if missing:
             self._save()
 
@@ -106,10 +107,13 @@ class Reference:
                 self._keep(name, batch, values[name], axes[name])
             if visit is not None:
                 visit(batch, values)
-            for name, gradient in gradients.items():
-                rows = values_at(values[gradient], axes[name], self.sites(name, batch))
+
+            def keep(name: str, batch: int = batch, values: Tensors = values) -> None:
+                rows = values_at(values[gradients[name]], axes[name], self.sites(name, batch))
                 self._matter.put(name, batch, np.abs(rows))
                 powers[name].add(rows)
+
+            cores.each(keep, list(gradients))
             values = {}  # before the next run: of a DenseNet, one batch is gigabytes
         for name, power in powers.items():
             mean = power.mean()

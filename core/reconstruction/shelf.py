@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 import weakref
 from pathlib import Path
 from typing import Any
@@ -30,7 +31,7 @@ class Shelf:
         self._limit, self._bytes = share if limit_bytes is None else limit_bytes, 0
         self._held: dict[str, dict[int, Array | Path]] = {}
         self._folder: Path | None = None
-        self._written = 0
+        self._written, self._lock = 0, threading.Lock()
 
     def __contains__(self, name: str) -> bool:
         return name in self._held
@@ -41,11 +42,13 @@ class Shelf:
 
     def put(self, name: str, batch: int, array: Array) -> None:
         """Keep an array."""
-        kept: Array | Path = array
-        if self._bytes + array.nbytes > self._limit:
-            kept = self._write(array)
-        else:
-            self._bytes += array.nbytes
+        with self._lock:  # several threads may put at once
+            fits = self._bytes + array.nbytes <= self._limit
+            self._bytes += array.nbytes if fits else 0
+            path = None if fits else self._next()
+        if path is not None:
+            np.save(path, array)
+        kept: Array | Path = array if path is None else path
         self._held.setdefault(name, {})[batch] = kept
 
     def get(self, name: str, batch: int) -> Array:
@@ -61,11 +64,10 @@ class Shelf:
             else:
                 self._bytes -= kept.nbytes
 
-    def _write(self, array: Array) -> Path:
+    def _next(self) -> Path:
+        """Where the next array goes that is kept on disk."""
         if self._folder is None:
             self._folder = Path(tempfile.mkdtemp(prefix="shelf-"))
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         self._written += 1
-        path = self._folder / f"{self._written}.npy"
-        np.save(path, array)
-        return path
+        return self._folder / f"{self._written}.npy"

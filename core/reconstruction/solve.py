@@ -6,7 +6,7 @@ with S the covariance of x and C that of x and y: W = W0 + ((S + r I)^-1 (C - S 
 b = E y - W E x. The ridge pulls towards the weights that are there, not towards zero, so that a
 direction which the images never show keeps what training put there. S + r I is factorised once
 (`Ridge`); further targets of the same inputs then cost little. Float64, but for the factors of wide
-layers (`LARGE`): rounding there is as if S were changed by a tenth of the ridge.
+layers (`gram.LARGE`): rounding there is as if S were changed by a tenth of the ridge.
 
 Source: He, Zhang, Sun 2017, arXiv:1707.06168, section 3.1 (linear least squares per layer).
 """
@@ -16,7 +16,7 @@ from __future__ import annotations
 import numpy as np
 
 from core.reconstruction import cores
-from core.reconstruction.gram import LARGE, Matrix, Moments
+from core.reconstruction.gram import Matrix, Moments
 from core.reconstruction.products import BLOCK, cholesky, product
 from core.reconstruction.shelf import Array
 
@@ -43,13 +43,14 @@ class Ridge:
             pull: of another strength, so that it need not be made again.
         """
         d = moments.second.shape[1]
-        size = strength * np.trace(moments.second, axis1=1, axis2=2) / max(d, 1) + FLOOR
-        systems: Array = moments.second.astype(np.float32 if d > LARGE else np.float64)
+        power = np.trace(moments.second, axis1=1, axis2=2, dtype=np.float64)
+        size = strength * power / max(d, 1) + FLOOR
+        systems = moments.second.copy()
         systems[:, np.arange(d), np.arange(d)] += size[:, None]
         self._start = start
         self._systems = [Positive(system) for system in systems]
         self.pull: Matrix = (
-            product(moments.second, start.transpose(0, 2, 1)) if pull is None else pull
+            _seen(moments.second, start).transpose(0, 2, 1) if pull is None else pull
         )
 
     def fit(self, moments: Moments) -> tuple[Matrix, Matrix]:
@@ -102,6 +103,11 @@ class Positive:
         return slice(turn * BLOCK, (turn + 1) * BLOCK), slice(0, turn * BLOCK)
 
 
+def _seen(second: Array, weights: Matrix) -> Matrix:
+    """W S, in the precision of S, (G, o, d)."""
+    return product(weights.astype(second.dtype), second).astype(np.float64)
+
+
 def ridge(moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
     """Weights (G, o, d) and bias (G, o) of least error, once; see `Ridge`."""
     return Ridge(moments, start, strength).fit(moments)
@@ -115,6 +121,6 @@ def free_bias(moments: Moments, weights: Matrix) -> Matrix:
 def error(moments: Moments, weights: Matrix, bias: Matrix) -> Matrix:
     """Mean squared residual (G, o) of these weights over the rows of `moments`."""
     explained = np.einsum("god,gdo->go", weights, moments.cross)
-    power = np.einsum("god,god->go", product(weights, moments.second), weights)
+    power = np.einsum("god,god->go", _seen(moments.second, weights), weights)
     offset = free_bias(moments, weights) - bias
     return np.asarray(np.maximum(moments.spread - 2 * explained + power, 0) + offset**2)

@@ -106,6 +106,28 @@ def test_a_kept_reference_is_read_and_not_run_again(tmp_path):
             np.testing.assert_array_equal(one, other)
 
 
+def test_what_is_too_large_to_be_kept_is_not_gathered_first(tmp_path, monkeypatch):
+    model, path = residual(), tmp_path / "x.arrays"
+    monkeypatch.setattr(array_file, "MOST_BYTES", 1000)
+    gathered = []
+    monkeypatch.setattr(Halves, "raw", lambda self, name, batch: gathered.append(name))
+    reference = Reference(model, Pictures(model))
+    reference.keep_at(path)
+    reference.sample({"a_out0": 1})
+    assert not gathered
+    assert not path.exists()
+
+
+def test_a_reference_that_is_kept_takes_as_many_bytes_as_it_was_said(tmp_path):
+    model, path = residual(), tmp_path / "x.arrays"
+    reference = Reference(model, Pictures(model))
+    reference.keep_at(path)
+    reference.sample({"a_out0": 1, "b_out0": 1})
+    arrays = array_file.read(path)
+    kept = sum(a.nbytes for name, a in arrays.items() if name.split("/")[0] in ("wanted", "matter"))
+    assert reference._wanted.nbytes + reference._matter.nbytes == kept
+
+
 def test_a_damaged_or_a_foreign_reference_is_run_anew(tmp_path):
     model, path = residual(), tmp_path / "x.arrays"
     Reference(model, Pictures(model, count=128)).keep_at(path)

@@ -10,6 +10,7 @@ from core.passes.replace_convolutions.metric import Metric
 from core.reconstruction.gram import Moments
 from core.reconstruction.layers import Layer
 
+SAME = 1e-6  # of the largest weight, between factors and the weights that were written of them
 TURNS = 1  # of the fit in each round of lockstep, from where the last one ended
 
 
@@ -52,10 +53,14 @@ class Bound:
         self._problem = None
         kept = self._layer.weight
 
-        def off(factors: Factors) -> float:
-            return float(np.abs(self._dense(factors) - kept).max())
-
-        return self._metric.plain(min(self._tried, key=off))
+        least, found = np.inf, self._tried[-1]
+        for factors in reversed(self._tried):  # most often it is the last
+            off = float(np.abs(self._dense(factors) - kept).max())
+            if off < least:
+                least, found = off, factors
+            if least <= SAME * float(np.abs(kept).max()):
+                break
+        return self._metric.plain(found)
 
     def _dense(self, factors: Factors) -> Matrix:
         return self._form.dense(self._metric.plain(factors))

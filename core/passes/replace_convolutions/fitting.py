@@ -71,7 +71,7 @@ class Product:
 
     def __init__(self, form: Form, second: Array) -> None:
         """Nothing is made ready."""
-        self._form, self._second = form, second
+        self._form, self._second = form, np.asarray(second, np.float64)
 
     def errors(self, factors: Factors, ranks: Sequence[Rank], kernel: Matrix) -> list[float]:
         """See `Problem`."""

@@ -111,9 +111,14 @@ class SpatialSvd(Form):
 
     def start(self, kernel: Matrix, second: Matrix, rank: Rank) -> Factors:
         """Singular vectors of (columns under the kernel) x (outputs, place of the column)."""
-        outputs, inputs, height, width = kernel.shape
+        _, inputs, height, width = kernel.shape
         blocks = second.reshape(inputs, height, width, inputs, height, width)
-        metric = np.einsum("iyxjvx->iyjv", blocks).reshape(inputs * height, -1) / width
+        return self._columns(kernel, np.einsum("iyxjvx->iyjv", blocks) / width, rank)
+
+    def _columns(self, kernel: Matrix, metric: Matrix, rank: Rank) -> Factors:
+        """The same, given the mean covariance of the columns, (I, h, I, h)."""
+        outputs, inputs, height, width = kernel.shape
+        metric = metric.reshape(inputs * height, -1)
         matrix = kernel.transpose(1, 2, 0, 3).reshape(inputs * height, outputs * width)
         left, right = _split(matrix, metric, rank[0])
         rows = right.reshape(-1, outputs, width).transpose(1, 0, 2)
@@ -150,8 +155,8 @@ class SpatialSvdRows(SpatialSvd):
         """Singular vectors of (rows under the kernel) x (outputs, place of the row)."""
         _, inputs, height, width = kernel.shape
         blocks = second.reshape(inputs, height, width, inputs, height, width)
-        turned = blocks.transpose(0, 2, 1, 3, 5, 4).reshape(second.shape)
-        return super().start(kernel.transpose(0, 1, 3, 2), turned, rank)
+        metric = np.einsum("iyxjyu->ixju", blocks) / height
+        return self._columns(kernel.transpose(0, 1, 3, 2), metric, rank)
 
     def kernels(self, factors: Factors) -> list[Matrix]:
         """1 x k and k x 1."""
@@ -258,7 +263,7 @@ CHOICES: Mapping[str, tuple[str, ...]] = {
 
 def _split(matrix: Matrix, metric: Matrix, rank: int) -> tuple[Matrix, Matrix]:
     """Matrix (m, n) ~ left (m, rank) @ right (rank, n), best where x' metric x weighs the rows."""
-    root = _root(metric)
+    root = _root(np.asarray(metric, np.float64))
     weighed = root.T @ matrix
     powers, vectors = np.linalg.eigh(weighed @ weighed.T)  # a third of the time of an SVD
     u = vectors[:, ::-1][:, :rank]

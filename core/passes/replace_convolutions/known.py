@@ -67,8 +67,8 @@ def fitted(chosen: Sequence[tuple[Menu, Choice]], known: Known) -> dict[str, Bou
     def factors_of(taken: tuple[Menu, Choice]) -> Factors:
         one, choice = taken
         kernel = one.metric.weighed(kernel_of(one.target))
-        second = known.second(one.target)()
-        return problem(choice.form, second, kernel.shape).fit(choice.factors, kernel, TURNS)
+        ready = problem(choice.form, known.second(one.target)(), kernel.shape)
+        return ready.fit(choice.factors, kernel, TURNS)
 
     found = cores.each(factors_of, chosen, at_once([one.target for one, _ in chosen]))
     bound = {}
