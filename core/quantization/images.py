@@ -96,7 +96,7 @@ class Images:
         """The other images, at most about `largest` from all over the set; 0 is all of them."""
         free = [i for i in range(self.batches) if i not in self._held] or [0]
         wanted = self.batches
-        if largest:
+        if 0 < largest < self.count:
             wanted = max(1, round(largest / max(images_of(self.held_out[0]), 1)))
         step = max(1, len(free) // wanted)
         chosen = set(free[::step][:wanted])

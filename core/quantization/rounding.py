@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 from core.quantization.grids import SMALLEST_SCALE, Weight, widened
 from core.reconstruction.layers import Layer
-from core.reconstruction.products import cholesky
 from core.reconstruction.transposed import Transposed
 
 Array = np.ndarray[Any, Any]
@@ -176,7 +175,7 @@ def _feedback(second: Matrix, order: NDArray[np.int64]) -> Matrix:
         turned = whole[columns[:, None], columns]
         # A floor in absolute terms: inputs that are always zero would leave nothing to invert.
         turned[range(d), range(d)] += max(RIDGE * np.trace(turned) / d, 1e-10)
-        lower = cholesky(turned)
+        lower = np.linalg.cholesky(turned)
         lower /= np.diagonal(lower).copy()
         result[group] = lower[::-1, ::-1].T
     return result
