@@ -150,6 +150,7 @@ def weights(
         taken = gram.moments() if gram is not None and mending and _holds_bias(layer) else None
         second = gram.second_moment() if gram is not None and taken is None else None
         second = taken.second if taken is not None else second
+        del gram  # its sums are as large as the moments that were made of them
         limit, paired = scheme.pairing(layer.matrix().shape[2] // layer.taps, layer.groups)
         weight = rounding.quantized(
             layer, limit, scheme.per_channel, second, grid.scale, paired=paired

@@ -176,6 +176,7 @@ def _feedback(second: Matrix, order: NDArray[np.int64]) -> Matrix:
         # A floor in absolute terms: inputs that are always zero would leave nothing to invert.
         turned[range(d), range(d)] += max(RIDGE * np.trace(turned) / d, 1e-10)
         lower = np.linalg.cholesky(turned)
+        del turned
         lower /= np.diagonal(lower).copy()
         result[group] = lower[::-1, ::-1].T
     return result
