@@ -93,8 +93,9 @@ class Judge:
         self._feeds: list[Tensors] = []
         starts: list[int] = []
         alone = backend is not None and any_batch(graph)
+        told = effort.images(graph, largest, effort.CALIBRATION_MACS)
         for start, feeds in zip(images.held_at, images.held_out, strict=True):
-            if self.images < largest:
+            if self.images < told:
                 pieces = [*singly(feeds)] if alone else [feeds]
                 self._feeds += pieces
                 starts += range(start, start + len(pieces))
