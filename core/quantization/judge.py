@@ -94,7 +94,8 @@ class Judge:
         starts: list[int] = []
         alone = backend is not None and any_batch(graph)
         told = effort.images(graph, largest, effort.CALIBRATION_MACS)
-        for start, feeds in zip(images.held_at, images.held_out, strict=True):
+        step = max(1, images.judged // max(told, 1))
+        for start, feeds in [*zip(images.held_at, images.held_out, strict=True)][::step]:
             if self.images < told:
                 pieces = [*singly(feeds)] if alone else [feeds]
                 self._feeds += pieces
