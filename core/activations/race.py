@@ -27,7 +27,7 @@ TRIAL = {"warmup": 1, "blocks": 1, "quads": 1, "sample_s": 0.0005, "slow_down": 
 BLOCKS_MOST, BLOCKS_LEAST = 16, 2
 CALLS_PER_BLOCK = 4  # two that count, two that fill the caches
 LASTING_S = 0.03  # a call that one other warms up
-RACE_S = 9.0  # wall time of all graphs in all sessions, about, but for loading them
+SESSION_S, SESSIONS_S = 1.0, 0.5  # wall time of a graph in one session, or in each of several
 CPU_S = 240.0
 
 
@@ -86,7 +86,7 @@ class _Course:
             return [Lap(reason=reasons[0]) for _ in self._files]
         while True:
             running = [i for i in range(len(self._files)) if i not in reasons]
-            plan = TRIAL | _effort(call_s, len(running), sessions)
+            plan = TRIAL | _effort(call_s, sessions)
             try:
                 times = self._sessions(running, sessions, plan)
                 break
@@ -128,8 +128,8 @@ class _Course:
         return minima
 
 
-def _effort(call_s: float, count: int, sessions: int) -> Json:
-    """Warm-up and blocks for a race of so many graphs, the first of which runs so long."""
-    share = RACE_S / sessions / (count * CALLS_PER_BLOCK * max(call_s, 0.001))
-    blocks = int(np.clip(share, BLOCKS_LEAST, BLOCKS_MOST))
+def _effort(call_s: float, sessions: int) -> Json:
+    """Warm-up and blocks where the first graph runs so long."""
+    share = SESSION_S if sessions == 1 else SESSIONS_S
+    blocks = int(np.clip(share / (CALLS_PER_BLOCK * max(call_s, 1e-3)), BLOCKS_LEAST, BLOCKS_MOST))
     return {"warmup": 1 if call_s >= LASTING_S else 3, "blocks": blocks}

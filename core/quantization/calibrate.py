@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.process import memory
-from core.quantization import ranges, rounding
+from core.quantization import effort, ranges, rounding
 from core.quantization.grids import Grid, Weight, fitted, over
 from core.quantization.images import Images, Tensors
 from core.quantization.judge import Judge
@@ -21,7 +21,6 @@ from core.quantization.writer import Plan, written
 from core.reconstruction import cores
 from core.reconstruction.gram import Gram
 from core.reconstruction.layers import Layer
-from core.reconstruction.products import LARGE
 
 Array = np.ndarray[Any, Any]
 
@@ -29,6 +28,7 @@ METHODS = (("minmax", 100.0), ("percentile", 99.999), ("percentile", 99.99), ("m
 ALIKE = 2.0  # inputs of a Concat whose ranges differ by less than this share one
 SMALLEST_GRAMS, LARGEST_GRAMS = 128 << 20, 768 << 20  # bytes of sums that are held at a time
 GRAM_SHARE = 6  # of the memory that is free
+WORKING_COPIES = 4  # of a layer's sums while it is rounded
 GRAM_IMAGES = 128
 BOUNDING_OPS = ("Relu", "Clip")
 
@@ -150,6 +150,7 @@ def weights(
         taken = gram.moments() if gram is not None and mending and _holds_bias(layer) else None
         second = gram.second_moment() if gram is not None and taken is None else None
         second = taken.second if taken is not None else second
+        del gram  # its sums are as large as the moments that were made of them
         limit, paired = scheme.pairing(layer.matrix().shape[2] // layer.taps, layer.groups)
         weight = rounding.quantized(
             layer, limit, scheme.per_channel, second, grid.scale, paired=paired
@@ -157,8 +158,10 @@ def weights(
         return weight if taken is None else _mended(layer, weight, taken.mean_in)
 
     names = [name for name in selection.weighted if moments is None or name in moments]
-    # A wide layer takes both cores, and a core for each would take twice the memory.
-    wide = {n for n in names if moments is not None and columns(layers[n]) >= LARGE}
+    # Layers whose factors would not fit beside each other take all cores one after another.
+    bound = memory.budget_bytes() // GRAM_SHARE
+    each = WORKING_COPIES * cores.count()
+    wide = {n for n in names if moments is not None and each * _gram_bytes(layers[n]) > bound}
     found = {name: made(name) for name in names if name in wide}
     narrow = [name for name in names if name not in wide]
     found |= dict(zip(narrow, cores.each(made, narrow), strict=True))
@@ -192,10 +195,11 @@ def best_ranges(
     """
     tried = [m for m in METHODS if method in ("auto", m[0])]
     best: tuple[Plan, float, str] | None = None
+    few = judge.few(effort.images(graph, judge.images, effort.COMPARED_MACS))
     for name, percentile in tried:
         selected = extents(graph, selection, found, scheme, name, percentile)
         plan = Plan(selection, grids(selected, scheme, found))
-        error = judge.error_as_written(written(graph, plan))
+        error = few.error_as_written(written(graph, plan))
         if best is None or error < best[1]:
             best = plan, error, selected.method
     if best is None:
@@ -211,12 +215,13 @@ def grams(
 
     Layers that read the same places of the same tensor share theirs.
     """
+    most = effort.calibration(graph, GRAM_IMAGES)
     for part in _parts(layers, names):
         found = {key: Gram(layers[shared[0]].groups) for key, shared in part.items()}
         firsts = {key: layers[shared[0]] for key, shared in part.items()}
         inputs = list(dict.fromkeys(layer.input for layer in firsts.values()))
         order = sorted(part, key=lambda key: -_gram_bytes(firsts[key]))
-        for turn, values in enumerate(images.values(graph, inputs, GRAM_IMAGES)):
+        for turn, values in enumerate(images.values(graph, inputs, most)):
 
             def add(key: Hashable, values: Tensors = values, turn: int = turn) -> None:
                 layer = firsts[key]  # noqa: B023 - done before the next part

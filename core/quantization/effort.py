@@ -13,7 +13,9 @@ from core.analysis import cost
 from core.process import memory
 
 LARGEST_MACS = 128 * 10**9  # multiply-accumulates of one question: about two seconds of two cores
-LEAST_IMAGES = 16
+COMPARED_MACS = 64 * 10**9  # of one of several ways that are compared
+CALIBRATION_MACS = 384 * 10**9  # of a walk over calibration images
+LEAST_IMAGES, LEAST_CALIBRATION = 16, 64
 SMALLEST_BYTES, LARGEST_BYTES = 16 << 20, 128 << 20  # of what one run gives out
 SHARE = 32  # of the memory that is free
 
@@ -29,6 +31,11 @@ def images(graph: ir.Model, most: int, macs: int = LARGEST_MACS, least: int = LE
     """
     each = cost.totals(graph)[1]
     return min(most, max(least, macs // each)) if each else most
+
+
+def calibration(graph: ir.Model, most: int) -> int:
+    """Images that ranges and sums are found on."""
+    return images(graph, most, CALIBRATION_MACS, LEAST_CALIBRATION)
 
 
 def batch_bytes() -> int:

@@ -6,6 +6,7 @@ Sets are often sorted by class: whatever takes a part of the images takes it fro
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Protocol
 
@@ -96,7 +97,7 @@ class Images:
         """The other images, at most about `largest` from all over the set; 0 is all of them."""
         free = [i for i in range(self.batches) if i not in self._held] or [0]
         wanted = self.batches
-        if largest:
+        if 0 < largest < self.count:
             wanted = max(1, round(largest / max(images_of(self.held_out[0]), 1)))
         step = max(1, len(free) // wanted)
         chosen = set(free[::step][:wanted])
@@ -118,13 +119,12 @@ class Images:
         """
         fed = {value.name for value in graph.graph.inputs}
         run = self.runner(graph, [name for name in names if name not in fed])
-        most, bound = 1 if any_batch(graph) else LARGEST_IMAGES, effort.batch_bytes()
+        most = _at_once(graph, names)
         for feeds in self.calibration(largest):
             start = self.at
-            for first, part in parts(feeds, most):
+            for first, part in parts(feeds, most or 1):
                 values = run(part) | {name: part[name] for name in names if name in fed}
-                if most < LARGEST_IMAGES and (each := _bytes_each(values)):
-                    most = int(np.clip(bound // each, 1, LARGEST_IMAGES - 1))
+                most = most or _fitting(sum(a.nbytes for a in values.values()))
                 self.at = start + first
                 yield values
 
@@ -168,7 +168,18 @@ def images_of(feeds: Tensors) -> int:
     return len(first) if first is not None and first.ndim else 1
 
 
-def _bytes_each(values: Tensors) -> int:
-    """Of one image; the values are those of the first ones."""
-    size = sum(array.nbytes for array in values.values())
-    return size // max(images_of(values), 1)
+def _at_once(graph: ir.Model, names: Sequence[str]) -> int:
+    """How many images may give out these tensors at once; 0 where their sizes are not known."""
+    if not any_batch(graph):
+        return LARGEST_IMAGES
+    wanted, size = set(names), 0
+    for value in (v for node in graph.graph for v in node.outputs if v.name in wanted):
+        dims = list(value.shape)[1:] if value.shape is not None and len(value.shape) else [None]
+        if not all(isinstance(dim, int) for dim in dims):
+            return 0
+        size += 4 * math.prod(int(str(dim)) for dim in dims)
+    return _fitting(size)
+
+
+def _fitting(bytes_each: int) -> int:
+    return int(np.clip(effort.batch_bytes() // max(bytes_each, 1), 1, LARGEST_IMAGES))

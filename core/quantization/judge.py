@@ -93,8 +93,10 @@ class Judge:
         self._feeds: list[Tensors] = []
         starts: list[int] = []
         alone = backend is not None and any_batch(graph)
-        for start, feeds in zip(images.held_at, images.held_out, strict=True):
-            if self.images < largest:
+        told = effort.images(graph, largest, effort.CALIBRATION_MACS)
+        step = max(1, images.judged // max(told, 1))
+        for start, feeds in [*zip(images.held_at, images.held_out, strict=True)][::step]:
+            if self.images < told:
                 pieces = [*singly(feeds)] if alone else [feeds]
                 self._feeds += pieces
                 starts += range(start, start + len(pieces))

@@ -27,7 +27,6 @@ from numpy.typing import NDArray
 
 from core.quantization.grids import SMALLEST_SCALE, Weight, widened
 from core.reconstruction.layers import Layer
-from core.reconstruction.products import cholesky
 from core.reconstruction.transposed import Transposed
 
 Array = np.ndarray[Any, Any]
@@ -36,6 +35,7 @@ Matrix = NDArray[np.float64]
 RIDGE = 1e-2
 CLIPS = np.linspace(0.35, 1.0, 40)
 BLOCK = 128
+WIDE = 1024  # columns
 LARGEST_PAIR = 128  # 255 * 128 < 2^15
 
 
@@ -139,7 +139,7 @@ def gptq(
     # Columns as rows: each is read and written whole.
     ordered = np.take_along_axis(matrix.transpose(0, 2, 1), order[:, :, None], 1)
     feedback = _feedback(second, order)
-    codes, lost = np.zeros_like(ordered), np.zeros_like(ordered)
+    codes, lost = np.zeros_like(ordered), np.zeros(ordered.shape, feedback.dtype)
     for start in range(0, ordered.shape[1], BLOCK):
         block = slice(start, min(start + BLOCK, ordered.shape[1]))
         ordered_block = ordered[:, block] + feedback[:, block, :start] @ lost[:, :start]
@@ -168,15 +168,21 @@ def _feedback(second: Matrix, order: NDArray[np.int64]) -> Matrix:
     """Row k: how much of the error of each column before k is taken up by column k.
 
     In the order of the columns H = U D U' with a unit upper U, whose transpose this is. Backwards,
-    the factor is the usual one of Cholesky.
+    the factor is the usual one of Cholesky. That of a wide layer is made in single precision, which
+    the ridge bears: it bounds the condition by d / RIDGE.
     """
     d = second.shape[1]
-    result = np.empty(second.shape)
+    kind = np.float32 if d >= WIDE else np.float64
+    result = np.empty(second.shape, kind)
     for group, (whole, columns) in enumerate(zip(second, order[:, ::-1], strict=True)):
         turned = whole[columns[:, None], columns]
         # A floor in absolute terms: inputs that are always zero would leave nothing to invert.
         turned[range(d), range(d)] += max(RIDGE * np.trace(turned) / d, 1e-10)
-        lower = cholesky(turned)
+        try:
+            lower = np.linalg.cholesky(turned.astype(kind, copy=False))
+        except np.linalg.LinAlgError:  # one direction has nearly all the power
+            lower = np.linalg.cholesky(turned)
+        del turned
         lower /= np.diagonal(lower).copy()
         result[group] = lower[::-1, ::-1].T
     return result

@@ -33,12 +33,17 @@ def test_a_judge_of_a_large_net_runs_on_fewer_images_but_knows_all(monkeypatch):
     assert thin.error(graph) == 0.0
 
 
-@pytest.mark.parametrize("megabytes", [1, 1000])
-def test_batches_follow_the_memory_and_no_image_is_lost(monkeypatch, megabytes):
-    monkeypatch.setattr(effort, "batch_bytes", lambda: megabytes * 2000)
+@pytest.mark.parametrize("told", [True, False])
+@pytest.mark.parametrize(("room", "wanted"), [(3.5, {3, 2}), (0.1, {1}), (1000, {8})])
+def test_batches_follow_the_memory_and_no_image_is_lost(monkeypatch, room, wanted, told):
+    each = 8 * 12 * 12 * 4
+    monkeypatch.setattr(effort, "batch_bytes", lambda: int(room * (each if told else each * 1.375)))
     graph, data = prepared(residual()), Random(count=40, batch=8)
     images = Images(data)
-    name = next(iter(graph.graph)).outputs[0].name
+    value = next(iter(graph.graph)).outputs[0]
+    name = value.name
+    if not told:
+        value.shape = None
     found = [(images.at, v["x"]) for v in images.values(graph, [name, "x"])]
     together = [f["x"] for f in images.calibration()]
     np.testing.assert_array_equal(np.concatenate([x for _, x in found]), np.concatenate(together))
@@ -46,7 +51,7 @@ def test_batches_follow_the_memory_and_no_image_is_lost(monkeypatch, megabytes):
     for at, x in found:
         np.testing.assert_array_equal(every[at : at + len(x)], x)
     sizes = {len(x) for _, x in found}
-    assert sizes == ({1} if megabytes == 1 else {1, 8})
+    assert sizes == wanted | (set() if told else {1})
 
 
 def test_layers_that_read_the_same_share_their_sums(monkeypatch: pytest.MonkeyPatch):

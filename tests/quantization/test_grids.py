@@ -125,3 +125,22 @@ def test_gptq_takes_up_errors_as_the_inverse_says(groups):
             error = (left[:, j] - wanted[:, j] * scales[g]) / upper[j, j]
             left[:, j:] -= error[:, None] * upper[j, j:]
         np.testing.assert_array_equal(found[g][:, order], wanted)
+
+
+@pytest.mark.parametrize("power", [1e0, 1e9])
+def test_a_wide_layer_is_rounded_alike_in_single_precision(monkeypatch, power):
+    """Also where one direction is so strong that single precision has no factor."""
+    rng = np.random.default_rng(0)
+    d = 64
+    x = rng.standard_normal((200, d))
+    strong = rng.standard_normal(d)
+    second = (x.T @ x / 200 + power * np.outer(strong, strong))[None]
+    matrix = rng.standard_normal((1, 5, d))
+    scales = np.abs(matrix).max(2) / 127
+    monkeypatch.setattr(rounding, "RIDGE", 1e-2 if power == 1 else 1e-9)
+    double = rounding.gptq(matrix, scales, 127, second)
+    monkeypatch.setattr(rounding, "WIDE", 1)
+    single = rounding.gptq(matrix, scales, 127, second)
+    errors = [rounding.output_error(matrix, c, scales, second) for c in (double, single)]
+    assert errors[1] <= 1.02 * errors[0]
+    assert np.abs(double - single).max() <= 1 if power == 1 else np.isfinite(single).all()

@@ -106,3 +106,14 @@ def test_who_ends_the_process_is_out_and_the_others_are_timed(monkeypatch: pytes
 def test_a_backend_that_is_not_there_is_said_to_be_so():
     with pytest.raises(BackendUnavailable, match="no backend named"):
         races.race([residual()], {}, 1, "nowhere", nullcontext)
+
+
+@pytest.mark.parametrize("call_s", [0.0002, 0.002, 0.03, 0.3, 3.0])
+@pytest.mark.parametrize("sessions", [1, CAREFUL])
+def test_long_runs_take_fewer_turns_but_enough_to_decide(call_s, sessions):
+    effort = races._effort(call_s, sessions)
+    blocks = effort["blocks"] * sessions
+    assert effort["blocks"] * races.CALLS_PER_BLOCK * call_s <= max(1.1, 8.1 * call_s)
+    assert effort["blocks"] == races.BLOCKS_MOST or call_s > 0.005
+    if sessions == CAREFUL:  # so many that the interval between the extremes is one of 95 %
+        assert 2 * 0.5**blocks <= 0.05

@@ -23,6 +23,7 @@ from core.quantization.writer import Plan, written
 
 JUDGES = 32  # images
 TRIALS = 64  # images that tell the ranges of a trial
+SETTLED = 64  # the same of what is settled on, if it was tried with fewer
 GAIN = 0.95  # of the error, to be worth a change
 ENOUGH = 0.3  # of the error: no other way is tried then
 WAYS = ("wherever only a ReLU or a joint stands between two layers", "where depthwise layers read")
@@ -65,13 +66,15 @@ def equalised(
         images: the calibration images; all are used: few do not show how far each channel reaches.
         report: hears what was found.
     """
-    best = Levelled(judged, source, calibrate.seen(judged, selection, images))
-    found, few = equalise.links(judged), judge.few(JUDGES)
+    every = effort.calibration(judged, images.count)
+    best = Levelled(judged, source, calibrate.seen(judged, selection, images, every))
+    found = equalise.links(judged)
+    few = judge.few(effort.images(judged, JUDGES, effort.COMPARED_MACS))
     if not found:
         return best
     reach = _reach(found, best.seen, judged, images)
     floats = mended and scheme.per_channel
-    some = effort.images(judged, TRIALS)
+    some = effort.images(judged, TRIALS, effort.COMPARED_MACS)
     seen = best.seen if some == TRIALS else calibrate.seen(judged, selection, images, some)
     start = replace(best, seen=seen)
     least = before = _error(start, selection, scheme, floats, few)
@@ -81,7 +84,7 @@ def equalised(
         changed = equalise.equalise(_chosen(trial, way), reach)
         if not changed or least < ENOUGH * before:
             continue
-        most = 0 if some == TRIALS else some
+        most = every if some == TRIALS else some
         made = Levelled(trial, twin, calibrate.seen(trial, selection, images, most))
         error = _error(made, selection, scheme, floats, few)
         if error < GAIN * least:
@@ -89,7 +92,7 @@ def equalised(
             best, least = made, error
             said = f"{len(changed)} layers, {words}"
     if best.judged is not judged and some < TRIALS:
-        best = replace(best, seen=calibrate.seen(best.judged, selection, images))
+        best = replace(best, seen=calibrate.seen(best.judged, selection, images, SETTLED))
     report.note(
         f"Cross-layer equalisation: {said}. Relative logit error by the rounding of activations "
         f"{'alone' if floats else 'and of weights to nearest'} {before:.2g} -> {least:.2g}."

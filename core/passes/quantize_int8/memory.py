@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from core.analysis import memory
 from core.graph import Graph
+from core.quantization import calibrate
 from core.reconstruction.needs import Needs, Workload, of_streams, sums
 
-SUMS_OF_ONE = 4  # the sums of one layer, its factor, the inverse and the rounding's own
-SUMS_BYTES = 256 << 20  # of the layers that are summed in one go
+SUMS_OF_ONE = calibrate.WORKING_COPIES + 1  # its sums, and what the rounding makes of them
+SUMS_BYTES = calibrate.LARGEST_GRAMS  # of the layers that are summed in one go
 KEPT_BYTES = 768 << 20  # of what is kept of two nets that are walked side by side
 NETS = 2  # the float one and the quantized one, run beside each other
 MADE_UP = 48  # images, where there are none

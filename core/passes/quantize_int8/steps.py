@@ -164,7 +164,7 @@ class Work:
 
     def _repaired(self, selection: Selection) -> Plan:
         """All steps of the repair on this selection."""
-        ranges = 2 * self.images.count + 8 * self.judge.images
+        ranges = 2 * effort.calibration(self.judged, self.images.count) + 8 * self.judge.images
         self.progress.stage("Ranges of the activations", 0.15, 0.45, ranges)
         if self.settings.equalise:
             made = equalised(
@@ -173,7 +173,8 @@ class Work:
             )  # fmt: skip
             self.judged, self.source, seen = made.judged, made.source, made.seen
         else:
-            seen = calibrate.seen(self.judged, selection, self.images)
+            most = effort.calibration(self.judged, self.images.count)
+            seen = calibrate.seen(self.judged, selection, self.images, most)
         layers = layers_of(self.judged)
         plan, error, method = calibrate.best_ranges(
             self.judged, selection, seen, layers, self.settings.scheme, self.judge,
