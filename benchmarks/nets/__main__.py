@@ -37,8 +37,8 @@ def main() -> int:
         net = find(name)
         model = build(name, _images(asked.photographs, net.probes, net.size), asked.bn)
         path = asked.out / f"{name}{'_bn' if asked.bn else ''}.onnx"
-        size = _write(model, path) / 1e6
-        print(f"{path.name}: {size:.1f} MB, {time.monotonic() - start:.0f} s", flush=True)
+        megabytes = _write(model, path) / 1e6
+        print(f"{path.name}: {megabytes:.1f} MB, {time.monotonic() - start:.0f} s", flush=True)
     return 0
 
 
@@ -54,7 +54,8 @@ def _options() -> argparse.Namespace:
 
 def _write(model: ir.Model, path: Path) -> int:
     """The bytes of the weights; they go into a file beside the model where one cannot hold them."""
-    weights = sum(one.const_value.nbytes for one in model.graph.initializers.values())
+    tensors = (one.const_value for one in model.graph.initializers.values())
+    weights = sum(int(tensor.nbytes) for tensor in tensors if tensor is not None)
     ir.save(model, path, external_data=f"{path.name}.data" if weights > LARGEST_FILE else None)
     return weights
 

@@ -70,6 +70,9 @@ NETS: Mapping[str, Net] = {
 }
 # Built only when they are asked for by name.
 BIG: Mapping[str, Net] = {
+    "resnet_1gb": Net(
+        partial(resnet.imagenet, depths=(3, 4, 6, 3), block=resnet.bottleneck, width=208), probes=2
+    ),
     "vit_1gb": Net(partial(vit.transformer, width=1024, depth=20, heads=16), probes=2),
     "vit_h14": Net(partial(vit.transformer, width=1280, depth=32, heads=16, patch=14), probes=2),
 }

@@ -28,7 +28,7 @@ def densenet(
 
 def _plain(tracer: Tracer, x: Tensor, channels: int, kernel: int) -> Tensor:
     """A convolution without bias and norm."""
-    weights = statistics.kernels(tracer.random, (channels, x.channels, kernel, kernel))
+    weights = statistics.kernels(tracer.random, x.array, channels, kernel)
     return tracer.op(
         "Conv", x, tracer.weight(weights), kernel_shape=[kernel] * 2, pads=[kernel // 2] * 4
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from benchmarks.nets.tracing import Array, Tensor, Tracer, compute
 
 EPSILON = 1e-5
 LOGIT_SPREAD = 3.0
+GATE = (0.5, 0.7)  # mean and deviation before the gate of squeeze and excite
 STEADY = 0.5  # times the mean deviation: a feature that moved less on the few probes is held by it
 Activation = Callable[[Tracer, Tensor], Tensor]
 
@@ -68,9 +70,7 @@ def conv(
     padding: int | None = None,
 ) -> Tensor:
     """A convolution with bias and no batch norm."""
-    weights = statistics.kernels(
-        tracer.random, (channels, x.channels // groups, kernel, kernel), gain
-    )
+    weights = statistics.kernels(tracer.random, x.array, channels, kernel, groups, gain)
     bias = statistics.shifts(tracer.random, channels, 0.0, 0.1)
     attributes = _geometry(kernel, stride, groups, padding)
     return tracer.op("Conv", x, tracer.weight(weights), tracer.weight(bias), **attributes)
@@ -90,7 +90,7 @@ def conv_norm(
 
     `centre` is the typical factor of the norm: small for the last one of a residual branch.
     """
-    weights = statistics.kernels(tracer.random, (channels, x.channels // groups, kernel, kernel))
+    weights = statistics.kernels(tracer.random, x.array, channels, kernel, groups)
     attributes = _geometry(kernel, stride, groups, None)
     raw = compute("Conv", [x.array, weights], **attributes)[0]
     mean, variance = statistics.moments(raw)
@@ -128,7 +128,7 @@ def layer_norm(tracer: Tracer, x: Tensor) -> Tensor:
 
 def linear(tracer: Tracer, x: Tensor, outputs: int, gain: float = 1.0) -> Tensor:
     """MatMul and Add over the last axis, as exporters write a linear layer on sequences."""
-    weights = statistics.matrix(tracer.random, x.array.shape[-1], outputs, gain)
+    weights = statistics.matrix(tracer.random, x.array, outputs, gain)
     bias = statistics.shifts(tracer.random, outputs, 0.0, 0.1)
     y = tracer.op("MatMul", x, tracer.weight(weights))
     return tracer.op("Add", tracer.weight(bias), y)
@@ -136,7 +136,7 @@ def linear(tracer: Tracer, x: Tensor, outputs: int, gain: float = 1.0) -> Tensor
 
 def linear_gemm(tracer: Tracer, x: Tensor, outputs: int) -> Tensor:
     """Gemm, as exporters write a linear layer on (count, width); no output is far from 0."""
-    weights = statistics.matrix(tracer.random, x.array.shape[1], outputs, 2.0)
+    weights = statistics.matrix(tracer.random, x.array, outputs, 2.0)
     raw = x.array @ weights
     weights /= max(float(raw.std(0).mean()), 1e-6)
     bias = statistics.shifts(tracer.random, outputs) - (x.array @ weights).mean(0)
@@ -173,8 +173,17 @@ def squeeze_excite(
 ) -> Tensor:
     """Channels weighed by what the whole image says of them."""
     pooled = tracer.op("GlobalAveragePool", x)
-    inner = activation(tracer, conv(tracer, pooled, squeezed, gain=2.0))
-    return tracer.op("Mul", gate(tracer, conv(tracer, inner, x.channels)), x)
+    inner = activation(tracer, predicted(tracer, pooled, squeezed, 0.0, 1.0))
+    return tracer.op("Mul", gate(tracer, predicted(tracer, inner, x.channels, *GATE)), x)
+
+
+def predicted(tracer: Tracer, x: Tensor, channels: int, centre: float, spread: float) -> Tensor:
+    """A convolution of 1x1 with bias whose outputs have this mean and, over all, deviation."""
+    weights = statistics.kernels(tracer.random, x.array, channels, 1)
+    mean, variance = statistics.moments(compute("Conv", [x.array, weights])[0])
+    scale = spread / np.sqrt(float(variance.mean()))
+    given = tracer.weight(weights * scale), tracer.weight(centre - mean * scale)
+    return tracer.op("Conv", x, *given, kernel_shape=[1, 1])
 
 
 def classifier(tracer: Tracer, features: Tensor, classes: int) -> Tensor:
@@ -185,9 +194,8 @@ def classifier(tracer: Tracer, features: Tensor, classes: int) -> Tensor:
     """
     mean, deviation = features.array.mean(0), features.array.std(0)
     deviation = np.maximum(deviation, STEADY * float(deviation.mean()) + 1e-8)
-    weights = (
-        statistics.matrix(tracer.random, features.array.shape[1], classes) / deviation[:, None]
-    )
+    weights = statistics.matrix(tracer.random, features.array / deviation, classes)
+    weights = weights / deviation[:, None]
     raw = (features.array - mean) @ weights
     weights *= LOGIT_SPREAD / float(raw.std())
     bias = -mean @ weights
@@ -205,9 +213,7 @@ def batched(tracer: Tracer, x: Tensor, *sizes: int) -> Tensor:
     return tracer.op("Reshape", x, tracer.op("Concat", *parts, axis=0))
 
 
-def _geometry(
-    kernel: int, stride: int, groups: int, padding: int | None
-) -> dict[str, int | list[int]]:
+def _geometry(kernel: int, stride: int, groups: int, padding: int | None) -> dict[str, Any]:
     pad = (kernel - 1) // 2 if padding is None else padding
     return {
         "dilations": [1, 1],

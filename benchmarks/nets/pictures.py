@@ -19,7 +19,7 @@ ENDINGS = (".jpg", ".jpeg", ".png")
 
 
 def photographs(archive: Path, count: int, size: int, seed: int = 0) -> Array:
-    """(count, size, size, 3) uint8: each file once, then again mirrored and cropped anew."""
+    """(count, size, size, 3) uint8: each file once, then again, mirrored and cropped anew."""
     random = np.random.default_rng(seed)
     return np.stack([np.asarray(one) for one in _drawn(archive, count, size, random)])
 
@@ -39,13 +39,15 @@ def noise(count: int, size: int, seed: int = 0) -> Array:
 def prepared(images: Array, preprocess: Preprocess) -> Array:
     """The input of a net: (count, 3, H, W) float32, normalised as `preprocess` says."""
     scaled = images.astype(np.float32) * np.float32(preprocess.scale)
-    normed = (scaled - np.float32(preprocess.mean)) / np.float32(preprocess.std)
+    normed = (scaled - np.array(preprocess.mean, np.float32)) / np.array(preprocess.std, np.float32)
     return np.ascontiguousarray(normed.transpose(0, 3, 1, 2))
 
 
 def _drawn(archive: Path, count: int, size: int, random: Generator) -> Iterator[Image.Image]:
     with zipfile.ZipFile(archive) as opened:
         names = sorted(n for n in opened.namelist() if n.lower().endswith(ENDINGS))
+        if count < len(names):  # spread: archives are often sorted by class
+            names = [names[index * len(names) // count] for index in range(count)]
         for index in range(count):
             image = Image.open(io.BytesIO(opened.read(names[index % len(names)]))).convert("RGB")
             if index < len(names):

@@ -1,8 +1,12 @@
 """Random weights with the statistics of trained ones.
 
-Independent Gaussian weights would make every channel as important as the next, and nothing could be
-removed or refitted. Trained layers have correlated channels (a falling spectrum), kernels that are
-nearly separable, batch norms that make some channels large and some nearly dead.
+Independent Gaussian weights would make every channel as important as the next, so that nothing
+could be removed or refitted, and a rounding error in the first layer would grow with every layer
+until the outputs hold nothing else. Trained layers look for what they see: their filters lie along
+the directions in which their inputs vary, which errors of rounding hardly do. So filters are mixed
+here from the principal directions of the layer's own input, the first of them ruling, with nearly
+separable patterns in space and some noise; and batch norms make some channels large and some
+nearly dead.
 """
 
 from __future__ import annotations
@@ -14,33 +18,39 @@ from numpy.random import Generator
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-NOISE = 0.3  # share of a weight that no other channel explains
-DECAY = 1.0  # exponent by which directions lose strength
-STEADY = 0.01  # times the mean variance: what moved less on the few probes is held by it
+NOISE = 0.2  # deviation of what a weight holds beside its directions, in units of the weight's
+DECAY = 0.6  # exponent by which directions lose strength
+FAINT = 3e-2  # times the variance of the first direction: what varies less is not amplified
+DIRECT = (
+    1.3  # mean of a pattern, in units of its deviation: most filters smooth, some look for edges
+)
+SAMPLES = 512  # positions that the directions are found from
+STEADY = 0.1  # times the mean variance: what moved less on the few probes is held by it
 DEAD, LARGE = 0.05, 0.03  # shares of channels
 
 
-def kernels(random: Generator, shape: tuple[int, ...], gain: float = 2.0) -> Array:
-    """Weights of a convolution (out, in / groups, kh, kw) with deviation sqrt(gain / fan in)."""
-    out, fan_in = shape[0], int(np.prod(shape[1:]))
-    if shape[1] == 1:  # depthwise: there are no directions to share
-        return _to_scale(_separable(random, shape), gain, fan_in)
-    latent = max(2, min(out, fan_in) // 2)
-    basis = _separable(random, (latent, *shape[1:]))
-    mixed = (mixing(random, out, latent) @ basis.reshape(latent, -1)).reshape(shape)
-    mixed = mixed / mixed.std() + NOISE * random.standard_normal(shape, dtype=np.float32)
-    return _to_scale(mixed, gain, fan_in)
+def kernels(
+    random: Generator, seen: Array, out: int, kernel: int, groups: int = 1, gain: float = 2.0
+) -> Array:
+    """Weights of a convolution (out, in / groups, kernel, kernel) of deviation sqrt(gain / fan in).
+
+    `seen` is the input of the layer on the probes, (batch, in, H, W).
+    """
+    inputs, each = seen.shape[1] // groups, out // groups
+    if inputs == 1:
+        mixed = _patterns(random, out, kernel)[:, None]
+    else:
+        parts = (seen[:, first * inputs : (first + 1) * inputs] for first in range(groups))
+        mixed = np.concatenate([_mixed(random, part, each, kernel) for part in parts])
+    mixed = mixed + NOISE * mixed.std() * random.standard_normal(mixed.shape, dtype=np.float32)
+    scale = np.sqrt(gain / np.prod(mixed.shape[1:])) / mixed.std()
+    return np.asarray(mixed * scale, np.float32)
 
 
-def matrix(random: Generator, inputs: int, outputs: int, gain: float = 1.0) -> Array:
-    """Weights of a fully connected layer (inputs, outputs)."""
-    return np.ascontiguousarray(kernels(random, (outputs, inputs, 1, 1), gain)[:, :, 0, 0].T)
-
-
-def mixing(random: Generator, out: int, latent: int) -> Array:
-    """(out, latent): how much of each latent direction a channel takes; few directions rule."""
-    strength = (1 + np.arange(latent, dtype=np.float32) / max(1, latent // 8)) ** -DECAY
-    return random.standard_normal((out, latent), dtype=np.float32) * strength
+def matrix(random: Generator, seen: Array, outputs: int, gain: float = 1.0) -> Array:
+    """Weights of a fully connected layer (inputs, outputs); `seen` is its input, (..., inputs)."""
+    rows = seen.reshape(-1, seen.shape[-1], 1, 1)
+    return np.ascontiguousarray(kernels(random, rows, outputs, 1, 1, gain)[:, :, 0, 0].T)
 
 
 def scales(random: Generator, channels: int, centre: float = 1.0) -> Array:
@@ -66,14 +76,44 @@ def moments(array: Array) -> tuple[Array, Array]:
     return mean.astype(np.float32), np.maximum(variance, floor).astype(np.float32)
 
 
-def _separable(random: Generator, shape: tuple[int, ...]) -> Array:
-    """Mostly one column times one row for each pair of channels."""
-    out, inputs, height, width = shape
-    column = random.standard_normal((out, 1, height, 1), dtype=np.float32)
-    row = random.standard_normal((out, 1, 1, width), dtype=np.float32)
-    each = random.standard_normal((out, inputs, 1, 1), dtype=np.float32)
-    return each * column * row + 0.5 * random.standard_normal(shape, dtype=np.float32)
+def _mixed(random: Generator, seen: Array, out: int, kernel: int) -> Array:
+    """Filters (out, in, kernel, kernel) along the directions in which `seen` varies."""
+    directions = _directions(random, seen)
+    if kernel == 1:
+        basis = directions.reshape(*directions.shape, 1, 1)
+    else:  # each direction with two patterns in space
+        twice = np.repeat(directions, 2, axis=0)
+        patterns = _patterns(random, len(twice), kernel)
+        basis = twice[:, :, None, None] * patterns[:, None]
+    mixing = random.standard_normal((out, len(basis)), dtype=np.float32)
+    mixed = mixing @ basis.reshape(len(basis), -1)
+    return np.asarray(mixed.reshape(out, seen.shape[1], kernel, kernel))
 
 
-def _to_scale(weights: Array, gain: float, fan_in: int) -> Array:
-    return (weights * (np.sqrt(gain / fan_in) / weights.std())).astype(np.float32)
+def _directions(random: Generator, seen: Array) -> Array:
+    """Principal directions (rank, in) of the channels, as long as a response to them shall be."""
+    channels = seen.shape[1]
+    rows = seen.transpose(0, 2, 3, 1).reshape(-1, channels)
+    # Of few rows only the first directions can be known.
+    faint = min(1.0, max(FAINT, 0.1 * channels / len(rows)))
+    rows = rows[random.permutation(len(rows))[:SAMPLES]].astype(np.float64)
+    rows -= rows.mean(0)
+    wide = channels > len(rows)  # then the smaller of the two products has the same directions
+    variances, places = np.linalg.eigh((rows @ rows.T if wide else rows.T @ rows) / len(rows))
+    variances, places = variances[::-1], places.T[::-1]
+    found = places @ rows if wide else places
+    found = found / (np.linalg.norm(found, axis=1, keepdims=True) + 1e-12)
+    variances = np.maximum(variances, faint * variances[0] + 1e-12)
+    strength = (1 + np.arange(len(found))) ** -DECAY / np.sqrt(variances)
+    return np.asarray(found * strength[:, None], np.float32)
+
+
+def _patterns(random: Generator, count: int, kernel: int) -> Array:
+    """Patterns in space (count, kernel, kernel): a smooth column times a smooth row."""
+    smooth = np.hanning(kernel + 2)[1:-1].astype(np.float32)
+    column, row = (
+        smooth * (DIRECT + random.standard_normal((count, kernel), dtype=np.float32))
+        for _ in range(2)
+    )
+    rest = 0.1 * random.standard_normal((count, kernel, kernel), dtype=np.float32)
+    return np.asarray(column[:, :, None] * row[:, None] + rest)

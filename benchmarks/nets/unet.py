@@ -28,7 +28,7 @@ def _double(tracer: Tracer, x: Tensor, width: int) -> Tensor:
 def _up(tracer: Tracer, x: Tensor) -> Tensor:
     """Half the channels at twice the size."""
     half = x.channels // 2
-    weights = statistics.kernels(tracer.random, (half, x.channels, 2, 2), 4.0)
+    weights = statistics.kernels(tracer.random, x.array, half, 2, gain=4.0)
     bias = statistics.shifts(tracer.random, half, 0.0, 0.1)
     given = tracer.weight(weights.transpose(1, 0, 2, 3)), tracer.weight(bias)
     return tracer.op("ConvTranspose", x, *given, kernel_shape=[2, 2], strides=[2, 2])

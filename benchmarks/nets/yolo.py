@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from benchmarks.nets import statistics
-from benchmarks.nets.layers import batched, conv_norm, integers, max_pool, silu
-from benchmarks.nets.tracing import Tensor, Tracer, compute
+from benchmarks.nets.layers import batched, conv_norm, integers, max_pool, predicted, silu
+from benchmarks.nets.tracing import Tensor, Tracer
 
 BINS = 16  # of the distribution over each distance from the centre of a cell to a side
 STRIDES = (8, 16, 32)
@@ -79,8 +78,8 @@ def _detect(tracer: Tracer, levels: list[Tensor], classes: int) -> Tensor:
     for level in levels:
         box = _conv(tracer, _conv(tracer, level, box_width, 3), box_width, 3)
         kind = _conv(tracer, _conv(tracer, level, class_width, 3), class_width, 3)
-        box = _predicted(tracer, box, 4 * BINS, 0.0, BIN_SPREAD)
-        kind = _predicted(tracer, kind, classes, CLASS_CENTRE, CLASS_SPREAD)
+        box = predicted(tracer, box, 4 * BINS, 0.0, BIN_SPREAD)
+        kind = predicted(tracer, kind, classes, CLASS_CENTRE, CLASS_SPREAD)
         both = tracer.op("Concat", box, kind, axis=1)
         cells = int(np.prod(both.array.shape[2:]))
         joined.append(batched(tracer, both, 4 * BINS + classes, cells))
@@ -89,16 +88,6 @@ def _detect(tracer: Tracer, levels: list[Tensor], classes: int) -> Tensor:
     boxes, kinds = tracer.split("Split", 2, flat, sizes, axis=1)
     decoded = _decoded(tracer, boxes, *_cells(levels))
     return tracer.op("Concat", decoded, tracer.op("Sigmoid", kinds), axis=1)
-
-
-def _predicted(tracer: Tracer, x: Tensor, channels: int, centre: float, spread: float) -> Tensor:
-    """A convolution of 1x1 whose outputs have this mean and deviation."""
-    weights = statistics.kernels(tracer.random, (channels, x.channels, 1, 1))
-    raw = compute("Conv", [x.array, weights])[0]
-    mean, variance = statistics.moments(raw)
-    weights *= spread / np.sqrt(variance)[:, None, None, None]
-    bias = centre - mean * spread / np.sqrt(variance)
-    return tracer.op("Conv", x, tracer.weight(weights), tracer.weight(bias), kernel_shape=[1, 1])
 
 
 def _decoded(tracer: Tracer, boxes: Tensor, anchors: np.ndarray, strides: np.ndarray) -> Tensor:
