@@ -2,11 +2,14 @@
 
 Memory of a tree is the sum over its processes of the proportional share (PSS: pages that several
 hold are counted once), sampled; memory of one process is its high-water mark, kept by the kernel.
-Linux only.
+While a command runs, this process adopts whoever loses its parent, so that none is missed: one
+command at a time, and nothing else started meanwhile. Linux only.
 """
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import os
 import select
 import signal
@@ -18,9 +21,11 @@ from pathlib import Path
 
 INTERVAL_S = 0.1
 LARGEST_SHARE = 0.05  # of the time that sampling may take: reading the shares of 4 GB takes a while
-GRACE_S = 2.0
+GRACE_S, LAST_S = 2.0, 30.0  # a busy machine takes its time even to end a process
 TICKS = os.sysconf("SC_CLK_TCK")
 PROC = Path("/proc")
+ME = os.getpid()
+ADOPT = 36  # PR_SET_CHILD_SUBREAPER
 
 
 @dataclass(frozen=True)
@@ -58,6 +63,7 @@ class Tree:
     """The processes below (and with) `root`, as far as samples saw them."""
 
     root: int
+    start: int = 0
     together_bytes: int = 0
     seen: dict[tuple[int, int], _Seen] = field(default_factory=dict)  # by id and start
 
@@ -66,26 +72,30 @@ class Tree:
         self.together_bytes = max(self.together_bytes, sum(map(self._look, self.alive())))
 
     def alive(self) -> list[tuple[int, int]]:
-        """Id and start of the processes of the tree: an orphan that was seen before stays in it."""
+        """Id and start of the processes of the tree, orphans among them."""
         table = dict(_table())
-        found = {self.root} | {
-            pid for pid, start in self.seen if table.get(pid, (0, 0))[1] == start
-        }
+        self.start = self.start or table.get(self.root, (0, 0))[1]
+        adopted = {p for p, (above, start) in table.items() if above == ME and start >= self.start}
+        found = {self.root} | adopted
         while more := {p for p, (above, _) in table.items() if above in found} - found:
             found |= more
         return [(pid, table[pid][1]) for pid in sorted(found) if pid in table]
 
     def stop(self) -> None:
         """End what is left, gently and then not."""
-        for how in (signal.SIGTERM, signal.SIGKILL):
+        for how, patience in ((signal.SIGTERM, GRACE_S), (signal.SIGKILL, LAST_S)):
             for pid, _ in self.alive():
                 try:
                     os.kill(pid, how)
                 except ProcessLookupError:
                     continue
-            end = time.monotonic() + GRACE_S
+            end = time.monotonic() + patience
             while self._running() and time.monotonic() < end:
                 time.sleep(0.05)
+        for pid, _ in self.alive():
+            if pid != self.root:
+                with contextlib.suppress(ChildProcessError):
+                    os.waitpid(pid, os.WNOHANG)
 
     def _running(self) -> bool:
         return any(_state(pid) not in ("Z", "") for pid, _ in self.alive())
@@ -114,19 +124,25 @@ def run(
     folder: Path | None = None,
 ) -> Usage:
     """Run to the end, or for `timeout_s`; output goes to `log`.out and `log`.err."""
-    start = time.monotonic()
-    with log.with_suffix(".out").open("wb") as out, log.with_suffix(".err").open("wb") as err:
-        process = subprocess.Popen(
-            command, stdout=out, stderr=err, stdin=subprocess.DEVNULL, env=environment, cwd=folder
-        )
-    tree = Tree(process.pid)
-    ended = _watch(tree, start + timeout_s)
-    wall = time.monotonic() - start
-    if not ended:
-        tree.stop()
-    _, status, spent = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    tree.stop()  # whoever outlived the command
+    with _adopting():
+        start = time.monotonic()
+        with log.with_suffix(".out").open("wb") as out, log.with_suffix(".err").open("wb") as err:
+            process = subprocess.Popen(
+                command,
+                stdout=out,
+                stderr=err,
+                stdin=subprocess.DEVNULL,
+                env=environment,
+                cwd=folder,
+            )
+        tree = Tree(process.pid)
+        ended = _watch(tree, start + timeout_s)
+        wall = time.monotonic() - start
+        if not ended:
+            tree.stop()
+        _, status, spent = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        tree.stop()  # whoever outlived the command
     largest = max(tree.seen.values(), key=lambda one: one.peak_bytes, default=_Seen("?"))
     return Usage(
         status=process.returncode if ended else None,
@@ -137,6 +153,17 @@ def run(
         largest_name=largest.name,
         processes=len(tree.seen),
     )
+
+
+@contextlib.contextmanager
+def _adopting() -> Iterator[None]:
+    """Orphans become children of this process instead of the first one's."""
+    library = ctypes.CDLL(None)
+    library.prctl(ADOPT, 1)
+    try:
+        yield
+    finally:
+        library.prctl(ADOPT, 0)
 
 
 def _watch(tree: Tree, end: float) -> bool:

@@ -50,8 +50,7 @@ def test_a_job_is_a_command_of_ours_and_its_failure_is_said(subject, tmp_path):
     assert good.model.stat().st_size < subject.path.stat().st_size
     assert good.usage.largest_name == "core.candidates"
     subject.path.write_bytes(b"no model")
-    (folder / "fp16.onnx").unlink()
-    bad = perform(subject, "fp16", folder, terms)
+    bad = perform(subject, "inspect", folder, terms)
     assert bad.usage.status == 2
     assert bad.model is None
     assert "net.onnx" in bad.said
