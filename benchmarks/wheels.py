@@ -72,13 +72,13 @@ WHEELS: Mapping[str, Shipped] = {
         RAPIDOCR,
         "ch_PP-OCRv4_rec_infer.onnx",
         _text(48, 320),
-        {f"{PADDLE}0": 1, "x:2": 48, f"{PADDLE}1": 320},
+        {f"{PADDLE}0": 1, "?": 48, f"{PADDLE}1": 320},
     ),
     "rapidocr_classifier": Shipped(
         RAPIDOCR,
         "ch_ppocr_mobile_v2.0_cls_infer.onnx",
-        _text(48, 192),
-        {"x:0": 1, "x:2": 48, "x:3": 192},
+        _text(48, 48),
+        {"x:0": 1, "?": 48},  # its file calls both sides "?", so they get one size (used: 48 x 192)
     ),
 }
 
