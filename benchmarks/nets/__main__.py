@@ -37,7 +37,7 @@ def main() -> int:
         net = find(name)
         model = build(name, _images(asked.photographs, net.probes, net.size), asked.bn)
         path = asked.out / f"{name}{'_bn' if asked.bn else ''}.onnx"
-        megabytes = _write(model, path) / 1e6
+        megabytes = write(model, path) / 1e6
         print(f"{path.name}: {megabytes:.1f} MB, {time.monotonic() - start:.0f} s", flush=True)
     return 0
 
@@ -52,7 +52,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _write(model: ir.Model, path: Path) -> int:
+def write(model: ir.Model, path: Path) -> int:
     """The bytes of the weights; they go into a file beside the model where one cannot hold them."""
     tensors = (one.const_value for one in model.graph.initializers.values())
     weights = sum(int(tensor.nbytes) for tensor in tensors if tensor is not None)

@@ -23,6 +23,7 @@ from benchmarks.nets import (
     vit,
     yolo,
 )
+from benchmarks.nets import __main__ as writing
 from benchmarks.nets.layers import conv_norm, identity
 from benchmarks.nets.tracing import Tracer
 from core import graph as graphs
@@ -155,6 +156,19 @@ def test_pictures_of_an_archive_are_spread_over_it_and_go_on_changed(tmp_path):
     assert [int(one.mean()) for one in two] == [0, 120]
     six = pictures.photographs(archive, 6, 16)
     assert [int(one.mean()) for one in six] == [0, 60, 120, 180, 0, 60]
+
+
+@pytest.mark.backend
+def test_weights_too_large_for_one_file_lie_beside_it(tmp_path, monkeypatch):
+    model, probes, traced = written(TINY["cifar"])
+    monkeypatch.setattr(writing, "LARGEST_FILE", 0)
+    path = tmp_path / "net.onnx"
+    size = writing.write(ir.from_proto(model), path)
+    beside = (tmp_path / "net.onnx.data").stat().st_size
+    assert 0.8 * size < beside <= size  # small ones stay
+    session = ort.InferenceSession(path, providers=["CPUExecutionProvider"])
+    got = session.run(None, {"input": probes})[0]
+    np.testing.assert_allclose(got, traced["output"], rtol=2e-3, atol=2e-3)
 
 
 def test_no_name_is_in_both_lists():
