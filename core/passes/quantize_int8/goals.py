@@ -160,7 +160,9 @@ def _safest(target: float, means: Means, plan: Plan, floats: frozenset[str]) -> 
     found = mixes.fewest(lambda mix: mix.error <= target)
     if found is not None and means.affordable(found.plan.selection):
         return found
-    return sensitivity.fall_back(means.graph, plan, means.judge, floats, target, means.affordable)
+    return sensitivity.fall_back(
+        means.graph, plan, means.judge, floats, target, means.affordable, mixes.ranked
+    )
 
 
 def _within_points(points: float, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
