@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.quantization import rounding
-from core.quantization.grids import bias_codes, fitted, over, widened
+from core.quantization.grids import around_zero, bias_codes, fitted, over, widened
 from core.quantization.scheme import LARGEST_PAIR, Scheme
 from tests.quantization.nets import random
 
@@ -125,3 +125,12 @@ def test_gptq_takes_up_errors_as_the_inverse_says(groups):
             error = (left[:, j] - wanted[:, j] * scales[g]) / upper[j, j]
             left[:, j:] -= error[:, None] * upper[j, j:]
         np.testing.assert_array_equal(found[g][:, order], wanted)
+
+
+@pytest.mark.parametrize("extent", [(-1.0, 1.0), (-0.7, 1.0), (-2.0, 1.5)])
+def test_a_grid_around_zero_has_no_zero_point_and_reaches_both_ends(extent):
+    grid = around_zero(extent)
+    assert (grid.zero, grid.signed) == (0, True)
+    values = np.array([*extent, 0.0], np.float32)
+    np.testing.assert_allclose(grid.dequantize(grid.quantize(values)), values, atol=grid.scale)
+    assert grid.scale <= max(-extent[0], extent[1]) / 127 * 1.0001
