@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from core.errors import BackendUnavailable
 from core.passes.base import Graph, Report, Statistics
-from core.passes.quantize_int8.fitting import SLACK, STRAYS
+from core.passes.quantize_int8.fitting import FIRST, SLACK, STRAYS
 from core.passes.quantize_int8.sources import maker_of
 from core.quantization.judge import Backend, Judge
 from core.quantization.regions import select
@@ -21,7 +21,6 @@ from core.quantization.writer import Plan, written
 
 READERS = ("onnxruntime", "openvino", "opencv")
 IMAGES = 8
-FIRST = (1, 2, 3)  # layers at the inputs
 
 
 def readers_of(statistics: Statistics, backend: str) -> list[Backend]:
