@@ -5,10 +5,9 @@
 
 DATA holds `models/*.onnx` with `*.preprocess.json`, `cifar10_calibration.npz`, `cifar10_test.npz`,
 `imagenet_calibration200.zip`, `imagenet_dev200.zip` and `imagenet_val100.zip`. Calibration never
-sees a labelled image. Top-1 is on all labelled images; times are on ONNX Runtime, one thread, one
-image, all candidates taken in turns, as the ratio of medians of the faster halves to the fp32 file
-as it was given (what is made for another backend was raced there: --verbose shows its notes). NNCF
-needs its own environment: give its Python.
+sees a labelled image. Top-1 is on all labelled images; times are on ONNX Runtime and each of
+--backends, one thread, one image, all candidates taken in turns, as the ratio of medians of the
+faster halves to the fp32 file as it was given. NNCF needs its own environment: give its Python.
 """
 
 from __future__ import annotations
@@ -29,8 +28,7 @@ import numpy as np
 import onnx
 
 from core import graph as graphs
-from core.activations import Calibration, Probe, Unseen
-from core.backends.onnxruntime import OnnxRuntimeSession
+from core.activations import Calibration, Unseen
 from core.candidates.runner import apply
 from core.data import open_set, read_preprocess
 from core.data.sets import has_background_class
@@ -46,6 +44,7 @@ name = model.graph.input[0].name
 data = nncf.Dataset([{name: row[None]} for row in feeds["x"]])
 onnx.save(nncf.quantize(model, data, subset_size=len(feeds["x"])), sys.argv[2])
 """
+Load = Callable[[Path, int], Any]  # (file, threads) -> session
 SAMPLES = Path(__file__).parents[1] / "sample_models"
 
 
@@ -86,7 +85,7 @@ class Row:
     reason: str = ""
     notes: list[str] = field(default_factory=list)
     top1: dict[str, float] = field(default_factory=dict)
-    ratio: float = float("nan")
+    ratio: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -182,11 +181,11 @@ def nncf(bench: Bench, python: str) -> Row:
     return Row("", after.read_bytes())
 
 
-def top1(bench: Bench, load: Callable[[Path], Any], path: Path) -> float:
+def top1(bench: Bench, load: Load, path: Path) -> float:
     """Percent of the labelled images whose largest output is right."""
     graph = graphs.load(bench.model)
     specs = graphs.input_specs(graph)
-    session, right, count = load(path), 0, 0
+    session, right, count = load(path, 2), 0, 0
     for place in bench.evaluation:
         images = open_set(place)
         labels, start = np.asarray(images.labels), 0
@@ -201,39 +200,48 @@ def top1(bench: Bench, load: Callable[[Path], Any], path: Path) -> float:
     return 100.0 * right / count
 
 
-def loaders(names: list[str]) -> dict[str, Callable[[Path], Any]]:
-    """Backend -> how it opens a file."""
+def loaders(names: list[str]) -> dict[str, Load]:
+    """Backend -> how it opens a file with so many threads."""
     import importlib
 
-    found: dict[str, Callable[[Path], Any]] = {
-        "onnxruntime": lambda p: OnnxRuntimeSession(p, RunOptions(threads=2))
-    }
-    for name in names:
+    found: dict[str, Load] = {}
+    for name in dict.fromkeys(["onnxruntime", *names]):
         backend = importlib.import_module(f"core.backends.{name}").BACKEND
-        found[name] = lambda p, b=backend: b.load(p, RunOptions(threads=2))
+        found[name] = lambda p, threads, b=backend: b.load(p, RunOptions(threads=threads))
     return found
 
 
-def race(bench: Bench, rows: list[Row], turns: int = 40) -> None:
-    """Fill in the ratios: one thread, one image, in turns."""
+def race(bench: Bench, rows: list[Row], loaders: dict[str, Load], turns: int = 40) -> None:
+    """Fill in the ratios: one thread, one image, in turns, on each backend."""
     graph = graphs.load(bench.model)
     name = graphs.input_specs(graph)[0].name
     feeds = {name: next(bench.feeds(graph))[None]}
-    live = [row for row in rows if row.model]
-    probes = []
-    for row in live:
-        loaded = graphs.parse(row.model, row.name)
-        probes.append(Probe(loaded, [v.name or "" for v in loaded.graph.outputs], threads=1))
-    times: list[list[float]] = [[] for _ in probes]
-    for turn in range(turns + 3):
-        order = list(zip(probes, times, strict=True))
-        for probe, found in order if turn % 2 else reversed(order):
-            started = time.perf_counter()
-            probe.run(feeds)
-            found.append(time.perf_counter() - started)
-    middle = [float(np.median(np.sort(t[3:])[: turns // 2])) for t in times]
-    for row, value in zip(live, middle, strict=True):
-        row.ratio = value / middle[0]
+    for backend, load in loaders.items():
+        sessions = {i: s for i, row in enumerate(rows) if (s := opened_on(load, bench, row))}
+        times: dict[int, list[float]] = {i: [] for i in sessions}
+        for turn in range(turns + 3):
+            for i in [*sessions][:: 1 if turn % 2 else -1]:
+                sessions[i].run(feeds)  # its own caches, not those of the one before
+                started = time.perf_counter()
+                sessions[i].run(feeds)
+                times[i].append(time.perf_counter() - started)
+        middle = {i: float(np.median(np.sort(t[3:])[: turns // 2])) for i, t in times.items()}
+        for i, value in middle.items():
+            rows[i].ratio[backend] = value / middle.get(0, float("nan"))
+        for session in sessions.values():
+            session.close()
+
+
+def opened_on(load: Load, bench: Bench, row: Row) -> Any:
+    """A session of one thread, or None where the backend does not take the candidate."""
+    if not row.model:
+        return None
+    path = bench.folder / "racing.onnx"
+    path.write_bytes(row.model)
+    try:
+        return load(path, 1)
+    except CoreError:
+        return None
 
 
 def candidates(bench: Bench, options: argparse.Namespace) -> Iterator[tuple[str, Any]]:
@@ -312,7 +320,7 @@ def table(name: str, bench: Bench, options: argparse.Namespace) -> list[dict[str
                 row.top1[backend] = top1(bench, load, path)
             except CoreError as failure:
                 row.notes.append(f"{backend}: {failure.message[:160]}")
-    race(bench, rows)
+    race(bench, rows, backends)
     show(name, bench.net, rows, options.verbose)
     return [
         {"name": r.name, "top1": r.top1, "ratio": r.ratio, "bytes": len(r.model),
@@ -324,16 +332,18 @@ def table(name: str, bench: Bench, options: argparse.Namespace) -> list[dict[str
 def show(name: str, net: Net, rows: list[Row], verbose: bool) -> None:
     """One table."""
     print(f"\n{name} ({net.file}); to reach: {net.lost} points, {net.ratio}x time")
-    print(f"{'':34s} {'top-1 %':52s} {'lost':>6s} {'time':>6s} {'size':>6s} {'made in':>8s}")
+    print(f"{'':34s} {'top-1 % and time':70s} {'lost':>6s} {'size':>6s} {'made in':>8s}")
     first = rows[0]
     for row in rows:
         if not row.model:
             print(f"{row.name:34s} - {row.reason}")
             continue
         lost = first.top1["onnxruntime"] - row.top1.get("onnxruntime", float("nan"))
-        scores = " ".join(f"{b} {v:.2f}" for b, v in row.top1.items())
+        scores = " ".join(
+            f"{b} {v:.2f} {row.ratio.get(b, float('nan')):.2f}x" for b, v in row.top1.items()
+        )
         print(
-            f"{row.name:34s} {scores:52s} {lost:6.2f} {row.ratio:5.2f}x "
+            f"{row.name:34s} {scores:70s} {lost:6.2f} "
             f"{len(row.model) / len(first.model):5.2f}x {row.seconds:6.1f} s"
         )
         for note in row.notes if verbose else ():

@@ -123,7 +123,7 @@ def _attempt(graph: Graph, step: Step, work: Work) -> tuple[Graph, StepReport]:
     seconds = time.perf_counter() - started
     return trial, StepReport(
         step, report.changed, tuple(report.skipped), tuple(report.notes), "", seconds,
-        tuple(report.effects), tuple(report.cuts),
+        tuple(report.effects), tuple(report.cuts), warnings=tuple(report.warnings),
     )  # fmt: skip
 
 

@@ -151,7 +151,7 @@ def _steps(report: tuple[StepReport, ...]) -> str:
         parts.append(f"<h4>{text.escape(steps.headline(step))}</h4>")
         if step.reverted:
             parts.append(f'<p class="bad">{text.escape(steps.said(step.reverted))}</p>')
-        lines = [text.escape(steps.said(note)) for note in step.notes]
+        lines = [text.escape(steps.said(note)) for note in (*step.warnings, *step.notes)]
         lines += [
             f"left alone, {text.escape(reason)}: {text.escape(steps.named(layers))}"
             for reason, layers in steps.reasons(step.skipped)

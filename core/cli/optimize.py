@@ -141,5 +141,6 @@ def _text(before: ModelSummary, after: ModelSummary, candidate: Candidate) -> st
 def _step(step: StepReport) -> list[str]:
     state = f"not applied: {step.reverted}" if step.reverted else f"{step.changed} changed"
     lines = [f"\n{step.step.pass_name}: {state}, {len(step.skipped)} left alone"]
+    lines += [f"  warning: {warning}" for warning in step.warnings]
     lines += [f"  {note}" for note in step.notes]
     return lines + [f"  - {skip.node}: {skip.reason}" for skip in step.skipped]

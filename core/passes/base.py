@@ -74,6 +74,7 @@ class Report:
     changed: int = 0
     skipped: list[Skip] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     effects: list[LayerEffect] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
     progress: Callable[[str, float], None] | None = None
@@ -85,6 +86,10 @@ class Report:
     def note(self, sentence: str) -> None:
         """Tell the user something that holds for the whole pass."""
         self.notes.append(sentence)
+
+    def warn(self, sentence: str) -> None:
+        """Tell the user something to know before the result is used; it is said at the download."""
+        self.warnings.append(sentence)
 
     def tell(self, sentence: str, share: float) -> None:
         """Say, while a pass works for long, where it is: `share` of the whole, 0 to 1."""

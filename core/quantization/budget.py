@@ -66,7 +66,11 @@ def order(ranked: Mapping[str, float], priced: Mapping[str, float]) -> list[str]
 
 
 class Mixes:
-    """The plans that leave the first layers of an order float, each with its measured error."""
+    """The plans that leave the first layers of an order float, each with its measured error.
+
+    Attributes:
+        ranked: layer -> the error of quantizing it alone.
+    """
 
     def __init__(
         self,
@@ -79,7 +83,7 @@ class Mixes:
     ) -> None:
         """Nothing is measured yet."""
         self._graph, self._plan, self._judge, self._pinned = graph, plan, judge, pinned
-        self._names, self._ranked = names, ranked
+        self._names, self.ranked = names, ranked
         self._known: dict[int, Fallback | None] = {}
 
     @property
@@ -102,7 +106,7 @@ class Mixes:
                 return None
             plan = restricted(plan, selection)
         error = self._judge.error(written(self._graph, plan))
-        return Fallback(plan, tuple(sorted(floats)), error, self._ranked)
+        return Fallback(plan, tuple(sorted(floats)), error, self.ranked)
 
     def fewest(self, fits: Callable[[Fallback], bool]) -> Fallback | None:
         """The mix with the fewest float layers that fits, if more of them make it fit."""

@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from core.process import memory
 from core.quantization import effort, ranges, rounding
-from core.quantization.grids import Grid, Weight, fitted, over
+from core.quantization.grids import Grid, Weight, around_zero, fitted, over
 from core.quantization.images import Images, Tensors
 from core.quantization.judge import Judge
 from core.quantization.observers import Observer, observe
@@ -25,6 +25,7 @@ from core.reconstruction.layers import Layer
 Array = np.ndarray[Any, Any]
 
 METHODS = (("minmax", 100.0), ("percentile", 99.999), ("percentile", 99.99), ("mse", 100.0))
+BALANCE = 0.7  # of the longer side of a range, that the shorter one reaches: 18 % of a grid at most
 ALIKE = 2.0  # inputs of a Concat whose ranges differ by less than this share one
 SMALLEST_GRAMS, LARGEST_GRAMS = 128 << 20, 768 << 20  # bytes of sums that are held at a time
 GRAM_SHARE = 6  # of the memory that is free
@@ -35,10 +36,17 @@ BOUNDING_OPS = ("Relu", "Clip")
 
 @dataclass(frozen=True)
 class Ranges:
-    """Root tensor -> range, and how it was found."""
+    """Root tensor -> range, and how it was found.
+
+    Attributes:
+        extents: of each root tensor.
+        method: in words.
+        signed: root tensors whose grid is even around zero.
+    """
 
     extents: Mapping[str, ranges.Range]
     method: str
+    signed: frozenset[str] = frozenset()
 
 
 def layers_of(graph: ir.Model) -> dict[str, Layer]:
@@ -78,8 +86,20 @@ def extents(
         name: ranges.chosen(observer, method, kind, percentile) for name, observer in found.items()
     }
     shared(graph, selection, result, scheme)
+    signed = _balanced(graph, selection, result) if scheme.mixed else frozenset[str]()
     label = f"{method} {percentile:g} %" if method == "percentile" else method
-    return Ranges(result, label)
+    return Ranges(result, label, signed)
+
+
+def _balanced(
+    graph: ir.Model, selection: Selection, extents: Mapping[str, ranges.Range]
+) -> frozenset[str]:
+    """Tensors that lose little on a grid around zero; what meets in a Concat agrees."""
+    even = {n for n, (low, high) in extents.items() if min(-low, high) >= BALANCE * max(-low, high)}
+    for roots in _meetings(graph, selection):
+        if not even.issuperset(roots):
+            even -= set(roots)
+    return frozenset(even)
 
 
 def shared(
@@ -115,9 +135,19 @@ def grids(
     selected: Ranges, scheme: Scheme, found: Mapping[str, Observer] | None = None
 ) -> dict[str, Grid]:
     """The grid of each root tensor, fitted to its values where `found` knows them all."""
-    result = {n: over(e, scheme.signed, scheme.bits) for n, e in selected.extents.items()}
+    result = {
+        name: around_zero(extent, scheme.bits)
+        if name in selected.signed
+        else over(extent, scheme.signed, scheme.bits)
+        for name, extent in selected.extents.items()
+    }
     for name, observer in (found or {}).items():
-        if name in result and observer.levels is not None and len(observer.levels) > 1:
+        if (
+            name in result
+            and name not in selected.signed
+            and observer.levels is not None
+            and len(observer.levels) > 1
+        ):
             result[name] = fitted(result[name], observer.levels)
     return result
 

@@ -71,7 +71,14 @@ def over(extent: Range, signed: bool = False, bits: int = 8) -> Grid:
     return Grid(scale, zero, signed, bits)
 
 
-def fitted(grid: Grid, levels: Array) -> Grid:
+def around_zero(extent: Range, bits: int = 8) -> Grid:
+    """The signed grid with zero in its middle that reaches both ends of a range."""
+    reach = max(-extent[0], extent[1])
+    levels = (1 << (bits - 1)) - 1
+    return Grid(float(np.float32(max(reach / levels, SMALLEST_SCALE))), 0, True, bits)
+
+
+def fitted(grid: Grid, levels: Array, moved: bool = True) -> Grid:
     """A grid near `grid` that a tensor of few distinct values, such as an image's, loses least on.
 
     Pixels scaled to -1 .. 1 lie exactly between the numbers of the grid that spans them, as far
@@ -80,11 +87,13 @@ def fitted(grid: Grid, levels: Array) -> Grid:
     Args:
         grid: spans the values.
         levels: the values.
+        moved: whether the zero point may be another one.
     """
+    near = range(max(grid.zero - 1, grid.lowest), min(grid.zero + 1, grid.highest) + 1)
     trials = [grid] + [
         replace(grid, scale=float(np.float32(grid.scale * stretch)), zero=zero)
         for stretch in STRETCHES
-        for zero in range(max(grid.zero - 1, grid.lowest), min(grid.zero + 1, grid.highest) + 1)
+        for zero in (near if moved else [grid.zero])
     ]
     values = levels.astype(np.float32)
     errors = [float(np.mean((t.dequantize(t.quantize(values)) - values) ** 2)) for t in trials]

@@ -7,7 +7,8 @@
 - MatMul + Add of a constant vector on rank 2 becomes Gemm;
 - a batch norm right behind a convolution is folded into it; any other one (its channels read by
   several layers) becomes a 1x1 depthwise convolution, which has an integer kernel where
-  BatchNormalization has none. Exact but for rounding.
+  BatchNormalization has none. Exact but for rounding;
+- where it will compute in integers, what lies between its layers is put in order (see `layouts`).
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from core.analysis.edits import add_initializer, set_input, set_ints, sweep
 from core.analysis.values import evaluate
 from core.errors import PassPrecondition, UnsupportedModel
 from core.graph.opset import raised
+from core.quantization.layouts import hoist_bounds, settle_reshapes
 from core.quantization.regions import is_weighted, pads_zeros
 from core.reconstruction.layers import Layer
 
@@ -57,6 +59,10 @@ def prepared(graph: ir.Model, opset: int = OPSET, integers: bool = True) -> ir.M
         elif node.domain in STANDARD and node.op_type == "BatchNormalization":
             _settle_norm(node, integers)
     graphs.infer_shapes(copy)
+    if integers:
+        settle_reshapes(copy)
+        hoist_bounds(copy)
+        graphs.infer_shapes(copy)
     return copy
 
 

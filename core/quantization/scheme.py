@@ -6,7 +6,8 @@
   128; only where channels cannot be paired do weights keep to 7 bits. Signed activations take a
   kernel that hardly beats fp32.
 - onnxruntime on ARM: s8 activations, s8 weights, no such sum.
-- openvino: as onnxruntime; its kernels saturate on the same processors.
+- openvino: as onnxruntime; its kernels saturate on the same processors. A zero point other than 0
+  costs its convolutions time, so what lies about evenly around zero is s8 around it.
 - opencv: its classic engine reads QDQ of s8 activations and s8 weights.
 - generic: the intersection that phones take: s8 activations, s8 weights, shared scales at Concat.
 """
@@ -35,6 +36,7 @@ class Scheme:
         per_channel: one weight scale per output channel.
         bits: of activations, 8 or 16.
         share_concat: all inputs of a Concat take one scale, whatever it costs.
+        mixed: activations that lie about evenly around zero are s8, the others u8.
     """
 
     backend: str = "onnxruntime"
@@ -43,6 +45,7 @@ class Scheme:
     per_channel: bool = True
     bits: int = 8
     share_concat: bool = False
+    mixed: bool = False
 
     def pairing(self, channels: int, groups: int) -> tuple[int, bool]:
         """(largest magnitude of a weight's integer, whether neighbouring channels are bounded).
@@ -66,7 +69,10 @@ def scheme(backend: str, activations: str = "auto", per_channel: bool = True) ->
     """
     signed = activations == "s8" or (activations == "auto" and _prefers_signed(backend))
     overflows = backend in ("onnxruntime", "openvino") and saturates()
-    return Scheme(backend, signed, overflows, per_channel, share_concat=backend == "generic")
+    mixed = backend == "openvino" and activations == "auto" and not signed
+    return Scheme(
+        backend, signed, overflows, per_channel, share_concat=backend == "generic", mixed=mixed
+    )
 
 
 def saturates() -> bool:

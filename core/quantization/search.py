@@ -6,8 +6,9 @@ All subsets would be too many; the moves are those that are known to matter:
 
 - the first 1 .. n weighted layers float: few channels on large images fill no integer kernel;
 - all depthwise layers float, and those on large images only;
+- all other grouped layers float;
 - what was a batch norm float;
-- joining operators (Add, Concat, pools) float;
+- joining operators (Add, Concat, pools) float, and each kind of them alone;
 - the last weighted layer float.
 
 Greedily, the move that gains most is made, until none gains more than NOISE. The best of many noisy
@@ -17,7 +18,7 @@ sessions: that ratio, with its interval, is what decides whether integers are us
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import onnx_ir as ir
@@ -128,7 +129,24 @@ def _moves(graph: ir.Model, selection: Selection) -> Iterator[tuple[str, frozens
     for count in PREFIX:
         if count < len(weighted):
             yield f"the first {count} layers stay float", frozenset(weighted[:count])
-    deep = [n for n in weighted if _groups(nodes[n]) > 1]
+    deep = [n for n in weighted if _depthwise(nodes[n])]
+    yield from _by_groups(nodes, weighted, deep)
+    joins = frozenset(n for n in selection.nodes if nodes[n].op_type in JOINING)
+    if joins:
+        yield "sums and concatenations stay float", joins
+        if deep:
+            yield "depthwise layers and joins stay float", joins | frozenset(deep)
+    kinds = sorted({nodes[n].op_type for n in joins})
+    for kind in kinds if len(kinds) > 1 else ():
+        yield f"{kind} stays float", frozenset(n for n in joins if nodes[n].op_type == kind)
+    if len(weighted) > 2:
+        yield "the last layer stays float", frozenset(weighted[-1:])
+
+
+def _by_groups(
+    nodes: Mapping[str, ir.Node], weighted: Sequence[str], deep: Sequence[str]
+) -> Iterator[tuple[str, frozenset[str]]]:
+    """Depthwise layers and grouped ones apart: kernels for few channels have little in common."""
     if deep and len(deep) < len(weighted):
         yield "depthwise layers stay float", frozenset(deep)
         yield (
@@ -138,17 +156,20 @@ def _moves(graph: ir.Model, selection: Selection) -> Iterator[tuple[str, frozens
         norms = [n for n in deep if _single_tap(nodes[n])]
         if norms and norms != deep:
             yield "batch norms stay float", frozenset(norms)
-    joins = frozenset(n for n in selection.nodes if nodes[n].op_type in JOINING)
-    if joins:
-        yield "sums and concatenations stay float", joins
-        if deep:
-            yield "depthwise layers and joins stay float", joins | frozenset(deep)
-    if len(weighted) > 2:
-        yield "the last layer stays float", frozenset(weighted[-1:])
+    grouped = [n for n in weighted if _groups(nodes[n]) > 1 and n not in set(deep)]
+    if grouped and len(grouped) < len(weighted):
+        yield "grouped layers stay float", frozenset(grouped)
 
 
 def _groups(node: ir.Node) -> int:
     return node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1
+
+
+def _depthwise(node: ir.Node) -> bool:
+    """Whether each group reads a single channel."""
+    weight = node.inputs[1]
+    single = weight is not None and weight.shape is not None and weight.shape[1] == 1
+    return _groups(node) > 1 and single
 
 
 def _single_tap(node: ir.Node) -> bool:

@@ -77,6 +77,7 @@ def fall_back(
     pinned: frozenset[str],
     target: float,
     affordable: Callable[[Selection], bool],
+    ranked: Mapping[str, float] | None = None,
 ) -> Fallback:
     """Leave the most sensitive layers float until the error meets `target`.
 
@@ -87,11 +88,12 @@ def fall_back(
         pinned: names that are float already.
         target: relative error of the logits to get below.
         affordable: whether a selection is still fast enough.
+        ranked: sensitivities, where they are known already.
     """
     error = judge.error(written(graph, plan))
     if error <= target:
         return Fallback(plan, (), error, {})
-    ranked = sensitivities(graph, plan, judge)
+    ranked = ranked or sensitivities(graph, plan, judge)
     best, floats = plan, frozenset[str]()
     for count in STEPS:
         if count >= len(ranked):

@@ -5,7 +5,9 @@
 A runtime fuses Dequantize -> operator -> Quantize into one integer kernel, but only if nothing else
 reads the operator's float output: so every consumer, integer or not, reads the dequantized tensor.
 A tensor that a float node makes keeps its float consumers as they are. ReLU and Clip that the grid
-makes superfluous are dropped.
+makes superfluous are dropped. A chain of Reshape and Transpose, such as a channel shuffle, is
+written without pairs inside or behind it: ONNX Runtime puts them there by itself, and OpenVINO
+only without them knows a shuffle, which it has a kernel for.
 
 ONNX Runtime quantizes the weights of a float Conv or Gemm by itself, with one scale, where it
 stands between Dequantize and Quantize. A layer that is to stay float therefore reads through a Clip
@@ -31,6 +33,8 @@ from core.reconstruction.layers import Layer
 
 SELF_QUANTIZED = frozenset({"Conv", "ConvTranspose", "Gemm"})
 LIFTED = frozenset({"MaxPool"})  # a Quantize behind it is moved before it
+LAYOUT = frozenset({"Reshape", "Transpose"})
+PAIRED = frozenset({"Pad", "Gemm", "MatMul"})  # take their integers from a pair right before them
 
 
 @dataclass(frozen=True)
@@ -129,6 +133,8 @@ def _wrap(main: ir.Graph, value: ir.Value, tensor: str, plan: Plan, constants: C
     grid = plan.grid(tensor)
     producer = value.producer()
     ours = producer is not None and (producer.name or "") in plan.selection.nodes
+    if ours and producer is not None and _in_chain(producer, plan):
+        return
     uses = [use for use in value.uses() if ours or _reads_integers(use.node, value, plan)]
     output = ours and value.is_graph_output()
     scale = constants.add(f"{tensor}_scale", np.array(grid.scale, np.float32))
@@ -166,6 +172,18 @@ def _wrap(main: ir.Graph, value: ir.Value, tensor: str, plan: Plan, constants: C
         main.insert_after(producer, pair)
     else:
         main.insert_before(main[0], pair)
+
+
+def _in_chain(node: ir.Node, plan: Plan) -> bool:
+    """Whether another of its kind stands next to a Reshape or Transpose, and none needs codes."""
+    output = node.outputs[0]
+    users = [use.node for use in output.uses()]
+    source = node.inputs[0].producer() if node.inputs[0] is not None else None
+    near = [n for n in (source, *users) if n is not None and n.op_type in LAYOUT]
+    if node.op_type not in LAYOUT or output.is_graph_output():
+        return False
+    inside = [n for n in near if (n.name or "") in plan.selection.nodes]
+    return bool(inside) and not any(user.op_type in PAIRED for user in users)
 
 
 def _tempting(node: ir.Node, plan: Plan) -> bool:

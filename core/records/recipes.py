@@ -77,6 +77,7 @@ class StepReport:
         effects: how sensitive the model is to the step, layer by layer, measured on calibration
             images.
         cuts: the channels that it removed.
+        warnings: what to know before the model is used.
     """
 
     step: Step
@@ -88,6 +89,7 @@ class StepReport:
     effects: tuple[LayerEffect, ...] = ()
     cuts: tuple[Cut, ...] = ()
     failure: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,9 @@ EXPLORE = "pages/screens/explore.py"
 def show(run: Run, workspace: Workspace, of: Outcome | None = None) -> None:
     """One row of buttons; with several recipes and none given, a choice of whose model it is."""
     outcome = of or _choose(run, [o for o in run.outcomes if o.candidate is not None])
+    if outcome is not None and outcome.candidate is not None:
+        for warning in (w for step in outcome.candidate.report for w in step.warnings):
+            st.warning(wording.plain(warning))
     with st.container(horizontal=True, key="downloads"):
         if outcome is not None:
             if outcome.candidate is not None:

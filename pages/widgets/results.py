@@ -101,7 +101,7 @@ def show_report(report: tuple[StepReport, ...]) -> None:
             st.warning(f"**{headline}**: {why}")
         else:
             st.markdown(f"**{wording.plain(told.headline(step))}**")
-        notes(step.notes)
+        notes((*step.warnings, *step.notes))
         if step.skipped:
             left = pd.DataFrame(
                 [

@@ -64,6 +64,7 @@ def scale(factor: float) -> Work:
         value.const_value = ir.tensor(value.const_value.numpy() * np.float32(factor), name="w")
         report.changed += 1
         report.note("scaled")
+        report.warn("not for scales")
 
     return work
 
@@ -84,6 +85,7 @@ def test_the_graph_of_the_caller_stays_untouched(net: Graph, step):
     before = graphs.serialize(net)
     made, report = one(net, step(scale(2.0)))
     assert (report.changed, report.notes, report.reverted) == (1, ("scaled",), "")
+    assert (report.warnings, report.failure) == (("not for scales",), "")
     assert report.seconds > 0
     assert graphs.serialize(net) == before != graphs.serialize(made)
 

@@ -427,6 +427,18 @@ def test_a_pinned_layer_is_named_and_its_chart_stays(optimize, workspace):
     assert any("Error of the outputs" in str(c.proto) for c in page.get("plotly_chart"))
 
 
+def test_what_to_know_before_using_a_file_stands_at_its_download(optimize, workspace):
+    step = Step("quantize_int8", {"goal": "safe"})
+    run = workspace.make_run(spec(recipes=(Recipe("original"), Recipe("int8", (step,)))), "me", "r")
+    first, last = run.outcomes
+    report = (StepReport(step, changed=2, warnings=("OpenVINO misreads this file.",)),)
+    last = replace(last, candidate=replace(last.candidate, report=report))
+    workspace.known["r"] = replace(run, outcomes=(first, last))
+    optimize.query_params["run"] = "r"
+    page = clean(optimize.run())
+    assert any("OpenVINO misreads this file" in warning.value for warning in page.warning)
+
+
 SHORT = "needs 5.1 GB, 3.2 GB are free (its sums). Use fewer calibration images."
 
 

@@ -167,6 +167,16 @@ def test_where_a_sum_goes_wrong_it_stays_float():
     assert "only layers with weights compute in integers" in notes
 
 
+def test_where_the_first_layer_goes_wrong_it_stays_float():
+    def factor(graph):
+        first = next(n for n in graph.graph if n.op_type == "Conv")
+        return 2.0 if first.inputs[1].producer() is not None else 1.0
+
+    way, found, _, notes, _ = fit(factor)
+    assert found.selection.weighted == way.selection.weighted[1:]
+    assert "the first layer stays float" in notes
+
+
 def test_a_backend_without_outputs_leaves_the_judging_to_onnx_runtime():
     way, found, judge, notes, _ = fit(lambda _: None)
     assert found is way

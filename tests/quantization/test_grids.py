@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.quantization import rounding
-from core.quantization.grids import bias_codes, fitted, over, widened
+from core.quantization.grids import around_zero, bias_codes, fitted, over, widened
 from core.quantization.scheme import LARGEST_PAIR, Scheme
 from tests.quantization.nets import random
 
@@ -144,3 +144,12 @@ def test_a_wide_layer_is_rounded_alike_in_single_precision(monkeypatch, power):
     errors = [rounding.output_error(matrix, c, scales, second) for c in (double, single)]
     assert errors[1] <= 1.02 * errors[0]
     assert np.abs(double - single).max() <= 1 if power == 1 else np.isfinite(single).all()
+
+
+@pytest.mark.parametrize("extent", [(-1.0, 1.0), (-0.7, 1.0), (-2.0, 1.5)])
+def test_a_grid_around_zero_has_no_zero_point_and_reaches_both_ends(extent):
+    grid = around_zero(extent)
+    assert (grid.zero, grid.signed) == (0, True)
+    values = np.array([*extent, 0.0], np.float32)
+    np.testing.assert_allclose(grid.dequantize(grid.quantize(values)), values, atol=grid.scale)
+    assert grid.scale <= max(-extent[0], extent[1]) / 127 * 1.0001

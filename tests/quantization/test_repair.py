@@ -7,6 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.passes.base import Report
+from core.passes.quantize_int8.goals import Goal, Means, met
 from core.passes.quantize_int8.steps import stand_in
 from core.quantization import calibrate, correction, equalise, regions, search, sensitivity
 from core.quantization.calibrate import layers_of
@@ -19,6 +21,7 @@ from core.quantization.race import Lap
 from core.quantization.scheme import Scheme
 from core.quantization.writer import Plan, written
 from tests.quantization.nets import Random, dense, parsed, random, residual, run
+from tests.quantization.test_layouts import shuffled
 
 
 @pytest.fixture
@@ -232,6 +235,54 @@ def test_the_search_leaves_float_what_is_slower_in_integers():
     assert choice.ratio.faster
     assert choice.ratio.value < choice.full_ratio.value
     assert "Conv_2" in choice.floats
+
+
+def test_grouped_layers_are_decided_apart_from_depthwise_ones():
+    source = prepared(shuffled())
+    nodes = {node.name: node for node in source.graph}
+
+    def seconds(graph):
+        total = 0.0
+        for node in graph.graph:
+            if node.op_type == "Conv":
+                group, deep = node.attributes.get_int("group", 1), node.name in alone
+                integer = node.inputs[1].producer() is not None
+                slow = group > 1 and not deep
+                total += (9.0 if slow else 1.0) if integer else (4.0 if slow else 8.0)
+        return total
+
+    alone = {n for n, node in nodes.items() if node.attributes.get_int("group", 1) == 8}
+    choice = search.fastest(
+        source, source, frozenset(),
+        lambda selection: written(source, stand_in(source, selection, Scheme())),
+        lambda graphs, sessions=1: [Lap((seconds(g),) * 8) for g in graphs],
+    )  # fmt: skip
+    assert choice.moves[0] == "grouped layers stay float"
+    assert len(alone) == 1
+    assert alone <= set(choice.selection.weighted)
+    floats = {n for n in choice.floats if nodes[n].op_type == "Conv"}
+    assert {nodes[n].attributes.get_int("group", 1) for n in floats} == {2}
+
+
+@pytest.mark.parametrize("affordable", [True, False])
+def test_goal_safe_leaves_float_what_it_takes_if_that_is_still_faster(work, affordable):
+    judged, _, judge, plan, error = work
+    victim = plan.selection.weighted[1]
+    codes = plan.weights[victim].codes // 16 * 16
+    spoilt = replace(
+        plan, weights=plan.weights | {victim: replace(plan.weights[victim], codes=codes)}
+    )
+
+    def race(graphs, sessions=1):
+        return [Lap((t,) * 8) for t in (1.0, *[0.5 if affordable else 1.5] * (len(graphs) - 1))]
+
+    def build(selection):
+        return written(judged, sensitivity.restricted(plan, selection))
+
+    means = Means(judged, judged, judge, build, race, Report())
+    found = met(Goal("safe", 2 * error, 0, 0), means, spoilt, frozenset())
+    assert (victim in found.selection.weighted) != affordable
+    assert judge.error(written(judged, found)) <= 2 * error or not affordable
 
 
 def test_images_are_held_out_from_all_over_the_set_and_never_calibrate():

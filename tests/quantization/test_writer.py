@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -236,3 +238,16 @@ def test_the_file_does_not_depend_on_the_order_of_a_set():
     owners = [max((n for n in order if name.startswith(n)), key=len) for name in written_in]
     assert set(owners) == set(order)
     assert owners == sorted(owners, key=order.__getitem__)
+
+
+def test_openvino_gets_no_zero_points_but_where_a_concatenation_needs_them():
+    used = replace(scheme("openvino", "u8"), mixed=True)
+    model, data = residual(), Random(count=32)
+    _, plan, _ = quantized(model, data, used)
+    assert plan.grid("x").signed
+    assert plan.grid("x").zero == 0
+    assert not plan.grid("r").signed
+    assert plan.grid("r").zero == 0  # behind a ReLU
+    _, plan, _ = quantized(concatenation(1.0), Random((3, 8, 8)), used)
+    kinds = {plan.grid(name).dtype for name in ("a", "b", "c")}
+    assert len(kinds) == 1

@@ -34,10 +34,12 @@ from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
 from core.passes.quantize_int8 import memory
 from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
+from core.passes.quantize_int8.readers import agreed, readers_of
 from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
 from core.passes.quantize_int8.sources import backend_of, made_up_of, race_of
 from core.passes.quantize_int8.steps import Settings, Work, stand_in
 from core.quantization import rounding
+from core.quantization.batches import misread
 from core.quantization.calibrate import layers_of
 from core.quantization.images import Images
 from core.quantization.judge import Backend
@@ -54,6 +56,7 @@ QUANTIZED = frozenset(
 )
 LARGEST_ERROR = 1e-3
 ELSEWHERE = "generic"  # phones and their accelerators, whose clock is not here
+MISREAD = "stays float: OpenVINO loses the bias of a first int8 convolution where the batch is free"
 NOT_RACED = "Not raced against fp32: there is no clock of the target here, so measure it there."
 
 
@@ -210,7 +213,10 @@ class QuantizeInt8(Pass):
         race = race_of(statistics, self.backend) if self.backend != ELSEWHERE else None
         if race is None:
             report.note(NOT_RACED)
-        given = source, graph.clone(), self._settings(), report, images, race, backend
+        kept = misread(source) - frozenset(self.exclude)
+        for name in sorted(kept):
+            report.skip(name, MISREAD)
+        given = source, graph.clone(), self._settings(kept), report, images, race, backend
         labels = None if made_up else getattr(statistics, "labels", None)
         work: Work = Work(*given, labels)
         if made_up:
@@ -220,6 +226,9 @@ class QuantizeInt8(Pass):
                 self._weights_alone(graph, source, report, why)
                 return
         plan = work.run()
+        if plan is not None:
+            others = readers_of(made_up or statistics, self.backend)
+            plan = agreed(work.judged, plan, work.judge, others, report)
         say_skipped(source, plan.selection if plan else None, self.exclude, self.wide, report)
         result = work.write(plan) if plan else None
         if plan is None or result is None or not work.holds(result):
@@ -238,7 +247,7 @@ class QuantizeInt8(Pass):
     def preview(self, graph: Graph, report: Report) -> bool:
         """The same rewriting with made-up ranges; which layers stay float is not known yet."""
         source = self._source(graph)
-        selection = select(source, frozenset(self.exclude))
+        selection = select(source, misread(source) | frozenset(self.exclude))
         if selection.weighted:
             adopt(graph, written(source, stand_in(source, selection, self._scheme())))
             report.changed = len(selection.weighted)
@@ -269,11 +278,11 @@ class QuantizeInt8(Pass):
             return Scheme(self.backend, per_channel=self.per_channel, bits=16)
         return scheme(self.backend, self.activations, self.per_channel)
 
-    def _settings(self) -> Settings:
+    def _settings(self, kept: frozenset[str]) -> Settings:
         return Settings(
             self._scheme(), Goal(self.goal, self.target, self.points, self.milliseconds),
-            self.ranges, self.equalise, self.rounding, self.correct_bias, frozenset(self.exclude),
-            frozenset(self.wide),
+            self.ranges, self.equalise, self.rounding, self.correct_bias,
+            kept | frozenset(self.exclude), frozenset(self.wide),
         )  # fmt: skip
 
 

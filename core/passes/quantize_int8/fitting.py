@@ -4,7 +4,7 @@ The same file gives different numbers where a runtime's kernels saturate, round 
 operators, or are wrong. A quick quantization (extremes of few images, weights to nearest) is run
 there and beside what the file says. Where the backend strays, other ways of computing in integers
 are tried, and the one that loses least there is taken: activations of the other sign, joining and
-carrying operators in float.
+carrying operators in float, the first layers in float.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from core.quantization.scheme import Scheme, scheme
 STRAYS = 1.5  # times the error that the file says: more than rounding in another order does
 SLACK = 1e-4  # and at least so much more: below it nothing is lost
 PROMISED_POINTS = 1.0
+FIRST = (1, 2, 3)  # layers at the inputs, where runtimes fuse preprocessing, padding and shapes
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def fitted(
         return way
     found = [(there, way), *((judge.error(quick(o)), o) for o in _others(graph, way))]
     least, best = min(found, key=lambda pair: pair[0])
+    if STRAYS * said + SLACK < least < float("inf"):
+        least, best = _first_floats(graph, way, judge, quick) or (least, best)
     if least == float("inf"):
         report.note(
             f"{label} gives no outputs for int8 ({judge.reason}), so errors are those of the file "
@@ -92,6 +95,27 @@ def _others(graph: Graph, way: Way) -> Iterator[Way]:
         selection = select(graph, floats)
         if selection.weighted:
             yield replace(way, selection=selection, floats=floats, scheme=other, label=label)
+
+
+def _first_floats(
+    graph: Graph, way: Way, judge: Judge, quick: Callable[[Way], Graph]
+) -> tuple[float, Way] | None:
+    """With as few first layers in float as it takes, and its error; None if these do not help."""
+    for count in FIRST:
+        floats = way.floats | frozenset(way.selection.weighted[:count])
+        selection = select(graph, floats)
+        if not selection.weighted:
+            return None
+        other = replace(way, selection=selection, floats=floats, label=_first(count))
+        made = quick(other)
+        error = judge.error(made)
+        if error <= STRAYS * judge.error_as_written(made) + SLACK:
+            return error, other
+    return None
+
+
+def _first(count: int) -> str:
+    return "the first layer stays float" if count == 1 else f"the first {count} layers stay float"
 
 
 def say_outcome(made: Graph, judge: Judge, real: bool, report: Report) -> None:

@@ -134,10 +134,7 @@ def met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | 
 
 def _met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
     if goal.name == SAFE:
-        target = _safe(goal.target, means)
-        found = sensitivity.fall_back(
-            means.graph, plan, means.judge, floats, target, means.affordable
-        )
+        found = _safest(_safe(goal.target, means), means, plan, floats)
         _say(found, means.report)
         return found.plan
     if goal.name == WITHIN_POINTS:
@@ -152,6 +149,20 @@ def _safe(target: float, means: Means) -> float:
     if not means.real or not means.judge.counts_points:
         return target
     return min(target, max(means.judge.bearable(SAFE_POINTS), LEAST_TARGET))
+
+
+def _safest(target: float, means: Means, plan: Plan, floats: frozenset[str]) -> Fallback:
+    """Below the target with as little time lost as can be; else as near to it as is affordable."""
+    error = means.judge.error(written(means.graph, plan))
+    if error <= target:
+        return Fallback(plan, (), error, {})
+    mixes = _mixes(means, plan, floats, sensitivity.STEPS[-1])
+    found = mixes.fewest(lambda mix: mix.error <= target)
+    if found is not None and means.affordable(found.plan.selection):
+        return found
+    return sensitivity.fall_back(
+        means.graph, plan, means.judge, floats, target, means.affordable, mixes.ranked
+    )
 
 
 def _within_points(points: float, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
@@ -234,11 +245,12 @@ def _within_ms(limit: float, means: Means, plan: Plan, floats: frozenset[str]) -
     return found.plan
 
 
-def _mixes(means: Means, plan: Plan, floats: frozenset[str]) -> budget.Mixes:
-    """Layers back to float in the order of error saved per time lost."""
+def _mixes(means: Means, plan: Plan, floats: frozenset[str], most: int = 0) -> budget.Mixes:
+    """Layers back to float in the order of error saved per time lost; at most so many, if given."""
     ranked = sensitivity.sensitivities(means.graph, plan, means.judge)
     priced = budget.prices(means.graph, plan, floats, list(ranked), means.build, means.race)
     names = budget.order(ranked, priced)
+    names = names[: most + 1] if most else names
     return budget.Mixes(means.graph, plan, means.judge, floats, names, ranked)
 
 

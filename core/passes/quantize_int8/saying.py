@@ -27,6 +27,7 @@ def say_data(images: Images, count: int, report: Report) -> None:
 def say_scheme(used: Scheme, report: Report) -> None:
     """Which integers the layers compute with."""
     kind = f"{'s' if used.signed else 'u'}{used.bits}"
+    kind += f", s{used.bits} where they lie around zero" if used.mixed else ""
     report.note(
         f"{report.changed} layers with weights compute in integers (activations {kind}, "
         "weights s8)."

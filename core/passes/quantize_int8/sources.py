@@ -19,9 +19,14 @@ def made_up_of(statistics: Statistics) -> Statistics | None:
     return make() if make else None
 
 
+def maker_of(statistics: Statistics) -> Callable[[str], Backend] | None:
+    """What makes a runtime that graphs are run on, if such came with the calibration data."""
+    return getattr(statistics, "elsewhere", None)
+
+
 def backend_of(statistics: Statistics, name: str) -> Backend | None:
     """Runs graphs on another runtime than ONNX Runtime, if the data can and it is here."""
-    make: Callable[[str], Backend] | None = getattr(statistics, "elsewhere", None)
+    make = maker_of(statistics)
     if make is None or name not in OTHER_RUNTIMES:
         return None
     try:

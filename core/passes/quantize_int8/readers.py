@@ -1,0 +1,108 @@
+"""What the other runtimes that are here make of the finished graph, and what to do about it.
+
+A file that was made for one runtime is opened by another one sooner or later. Each runs the graph
+on some held-out images. Where one strays from what the file says, the first layers are left float,
+one more at a time: what is misread was so far at the inputs, where runtimes fuse preprocessing,
+padding and shapes. What still strays is a warning, which goes with the file.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from core.errors import BackendUnavailable
+from core.passes.base import Graph, Report, Statistics
+from core.passes.quantize_int8.fitting import FIRST, SLACK, STRAYS
+from core.passes.quantize_int8.sources import maker_of
+from core.quantization.judge import Backend, Judge
+from core.quantization.regions import select
+from core.quantization.sensitivity import covered, restricted, without
+from core.quantization.writer import Plan, written
+
+READERS = ("onnxruntime", "openvino", "opencv")
+IMAGES = 8
+
+
+def readers_of(statistics: Statistics, backend: str) -> list[Backend]:
+    """Runs graphs on the runtimes that are here, but for the one that the recipe is for."""
+    make, found = maker_of(statistics), list[Backend]()
+    for name in READERS if make is not None else ():
+        if name != backend and make is not None:
+            try:
+                found.append(make(name))
+            except BackendUnavailable:
+                continue  # what is not here cannot be asked
+    return found
+
+
+def agreed(
+    graph: Graph, plan: Plan, judge: Judge, readers: Sequence[Backend], report: Report
+) -> Plan:
+    """The plan, with as many first layers in float as it takes for all runtimes to read it rightly.
+
+    Args:
+        graph: the prepared float graph, with logits as outputs.
+        plan: the finished one.
+        judge: measures errors on held-out images.
+        readers: runtimes; each is closed.
+        report: hears what each made of it.
+    """
+    few, said = judge.few(IMAGES), list[str]()
+    for reader in readers:
+        few.backend = reader
+        try:
+            plan = _read(graph, plan, few, said, report)
+        finally:
+            reader.close()
+    if said:
+        report.note(
+            f"Read by other runtimes, relative logit error on {few.images} held-out images: "
+            f"{'; '.join(said)}."
+        )
+    return plan
+
+
+def _read(graph: Graph, plan: Plan, judge: Judge, said: list[str], report: Report) -> Plan:
+    """The plan that this runtime reads rightly, or the given one and a warning."""
+    label = judge.backend.label if judge.backend else ""
+    there, right = _errors(graph, plan, judge)
+    if there == float("inf"):
+        said.append(f"{label} does not run it")
+        return plan
+    if _alike(there, right):
+        said.append(f"{label} {there:.2g} (the file says {right:.2g})")
+        return plan
+    for count, trial in _mended(graph, plan):
+        now, wanted = _errors(graph, trial, judge)
+        if _alike(now, wanted):
+            which = "first layer stays" if count == 1 else f"first {count} layers stay"
+            report.note(
+                f"{label} computes something else than the file says (relative logit error "
+                f"{there:.2g} instead of {right:.2g}), so the {which} float: {now:.2g}."
+            )
+            return trial
+    report.warn(
+        f"{label} misreads this file: relative logit error {there:.2g} instead of {right:.2g} on "
+        f"held-out images. For {label}, build it with that as the backend."
+    )
+    return plan
+
+
+def _mended(graph: Graph, plan: Plan) -> Iterator[tuple[int, Plan]]:
+    """(how many, the plan with that many more of the first layers in float)."""
+    weighted = plan.selection.weighted
+    floats = select(graph).nodes - plan.selection.nodes
+    for count in (n for n in FIRST if n < len(weighted)):
+        selection = without(graph, floats | frozenset(weighted[:count]))
+        if selection.weighted and covered(plan, selection):
+            yield count, restricted(plan, selection)
+
+
+def _errors(graph: Graph, plan: Plan, judge: Judge) -> tuple[float, float]:
+    """On the backend, and as the file says."""
+    made = written(graph, plan)
+    return judge.error(made), judge.error_as_written(made)
+
+
+def _alike(there: float, right: float) -> bool:
+    return there <= STRAYS * right + SLACK
