@@ -203,9 +203,13 @@ def _root(judge: Matrix) -> Matrix:
     return np.asarray(np.linalg.cholesky(judge + floor * np.eye(size)).T)
 
 
+def damping(inputs: int, rows: float) -> float:
+    """Of a layer of so many inputs that was seen in so many rows, of the mean variance."""
+    return max(DAMPING, SCARCE * inputs / max(rows, 1))
+
+
 def _inverse(second: Matrix, rows: float) -> Matrix:
-    damping = max(DAMPING, SCARCE * len(second) / max(rows, 1))
-    size = damping * np.trace(second) / len(second) + 1e-8
+    size = damping(len(second), rows) * np.trace(second) / len(second) + 1e-8
     second[np.diag_indices(len(second))] += size
     return inverse(second)
 

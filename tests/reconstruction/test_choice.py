@@ -15,7 +15,7 @@ from core.errors import StoreError
 from core.reconstruction import costs, study_file
 from core.reconstruction.allocation import allocate
 from core.reconstruction.curves import curve
-from core.reconstruction.elimination import DAMPING, SCARCE, eliminate, readers
+from core.reconstruction.elimination import damping, eliminate, readers
 from core.reconstruction.gradient import RULES, backward
 from core.reconstruction.gram import input_grams
 from core.reconstruction.layers import find
@@ -51,8 +51,8 @@ def test_the_cost_of_an_atom_is_the_error_of_the_refit_without_it():
         out = np.concatenate([reading[0].columns[a] for a in gone])
         left = np.setdiff1d(np.arange(len(second)), out)
         inner = second[np.ix_(left, left)]
-        damping = max(DAMPING, SCARCE * len(second) / grams[layer.output].count)
-        ridge = damping * np.trace(second) / len(second) * np.eye(len(left))
+        size = damping(len(second), grams[layer.output].count) * np.trace(second) / len(second)
+        ridge = size * np.eye(len(left))
         best = np.linalg.solve(inner + ridge, second[left] @ weights.T).T
         lost = weights.copy()
         lost[:, left] -= best
