@@ -6,6 +6,10 @@ Each network is pruned and repaired at several ratios, alike in every group and 
 with the calibration images of the app; agreement with the original is counted on evaluation images
 that no fit has seen. `--rows` keeps what was measured: what stands there is not measured again.
 
+A name with a `+` is a network with another end: `+sigmoid`, `+softmax`, or `+nms`, where the
+classifier is put on every place of its last map and the boxes of the places are fixed. Answers are
+those of `core.candidates.sensitivity.answers`.
+
 The forecast adds up the measured effects of single cuts: a sum S of errors. What the cut really
 cost is put on the same scale: the error e at which the network's own tolerance gives the agreement
 that was counted. The quotients e / S are the slack; its low, middle and high are the 5th, 50th and
@@ -26,12 +30,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
+import onnx_ir as ir
 
 from core import data
 from core import graph as graphs
 from core.activations import Calibration, Probe
+from core.analysis.decisions import decisions, undecided
 from core.candidates import runner
-from core.candidates.sensitivity import sensitivity
+from core.candidates.sensitivity import answers, sensitivity
 from core.experiment.forecast import SLACK, agreement, summed
 from core.passes.base import Graph
 from core.records import Cut, Recipe, Sensitivity, Step, from_json, to_json
@@ -44,6 +51,8 @@ PAIRS = {
     "cifar10": ("cifar10_calibration.npz", "cifar10_test.npz"),
     "imagenet": ("imagenet_calibration200.zip", "imagenet_dev200.zip"),
 }
+POOLS = ("GlobalAveragePool", "ReduceMean", "AveragePool")
+SIDE = 8  # of the last map of the networks that become detectors
 NETS = {
     "plain": "sample",
     "plain_bn": "sample",
@@ -53,6 +62,9 @@ NETS = {
     "cifar10_resnet20": "cifar10",
     "imagenet_mobilenet_v1_0.25": "imagenet",
     "imagenet_squeezenet1_1_caffe": "imagenet",
+    "cifar10_resnet20+nms": "cifar10",
+    "resnet+sigmoid": "sample",
+    "imagenet_mobilenet_v1_0.25+softmax": "imagenet",
 }
 
 
@@ -98,8 +110,9 @@ class Net:
         home = SAMPLES if kind == "sample" else folder / "models"
         where = SAMPLES if kind == "sample" else folder
         self.name = name
-        self.graph = graphs.load(home / f"{name}.onnx")
-        about = json.loads((home / f"{name}.preprocess.json").read_text())
+        stem, _, ending = name.partition("+")
+        self.graph = ended(graphs.load(home / f"{stem}.onnx"), ending)
+        about = json.loads((home / f"{stem}.preprocess.json").read_text())
         specs, preprocess = graphs.input_specs(self.graph), data.read_preprocess(about)
         graphs.set_preprocess(self.graph, preprocess)
         sets = [data.admit(where / file, file, scratch / "data") for file in PAIRS[kind]]
@@ -111,11 +124,15 @@ class Net:
         self.before = (Step("fold_batch_norm"),) if folds else ()
 
     def answers(self, graph: Graph) -> Any:
-        """The first class of each evaluation image."""
-        name = graph.graph.outputs[0].name or ""
-        probe = Probe(graph, [name])
-        rows = [probe.run(feeds)[name] for feeds in self.feeds()]
-        return np.concatenate([r.reshape(len(r), -1) for r in rows]).argmax(1)[: self.count]
+        """What the network says of each evaluation image."""
+        deciding = decisions(graph)[0]
+        name = deciding.value.name or ""
+        probe = Probe(undecided(graph), [name])
+        rows = np.concatenate([probe.run(feeds)[name] for feeds in self.feeds()])
+        found = answers(rows[: self.count], deciding)
+        if found is None:
+            raise SystemExit(f"{self.name} answers with no class")
+        return found
 
     def known(self) -> Sensitivity:
         """What the app knows before anything is cut."""
@@ -129,6 +146,59 @@ class Net:
         if reports[-1].reverted:
             raise SystemExit(f"{self.name}: {reports[-1].reverted}")
         return graph, reports[-1].cuts
+
+
+def ended(graph: Graph, ending: str) -> Graph:
+    """The network with this behind its logits; as it is where there is nothing to put."""
+    if not ending:
+        return graph
+    proto = ir.to_proto(graph) if ending != "nms" else detecting(graph)
+    last = proto.graph.output[0]
+    if ending != "nms":
+        op = {"softmax": "Softmax", "sigmoid": "Sigmoid"}[ending]
+        proto.graph.node.append(onnx.helper.make_node(op, [last.name], ["ended"], name="ended"))
+        last.name = "ended"
+    return ir.from_proto(onnx.shape_inference.infer_shapes(proto))
+
+
+def detecting(graph: Graph) -> onnx.ModelProto:
+    """A classifier of pooled maps as a detector: its last layer on each place, then NMS."""
+    proto = ir.to_proto(graph)
+    pool = next(i for i, n in enumerate(proto.graph.node) if n.op_type in POOLS)
+    last = [n for n in proto.graph.node[pool:] if n.op_type == "Gemm"][-1]
+    weights = {t.name: t for t in proto.graph.initializer}
+    turned = any(a.name == "transB" and a.i for a in last.attribute)
+    matrix = onnx.numpy_helper.to_array(weights[last.input[1]])
+    matrix = matrix if turned else matrix.T
+    places = np.stack(np.meshgrid(*[np.arange(SIDE)] * 2, indexing="ij"), -1).reshape(1, -1, 2)
+    constants = {
+        "per_place": np.ascontiguousarray(matrix[:, :, None, None]),
+        "rows": np.array([0, len(matrix), -1]),
+        "boxes": np.concatenate([places, places + 1], 2).astype(np.float32),
+        "axis": np.array([0]),
+        "rest": np.array([SIDE * SIDE, 4]),
+        "most": np.array([20]),
+    }
+    source, bias = proto.graph.node[pool].input[0], last.input[2]
+    del proto.graph.node[pool:], proto.graph.output[:]
+    make = onnx.helper.make_node
+    proto.graph.node.extend(
+        [
+            make("Conv", [source, "per_place", bias], ["maps"], name="scores"),
+            make("Reshape", ["maps", "rows"], ["logits"]),
+            make("Sigmoid", ["logits"], ["probable"]),
+            make("Shape", [source], ["sizes"], start=0, end=1),
+            make("Concat", ["sizes", "rest"], ["wanted"], axis=0),
+            make("Expand", ["boxes", "wanted"], ["everywhere"]),
+            make("NonMaxSuppression", ["everywhere", "probable", "most"], ["picked"], name="nms"),
+        ]
+    )
+    proto.graph.initializer.extend(
+        onnx.numpy_helper.from_array(np.asarray(v), n) for n, v in constants.items()
+    )
+    kind = onnx.TensorProto.INT64
+    proto.graph.output.append(onnx.helper.make_tensor_value_info("picked", kind, [None, 3]))
+    return proto
 
 
 def steps() -> Iterator[tuple[str, float, Step]]:

@@ -411,6 +411,13 @@ def test_short_forms_of_pruning(typed: str):
     assert step == Step("prune_channels", PRUNING[typed])
 
 
+def test_a_budget_of_latency_is_timed_in_the_arithmetic_that_follows():
+    typed = "--budget latency:onnxruntime:0.7 --quantize int8"
+    options = parser().parse_args(["optimize", "m.onnx", "-o", "o.onnx", *typed.split()])
+    pruning, _ = read_recipe(options).steps
+    assert pruning.params["arithmetic"] == "int8"
+
+
 @pytest.mark.parametrize("typed", ["0.7", "latency:0.7", "macs:onnxruntime:0.7", "macs:much"])
 def test_a_budget_that_is_none_is_refused(typed: str):
     options = parser().parse_args(["optimize", "m.onnx", "-o", "o.onnx", "--budget", typed])

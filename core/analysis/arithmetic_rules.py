@@ -76,11 +76,7 @@ def conv(node: ir.Node, flow: Flow) -> None:
     elif weight[1] is None and flow.shape(node, 1)[1] == 1:
         y = _depthwise(node, flow, inward, group)
     else:
-        y = flow.produce(node, 1, 0)
-        _tie_groups(node, flow, y, group)
-        if inward is not None:
-            _tie_groups(node, flow, inward, group)
-        _consume(node, flow, None if inward is None else inward[: len(inward) // group], weight[1])
+        y = _grouped(node, flow, inward, group)
     _bias(node, flow, y)
     flow.put(node.outputs[0], [x[0], y, *[None] * (len(x) - 2)])
 
@@ -128,6 +124,26 @@ def _depthwise(node: ir.Node, flow: Flow, inward: Labels | None, group: int) -> 
 
     flow.edits.append(edit)
     return outward
+
+
+def _grouped(node: ir.Node, flow: Flow, inward: Labels | None, group: int) -> Labels:
+    """Every group loses as many channels, which is all that its equal blocks of weights ask for.
+
+    A weight that is shared or computed is cut at the same places in every group.
+    """
+    y = flow.produce(node, 1, 0)
+    for labels in (y, inward):
+        if labels is not None and len(labels) % group:
+            raise NoRule("channels that its groups do not divide")
+    taps = flow.weight(node, 1)[1]
+    if inward is not None and taps is not None and flow.by_group(node, 1, inward, group):
+        flow.balanced += [(y, group), (inward, group)]
+        return y
+    _tie_groups(node, flow, y, group)
+    if inward is not None:
+        _tie_groups(node, flow, inward, group)
+    _consume(node, flow, None if inward is None else inward[: len(inward) // group], taps)
+    return y
 
 
 def _tie_groups(node: ir.Node, flow: Flow, labels: Labels, group: int) -> None:

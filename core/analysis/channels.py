@@ -12,7 +12,7 @@ Source: Fang et al. 2023, DepGraph, arXiv:2301.12900, section 3 (dependency betw
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +20,7 @@ import onnx_ir as ir
 from numpy.typing import NDArray
 
 from core.analysis.arithmetic_rules import ARITHMETIC
+from core.analysis.balance import settle_groups
 from core.analysis.labels import Alive, Flow, Labels, NoRule, Slot
 from core.analysis.layout_rules import LAYOUT
 from core.analysis.run_time_sizes import settle_sizes
@@ -111,6 +112,7 @@ def channel_map(graph: ir.Model) -> ChannelMap:
     settle_sizes(flow)
     for value in graph.graph.outputs:
         flow.freeze_all(flow.axes.get(value, []), "a model output")
+    settle_groups(flow)
     return ChannelMap(_groups(flow), flow)
 
 
@@ -168,18 +170,31 @@ def _groups(flow: Flow) -> tuple[Group, ...]:
             where[root].append(i)
     made = {root for _, member in makers for root in member.roots.tolist()}
     together: dict[tuple[object, ...], list[int]] = defaultdict(list)
+    wide = _widths(makers)
     for root in sorted(made):
-        together[(*where[root], flow.frozen.get(root, ""))].append(root)
+        together[(*where[root], wide[root], flow.frozen.get(root, ""))].append(root)
     streams = {r for labels in flow.streams for r in flow.roots(labels).tolist()}
     result = []
     for key, atoms in together.items():
         first = atoms[0]
         mine = tuple((n, m) for n, m in makers if first in m.roots)
-        width = max(int((m.roots == first).sum()) for _, m in mine)
         lives = tuple(members[i] for i in where[first])
-        reason = str(key[-1]) or ("a single channel" if len(atoms) == 1 else "")
-        result.append(Group(tuple(atoms), lives, mine, width, first in streams, reason))
+        reason = str(key[-1]) or (_single(wide[first]) if len(atoms) == 1 else "")
+        result.append(Group(tuple(atoms), lives, mine, wide[first], first in streams, reason))
     return tuple(result)
+
+
+def _widths(makers: Sequence[tuple[ir.Node, Member]]) -> dict[int, int]:
+    """Channels of one maker's output that go with each atom."""
+    found: dict[int, int] = defaultdict(int)
+    for _, member in makers:
+        for root, count in zip(*np.unique(member.roots, return_counts=True), strict=True):
+            found[int(root)] = max(found[int(root)], int(count))
+    return found
+
+
+def _single(width: int) -> str:
+    return "a single channel" if width == 1 else f"its {width} channels only go all together"
 
 
 def _makers(flow: Flow) -> list[tuple[ir.Node, Member]]:

@@ -40,12 +40,15 @@ class Slot:
         labels: shape (size of the axis,).
         use: (node, input position) if only this use is cut, None if the constant is cut for all:
             a small constant that several nodes happen to share is not a tied weight.
+        groups: into so many blocks of axis 0 the constant falls, each of which carries its own
+            stretch of the labels on `axis`, as the weight of a grouped convolution does.
     """
 
     value: ir.Value
     axis: int
     labels: Labels
     use: tuple[ir.Node, int] | None
+    groups: int = 1
 
 
 @dataclass
@@ -63,6 +66,8 @@ class Flow:
         divisors: labels of operands that must not be zeroed when channels are masked.
         edits: what else must change when channels go: shapes, amounts, groups.
         retargeted: (node, input position) that an edit rewrites.
+        balanced: (labels, groups): axes whose groups must keep as many channels each.
+        strengths: of the filters behind each class; made when it is asked for.
     """
 
     graph: ir.Model
@@ -75,6 +80,8 @@ class Flow:
     divisors: list[Labels] = field(default_factory=list)
     edits: list[Edit] = field(default_factory=list)
     retargeted: set[tuple[ir.Node, int]] = field(default_factory=set)
+    balanced: list[tuple[Labels, int]] = field(default_factory=list)
+    strengths: dict[int, float] | None = None
     _parent: list[int] = field(default_factory=list)
     _table: Labels | None = None
     _uses: dict[tuple[ir.Node, int], Axes] = field(default_factory=dict)
@@ -111,6 +118,14 @@ class Flow:
                 table = table[table]
             self._table = table
         return self._table[labels]
+
+    def snapshot(self) -> tuple[list[int], dict[int, str]]:
+        """What is joined and frozen now."""
+        return list(self._parent), dict(self.frozen)
+
+    def restore(self, state: tuple[list[int], dict[int, str]]) -> None:
+        """Go back to a snapshot."""
+        self._parent, self.frozen, self._table = list(state[0]), dict(state[1]), None
 
     def unite(self, a: Labels, b: Labels) -> None:
         """Element i of `a` is element i of `b`."""
@@ -214,6 +229,16 @@ class Flow:
         if sources(node.inputs[position]) is None:
             raise NoRule(f"the weight of {node.op_type} is computed while the model runs")
         return self.of(node, position)
+
+    def by_group(self, node: ir.Node, position: int, inward: Labels, groups: int) -> bool:
+        """Label axis 1 of a weight block by block; False where others may cut it otherwise."""
+        value = node.inputs[position]
+        if value is None or constant_tensor(value) is None or len(value.uses()) > 1:
+            return False
+        self.slots = [s for s in self.slots if s.value is not value or s.axis != 1]
+        self.slots.append(Slot(value, 1, inward, None, groups))
+        self.axes[value] = [inward if a == 1 else v for a, v in enumerate(self.of(node, position))]
+        return True
 
     def is_constant(self, node: ir.Node, position: int) -> bool:
         """Whether an input does not depend on the model's inputs, as far as is seen."""

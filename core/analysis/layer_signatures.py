@@ -31,9 +31,16 @@ def signatures(graph: ir.Model) -> dict[ir.Node, LayerSignature]:
     return {node: signature for node, signature in found if signature is not None}
 
 
-def worth_timing(graph: ir.Model, multiple: int) -> tuple[Chain, ...]:
-    """The layers themselves, narrower ones, and what could replace them; each once."""
-    layers = list(dict.fromkeys(signatures(graph).values()))
+def worth_timing(graph: ir.Model, multiple: int, precision: str = "f32") -> tuple[Chain, ...]:
+    """The layers themselves, narrower ones, and what could replace them; each once.
+
+    Args:
+        graph: whose layers.
+        multiple: channel counts are tried in steps of this.
+        precision: in which they will run, "int8" where a later step makes them so.
+    """
+    found = [replace(layer, precision=precision) for layer in signatures(graph).values()]
+    layers = list(dict.fromkeys(found))
     chains: list[Chain] = [(layer,) for layer in layers]
     for layer in layers:
         chains += replacements(layer, multiple)

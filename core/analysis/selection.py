@@ -22,6 +22,9 @@ from core.analysis.channels import Group, Member
 from core.analysis.values import constant_tensor, node_name
 
 Scores = NDArray[np.float64]
+AUTO = 0  # as a multiple: by the width of each group
+WIDTHS = (8, 4, 2)  # multiples of kept channels that this chooses from
+PARTS = 8  # into which a group can at least be divided
 
 
 def magnitude(group: Group, order: int) -> Scores:
@@ -36,36 +39,71 @@ def magnitude(group: Group, order: int) -> Scores:
     return total
 
 
+def unit(group: Group, multiple: int) -> int:
+    """Atoms by which a group shrinks so that its channels are a multiple.
+
+    Args:
+        group: whose atoms.
+        multiple: of channels; AUTO: the widest of `WIDTHS` that is no more than one part in `PARTS`
+            of the group, so that rounding does not decide what a narrow group loses.
+    """
+    if multiple == AUTO:
+        most = max(len(group.atoms) * group.width // PARTS, group.width)
+        fits = (m for m in WIDTHS if m * group.width // math.gcd(m, group.width) <= most)
+        multiple = next(fits, 1)
+    return multiple // math.gcd(multiple, group.width)
+
+
 def kept_count(group: Group, ratio: float, multiple: int) -> int:
     """Atoms to keep: nearest to 1 - `ratio` such that channels are a multiple; never none.
 
     A tie keeps more; a group that is not wider than `multiple` stays whole.
     """
-    total = len(group.atoms)
-    unit = multiple // math.gcd(multiple, group.width)
-    if total <= unit or ratio == 0:
+    total, step = len(group.atoms), unit(group, multiple)
+    if total <= step or ratio == 0:
         return total
-    return min(total, unit * max(1, math.floor(total * (1 - ratio) / unit + 0.5)))
+    return min(total, step * max(1, math.floor(total * (1 - ratio) / step + 0.5)))
+
+
+def kept_counts(groups: Collection[Group], ratio: float, multiple: int) -> dict[Group, int]:
+    """Atoms to keep in each group; with AUTO such that the ratio is met on the whole.
+
+    What rounding gives to one group is then taken from others, each of which keeps one of the two
+    multiples around its exact count.
+    """
+    kept = {g: kept_count(g, ratio, multiple) for g in groups}
+    if multiple != AUTO or not ratio:
+        return kept
+    over = sum((kept[g] - len(g.atoms) * (1 - ratio)) * g.width for g in groups)
+    moved: set[Group] = set()
+    while step := _nearer(kept, ratio, over, moved):
+        group, count = step
+        over += (count - kept[group]) * group.width
+        kept[group] = count
+        moved.add(group)
+    return kept
+
+
+def _nearer(
+    kept: Mapping[Group, int], ratio: float, over: float, moved: Collection[Group]
+) -> tuple[Group, int] | None:
+    """The step of one group that brings the whole nearest to the ratio; of equals the gentlest."""
+    found: list[tuple[float, float, Group, int]] = []
+    for group, now in kept.items():
+        step, total = unit(group, AUTO), len(group.atoms)
+        count, exact = now - step if over > 0 else now + step, total * (1 - ratio)
+        change = over + (count - now) * group.width
+        fits = step <= count <= total and abs(count - exact) < step
+        if group not in moved and fits and abs(change) < abs(over):
+            found.append((abs(change), abs(count - exact) / total, group, count))
+    return min(found, key=lambda f: f[:2])[2:] if found else None
 
 
 def removals(group: Group, multiple: int) -> list[int]:
     """How many atoms may go so that the kept channels are a multiple; 0 is always among them."""
-    total = len(group.atoms)
-    unit = multiple // math.gcd(multiple, group.width)
-    kept = range(unit, total, unit)
+    total, step = len(group.atoms), unit(group, multiple)
+    kept = range(step, total, step)
     return [0, *sorted(total - k for k in kept)]
-
-
-def uniform(
-    groups: Collection[Group], scores: Mapping[Group, Scores], ratio: float, multiple: int
-) -> dict[Group, tuple[int, ...]]:
-    """The lowest-scoring atoms of each group, the same share everywhere."""
-    chosen = {}
-    for group in groups:
-        ranked = np.argsort(scores[group], kind="stable")
-        count = len(group.atoms) - kept_count(group, ratio, multiple)
-        chosen[group] = tuple(group.atoms[i] for i in ranked[:count])
-    return chosen
 
 
 def touches(group: Group) -> set[str]:

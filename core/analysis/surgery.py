@@ -73,13 +73,23 @@ def _rewrite(
             continue
         array = tensor.numpy()
         for slot in slots:
-            array = change(array, slot.axis, alive(slot.labels))
+            array = _by_block(array, slot, alive(slot.labels), change)
         uses = [use] if use is not None else [(u.node, u.idx) for u in value.uses()]
         alone = len(uses) == len(value.uses())
         for node, position in uses[:1] if alone else uses:
             if node.inputs[position] is value:
                 _replace(node, position, value, array, alone)
     return len(work)
+
+
+def _by_block(
+    array: Array, slot: Slot, keep: Keep, change: Callable[[Array, int, Keep], Array]
+) -> Array:
+    """Change each group's block of a constant by its own stretch of the labels."""
+    if slot.groups == 1:
+        return change(array, slot.axis, keep)
+    blocks = zip(np.split(array, slot.groups), np.split(keep, slot.groups), strict=True)
+    return np.concatenate([change(block, slot.axis, mine) for block, mine in blocks])
 
 
 def _replace(node: ir.Node, position: int, value: ir.Value, array: Array, alone: bool) -> None:

@@ -192,18 +192,19 @@ class Workshop:
         """
         return float(self._ask("zero_share", {"model": str(model)}, model)["share"])
 
-    def layer_chains(self, model: Path, multiple: int) -> tuple[Chain, ...]:
+    def layer_chains(self, model: Path, multiple: int, precision: str = "f32") -> tuple[Chain, ...]:
         """The layers of a model, and what passes could make of them, as chains to be timed.
 
         Args:
             model: an admitted model.
             multiple: channel counts are tried in steps of this.
+            precision: "f32", or "int8" where a later step makes the layers so.
 
         Raises:
             InvalidModel: not a readable model.
             WorkerError: the child died.
         """
-        args = {"model": str(model), "multiple": multiple}
+        args = {"model": str(model), "multiple": multiple, "precision": precision}
         reply = self._ask("layer_chains", args, model)
         return from_json(tuple[Chain, ...], reply["chains"])
 

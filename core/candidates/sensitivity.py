@@ -1,8 +1,8 @@
 """What pruning would cost a model, group by group, before anything is pruned.
 
-How much error the answers bear: an error e of the outputs, relative to their variance, is drawn as
-noise on the outputs that the calibration images gave; the share of images whose first class stays
-is the agreement. Accuracy falls by at most what agreement falls.
+How much error the answers bear: an error e of the logits, relative to their variance, is drawn as
+noise on those that the calibration images gave; the share of images whose first class stays is the
+agreement. Accuracy falls by at most what agreement falls.
 """
 
 from __future__ import annotations
@@ -11,13 +11,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from core.analysis.decisions import ALONG, Decision, decisions, undecided
 from core.graph import Graph
 from core.passes.base import Statistics, Tensors
+from core.reconstruction.sensitivity import of_classes
 from core.reconstruction.study import TRIED_IMAGES, study
 from core.reconstruction.telling import Tell, silent
 from core.records import LayerEffect, Sensitivity
 
 IMAGES = 256  # whose outputs say how much error an answer bears
+LARGEST = 1 << 20  # elements of these outputs: a map of classes is large, and each place an answer
+LEAST_IMAGES = 4
 DRAWS = 20
 Labels = np.ndarray
 ERRORS = tuple(float(e) for e in np.geomspace(1e-4, 10.0, 16))
@@ -80,28 +84,64 @@ def _marks(feeds: Tensors) -> list[int]:
 
 
 def _tolerance(graph: Graph, statistics: Statistics) -> tuple[tuple[float, float], ...]:
-    """How many answers stay under so much error; nothing where the outputs are no classes."""
-    names = [value.name or "" for value in graph.graph.outputs]
-    if len(names) != 1:
+    """How many answers stay under so much error; nothing where the outputs are no classes.
+
+    The noise goes where the network decides, in front of a Softmax, Sigmoid or NMS: probabilities
+    near 0 and 1 would bear far more of it than the logits behind them.
+    """
+    found = decisions(graph)
+    if not found:
         return ()
+    deciding, name = found[0], found[0].value.name or ""
     rows: list[np.ndarray] = []
-    for values in statistics.activations(graph, names):
-        rows.append(values[names[0]].reshape(len(values[names[0]]), -1))
-        if sum(map(len, rows)) >= IMAGES:
+    for values in statistics.activations(undecided(graph), [name]):
+        rows.append(values[name])
+        size = rows[0][:1].size
+        if sum(map(len, rows)) >= min(IMAGES, max(LARGEST // size, LEAST_IMAGES)):
             break
     outputs = np.concatenate(rows).astype(np.float64)
-    if outputs.shape[1] < 2:
+    if answers(outputs, deciding) is None:
         return ()
-    return tuple((error, agreement(outputs, error)) for error in ERRORS)
+    return tuple((error, agreement(outputs, error, deciding)) for error in ERRORS)
 
 
-def agreement(outputs: np.ndarray, error: float) -> float:
-    """Percent of rows whose largest entry stays the largest under noise of this relative error."""
+def answers(outputs: np.ndarray, deciding: Decision | None = None) -> np.ndarray | None:
+    """What the network says of each image; None if that is no class.
+
+    Of a classifier the class of the largest score, of a single logit its sign, of dense scores
+    behind a Softmax the class at each place, of boxes the class of the best one.
+
+    Args:
+        outputs: logits, (images, ...).
+        deciding: what is known of that tensor.
+    """
+    scores = of_classes(outputs)
+    if scores is not None:
+        return np.asarray(scores.argmax(1))
+    axis, squashed = (deciding.axis, deciding.squashed) if deciding else (None, "")
+    if outputs[:1].size == 1:
+        return np.asarray(outputs.reshape(-1) > 0) if squashed else None
+    if axis is None or axis % outputs.ndim == 0:
+        return None
+    if squashed in ALONG:
+        return np.asarray(outputs.argmax(axis))
+    best = np.unravel_index(outputs.reshape(len(outputs), -1).argmax(1), outputs.shape[1:])
+    return np.asarray(best[axis % outputs.ndim - 1])
+
+
+def agreement(outputs: np.ndarray, error: float, deciding: Decision | None = None) -> float:
+    """Percent of answers that stay the same under noise of this relative error.
+
+    Args:
+        outputs: logits, (images, ...).
+        error: of the noise, relative to their variance.
+        deciding: what is known of that tensor.
+    """
     spread = outputs - outputs.mean(0)
     noise = np.sqrt(error * np.mean(spread**2))
-    random, first = np.random.default_rng(0), outputs.argmax(1)
+    random, first = np.random.default_rng(0), answers(outputs, deciding)
     drawn = [
-        (outputs + noise * random.normal(size=outputs.shape)).argmax(1) == first
+        answers(outputs + noise * random.normal(size=outputs.shape), deciding) == first
         for _ in range(DRAWS)
     ]
     return float(100 * np.mean(drawn))

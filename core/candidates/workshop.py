@@ -159,7 +159,8 @@ def _micro_models(args: Json, _: Progress) -> Json:
 
 def _layer_chains(args: Json, _: Progress) -> Json:
     graph = _graph(Path(args["model"]))
-    return {"chains": to_json(layer_signatures.worth_timing(graph, args["multiple"]))}
+    chains = layer_signatures.worth_timing(graph, args["multiple"], args["precision"])
+    return {"chains": to_json(chains)}
 
 
 def _ladder(args: Json, _: Progress) -> Json:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from core.charts import asides, palette, steps, text
+from core.charts.parts import beside_parts
 from core.charts.rows import STATUS_WORDS
 from core.charts.standing import (
     MEASURED,
@@ -78,8 +79,8 @@ def headline(run: Run, candidate: str | None = None, of: Outcome | None = None) 
     if len(run.spec.recipes) > 2 and candidate is None:
         so_far = "So far best" if run.progress.state in LIVE else "Best"
         among = f"{so_far} of {len(run.spec.recipes) - 1} recipes"
-        return f"{missing}{among}: {outcome.recipe.name}. {_upper(sentence)}.{caution}"
-    return f"{missing}{_upper(sentence)}.{caution}"
+        sentence = f"{among}: {outcome.recipe.name}. {_upper(sentence)}"
+    return f"{missing}{_upper(sentence)}.{caution} {beside_parts(run, outcome)}".strip()
 
 
 def best(run: Run) -> Outcome | None:

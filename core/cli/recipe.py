@@ -122,6 +122,9 @@ def _short_forms(options: argparse.Namespace) -> dict[str, dict[str, Any]]:
     if options.quantize:
         name, params = _quantization(options.quantize)
         chosen[name] = dict(params)
+        pruning = chosen.get("prune_channels", {})
+        if options.quantize.startswith("int8") and pruning.get("budget") == "latency":
+            pruning["arithmetic"] = "int8"  # the kernels that will run are the ones to be timed
     return chosen
 
 

@@ -70,17 +70,20 @@ def table(
         return None
     setting = Setting.of(backend, threads)
     path = staircase.cache_path(folder, setting)
-    for before in stages(recipe):
+    for before, precision in stages(recipe):
         reached = built(before, path) if before.steps else model
         if reached is not None:
-            chains = workshop.layer_chains(reached, MULTIPLE)
+            chains = workshop.layer_chains(reached, MULTIPLE, precision)
             staircase.measure(chains, setting, path, workshop.micro_models, told, cancelled)
     return path
 
 
-def stages(recipe: Recipe) -> Iterator[Recipe]:
-    """What stands before each step that asks for times: nothing, then all but the last of them."""
+def stages(recipe: Recipe) -> Iterator[tuple[Recipe, str]]:
+    """What stands before each step that asks for times, and the arithmetic that it asks for.
+
+    Before the first that is nothing, before the last all others.
+    """
     timed = [at for at, step in enumerate(recipe.steps) if build(step).timed_on()]
     for position, at in enumerate(timed):
         before = recipe.steps[:at] if position else ()
-        yield replace(recipe, steps=before)
+        yield replace(recipe, steps=before), build(recipe.steps[at]).timed_in()

@@ -251,6 +251,10 @@ class Pass(ABC):
         self.apply(graph, report, NoStatistics())
         return True
 
+    def timed_in(self) -> str:
+        """The arithmetic in which those layers are timed: "f32" or "int8"."""
+        return "f32"
+
     def timed_on(self) -> str:
         """The backend whose measured layer times (`statistics.timings`) the pass asks for, if any.
 

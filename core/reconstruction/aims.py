@@ -10,9 +10,10 @@ where z is the original's sum and s' the other branch as the rewritten graph com
 layer also makes good what was lost on the branch (shortcut-aware targets). It can only do so if the
 branch is computed before it; otherwise the branch, being later, makes good what this layer loses.
 
-Where a Relu follows the sum, a target below zero is as good as any other below zero: `bounds` says
-between which values a target may lie, and it is moved to the prediction as far as they allow.
-Alternating fit and move is a majorisation of the error behind the Relu, so it never grows.
+Where a Relu follows the sum, a target below zero is as good as any other below zero, and where a
+Clip follows, one above its limit as any other there: `bounds` says between which values a target
+may lie, and it is moved to the prediction as far as they allow. Alternating fit and move is a
+majorisation of the error behind the activation, so it never grows.
 
 Source: He, Zhang, Sun 2017, arXiv:1707.06168, section 3.3 (residual compensation); Zhang, Zou, He,
 Sun 2015, arXiv:1505.06798, section 3.2 (response reconstruction through the Relu).
@@ -41,14 +42,21 @@ class Aim:
         tensor: its name; the layer's own output if nothing follows that is known.
         scale, shift: of the batch norm in between, (outputs,); ones and zeros without one.
         other: name of the branch that is added; empty if there is none.
-        rectified: whether a Relu follows at once and nothing else reads the tensor.
+        floor, ceiling: at and beyond which what follows at once gives the same, whatever the
+            tensor is, and nothing else reads it: 0 and infinity of a Relu.
     """
 
     tensor: str
     scale: Array
     shift: Array
     other: str = ""
-    rectified: bool = False
+    floor: float = -np.inf
+    ceiling: float = np.inf
+
+    @property
+    def rectified(self) -> bool:
+        """Whether some targets are as good as others."""
+        return self.floor > -np.inf or self.ceiling < np.inf
 
     def targets(self, wanted: Array, other: Array | None) -> Array:
         """Targets of the layer for wanted values of the tensor, (rows, outputs)."""
@@ -59,7 +67,7 @@ class Aim:
     def bounds(self, wanted: Array, other: Array | None, targets: Array) -> tuple[Array, Array]:
         """Least and greatest output of the layer that is as good as the target, (rows, outputs).
 
-        Both are the target but where a Relu makes a zero of it.
+        Both are the target but where a Relu or a Clip makes its limit of it.
 
         Args:
             wanted: of the tensor, (rows, outputs).
@@ -68,13 +76,28 @@ class Aim:
         """
         if not self.rectified:
             return targets, targets
-        dead, rises = wanted <= 0, self.scale > 0
-        edge = self.targets(np.zeros((1, wanted.shape[1]), np.float32), other)
-        if rises.all():
-            return np.where(dead, np.float32(-np.inf), targets), np.where(dead, edge, targets)
-        least = np.where(rises, np.float32(-np.inf), edge)
-        most = np.where(rises, edge, np.float32(np.inf))
-        return np.where(dead, least, targets), np.where(dead, most, targets)
+        low, high = targets, targets
+        if self.floor > -np.inf:
+            low, high = self._beyond(wanted <= self.floor, self.floor, -1, other, (low, high))
+        if self.ceiling < np.inf:
+            low, high = self._beyond(wanted >= self.ceiling, self.ceiling, 1, other, (low, high))
+        return low, high
+
+    def _beyond(
+        self,
+        flat: Array,
+        limit: float,
+        side: int,
+        other: Array | None,
+        bounds: tuple[Array, Array],
+    ) -> tuple[Array, Array]:
+        """Bounds opened where the wanted value lies at a limit or beyond, on one side of it."""
+        edge = self.targets(np.full((1, flat.shape[1]), limit, np.float32), other)
+        upwards = self.scale * side > 0  # a batch norm may turn the sign
+        low, high = bounds
+        least = np.where(upwards, edge, np.float32(-np.inf))
+        most = np.where(upwards, np.float32(np.inf), edge)
+        return np.where(flat, least, low), np.where(flat, most, high)
 
 
 def aim(layer: Layer, order: dict[str, int], known: Facts) -> Aim:
@@ -99,11 +122,30 @@ def aim(layer: Layer, order: dict[str, int], known: Facts) -> Aim:
     other = _other(follower, value, known)
     if follower is not None and other is not None and order.get(other.name or "", -1) < here:
         value = follower.outputs[0]
-        after = _only_user(value)
-        rectified = after is not None and after.op_type == "Relu"
-        return Aim(value.name or "", scale, shift, other.name or "", rectified)
-    rectified = follower is not None and follower.op_type == "Relu"
-    return Aim(value.name or "", scale, shift, "", rectified)
+        return Aim(value.name or "", scale, shift, other.name or "", *_limits(_only_user(value)))
+    return Aim(value.name or "", scale, shift, "", *_limits(follower))
+
+
+def _limits(node: ir.Node | None) -> tuple[float, float]:
+    """Beyond which an activation is flat."""
+    if node is None or node.domain not in ("", "ai.onnx"):
+        return -np.inf, np.inf
+    if node.op_type == "Relu":
+        return 0.0, np.inf
+    if node.op_type == "HardSwish":
+        return -3.0, np.inf
+    if node.op_type != "Clip":
+        return -np.inf, np.inf
+    return _limit(node, 1, "min", -np.inf), _limit(node, 2, "max", np.inf)
+
+
+def _limit(node: ir.Node, position: int, name: str, none: float) -> float:
+    """One end of a Clip, an attribute or an input by opset; `none` where it is not known."""
+    if name in node.attributes:
+        return float(node.attributes[name].as_float())
+    value = node.inputs[position] if position < len(node.inputs) else None
+    tensor = constant_tensor(value) if value is not None else None
+    return none if tensor is None else float(tensor.numpy())
 
 
 def plain(layer: Layer) -> Aim:

@@ -179,6 +179,8 @@ def _axis(
     for root in [] if labels is None else channels.flow.roots(labels).tolist():
         if root in where:
             takes[where[root]] += 1 / len(where[root].atoms)
+    if labels is not None and isinstance(size, int):
+        size = max(size, len(labels))  # by group: the labels are those of all groups
     return Axis(size if isinstance(size, int) else 1, dict(takes))
 
 

@@ -34,6 +34,9 @@ from core.reconstruction.products import inverse
 from core.reconstruction.shelf import Array
 
 DAMPING = 1e-3  # of the mean variance of an input
+# And by inputs per row: where rows are few, as behind a global pool, a refit without some inputs
+# looks perfect on them and is not.
+SCARCE = 0.05
 FLOOR = 1e-9  # of how much the outputs matter, where some do not
 KEPT = 0.25  # share of the columns that may be gone before the inverse is written anew
 STRETCH = 512  # of its rows at a time
@@ -65,10 +68,21 @@ class Ranking:
 
 @dataclass(frozen=True, eq=False)
 class Reader:
-    """A layer that reads channels of a group, and which columns of its matrix each atom feeds."""
+    """A layer that reads channels of a group, and which columns of its matrix each atom feeds.
+
+    Attributes:
+        layer: the layer.
+        columns: of all its groups, one after the other.
+    """
 
     layer: Layer
     columns: Columns
+
+    def of_group(self, group: int, width: int) -> dict[int, NDArray[np.int64]]:
+        """Columns of one of its groups, each of which has `width`."""
+        start = group * width
+        found = {a: c[(c >= start) & (c < start + width)] - start for a, c in self.columns.items()}
+        return {a: c for a, c in found.items() if len(c)}
 
 
 def readers(channels: ChannelMap, group: Group, layers: Sequence[Layer]) -> list[Reader]:
@@ -95,7 +109,7 @@ def _input_labels(channels: ChannelMap, layer: Layer) -> NDArray[np.int64] | Non
         axis = 1
     for slot in channels.flow.slots:
         if slot.value is node.inputs[1] and slot.axis == axis and slot.use in (None, (node, 1)):
-            return slot.labels
+            return np.tile(slot.labels, layer.groups // slot.groups)
     return None
 
 
@@ -177,7 +191,8 @@ def _systems(reader: Reader, gram: Gram, importance: Mapping[str, Matrix]) -> li
             root = np.eye(outputs) / np.sqrt(max(float(power), 1e-12))
         else:
             root = _root(matters[stretch, stretch])
-        systems.append(_System(matrix[g], _inverse(second[g]), dict(reader.columns), root))
+        mine = reader.of_group(g, matrix.shape[2])
+        systems.append(_System(matrix[g], _inverse(second[g], gram.count), mine, root))
     return systems
 
 
@@ -188,9 +203,15 @@ def _root(judge: Matrix) -> Matrix:
     return np.asarray(np.linalg.cholesky(judge + floor * np.eye(size)).T)
 
 
-def _inverse(second: Array) -> Matrix:
+def damping(inputs: int, rows: float) -> float:
+    """Of a layer of so many inputs that was seen in so many rows, of the mean variance."""
+    return max(DAMPING, SCARCE * inputs / max(rows, 1))
+
+
+def _inverse(second: Array, rows: float) -> Matrix:
     damped = second.astype(np.float64)
-    damped[np.diag_indices(len(damped))] += DAMPING * np.trace(damped) / len(damped) + 1e-8
+    size = damping(len(damped), rows) * np.trace(damped) / len(damped) + 1e-8
+    damped[np.diag_indices(len(damped))] += size
     return inverse(damped)
 
 

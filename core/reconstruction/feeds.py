@@ -23,6 +23,7 @@ FULL_BYTES = 1 << 20  # of feeds: small images are run many at a time
 FULL_ACTIVATIONS = 384 << 20
 SHARE = 12  # of the memory that is free, one part for these
 MOST_IMAGES = 64
+PARTS = 5  # at least, so that one can be held back to judge on
 
 
 class Feeds(Sequence[Tensors]):
@@ -60,7 +61,7 @@ def batches(statistics: Statistics, graph: Graph, images: int) -> Iterator[Tenso
         yield from taken
         return
     row: list[Tensors] = []
-    most = _most(graph)
+    most = min(_most(graph), max(min(statistics.count, images) // PARTS, 1))
     for feeds in (part for whole in taken for part in _split(whole, most)):
         row.append(feeds)
         if _enough(row, most):

@@ -42,6 +42,7 @@ from core.reconstruction.walk import Walk
 
 FEW = 256  # images below which the ridge is strong
 STRONG, WEAK = 0.1, 1e-3
+LEAST_JOINT = 128  # images; whether their places are enough for a pair is asked of each (`joint`)
 ROWS_BYTES = 384 << 20  # of one layer's rows that are kept for the rounds behind a Relu
 ROWS_SHARE = 4  # of the memory that is free, one part for them at most
 FACTORS = (1.0, 30.0, 0.1)  # ridges tried, in units of the one that is asked for
@@ -116,7 +117,7 @@ def _refit(
     reference.sample({case.source: case.layer.channel_axis for case in cases})
     strength = options.strength or (STRONG if reference.images < FEW else WEAK)
     walk = Walk(rewritten, reference.statistics.runner, reference.feeds)
-    together = options.joint and reference.images >= FEW
+    together = options.joint and reference.images >= LEAST_JOINT
     pairs = pairs_of(rewritten, cases, stands, reference.original, constraints) if together else {}
     room, done = Room(), list[Refit]()
     shares = _shares([case.layer for case in cases])

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.analysis.decisions import undecided
 from core.errors import CoreError, StoreError
 from core.reconstruction import array_file, blas, cores
 from core.reconstruction.feeds import Feeds, batches
@@ -126,7 +127,7 @@ class Reference:
         """Forwards and backwards at once; forwards only where the runtime cannot go back."""
         runner = self.statistics.runner
         try:
-            graph, gradients = backward(self.original, missing)
+            graph, gradients = backward(undecided(self.original), missing)
             names = [*asked, *dict.fromkeys(gradients.values())]
             return runner(with_outputs(graph, names), names), gradients
         except CoreError:
@@ -225,6 +226,9 @@ class Reference:
         try:
             for name in names:
                 sites = [[arrays[f"{k}/{b}/{name}"] for b in batches] for k in ("images", "places")]
+                counts = zip(sites[0], self.feeds.counts, strict=True)
+                if any(images.max(initial=0) >= count for images, count in counts):
+                    raise ValueError("other images")
                 for kind, halves in (("wanted", self._wanted), ("matter", self._matter)):
                     if f"scales/{kind}/{name}" in arrays:
                         if len(arrays[f"scales/{kind}/{name}"]) != len(batches):

@@ -6,6 +6,9 @@ on some calibration images. Nothing else is refitted, so the numbers are upper b
 of that group alone costs, and comparable over groups.
 
     error = sum |outputs - original|^2 / sum |original - its mean|^2
+
+The graph that is measured gives out what it decides by (`core.analysis.decisions`): logits, not
+probabilities.
 """
 
 from __future__ import annotations
@@ -57,7 +60,7 @@ class Trial:
         """Run the original.
 
         Args:
-            graph: the original; only read.
+            graph: the original, giving out logits; only read.
             statistics: to run with.
             feeds: the images.
             labels: the class of each of them, if it is known.
@@ -131,9 +134,11 @@ def _effect(
         if wanted[0].dtype.kind == "f":
             a, b = np.concatenate(wanted).astype(np.float64), np.concatenate(got)
             errors.append(relative_error(a, b))
-            if a.ndim == 2 and a.shape[1] > 1 and agreement is None:
-                agreement = float(100 * (a.argmax(1) == b.argmax(1)).mean())
-                lost = None if labels is None else _lost(a, b, labels)
+            scores = of_classes(a)
+            if scores is not None and agreement is None:
+                mine = b.reshape(scores.shape)
+                agreement = float(100 * (scores.argmax(1) == mine.argmax(1)).mean())
+                lost = None if labels is None else _lost(scores, mine, labels)
     wide = group.width
     return Effect(
         group.layers,
@@ -143,6 +148,12 @@ def _effect(
         agreement,
         lost,
     )
+
+
+def of_classes(outputs: Array) -> Array | None:
+    """Outputs as (images, classes), whatever axes of size 1 there are; None if they are no such."""
+    wide = [size for size in outputs.shape[1:] if size > 1]
+    return outputs.reshape(len(outputs), -1) if len(wide) == 1 else None
 
 
 def _lost(wanted: Array, got: Array, labels: Array) -> float:

@@ -19,6 +19,7 @@ import numpy as np
 from core import graph as graphs
 from core.analysis import cost
 from core.analysis.channels import Group, channel_map
+from core.analysis.decisions import undecided
 from core.analysis.shapes import facts
 from core.errors import StoreError
 from core.process import memory
@@ -127,7 +128,7 @@ class Study:
         missing = {g: r for g, r in rankings.items() if not self._is_measured(g, r)}
         if missing:
             few = self.some_feeds(self._tried_images(len(missing)))
-            trial = Trial(self.graph, self._statistics, few, self.labels)
+            trial = Trial(undecided(self.graph), self._statistics, few, self.labels)
             tell, done = part(self.tell, RANKED, 1.0), 0
             for some in self._stretches(trial.in_order(missing, self.readers)):
                 wishes = {g: (missing[g].order, 0, _snapshots(g)) for g in some}
@@ -212,8 +213,8 @@ class Study:
         total = np.zeros(len(group.atoms))
         for reader in reading:
             power = np.diagonal(self._grams[reader.layer.output].second_moment(), axis1=1, axis2=2)
-            sent = (reader.layer.matrix() ** 2).sum(1) * power
-            share = np.array([sent[:, reader.columns.get(a, [])].sum() for a in group.atoms])
+            sent = ((reader.layer.matrix() ** 2).sum(1) * power).reshape(-1)
+            share = np.array([sent[reader.columns.get(a, [])].sum() for a in group.atoms])
             total += share / max(float(sent.sum()), 1e-20)
         return total
 
@@ -224,9 +225,14 @@ class Study:
         return self._readers[group]
 
     def some_feeds(self, images: int) -> list[Tensors]:
-        """The first batches with at least so many images."""
+        """Batches that no ranking has seen, with about so many images; the first if there are none.
+
+        On images that the refit of a ranking was made of, it looks better than it is.
+        """
+        every = self.reference.feeds
+        held = [feeds for batch, feeds in enumerate(every) if self.reference.held(batch)]
         chosen: list[Tensors] = []
-        for feeds in self.reference.feeds:
+        for feeds in held or every:
             chosen.append(feeds)
             images -= len(next(iter(feeds.values())))
             if images <= 0:
@@ -269,6 +275,9 @@ class Study:
         grams = {o: Gram(layer.groups) for o, layer in missing.items()}
 
         def visit(batch: int, values: Tensors) -> None:
+            if self.reference.held(batch):
+                return
+
             def add(output: str) -> None:
                 sites = self.reference.sites(self._aims[output].tensor, batch)
                 layer = missing[output]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from core.charts import asides, steps
 from core.charts.standing import first_threads, threads_text
 from core.charts.summary import headline
+from core.experiment import offers
 from core.passes.base import catalogue
 from core.records import ModelSummary, Outcome, Preview, Run, State
 from pages.widgets import wording
@@ -26,7 +27,8 @@ def sentence(run: Run, outcome: Outcome | None) -> str:
     if outcome.candidate.digest == run.spec.model:
         unchanged = "This recipe changes nothing in this model: what it made is the original."
         return steps.missing(outcome) + unchanged
-    return headline(run, outcome.candidate.digest, outcome)
+    digest = outcome.candidate.digest
+    return f"{headline(run, digest, outcome)} {offers.after(run, digest)}".strip()
 
 
 def draft_sentence(model: ModelSummary, preview: Preview | None, steps: int) -> str:

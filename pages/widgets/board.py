@@ -69,6 +69,7 @@ class Board:
         preview, refusal = self.preview(recipe)
         expected = foreseen.of(self.workspace, self.model.digest, recipe, preview)
         text = refusal or answer.draft_sentence(self.model, preview, len(recipe.steps))
+        text = f"{text} {expected.warning}".strip()
         tiles = headline.draft_tiles(self.model, preview, self.top1, expected)
         note = (
             "Latency and accuracy below belong to the recipe that was measured." if self.run else ""

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.errors import CoreError
-from core.experiment import Workspace
+from core.experiment import Workspace, offers
 from core.experiment.forecast import forecast
 from core.records import AccuracyForecast, Preview, Recipe, Sensitivity, StepReport
 from pages.widgets import data_picker
@@ -19,11 +19,19 @@ POLL_S = 1.5
 
 @dataclass(frozen=True, slots=True)
 class Foreseen:
-    """What is known of the accuracy: a forecast, that one is being made, or why there is none."""
+    """What is known of the accuracy: a forecast, that one is being made, or why there is none.
+
+    Attributes:
+        expected: the forecast.
+        waiting: whether one is being made.
+        reason: why there is none.
+        warning: that it is a bad one, and what may be better.
+    """
 
     expected: AccuracyForecast | None = None
     waiting: bool = False
     reason: str = ""
+    warning: str = ""
 
 
 def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None) -> Foreseen:
@@ -45,7 +53,9 @@ def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None
     if known is None:
         return Foreseen(waiting=True, reason="a forecast is being made …")
     expected = forecast(step.cuts, known)
-    return Foreseen(expected, reason="" if expected else "no forecast for this model")
+    if expected is None:
+        return Foreseen(reason="no forecast for this model")
+    return Foreseen(expected, warning=offers.before(expected, step.cuts, known))
 
 
 def sensitivity(

@@ -27,7 +27,12 @@ PLAIN = PruneChannels(ratio=0.3).step()
     ],
 )
 def test_layers_that_an_earlier_step_makes_are_timed_too(steps, timed):
-    assert [before.steps for before in stages(Recipe("r", steps))] == timed
+    assert [before.steps for before, _ in stages(Recipe("r", steps))] == timed
+
+
+def test_layers_are_timed_in_the_arithmetic_that_the_pass_asks_for():
+    whole = PruneChannels(budget="latency", backend="onnxruntime", arithmetic="int8").step()
+    assert [kind for _, kind in stages(Recipe("r", (REPLACE, whole)))] == ["f32", "int8"]
 
 
 def test_two_backends_in_one_recipe_are_refused():

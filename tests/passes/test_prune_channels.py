@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -17,8 +18,9 @@ from core.analysis.surgery import mask, remove
 from core.errors import PassPrecondition
 from core.passes.base import NoStatistics, Report
 from core.passes.prune_channels import PruneChannels
+from core.reconstruction import costs
 from core.timings import Conditions, LayerTime, LayerTimes
-from tests.analysis.nets import NETS, head, image, residual
+from tests.analysis.nets import NETS, SIZE, head, image, residual
 from tests.reconstruction.images import Pictures, error
 
 
@@ -131,7 +133,7 @@ def test_kept_channels_are_a_multiple_and_narrow_groups_stay_whole():
     x = net.conv("x", 3, 40, name="wide")
     x = net.conv(x, 40, 8, name="narrow")
     model = head(net, net.conv(x, 8, 16, name="last"), 16)
-    report = prune(model, ratio=0.3)
+    report = prune(model, ratio=0.3, multiple=8)
     assert widths(model) == {"wide": 32, "narrow": 8, "last": 8}  # 28 -> 32, 11.2 -> 8
     reasons = {s.node: s.reason for s in report.skipped}
     assert reasons["narrow"] == "keeps its 8 channels: rounded to a multiple of 8"
@@ -140,7 +142,11 @@ def test_kept_channels_are_a_multiple_and_narrow_groups_stay_whole():
 def test_excluded_layers_keep_their_weights():
     model = residual()
     before = {n.name: n.inputs[1].const_value.numpy() for n in model.graph if n.op_type == "Conv"}
-    report = prune(model, ratio=0.5, scope="all", multiple=1, exclude=("b", "nowhere"))
+    report = Report()
+    with pytest.raises(PassPrecondition, match="left alone as asked"):
+        PruneChannels(ratio=0.5, scope="all", multiple=1, exclude=("b", "nowhere")).apply(
+            model, report, NoStatistics()
+        )
     (b,) = (n for n in model.graph if n.name == "b")
     np.testing.assert_array_equal(b.inputs[1].const_value.numpy(), before["b"])
     reasons = {s.node: s.reason for s in report.skipped}
@@ -195,10 +201,9 @@ def test_what_a_branch_captures_is_frozen():
         }"""
     )
     before = bytes_of(model)
-    report = prune(model, ratio=0.5, multiple=1)
+    with pytest.raises(PassPrecondition, match="can be removed: no rule for If"):
+        prune(model, ratio=0.5, multiple=1)
     assert bytes_of(model) == before
-    assert "no rule for If" in report.skipped[0].reason
-    assert report.notes == ["No channel of this graph can be removed; nothing was changed."]
 
 
 def test_weights_in_constant_nodes_are_cut_where_they_stand():
@@ -231,7 +236,8 @@ def test_a_quantized_graph_is_left_alone():
         }"""
     )
     before = bytes_of(model)
-    prune(model, ratio=0.5, multiple=1)
+    with pytest.raises(PassPrecondition, match="No channel of this graph can be removed"):
+        prune(model, ratio=0.5, multiple=1)
     assert bytes_of(model) == before
 
 
@@ -244,9 +250,9 @@ def test_a_tensor_is_never_left_without_channels():
     left, right = net.add("Split", x, net.ints(4, 4), outputs=2, axis=1)
     y = net.add("Concat", net.add("Relu", left), net.add("Sigmoid", right), axis=1)
     model = head(net, net.conv(y, 8, 4, name="b"), 4)
-    report = prune(model, ratio=0.5, multiple=1, exclude=("fc",))
+    with pytest.raises(PassPrecondition, match="without channels"):
+        prune(model, ratio=0.5, multiple=1, exclude=("fc",))
     assert widths(model)["a"] == 8
-    assert "without channels" in {s.node: s.reason for s in report.skipped}["a"]
 
 
 def test_declared_shapes_follow_the_cut():
@@ -317,8 +323,9 @@ def test_obs_removes_the_channel_that_another_repeats():
     model = head(net, net.add("Relu", net.conv(x, 6, 8, name="b")), 8)
     images = Pictures(model)
     pruned = model.clone()
-    PruneChannels(ratio=0.17, multiple=1, exclude=("b",)).apply(pruned, Report(), images)
-    assert widths(pruned)["a"] == 6  # b reads a: asked to leave it alone, nothing goes
+    with pytest.raises(PassPrecondition, match="left alone as asked"):  # b reads a
+        PruneChannels(ratio=0.17, multiple=1, exclude=("b",)).apply(pruned, Report(), images)
+    assert widths(pruned)["a"] == 6
     pruned = model.clone()
     PruneChannels(ratio=0.17, multiple=1, exclude=("fc",)).apply(pruned, Report(), images)
     assert widths(pruned)["a"] == 5
@@ -347,8 +354,9 @@ def test_a_budget_out_of_reach_is_said():
     assert any("no less than" in note for note in report.notes)
 
 
-def test_a_latency_budget_follows_measured_times_and_not_macs():
-    """Only the stem is slow here, so the stem is cut, although most MACs are elsewhere."""
+@pytest.mark.parametrize("arithmetic", ["f32", "int8"])
+def test_a_latency_budget_follows_measured_times_and_not_macs(arithmetic: str):
+    """Only one layer is slow here, so it is cut, although most MACs are elsewhere."""
     model = residual()
     slow = signatures(model)
     rows = []
@@ -356,12 +364,17 @@ def test_a_latency_budget_follows_measured_times_and_not_macs():
         for inputs in range(1, layer.inputs + 1):
             for outputs in range(1, layer.outputs + 1):
                 seconds = 1e-3 * outputs if node.name == "a" else 1e-6
-                rows.append(LayerTime((layer.resized(inputs, outputs),), seconds))
+                narrow = replace(layer.resized(inputs, outputs), precision=arithmetic)
+                rows.append(LayerTime((narrow,), seconds))
     images = Pictures(model)
     images.timings = LayerTimes(Conditions("fake", "1", 1, "host")).extended(rows)
-    PruneChannels(budget="latency", target=0.51, multiple=1, scope="all").apply(
-        model, Report(), images
+    prune = PruneChannels(
+        budget="latency", target=0.51, multiple=1, scope="all", arithmetic=arithmetic
     )
+    other = replace(prune, arithmetic={"f32": "int8", "int8": "f32"}[arithmetic])
+    with pytest.raises(PassPrecondition, match="None of the"):
+        other.apply(model, Report(), images)
+    prune.apply(model, Report(), images)
     assert widths(model) == {"stem": 16, "a": 6, "b": 16}
 
 
@@ -370,6 +383,7 @@ def test_a_latency_budget_without_times_is_refused():
         prune(residual(), budget="latency", target=0.5)
     assert PruneChannels(budget="latency", backend="openvino").timed_on() == "openvino"
     assert PruneChannels(budget="macs").timed_on() == ""
+    assert PruneChannels(budget="latency", arithmetic="int8").timed_in() == "int8"
 
 
 def test_what_is_lost_without_images_is_said():
@@ -420,3 +434,92 @@ def test_every_net_is_repaired_without_harm(name):
     PruneChannels(**options).apply(repaired, Report(), images)
     onnx.checker.check_model(ir.to_proto(repaired), full_check=True)
     assert error(model, repaired, images) <= error(model, plain, images) * 1.02 + 1e-6
+
+
+def wide_and_narrow() -> ir.Model:
+    """A stream of 16 channels and inner groups of 16, 32 and 64."""
+    net = image()
+    x = net.add("Relu", net.conv("x", 3, 16, name="stem"))
+    for name, width in (("a", 16), ("b", 32), ("c", 64)):
+        y = net.add("Relu", net.conv(x, 16, width, name=name))
+        x = net.add("Relu", net.add("Add", x, net.conv(y, width, 16, name=f"{name}2")))
+    return head(net, x, 16)
+
+
+@pytest.mark.parametrize("ratio", [0.1, 0.25, 0.3, 0.4, 0.5, 0.7])
+def test_rounding_by_itself_meets_the_ratio_on_the_whole_and_does_not_distort(ratio: float):
+    model = wide_and_narrow()
+    before = widths(model)
+    prune(model, ratio=ratio, scope="all")
+    after = widths(model)
+    makers = {"stem": 16, "a": 16, "b": 32, "c": 64}
+    assert {n: before[n] for n in makers} == makers
+    gone = 1 - sum(after[n] for n in makers) / sum(makers.values())
+    assert gone == pytest.approx(ratio, abs=1 / 64)
+    for name, width in makers.items():
+        assert after[name] % {16: 2, 32: 4, 64: 8}[width] == 0
+        assert abs(after[name] - (1 - ratio) * width) < {16: 2, 32: 4, 64: 8}[width]
+
+
+def test_where_only_a_stream_can_be_cut_the_scope_that_works_is_named():
+    net = image()
+    x = net.conv("x", 3, 16, name="stem")
+    model = head(net, net.add("Add", x, net.conv(x, 16, 16, name="a")), 16)
+    with pytest.raises(PassPrecondition, match="scope=all"):
+        prune(model, ratio=0.5)
+    assert prune(model, ratio=0.5, scope="all").changed
+
+
+def test_a_ratio_that_rounding_eats_up_is_no_success():
+    model = residual()
+    with pytest.raises(PassPrecondition, match="multiple=1"):
+        prune(model, ratio=0.1, multiple=12)  # of 12
+
+
+def grouped_shuffle(groups: int, width: int) -> ir.Model:
+    """Grouped 1x1, shuffle, depthwise, grouped 1x1: as ShuffleNet has them."""
+    net = image()
+    x = net.add("Relu", net.conv("x", 3, 2 * groups, name="stem"))
+    y = net.add("Relu", net.conv(x, 2 * groups, width, 1, group=groups, name="in"))
+    y = net.add("Reshape", y, net.ints(0, groups, width // groups, SIZE, SIZE))
+    y = net.add("Transpose", y, perm=[0, 2, 1, 3, 4])
+    y = net.add("Reshape", y, net.ints(0, width, SIZE, SIZE))
+    y = net.conv(y, width, width, group=width, name="depthwise")
+    y = net.conv(y, width, 2 * groups, 1, group=groups, name="out")
+    return head(net, net.add("Relu", net.add("Add", x, y)), 2 * groups)
+
+
+@pytest.mark.parametrize(("groups", "width"), [(2, 12), (3, 60), (3, 120), (4, 32), (4, 72)])
+@pytest.mark.parametrize("multiple", [0, 1])
+def test_groups_that_a_shuffle_mixes_lose_as_many_channels_each(groups, width, multiple):
+    model = grouped_shuffle(groups, width)
+    feeds = feeds_of(model)
+    pruned, masked, atoms = twins(model, PruneChannels(ratio=0.3, multiple=multiple))
+    assert atoms
+    onnx.checker.check_model(ir.to_proto(pruned), full_check=True)
+    for expected, got in zip(run(masked, feeds), run(pruned, feeds), strict=True):
+        np.testing.assert_allclose(got, expected, rtol=1e-4, atol=1e-4)
+    left = widths(pruned)["in"]
+    assert left < width
+    assert left % groups == 0
+
+
+def test_the_refit_of_a_shuffled_net_lowers_its_error():
+    model = grouped_shuffle(3, 60)
+    pictures = Pictures(model)
+    plain, repaired = model.clone(), model.clone()
+    PruneChannels(ratio=0.3, criterion="l1", repair=False).apply(plain, Report(), NoStatistics())
+    PruneChannels(ratio=0.3).apply(repaired, Report(), pictures)
+    assert widths(plain) == widths(repaired)
+    assert error(model, repaired, pictures) < 0.5 * error(model, plain, pictures)
+
+
+def test_the_cost_of_a_grouped_layer_is_that_of_the_cut_graph():
+    model = grouped_shuffle(3, 120)
+    channels = channel_map(model)
+    group = next(g for g in channels.groups if "in" in g.layers and not g.frozen)
+    budget = costs.macs(channels)
+    assert budget.total({}) == totals(model)[1]
+    expected = budget.total({group: 4})
+    remove(channels, group.atoms[:4])
+    assert totals(model)[1] == pytest.approx(expected, rel=1e-6)

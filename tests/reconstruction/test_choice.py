@@ -15,7 +15,7 @@ from core.errors import StoreError
 from core.reconstruction import costs, study_file
 from core.reconstruction.allocation import allocate
 from core.reconstruction.curves import curve
-from core.reconstruction.elimination import eliminate, readers
+from core.reconstruction.elimination import damping, eliminate, readers
 from core.reconstruction.gradient import RULES, backward
 from core.reconstruction.gram import input_grams
 from core.reconstruction.layers import find
@@ -51,7 +51,8 @@ def test_the_cost_of_an_atom_is_the_error_of_the_refit_without_it():
         out = np.concatenate([reading[0].columns[a] for a in gone])
         left = np.setdiff1d(np.arange(len(second)), out)
         inner = second[np.ix_(left, left)]
-        ridge = 1e-3 * np.trace(second) / len(second) * np.eye(len(left))
+        size = damping(len(second), grams[layer.output].count) * np.trace(second) / len(second)
+        ridge = size * np.eye(len(left))
         best = np.linalg.solve(inner + ridge, second[left] @ weights.T).T
         lost = weights.copy()
         lost[:, left] -= best
@@ -241,7 +242,7 @@ def test_a_cut_deeper_than_any_measured_is_not_taken_for_a_cheap_one():
     net = image()
     x = net.add("Relu", net.conv("x", 3, 8, name="a"))
     model = head(net, net.add("Relu", net.conv(x, 8, 48, 1, name="wide")), 48)
-    study = Study(model, Pictures(model, count=64))
+    study = Study(model, Pictures(model, count=512))
     group = next(g for g in study.channels.groups if "wide" in g.layers)
     study.moments([r.layer.output for r in study.readers(group)])
     ranking = eliminate(group, study.readers(group), study._grams, {}, [24, 36, 47])

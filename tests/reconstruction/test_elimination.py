@@ -48,7 +48,10 @@ class Case:
         """Relative rise of the damped error of the best weights without some atoms, and them."""
         weights, second = self.reader.layer.matrix()[0], self.gram().moments().second[0]
         power = float(np.einsum("oi,oi->", weights @ second, weights))
-        ridge = elimination.DAMPING * np.trace(second) / len(second) + 1e-8
+        ridge = (
+            elimination.damping(len(second), self.gram().count) * np.trace(second) / len(second)
+            + 1e-8
+        )
         damped = second + ridge * np.eye(len(second))
         out = np.concatenate([self.reader.columns[a] for a in gone])
         left = np.setdiff1d(np.arange(len(second)), out)
@@ -90,7 +93,9 @@ def test_the_order_weighs_outputs_by_how_much_they_matter():
     output = case.reader.layer.output
     ranking = eliminate(case.group, case.reading, case.grams, {output: one})
     matrix, second = weights[:1], case.gram().moments().second[0]
-    ridge = elimination.DAMPING * np.trace(second) / len(second) + 1e-8
+    ridge = (
+        elimination.damping(len(second), case.gram().count) * np.trace(second) / len(second) + 1e-8
+    )
     block = np.linalg.inv(second + ridge * np.eye(len(second)))
 
     def cost(atom: int) -> float:

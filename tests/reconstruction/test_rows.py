@@ -5,17 +5,21 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.reconstruction.aims import Aim
+from core.analysis.shapes import facts
+from core.reconstruction.aims import Aim, aim
 from core.reconstruction.gram import Gram, Shift
+from core.reconstruction.layers import find
 from core.reconstruction.rows import Room, Rows, ahead
+from tests.analysis.nets import head, image
 
 
 @pytest.mark.parametrize("groups", [1, 2])
 @pytest.mark.parametrize("branch", [False, True])
-def test_targets_move_to_the_prediction_where_the_relu_makes_a_zero(groups, branch):
+@pytest.mark.parametrize("ceiling", [np.inf, 0.8])
+def test_targets_move_to_the_prediction_where_the_activation_is_flat(groups, branch, ceiling):
     random = np.random.default_rng(0)
     scale, shift = np.array([0.5, -2.0, 1.0, 1.5]), np.array([0.1, 0.0, -0.3, 0.2])
-    goal = Aim("z", scale, shift, "s" if branch else "", True)
+    goal = Aim("z", scale, shift, "s" if branch else "", 0.0, ceiling)
     x = np.float32(random.normal(3, 1, (90, 3 * groups)))
     wanted = np.float32(random.normal(size=(90, 4)))
     other = np.float32(random.normal(size=(90, 4))) if branch else None
@@ -35,6 +39,7 @@ def test_targets_move_to_the_prediction_where_the_relu_makes_a_zero(groups, bran
     output = np.einsum("ngd,god->ngo", blocks, weights).reshape(90, 4) + bias.reshape(-1)
     tensor = output * scale + shift + (0 if other is None else other)
     bent = np.where(wanted > 0, wanted, np.minimum(tensor, 0))
+    bent = np.where(wanted >= ceiling, np.maximum(tensor, ceiling), bent)
     plain = Gram(groups)
     plain.add(x, goal.targets(np.float32(bent), other), matter)
     expected = plain.moments()
@@ -64,3 +69,25 @@ def test_work_ahead_comes_in_order_and_its_errors_come_too():
     assert next(found) == 1
     with pytest.raises(ValueError, match="three"):
         next(found)
+
+
+@pytest.mark.parametrize(
+    ("node", "expected"),
+    [
+        (("Relu", {}, ()), (0, np.inf)),
+        (("Clip", {}, (0.0, 6.0)), (0, 6)),
+        (("Clip", {}, ()), (-np.inf, np.inf)),
+        (("HardSwish", {}, ()), (-3, np.inf)),
+        (("Sigmoid", {}, ()), (-np.inf, np.inf)),
+    ],
+)
+def test_where_an_activation_is_flat_is_read_from_the_graph(node, expected):
+    op, attributes, limits = node
+    net = image()
+    x = net.conv("x", 3, 8, name="a")
+    x = net.add(op, x, *[net.const(np.float32(v)) for v in limits], **attributes)
+    model = head(net, x, 8)
+    order = {v.name: i for i, n in enumerate(model.graph) for v in n.outputs}
+    found = aim(next(layer for layer in find(model) if layer.name == "a"), order, facts(model))
+    assert (found.floor, found.ceiling) == expected
+    assert found.rectified == (expected != (-np.inf, np.inf))

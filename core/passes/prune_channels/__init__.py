@@ -20,6 +20,7 @@ from core.analysis import selection
 from core.analysis.channels import ChannelMap, Group, channel_map
 from core.analysis.surgery import remove
 from core.catalogue import names
+from core.errors import PassPrecondition
 from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, parameter
 from core.passes.prune_channels import memory
 from core.passes.prune_channels.choice import (
@@ -30,6 +31,7 @@ from core.passes.prune_channels.choice import (
     within_budget,
 )
 from core.passes.prune_channels.repair import CHOSEN, repair, stands
+from core.passes.prune_channels.saying import EMPTIED, kept_all, nothing_to_cut, title
 from core.reconstruction.needs import Needs, Workload
 from core.reconstruction.study import RANKED, Study, study
 from core.reconstruction.telling import part
@@ -97,6 +99,15 @@ class PruneChannels(Pass):
         choices=names("core.backends", ignore=("base", "null")),
         only_with=("budget", ("latency",)),
     )
+    arithmetic: str = parameter(
+        "f32",
+        "Timed in",
+        "The arithmetic in which layers are timed for a budget of latency: int8 where int8 follows "
+        "in the recipe, since integer kernels take their channels in blocks of their own.",
+        choices=("f32", "int8"),
+        only_with=("budget", ("latency",)),
+        expert=True,
+    )
     target: float = parameter(
         0.7,
         "Target",
@@ -114,11 +125,12 @@ class PruneChannels(Pass):
         choices=("inner", "all"),
     )
     multiple: int = parameter(
-        8,
+        selection.AUTO,
         "Multiple",
         "Kept channels are rounded to a multiple of this, as fast kernels want them; groups no "
-        "wider than it stay whole. 1 keeps the exact ratio.",
-        unit="channels", low=1, high=64, step=1, expert=True,
+        "wider than it stay whole. 1 keeps the exact ratio. 0 chooses for each group by its width "
+        "(8 from 64 channels on, 4 from 32, 2 from 16) and meets the ratio on the whole.",
+        unit="channels", low=0, high=64, step=1, expert=True,
     )  # fmt: skip
     exclude: tuple[str, ...] = parameter(
         (), "Leave alone", "Names of layers whose weights must not change.", expert=True
@@ -127,12 +139,15 @@ class PruneChannels(Pass):
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
         """Choose per group, cut, repair, say what went."""
         channels = channel_map(graph)
+        self._look(channels, report)
         learnt = study(graph, statistics) if statistics.count and self._uses_images else None
         if learnt is not None:
             last = RANKED if self.budget == "none" else 1.0  # of a study: no cut need be tried
             learnt.tell = part(report.tell, 0.0, CHOSEN / last)
         chosen = self.choose(channels, report, learnt, statistics.timings)
         atoms = {a for picked in chosen.values() for a in picked}
+        if not atoms and self._asks:
+            raise PassPrecondition(kept_all(chosen, self._wish, self._why_kept(report)))
         kept = stands(graph, channels, atoms)
         report.changed = remove(channels, atoms)
         self._say(chosen, report)
@@ -140,6 +155,21 @@ class PruneChannels(Pass):
             repair(graph, kept, learnt, report)
         elif atoms and not statistics.count:
             self._say_what_is_lost(report)
+
+    def _look(self, channels: ChannelMap, report: Report) -> None:
+        """See that there is something to cut, before images are run.
+
+        Raises:
+            PassPrecondition: there is nothing.
+        """
+        seen = Report()
+        if self._asks and not self._open(channels.groups, seen):
+            report.skipped += seen.skipped
+            raise PassPrecondition(nothing_to_cut(channels.groups, self.scope))
+
+    def timed_in(self) -> str:
+        """The arithmetic of a budget of latency."""
+        return self.arithmetic
 
     def timed_on(self) -> str:
         """The backend of a budget of latency."""
@@ -178,8 +208,10 @@ class PruneChannels(Pass):
         if alike is not None:
             counts = alike
         else:
-            budget = budget_of(self.budget, channels, timings)
-            counts = within_budget(known, budget, self.target, self.multiple, report)
+            budget = budget_of(self.budget, channels, timings, self.arithmetic)
+            timed = self.budget == "latency" and self.multiple == selection.AUTO
+            multiple = selection.WIDTHS[0] if timed else self.multiple  # as layers were timed
+            counts = within_budget(known, budget, self.target, multiple, report)
         chosen = {g: known.orders[g][: counts[g]] for g in groups}
         self._guard(channels, chosen, report)
         return chosen
@@ -218,7 +250,7 @@ class PruneChannels(Pass):
             if not reason and group.stream and self.scope == "inner":
                 reason = "part of a residual stream; the scope is inner"
             if reason:
-                report.skip(_title(group), reason)
+                report.skip(title(group), reason)
             else:
                 free.append(group)
         return free
@@ -232,7 +264,7 @@ class PruneChannels(Pass):
         for group, picked in chosen.items():
             if emptied.intersection(picked):
                 chosen[group] = ()
-                report.skip(_title(group), "would leave a tensor without channels")
+                report.skip(title(group), EMPTIED)
 
     def _say(self, chosen: dict[Group, tuple[int, ...]], report: Report) -> None:
         report.cuts += [
@@ -241,14 +273,8 @@ class PruneChannels(Pass):
         ]
         total = sum(len(group.atoms) * group.width for group in chosen)
         gone = sum(len(picked) * group.width for group, picked in chosen.items())
-        if not chosen:
-            report.note("No channel of this graph can be removed; nothing was changed.")
-            return
         if not gone:
-            report.note(
-                f"Nothing was removed: at {self._wish}, rounded to multiples of "
-                f"{self.multiple}, each of the {len(chosen)} groups keeps all its channels."
-            )
+            report.note("Nothing was removed, as asked.")
             return
         cut = sum(bool(picked) for picked in chosen.values())
         report.note(
@@ -258,26 +284,34 @@ class PruneChannels(Pass):
         for group, picked in chosen.items():
             before, after = len(group.atoms), len(group.atoms) - len(picked)
             if picked:
-                report.note(f"{_title(group)}: {before * group.width} -> {after * group.width}")
+                report.note(f"{title(group)}: {before * group.width} -> {after * group.width}")
             elif self.ratio and self.budget == "none":
                 report.skip(
-                    _title(group),
-                    f"keeps its {before * group.width} channels: rounded to a multiple of "
-                    f"{self.multiple}",
+                    title(group),
+                    f"keeps its {before * group.width} channels: rounded to {self._rounding}",
                 )
+
+    @property
+    def _asks(self) -> bool:
+        """Whether the parameters ask for less than there is."""
+        return self.ratio > 0 if self.budget == "none" else self.target < 1
+
+    def _why_kept(self, report: Report) -> str:
+        if any(skip.reason == EMPTIED for skip in report.skipped):
+            return EMPTIED
+        return f"rounded to {self._rounding}, each of them stays whole"
+
+    @property
+    def _rounding(self) -> str:
+        if self.multiple == selection.AUTO:
+            return "multiples that suit the width of each group"
+        return f"a multiple of {self.multiple}"
 
     @property
     def _wish(self) -> str:
         if self.budget == "none":
             return f"{self.ratio:.0%}"
         return f"{self.target:.0%} of the {self.budget}"
-
-
-def _title(group: Group) -> str:
-    """The layers of a group, the first few by name."""
-    names = group.layers
-    rest = f" and {len(names) - 3} more" if len(names) > 3 else ""
-    return ", ".join(names[:3]) + rest
 
 
 PASS = PruneChannels

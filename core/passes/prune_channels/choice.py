@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import onnx_ir as ir
@@ -90,7 +90,7 @@ def _measured(
 
 def uniform(groups: Sequence[Group], ratio: float, multiple: int) -> Counts:
     """The same share of every group."""
-    return {g: len(g.atoms) - selection.kept_count(g, ratio, multiple) for g in groups}
+    return {g: len(g.atoms) - k for g, k in selection.kept_counts(groups, ratio, multiple).items()}
 
 
 def within_budget(
@@ -114,8 +114,16 @@ def within_budget(
     return counts
 
 
-def budget_of(kind: str, channels: ChannelMap, timings: LayerTimes | None) -> costs.Budget:
+def budget_of(
+    kind: str, channels: ChannelMap, timings: LayerTimes | None, arithmetic: str = "f32"
+) -> costs.Budget:
     """What the user wants to cut, as a function of what the groups lose.
+
+    Args:
+        kind: what is counted.
+        channels: of the graph.
+        timings: measured times, for a budget of latency.
+        arithmetic: in which the layers were timed.
 
     Raises:
         PassPrecondition: latency is asked for, and nothing was measured.
@@ -129,7 +137,7 @@ def budget_of(kind: str, channels: ChannelMap, timings: LayerTimes | None) -> co
             "A latency budget needs measured layer times: name the backend, as in "
             "--budget latency:onnxruntime:0.7, so that they are measured first."
         )
-    budget, unknown = costs.latency(channels, _seconds(channels.flow.graph, timings))
+    budget, unknown = costs.latency(channels, _seconds(channels.flow.graph, timings, arithmetic))
     if not budget.total({}):
         raise PassPrecondition(
             f"None of the {len(unknown)} layers has a measured time on "
@@ -138,8 +146,10 @@ def budget_of(kind: str, channels: ChannelMap, timings: LayerTimes | None) -> co
     return budget
 
 
-def _seconds(graph: ir.Model, timings: LayerTimes) -> Callable[[ir.Node, int, int], float | None]:
-    known = signatures(graph)
+def _seconds(
+    graph: ir.Model, timings: LayerTimes, arithmetic: str
+) -> Callable[[ir.Node, int, int], float | None]:
+    known = {node: replace(s, precision=arithmetic) for node, s in signatures(graph).items()}
 
     def seconds(node: ir.Node, inputs: int, outputs: int) -> float | None:
         layer = known.get(node)
