@@ -25,7 +25,7 @@ from core.records import Json, Measurement, ModelSummary, Verdict
 from core.worker.timing import Plan
 
 CLOCK = "perf_counter"
-LARGE_BYTES = 256 << 20  # of a file; two sessions of it take several times as much memory
+LARGE_BYTES = 64 << 20  # of a file; two sessions of it take several times as much memory
 PAIRS_NEEDED, PAIRS_MOST = 3, 12
 FIRST_LOOK = Plan(warmup=3, blocks=2, quads=1)
 FULL = Plan()
