@@ -1,4 +1,4 @@
-"""The frame: page configuration, who is visiting, and the navigation over the screens.
+"""The frame: page configuration, who is visiting, the navigation, and the way to large files.
 
 `python app.py` serves it; `streamlit run app.py` does too.
 """
@@ -8,9 +8,10 @@ import sys
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.widgets import offline, password, session
+from pages.widgets import file_route, offline, password, session
 
 STATIC = Path(__file__).with_name("static")
 
@@ -34,12 +35,8 @@ def frame() -> None:
 
 def serve() -> None:
     """Run the server; options are those of `streamlit run`."""
-    from streamlit.runtime.pages_manager import PagesManager
     from streamlit.web import cli
 
-    # Streamlit takes a folder named pages/ for its own older kind of multipage app until a script
-    # has run once: the first visitor at a deep link after a start would be told "Page not found".
-    PagesManager.uses_pages_directory = False
     if warning := password.warning(_address(sys.argv[1:])):
         print(warning, file=sys.stderr)  # noqa: T201 - to whoever starts the server
     sys.argv = ["streamlit", "run", __file__, *sys.argv[1:]]
@@ -59,3 +56,8 @@ if get_script_run_ctx(suppress_warning=True) is not None:
     frame()
 elif __name__ == "__main__":
     serve()
+else:  # the server asks for the application behind the screens
+    # Streamlit takes a folder named pages/ for its own older kind of multipage app until a script
+    # has run once: the first visitor at a deep link after a start would be told "Page not found".
+    PagesManager.uses_pages_directory = False
+    app = st.App(__file__, routes=file_route.routes())

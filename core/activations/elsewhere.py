@@ -49,7 +49,7 @@ class Elsewhere:
         if feeds is not self._feeds:
             _save(folder / "feeds.npz", feeds)
             self._feeds = feeds
-        model.write_bytes(graphs.serialize(graph))
+        graphs.write_for(model, graph)
         if self._child is None or not self._child.alive:
             self._child = Child(MODULE, Limits(memory.budget_bytes(), CPU_S))
         specs = graphs.output_specs(graph)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 from core import graph as graphs
 from core.backends.base_onnx_settings import settings
@@ -12,11 +13,29 @@ from core.passes.base import Tensors
 from core.records import RunOptions
 
 
+def run_lean(options: Any) -> None:
+    """Have a session compute on the mapped weights themselves.
+
+    What it prepares otherwise (packed, reordered and folded weights) is a copy of most of them,
+    which pays in many runs only.
+    """
+    import onnxruntime
+
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.enable_cpu_mem_arena = False
+    options.add_session_config_entry("session.disable_prepacking", "1")
+
+
 class Probe:
     """ONNX Runtime over a copy of a graph whose outputs are the tensors asked for."""
 
     def __init__(
-        self, graph: Graph, names: Sequence[str], threads: int = 0, as_written: bool = False
+        self,
+        graph: Graph,
+        names: Sequence[str],
+        threads: int = 0,
+        as_written: bool = False,
+        once: bool = False,
     ) -> None:
         """Load the copy.
 
@@ -25,6 +44,7 @@ class Probe:
             names: the tensors.
             threads: 0 for all cores.
             as_written: compute QDQ in float, as the file says, not by this runtime's own kernels.
+            once: it will hardly run, so a large model is not worth preparing.
 
         Raises:
             InferenceFailed: ONNX Runtime refuses it.
@@ -42,10 +62,13 @@ class Probe:
         options = settings(RunOptions(threads))
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry("session.disable_quant_qdq", "1" if as_written else "0")
+        if once and graphs.is_large(graph):
+            run_lean(options)
         try:
-            self._session = onnxruntime.InferenceSession(
-                graphs.serialize(copy), options, providers=["CPUExecutionProvider"]
-            )
+            with graphs.handed_over(copy) as model:
+                self._session = onnxruntime.InferenceSession(
+                    model, options, providers=["CPUExecutionProvider"]
+                )
         except Exception as error:  # the runtime's exceptions share no base but this
             raise InferenceFailed(f"ONNX Runtime refuses the model: {error}") from None
 

@@ -66,7 +66,7 @@ class _Course:
     ) -> None:
         self._files = [folder / f"{index}.onnx" for index in range(len(contestants))]
         for path, graph in zip(self._files, contestants, strict=True):
-            path.write_bytes(graphs.serialize(graph))
+            graphs.write_for(path, graph)
         np.savez(folder / "feeds.npz", *feeds.values())
         given = {"path": str(folder / "feeds.npz"), "names": list(feeds)}
         self._setting = setting | {"feeds": given}

@@ -31,11 +31,14 @@ from core.records import (
     from_json,
     to_json,
 )
+from core.records.stored import stored_bytes
 from core.timings import Chain, MicroModel
 
 MODULE = "core.candidates"
 GATE_BYTES, GATE_PER_BYTE = 2 * GIB, 12  # of a file: what reading it may take, whatever it claims
 WORKING = frozenset({"trial", "build", "sensitivity"})  # take what there is, not what a file weighs
+BYTES_PER_CPU_S = 32 << 20  # of a file that is read, digested and written
+FILE_BYTES = 64 * GIB  # the weights of a large model are one file
 STALE_RSS_BYTES = GIB
 CPU_S = {
     "preview": 30.0,
@@ -53,16 +56,22 @@ class Workshop:
 
     def __init__(self, limits: Limits | None = None) -> None:
         """Start the child, whose imports run while the caller goes on."""
-        self._limits = limits or Limits(min(GATE_BYTES, memory.share_bytes()), DEFAULT_CPU_S)
+        granted = min(GATE_BYTES, memory.share_bytes())
+        self._limits = limits or Limits(granted, DEFAULT_CPU_S, FILE_BYTES)
         self._lock = threading.Lock()
         self._closed = False
         self._tried: set[Path] = set()
         self._child: Child | None = Child(MODULE, self._limits)
 
     def admit(
-        self, source: Path, filename: str, models: Path, beside: Path | None = None
+        self,
+        source: Path,
+        filename: str,
+        models: Path,
+        beside: Path | None = None,
+        progress: Progress | None = None,
     ) -> ModelSummary:
-        """Take a model in: models/DIGEST.onnx, self-contained and checked.
+        """Take a model in: models/DIGEST.onnx, checked; a large one has its weights beside it.
 
         Args:
             source: the raw upload: .onnx, or a .zip of one with its data files.
@@ -70,6 +79,7 @@ class Workshop:
             models: folder of the admitted models.
             beside: folder in which a bare .onnx may find its external data. Only for a file that
                 the user opened by path; an upload has nothing beside it.
+            progress: hears what is being done with a large file.
 
         Raises:
             InvalidModel, UnsupportedModel: refused, with the reason.
@@ -81,8 +91,35 @@ class Workshop:
             "models": str(models),
             "beside": str(beside.absolute()) if beside else "",
         }
+        size = self._ask("weigh", args, source)["bytes"]
         trusted = beside is not None  # who opened it by path also vouches for the data beside it
-        return from_json(ModelSummary, self._ask("admit", args, source, whole=trusted)["summary"])
+        reply = self._ask(
+            "admit", args, source, progress, extra_s=size / BYTES_PER_CPU_S, whole=trusted
+        )
+        return from_json(ModelSummary, reply["summary"])
+
+    def take(self, model: Path, out: Path) -> tuple[Path, ...]:
+        """Copy an admitted model out: as OUT.onnx, with OUT.onnx.data where it is beyond 2 GiB.
+
+        Returns:
+            The files that were written.
+
+        Raises:
+            InvalidModel: it cannot be read.
+            WorkerError: the child died.
+        """
+        args = {"model": str(model), "out": str(out.absolute())}
+        return tuple(Path(file) for file in self._ask("take", args, model)["files"])
+
+    def pack(self, model: Path, folder: Path) -> Path:
+        """An admitted model as one file to be downloaded: an .onnx, a .zip beyond 2 GiB.
+
+        Raises:
+            InvalidModel: it cannot be read.
+            WorkerError: the child died.
+        """
+        args = {"model": str(model), "folder": str(folder)}
+        return Path(self._ask("pack", args, model)["file"])
 
     def freeze(
         self, model: Path, dims: Mapping[str, int], models: Path, name: str = ""
@@ -374,6 +411,6 @@ def _extra_s(recipe: Recipe) -> float:
 def _for_reading(file: Path | None) -> int:
     """What a call may hold that only reads or rewrites a file, which may be hostile."""
     try:
-        return GATE_BYTES + GATE_PER_BYTE * (file.stat().st_size if file else 0)
+        return GATE_BYTES + GATE_PER_BYTE * (stored_bytes(file) if file else 0)
     except OSError:
         return GATE_BYTES

@@ -1,15 +1,18 @@
-"""Weights that an upload keeps beside its graph: found inside the upload or refused, then inlined.
+"""Weights that an upload keeps beside its graph: found inside the upload or refused.
 
 A location that is taken at its word reads any file of the server (`../secret`), hangs on a pipe, or
 is an address in memory (`*/_ORT_MEM_ADDR_/*`). So a location must be a plain relative path to an
-ordinary file of the upload, and offset and length must agree with the tensor's shape.
+ordinary file of the upload, and offset and length must agree with the tensor's shape. Small ones
+are taken into the graph; large ones stay in their file, mapped, behind a placeholder.
 """
 
 from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
@@ -18,10 +21,12 @@ from onnx import TensorProto
 from core.candidates.tensors import size_bytes
 from core.data import Archive
 from core.errors import InvalidModel
+from core.graph import Values, map_file
+from core.graph.storage import cut_from
 
 KEYS = frozenset({"location", "offset", "length", "checksum"})
 LONGEST_NUMBER = 18  # digits
-MAX_TOTAL_BYTES = (2 << 30) - (64 << 20)  # what one protobuf file can hold
+IN_MEMORY_BYTES = 64 << 20  # of a zip's entry; a larger one goes through a file without a name
 REMEDY = "Upload the model and its data files together as one zip."
 
 
@@ -32,8 +37,8 @@ class Upload(Protocol):
         """Bytes of a file of the upload; None if there is no such ordinary file."""
         ...
 
-    def read(self, location: str, offset: int, length: int) -> bytes:
-        """A slice of it."""
+    def content(self, location: str) -> memoryview:
+        """All its bytes, mapped where they are many."""
         ...
 
 
@@ -44,7 +49,7 @@ class Nothing:
         """None."""
         return None
 
-    def read(self, location: str, offset: int, length: int) -> bytes:
+    def content(self, location: str) -> memoryview:
         """Never called: every size is None."""
         raise InvalidModel(f"{location!r} is not part of the upload.", REMEDY)
 
@@ -52,21 +57,30 @@ class Nothing:
 class InArchive:
     """Files of the same zip, relative to the folder of the .onnx in it."""
 
-    def __init__(self, archive: Archive, model: str) -> None:
-        """Remember where the model lies in the archive."""
+    def __init__(self, archive: Archive, model: str, scratch: Path) -> None:
+        """Remember where the model lies in the archive, and where there is room on disk."""
         self._archive, self._folder = archive, PurePosixPath(model).parent
-        self._last: tuple[str, bytes] = ("", b"")
+        self._scratch = scratch
+        self._last: tuple[str, memoryview] = ("", memoryview(b""))
 
     def size(self, location: str) -> int | None:
         """Bytes of an entry."""
         name = str(self._folder / location)
         return self._archive.size(name) if name in self._archive.names else None
 
-    def read(self, location: str, offset: int, length: int) -> bytes:
-        """A slice of an entry; the last entry is kept, since tensors share one file."""
+    def content(self, location: str) -> memoryview:
+        """An entry; the last one is kept, since tensors share one file."""
         if self._last[0] != location:
-            self._last = location, self._archive.read(str(self._folder / location))
-        return self._last[1][offset : offset + length]
+            self._last = location, self._inflated(str(self._folder / location))
+        return self._last[1]
+
+    def _inflated(self, name: str) -> memoryview:
+        if self._archive.size(name) <= IN_MEMORY_BYTES:
+            return memoryview(self._archive.read(name))
+        with tempfile.TemporaryFile(dir=self._scratch) as file:  # gone with this process
+            self._archive.copy(name, file)
+            file.flush()
+            return map_file(file)
 
 
 class InFolder:
@@ -75,6 +89,7 @@ class InFolder:
     def __init__(self, folder: Path) -> None:
         """Remember the folder."""
         self._folder = folder.resolve()
+        self._mapped: dict[str, memoryview] = {}
 
     def size(self, location: str) -> int | None:
         """Bytes of an ordinary file that no link leads to."""
@@ -86,38 +101,80 @@ class InFolder:
         plain = stat.S_ISREG(status.st_mode) and path.resolve() == path
         return status.st_size if plain else None
 
-    def read(self, location: str, offset: int, length: int) -> bytes:
-        """A slice of it."""
-        handle = os.open(self._folder / location, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        with os.fdopen(handle, "rb") as file:
-            file.seek(offset)
-            return file.read(length)
+    def content(self, location: str) -> memoryview:
+        """The file, mapped once."""
+        if location not in self._mapped:
+            handle = os.open(self._folder / location, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+            with os.fdopen(handle, "rb") as file:
+                self._mapped[location] = map_file(file)
+        return self._mapped[location]
 
 
-def inline(tensors: Iterable[tuple[TensorProto, str]], upload: Upload) -> int:
-    """Move external values into the tensors themselves; how many were moved.
+@dataclass(frozen=True, slots=True)
+class Slice:
+    """Where the values of a tensor lie."""
+
+    tensor: TensorProto
+    where: str
+    location: str
+    offset: int
+    length: int
+
+
+def take_in(
+    tensors: Iterable[tuple[TensorProto, str]],
+    upload: Upload,
+    values: Values,
+    held_bytes: int,
+    most_bytes: int,
+) -> int:
+    """Bring external values into the graph, or behind placeholders of it; how many there were.
+
+    Args:
+        tensors: of the graph, each with the words that name it.
+        upload: where their values may come from.
+        values: takes the large ones.
+        held_bytes: what the graph's own file holds.
+        most_bytes: for all of them together.
 
     Raises:
         InvalidModel: a location, offset or length that is not what it should be.
     """
-    moved = total = 0
+    found = slices(tensors, upload)
+    total = sum(piece.length for piece in found)
+    if total > most_bytes:
+        raise InvalidModel(
+            f"The model keeps {total / 1e9:.1f} GB of weights; there is room for "
+            f"{max(most_bytes, 0) / 1e9:.1f} GB on this disk."
+        )
+    least = cut_from(held_bytes + total)
+    for piece in found:
+        content = upload.content(piece.location)[piece.offset : piece.offset + piece.length]
+        if len(content) != piece.length:
+            raise InvalidModel(f"{piece.location!r} ended while {piece.where} was read.")
+        large = piece.length >= least
+        piece.tensor.raw_data = values.add(content) if large else bytes(content)
+        piece.tensor.ClearField("external_data")
+        piece.tensor.ClearField("data_location")
+    return len(found)
+
+
+def slices(tensors: Iterable[tuple[TensorProto, str]], upload: Upload) -> list[Slice]:
+    """What the external tensors say of themselves, each held to the upload and to its shape.
+
+    Raises:
+        InvalidModel: a location, offset or length that is not what it should be.
+    """
+    found = []
     for tensor, where in tensors:
-        if tensor.data_location != TensorProto.EXTERNAL:
-            if tensor.external_data:
-                raise InvalidModel(f"{where} names external data but does not use it.")
-            continue
-        expected = size_bytes(tensor, where)
-        total += expected
-        if total > MAX_TOTAL_BYTES:
-            raise InvalidModel("The model with its external data is larger than 2 GiB.")
-        tensor.raw_data = _values(tensor, where, expected, upload)
-        tensor.ClearField("external_data")
-        tensor.ClearField("data_location")
-        moved += 1
-    return moved
+        if tensor.data_location == TensorProto.EXTERNAL:
+            found.append(_slice(tensor, where, size_bytes(tensor, where), upload))
+        elif tensor.external_data:
+            raise InvalidModel(f"{where} names external data but does not use it.")
+    return found
 
 
-def _values(tensor: TensorProto, where: str, expected: int, upload: Upload) -> bytes:
+def _slice(tensor: TensorProto, where: str, expected: int, upload: Upload) -> Slice:
     entries = [(entry.key, entry.value) for entry in tensor.external_data]
     fields = dict(entries)
     if len(fields) != len(entries) or not set(fields) <= KEYS:
@@ -138,10 +195,7 @@ def _values(tensor: TensorProto, where: str, expected: int, upload: Upload) -> b
         )
     if offset + length > available:
         raise InvalidModel(f"{where} reads beyond the end of {location!r} ({available:,} bytes).")
-    content = upload.read(location, offset, length)
-    if len(content) != length:
-        raise InvalidModel(f"{location!r} ended while {where} was read.")
-    return content
+    return Slice(tensor, where, location, offset, length)
 
 
 def _location(location: str, where: str) -> str:

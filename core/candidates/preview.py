@@ -17,7 +17,7 @@ def preview(original: Graph, recipe: Recipe) -> Preview:
     return Preview(
         parameters=parameters,
         macs=macs,
-        size_bytes=len(graphs.serialize(graph)),
+        size_bytes=graphs.file_bytes(graph),
         nodes=len(nodes(graph)),
         exact=exact,
         report=report,

@@ -8,6 +8,7 @@ from __future__ import annotations
 import io
 import zipfile
 from pathlib import PurePath
+from typing import IO
 
 from core.errors import InvalidModel, UnsupportedModel
 
@@ -70,44 +71,48 @@ _SUFFIXES = {
     ".safetensors": _TENSORS,
 }
 NEWEST_PICKLE = 5
+HEAD_BYTES = 512
 
 
-def refuse_foreign(content: bytes, filename: str) -> None:
-    """Let through what may be ONNX or a zip with ONNX in it.
+def refuse_foreign(file: IO[bytes], filename: str) -> bool:
+    """Let through what may be ONNX or a zip with ONNX in it; whether it is a zip.
 
     Raises:
         InvalidModel: an empty file.
         UnsupportedModel: a file of another kind; the message says which and what to do.
     """
-    if not content:
+    head = file.read(HEAD_BYTES)
+    size = file.seek(0, io.SEEK_END)
+    if not head:
         raise InvalidModel(f"{filename} is empty.")
-    known = _by_content(content) or _SUFFIXES.get(PurePath(filename).suffix.lower())
+    packed = head.startswith(ZIP)
+    known = _by_entries(file) if packed else _by_content(head, size)
+    known = known or _SUFFIXES.get(PurePath(filename).suffix.lower())
     if known:
         what, remedy = known
         raise UnsupportedModel(f"{filename} is {what}; Lathe takes ONNX models.", remedy)
+    return packed
 
 
-def _by_content(content: bytes) -> tuple[str, str] | None:
-    if content.startswith(ZIP):
-        return _by_entries(content)
+def _by_content(head: bytes, size: int) -> tuple[str, str] | None:
     for prefix, known in _PREFIXES:
-        if content.startswith(prefix):
+        if head.startswith(prefix):
             return known
-    if content[4:8] == b"TFL3":
+    if head[4:8] == b"TFL3":
         return _TFLITE
-    if content[0] == 0x80 and len(content) > 1 and content[1] <= NEWEST_PICKLE:
+    if head[0] == 0x80 and len(head) > 1 and head[1] <= NEWEST_PICKLE:
         return _TORCH
-    if content[8:9] == b"{" and int.from_bytes(content[:8], "little") < len(content):
+    if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < size:
         return _TENSORS
-    start = content[:512].lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<script")):
         return _HTML
     return _OPENVINO if start.startswith((b"<?xml", b"<net")) else None
 
 
-def _by_entries(content: bytes) -> tuple[str, str] | None:
+def _by_entries(file: IO[bytes]) -> tuple[str, str] | None:
     try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        with zipfile.ZipFile(file) as archive:
             names = [PurePath(name).name for name in archive.namelist()]
     except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return None  # judged as a zip later, with a better message

@@ -10,6 +10,7 @@ from core import graph as graphs
 from core.analysis import advice, cost
 from core.graph import Graph
 from core.records import ModelSummary
+from core.records.stored import stored_bytes
 
 _QUANTIZED = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"}
@@ -41,7 +42,7 @@ def summarise(
         nodes=len(every),
         parameters=parameters,
         macs=macs,
-        size_bytes=path.stat().st_size,
+        size_bytes=stored_bytes(path),
         batch_norms=sum(node.op_type == "BatchNormalization" for node in every),
         dynamic_dims=graphs.dynamic_dims(graph),
         quantized=any(node.op_type in _QUANTIZED for node in every),

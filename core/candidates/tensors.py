@@ -12,6 +12,7 @@ import onnx
 from onnx import TensorProto
 
 from core.errors import InvalidModel, UnsupportedModel
+from core.graph import Values
 
 MAX_RANK = 32
 MAX_TENSOR_BYTES = 2 << 30
@@ -86,8 +87,13 @@ def size_bytes(tensor: TensorProto, where: str) -> int:
     return total
 
 
-def check_tensor(tensor: TensorProto, where: str) -> None:
+def check_tensor(tensor: TensorProto, where: str, values: Values) -> None:
     """Hold a tensor to its own dimensions.
+
+    Args:
+        tensor: the tensor.
+        where: the words that name it.
+        values: what placeholders stand for.
 
     Raises:
         InvalidModel: it holds more or less than it claims, or twice.
@@ -95,7 +101,8 @@ def check_tensor(tensor: TensorProto, where: str) -> None:
     expected = size_bytes(tensor, where)
     if tensor.HasField("segment"):
         raise InvalidModel(f"{where} is stored in segments, which no runtime reads.")
-    raw = tensor.HasField("raw_data") and len(tensor.raw_data)
+    content = values.of(tensor.raw_data)
+    raw = tensor.HasField("raw_data") and len(tensor.raw_data if content is None else content)
     used = [name for name in _STORES if len(getattr(tensor, name))]
     if raw and used:
         raise InvalidModel(f"{where} holds its values twice.")

@@ -13,6 +13,7 @@ from itertools import chain
 
 import onnx_ir as ir
 
+from core.activations.probe import run_lean
 from core.backends.base_onnx_settings import settings
 from core.candidates import decisions
 from core.candidates.comparison import Kind, compare
@@ -20,7 +21,15 @@ from core.candidates.decisions import DRAWS, ROUNDS, SELECTS, behind
 from core.candidates.growth import weight_bytes
 from core.data import synthetic_feeds
 from core.errors import CoreError, PassPostcondition
-from core.graph import all_graphs, check, infer_shapes, input_specs, output_specs, serialize
+from core.graph import (
+    all_graphs,
+    check,
+    handed_over,
+    infer_shapes,
+    input_specs,
+    is_large,
+    output_specs,
+)
 from core.passes.base import Graph, Statistics, Tensors
 from core.records import RunOptions, TensorSpec
 
@@ -179,9 +188,10 @@ class _Session:
         options = settings(RunOptions(threads=1))
         options.log_severity_level = 4
         shown, self._names = _watched(graph, {*also, *known})
-        self._session = ort.InferenceSession(
-            serialize(shown), options, providers=["CPUExecutionProvider"]
-        )
+        if is_large(graph):
+            run_lean(options)
+        with handed_over(shown) as model:
+            self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
     def run(self, feeds: Tensors) -> Tensors:
         """Name of the value -> what it holds."""

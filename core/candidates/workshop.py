@@ -36,6 +36,7 @@ from core.records import (
     from_json,
     to_json,
 )
+from core.records.stored import stored_bytes
 from core.timings import Chain
 
 KEPT_GRAPHS = 4
@@ -55,7 +56,7 @@ def _graph(path: Path) -> Graph:
 
 
 def _remember(path: Path, graph: Graph) -> Graph:
-    if path.stat().st_size <= KEPT_BYTES:
+    if stored_bytes(path) <= KEPT_BYTES:
         _graphs[_key(path)] = graph
         while len(_graphs) > KEPT_GRAPHS:
             _graphs.popitem(last=False)
@@ -70,9 +71,18 @@ def _key(path: Path) -> tuple[str, int, int]:
     return (str(path), status.st_mtime_ns, status.st_size)
 
 
-def _admit(args: Json, _: Progress) -> Json:
+def _weigh(args: Json, _: Progress) -> Json:
     beside = Path(args["beside"]) if args["beside"] else None
-    admitted = gate.admit(Path(args["source"]), args["filename"], Path(args["models"]), beside)
+    return {"bytes": gate.weigh(Path(args["source"]), args["filename"], beside)}
+
+
+def _admit(args: Json, progress: Progress) -> Json:
+    def told(what: str, share: float) -> None:
+        progress({"current": what, "share": share})
+
+    beside = Path(args["beside"]) if args["beside"] else None
+    source, models = Path(args["source"]), Path(args["models"])
+    admitted = gate.admit(source, args["filename"], models, beside, told)
     name = Path(args["filename"]).name
     _remember(admitted.path, admitted.graph)
     return _reply(summarise(admitted.graph, admitted.path, admitted.digest, name, admitted.notes))
@@ -102,6 +112,15 @@ def _kept(graph: Graph, args: Json) -> Json:
 def _summary(args: Json, _: Progress) -> Json:
     path = Path(args["model"])
     return _reply(summarise(_graph(path), path, graphs.digest(path), args["name"] or path.name))
+
+
+def _take(args: Json, _: Progress) -> Json:
+    written = graphs.take(Path(args["model"]), Path(args["out"]))
+    return {"files": [str(path) for path in written]}
+
+
+def _pack(args: Json, _: Progress) -> Json:
+    return {"file": str(graphs.pack(Path(args["model"]), Path(args["folder"])))}
 
 
 def _reply(summary: ModelSummary) -> Json:
@@ -147,7 +166,7 @@ def _classes(graph: Graph) -> int:
 def _trial(args: Json, _: Progress) -> Json:
     graph = _graph(Path(args["model"]))
     feeds = next(data.synthetic_feeds(graphs.input_specs(graph), 1))
-    Probe(graph, [value.name or "" for value in graph.graph.outputs]).run(feeds)
+    Probe(graph, [value.name or "" for value in graph.graph.outputs], once=True).run(feeds)
     return {}
 
 
@@ -236,7 +255,10 @@ def _statistics(
 
 
 HANDLERS: Mapping[str, Handler] = {
+    "weigh": _weigh,
     "admit": _admit,
+    "take": _take,
+    "pack": _pack,
     "freeze": _freeze,
     "set_preprocess": _set_preprocess,
     "summary": _summary,

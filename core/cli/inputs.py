@@ -74,7 +74,7 @@ def admit(bench: Bench, path: Path, options: argparse.Namespace) -> ModelSummary
     """
     if not path.is_file():
         raise InvalidModel(f"{path}: there is no such file.")
-    summary = bench.workshop.admit(path, path.name, bench.models, path.parent)
+    summary = bench.workshop.admit(path, path.name, bench.models, path.parent, Teller())
     if options.freeze:
         summary = bench.workshop.freeze(summary.path, dims_of(options), bench.models)
     if options.preprocess:

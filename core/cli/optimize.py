@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import argparse
 import functools
-import os
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -57,21 +55,11 @@ def run(options: argparse.Namespace) -> Result:
         times = _layer_times(recipe, before.path, at.workshop, build)
         outcome = build(recipe, times)
         candidate, after = _built(outcome)
-        _write(candidate.path, options.output)
+        written = at.workshop.take(candidate.path, options.output)
     warnings = _warnings(outcome, before, after, options.output)
-    answer = _data(options.output, before, after, candidate)
-    text = _text(before, after, candidate)
+    answer = _data(written, before, after, candidate)
+    text = _text(written, before, after, candidate)
     return Result(answer, text, warnings, PARTLY if outcome.failed else 0)
-
-
-def _write(made: Path, output: Path) -> None:
-    """The file whole or not at all, whatever interrupts the command."""
-    scratch = output.with_name(f".{output.name}.{os.getpid()}.part")
-    try:
-        shutil.copyfile(made, scratch)
-        scratch.replace(output)
-    finally:
-        scratch.unlink(missing_ok=True)
 
 
 def _warnings(
@@ -114,11 +102,12 @@ def _built(outcome: Outcome) -> tuple[Candidate, ModelSummary]:
 
 
 def _data(
-    output: Path, before: ModelSummary, after: ModelSummary, candidate: Candidate
+    written: Sequence[Path], before: ModelSummary, after: ModelSummary, candidate: Candidate
 ) -> dict[str, Any]:
     numbers = ("size_bytes", "parameters", "macs", "nodes", "batch_norms")
     return {
-        "output": str(output),
+        "output": str(written[0]),
+        "files": [str(path) for path in written],
         "digest": candidate.digest,
         "recipe": to_json(candidate.recipe),
         "before": {"digest": before.digest} | {n: getattr(before, n) for n in numbers},
@@ -128,11 +117,14 @@ def _data(
     }
 
 
-def _text(before: ModelSummary, after: ModelSummary, candidate: Candidate) -> str:
+def _text(
+    written: Sequence[Path], before: ModelSummary, after: ModelSummary, candidate: Candidate
+) -> str:
     lines = [
         f"file        {count(before.size_bytes)}B -> {count(after.size_bytes)}B",
         f"parameters  {count(before.parameters)} -> {count(after.parameters)}",
         f"MACs        {count(before.macs)} -> {count(after.macs)}",
+        *(f"weights     {path}, beyond 2 GiB: keep it beside" for path in written[1:]),
         *(line for step in candidate.report for line in _step(step)),
     ]
     return "\n".join(lines)

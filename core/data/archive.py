@@ -1,6 +1,6 @@
 """Zip files from strangers, judged by their directory before any byte of content is inflated.
 
-Nothing is ever unpacked to disk.
+Nothing is unpacked to disk under a name.
 
 Refused: too many entries, a compression ratio that only a bomb has, too much in total, paths that
 leave the archive, links and special files, names that two systems read differently, encryption.
@@ -20,6 +20,7 @@ from typing import IO
 from core.errors import DataError
 
 RATIO_FROM_BYTES = 1 << 20  # a short text may well shrink a hundredfold
+PIECE_BYTES = 4 << 20
 LONGEST_NAME = 255  # bytes of one path component, the limit of most file systems
 _FAULTS = (zipfile.BadZipFile, zlib.error, EOFError, OSError, NotImplementedError, RuntimeError)
 _RESERVED = frozenset(
@@ -92,6 +93,23 @@ class Archive:
         if len(content) != declared:
             raise DataError(f"{self.name}: {name!r} is not as long as the directory says.")
         return content
+
+    def copy(self, name: str, out: IO[bytes]) -> None:
+        """Write one entry out, in pieces, never more bytes than the directory declares.
+
+        Raises:
+            DataError: broken entry, or one that lies about its size.
+        """
+        declared, done = self.size(name), 0
+        try:
+            with self.open(name) as stream:
+                while done <= declared and (piece := stream.read(PIECE_BYTES)):
+                    out.write(piece)
+                    done += len(piece)
+        except _FAULTS as error:
+            raise DataError(f"{self.name}: {name!r} cannot be read: {error}.") from error
+        if done != declared:
+            raise DataError(f"{self.name}: {name!r} is not as long as the directory says.")
 
     def close(self) -> None:
         """Close the file."""

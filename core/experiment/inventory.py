@@ -93,8 +93,20 @@ class Inventory:
 
     # Models
 
-    def add_model(self, filename: str, content: bytes | Path, owner: str) -> ModelSummary:
+    def add_model(
+        self,
+        filename: str,
+        content: bytes | Path,
+        owner: str,
+        progress: Progress | None = None,
+    ) -> ModelSummary:
         """Take an upload through the gate and list it for `owner`.
+
+        Args:
+            filename: what the user called it.
+            content: the file, or where it lies.
+            owner: who brought it.
+            progress: hears what is being done with a large file.
 
         Raises:
             ModelError: refused, with the reason.
@@ -104,7 +116,7 @@ class Inventory:
         with self._raw(filename, content) as source:
             # Only who opened a file by its path may mean what lies beside it.
             beside = source.parent if isinstance(content, Path) else None
-            summary = self._gate.get().admit(source, filename, self._home.models, beside)
+            summary = self._gate.get().admit(source, filename, self._home.models, beside, progress)
         self._store.add_model(owner, summary)
         return summary
 

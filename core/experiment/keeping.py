@@ -7,9 +7,11 @@ import time
 from pathlib import Path
 
 from core.experiment.home import Home
+from core.records.stored import DATA_SUFFIX
 from core.store import Store
 
 YOUNG_S = 3600.0  # a file this new may belong to work whose row is not written yet
+DATA = f"*.onnx{DATA_SUFFIX}"
 CACHE_BYTES = 4 << 30
 
 
@@ -27,6 +29,8 @@ def sweep(home: Home, store: Store, spared: frozenset[str] = frozenset()) -> int
     needed = store.referenced() | spared
     runs = store.run_ids()
     doomed = [path for path in home.models.glob("*.onnx") if path.stem not in needed]
+    doomed += [path for path in home.models.glob(DATA) if path.name.split(".")[0] not in needed]
+    doomed += home.models.glob(".*.part")  # of a process that ended while it wrote
     doomed += [path for path in home.data.iterdir() if path.name not in needed]
     doomed += [path for path in home.jobs.iterdir() if path.name not in runs]
     doomed += list(home.uploads.iterdir())

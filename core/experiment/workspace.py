@@ -6,6 +6,7 @@ import datetime
 import functools
 import secrets
 import shutil
+import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +25,7 @@ from core.experiment.sensing import Sensing
 from core.experiment.stair_times import StairTimes
 from core.experiment.warm import Previews
 from core.measure import ProfileJob, Setting, Source, host
+from core.process.memory import free_bytes
 from core.records import (
     BackendInfo,
     ExperimentSpec,
@@ -40,6 +42,7 @@ from core.records import (
     StaircaseState,
     State,
 )
+from core.records.stored import Room, files_of
 
 MOST_LIVE_RUNS = 4
 
@@ -54,6 +57,7 @@ class Workspace(Inventory):
             StoreError: the store cannot be opened.
         """
         super().__init__(home)
+        self._packing = threading.Lock()
         self._previews = Previews(self._preview)
         self._sensing = Sensing(home)
         self._stairs = StairTimes(home)
@@ -286,6 +290,28 @@ class Workspace(Inventory):
             if candidate and candidate.digest == digest and candidate.path.is_file():
                 return candidate.path
         raise StoreError("This run has no such model file, or it is gone.")
+
+    def download(self, run_id: str, digest: str) -> Path:
+        """The model file of a candidate as one file: an .onnx, or a .zip beyond 2 GiB.
+
+        That of a large model is made when it is first asked for, and kept among the caches.
+
+        Raises:
+            StoreError: no such run or candidate, or its file is gone.
+        """
+        path = self.candidate_file(run_id, digest)
+        if len(files_of(path)) == 1:
+            return path
+        folder = self._home.caches / "downloads"
+        for made in (folder / path.name, folder / f"{path.stem}.zip"):
+            if made.exists():
+                return made
+        with self._packing:
+            return self._gate.get().pack(path, folder)
+
+    def room(self) -> Room:
+        """What is free for an upload and the work on it."""
+        return Room(shutil.disk_usage(self._home.root).free, free_bytes())
 
     def profile(
         self, run_id: str, digest: str, backend: str, threads: int, wait_s: float | None = None

@@ -1,14 +1,16 @@
 """Models on disk: read, write, check, name by digest.
 
-A file is self-contained (no external data) and is named by the SHA-256 of its bytes; the same graph
-always gives the same bytes.
+A file is self-contained and is named by the SHA-256 of its bytes; the same graph always gives the
+same bytes. The weights of a large model lie beside it (`storage`).
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import onnx
@@ -16,10 +18,25 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from core.errors import InvalidModel
+from core.graph.mapped import as_array, settle
 from core.graph.normalise import normalise
-from core.graph.shapes import infer_shapes
+from core.graph.shapes import infer_shapes, without_weights
+from core.graph.skeleton import Values
+from core.graph.storage import (
+    UNNAMED,
+    Told,
+    bind,
+    data_bytes,
+    is_large,
+    let_go,
+    placed,
+    pointing_to,
+    whole,
+    write_data,
+)
 from core.graph.unranked import with_ranks
 from core.graph.values import STANDARD, all_graphs
+from core.records.stored import data_of
 
 Graph = ir.Model
 
@@ -27,16 +44,20 @@ CHUNK_BYTES = 1 << 20
 
 
 def load(path: Path) -> Graph:
-    """The graph in `path`: weights in memory as numpy arrays, node names unique, shapes inferred.
+    """The graph in `path`: weights as numpy arrays, node names unique, shapes inferred.
+
+    The weights of a large model are mapped, not read.
 
     Raises:
-        InvalidModel: not a readable, self-contained ONNX model.
+        InvalidModel: not a readable ONNX model as `store` or `save` leave it.
     """
+    path = Path(path)
     try:
-        content = Path(path).read_bytes()
+        proto = read_proto(path.read_bytes(), path.name)
+        values = bind(proto, path, path.name) if data_of(path).exists() else None
     except OSError as error:
         raise InvalidModel(f"{path} cannot be read: {error.strerror}.") from error
-    graph = parse(content, Path(path).name)
+    graph = from_proto(proto, path.name, values=values)
     infer_shapes(graph)
     return graph
 
@@ -52,25 +73,59 @@ def parse(content: bytes, name: str, notes: list[str] | None = None) -> Graph:
     Raises:
         InvalidModel: not a readable, self-contained ONNX model.
     """
+    return from_proto(read_proto(content, name), name, notes)
+
+
+def read_proto(content: bytes, name: str) -> onnx.ModelProto:
+    """The message in the bytes of an ONNX file.
+
+    Raises:
+        InvalidModel: there is none.
+    """
     proto = onnx.ModelProto()
     try:
         proto.ParseFromString(content)
-    except DecodeError as error:
-        raise InvalidModel(f"{name} is not an ONNX file: {error}.") from error
+    except DecodeError:
+        raise InvalidModel(
+            f"{name} is not an ONNX file, or only a part of one.",
+            "Export or download it again.",
+        ) from None
+    return proto
+
+
+def from_proto(
+    proto: onnx.ModelProto,
+    name: str,
+    notes: list[str] | None = None,
+    values: Values | None = None,
+) -> Graph:
+    """The graph of a message, which is used up.
+
+    Args:
+        proto: the message.
+        name: what errors call the file.
+        notes: takes what was set straight, as sentences for the user.
+        values: what its placeholders stand for, if it has any.
+
+    Raises:
+        InvalidModel: not an ONNX model, or one whose weights lie elsewhere.
+    """
     if not proto.HasField("graph"):
         raise InvalidModel(f"{name} holds no graph: it is not an ONNX model.")
     try:
+        if values:
+            settle(proto, values)
         graph = ir.from_proto(proto)
+        _own_weights(graph, name, values)
     except (ValueError, TypeError, KeyError, ir.serde.SerdeError) as error:
         raise InvalidModel(f"{name} cannot be understood: {error}") from error
-    _own_weights(graph, name)
     done = normalise(graph)
     if notes is not None:
         notes.extend(done)
     return graph
 
 
-def _own_weights(graph: Graph, name: str) -> None:
+def _own_weights(graph: Graph, name: str, values: Values | None) -> None:
     """Replace the parsed messages by arrays, so that a pass can read a weight at no cost."""
     for inner in all_graphs(graph):
         for value in inner.initializers.values():
@@ -81,8 +136,10 @@ def _own_weights(graph: Graph, name: str) -> None:
                     "Upload the model and its data files together as one zip.",
                 )
             if isinstance(tensor, ir.TensorProtoTensor):
+                mapped = values.of(tensor.raw.raw_data) if values else None
+                array = tensor.numpy() if mapped is None else as_array(mapped, tensor)
                 value.const_value = ir.Tensor(
-                    tensor.numpy(), dtype=tensor.dtype, shape=tensor.shape, name=tensor.name
+                    array, dtype=tensor.dtype, shape=tensor.shape, name=tensor.name
                 )
 
 
@@ -124,21 +181,89 @@ def save(graph: Graph, path: Path) -> str:
 
 def write(content: bytes, path: Path) -> None:
     """Replace `path` by `content` in one step that survives a crash."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
+    with whole(path) as file:
+        file.write(content)
+
+
+def store(graph: Graph, folder: Path, told: Told | None = None) -> tuple[str, Path]:
+    """Write `graph` to folder/DIGEST.onnx unless it is there already; its digest and path.
+
+    A large one has its weights beside it, in DIGEST.onnx.data, and no copy of them is made here.
+    `told` hears of the bytes that are written.
+
+    Raises:
+        InvalidModel: it cannot be written.
+    """
+    if not is_large(graph):
+        content = serialize(graph)
+        digest = hashlib.sha256(content).hexdigest()
+        path = folder / f"{digest}.onnx"
+        if not path.exists():
+            write(content, path)
+        return digest, path
+    weights = placed(graph)
+    with pointing_to(UNNAMED, weights):
+        content = serialize(graph)
+    running = hashlib.sha256(content)
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder, prefix=".", suffix=".part") as scratch:
+        data = Path(scratch) / UNNAMED
+        with data.open("wb") as file:
+            write_data(weights, file, running, told)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(temporary, path)
-    except BaseException:
-        os.unlink(temporary)
-        raise
+        path = folder / f"{running.hexdigest()}.onnx"
+        if not (path.exists() and data_of(path).exists()):
+            os.replace(data, data_of(path))
+            write(content.replace(UNNAMED.encode(), data_of(path).name.encode()), path)
+    return path.stem, path
+
+
+@contextlib.contextmanager
+def handed_over(graph: Graph) -> Iterator[bytes | str]:
+    """What a runtime in this process loads a graph from: its bytes, or a file that it can map.
+
+    Raises:
+        InvalidModel: the graph cannot be written.
+    """
+    if not is_large(graph):
+        yield serialize(graph)
+        return
+    with tempfile.TemporaryDirectory(prefix="lathe-") as folder:
+        path = Path(folder) / "model.onnx"
+        write_for(path, graph)
+        let_go()
+        yield str(path)
+
+
+def write_for(path: Path, graph: Graph) -> None:
+    """Write a graph for a runtime to read once: its large weights go beside it, to be mapped.
+
+    Raises:
+        InvalidModel: the graph cannot be written.
+    """
+    weights = placed(graph) if is_large(graph) else []
+    with pointing_to(data_of(path).name, weights):
+        path.write_bytes(serialize(graph))
+    if weights:
+        with data_of(path).open("wb") as file:
+            write_data(weights, file)
+
+
+def file_bytes(graph: Graph) -> int:
+    """Bytes of the file, or the two files, that `store` writes."""
+    if not is_large(graph):
+        return len(serialize(graph))
+    weights = placed(graph)
+    with pointing_to(UNNAMED, weights):
+        size = len(serialize(graph))
+    return size + data_bytes(weights)
 
 
 def digest(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex."""
+    """The digest of a stored model: SHA-256, in hex. That of a large one is its name."""
+    if data_of(path).exists():
+        return path.stem
     running = hashlib.sha256()
     with open(path, "rb") as file:
         while chunk := file.read(CHUNK_BYTES):
@@ -152,7 +277,8 @@ def check(graph: Graph) -> None:
     Raises:
         InvalidModel: with the checker's own words.
     """
-    content: bytes | onnx.ModelProto = serialize(graph)
+    with without_weights(graph) if is_large(graph) else contextlib.nullcontext():
+        content: bytes | onnx.ModelProto = serialize(graph)
     if any(value.shape is None for value in graph.graph.outputs):
         content = with_ranks(onnx.ModelProto.FromString(content))
     try:

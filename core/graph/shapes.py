@@ -36,7 +36,7 @@ def infer_shapes(graph: ir.Model) -> None:
     """Fill in the types and shapes of all values in place; what cannot be inferred is unknown."""
     before = _forget(graph.graph)
     try:
-        with _without_weights(graph):
+        with without_weights(graph):
             proto = ir.to_proto(graph)
             for output in proto.graph.output:
                 output.type.tensor_type.ClearField("shape")
@@ -53,7 +53,7 @@ def output_types(graph: ir.Model) -> dict[str, int]:
     Raises:
         InvalidModel: inference fails.
     """
-    with _without_weights(graph):
+    with without_weights(graph):
         proto = ir.to_proto(graph)
     for output in proto.graph.output:
         output.ClearField("type")
@@ -88,7 +88,7 @@ def _remember(before: list[tuple[ir.Value, ir.TypeProtocol | None, ir.Shape | No
 
 
 @contextlib.contextmanager
-def _without_weights(graph: ir.Model) -> Iterator[None]:
+def without_weights(graph: ir.Model) -> Iterator[None]:
     """Turn large initializers into inputs for a while."""
     main = graph.graph
     kept = list(main.initializers.values())

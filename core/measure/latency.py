@@ -25,6 +25,7 @@ from core.records import Json, Measurement, ModelSummary, Verdict
 from core.worker.timing import Plan
 
 CLOCK = "perf_counter"
+LARGE_BYTES = 64 << 20  # of a file; two sessions of it take several times as much memory
 PAIRS_NEEDED, PAIRS_MOST = 3, 12
 FIRST_LOOK = Plan(warmup=3, blocks=2, quads=1)
 FULL = Plan()
@@ -119,7 +120,7 @@ def _pairs(
     found: Rows = []
     while len(samples.minima) < PAIRS_MOST:
         samples.settings = _load_both(job, worker, len(samples.minima))
-        samples.add(worker.time("a", "b", plan, _cpu_s(job, call_s)))
+        samples.add(worker.time("a", _second(job), plan, _cpu_s(job, call_s)))
         spent = time.monotonic() - start
         plan = shrunk(plan, spent / len(samples.minima), job.budget_s / PAIRS_NEEDED)
         enough = len(samples.minima) >= PAIRS_NEEDED
@@ -136,9 +137,9 @@ def _first_look(
 ) -> float:
     """Verify both models and show a first, rough answer; seconds of one call."""
     look = Samples(settings=_load_both(job, worker, 0))
-    verifier.check(worker, "b", job.candidate, job.setting)
+    verifier.check(worker, _second(job), job.candidate, job.setting)
     verifier.check(worker, "a", job.baseline, job.setting)
-    look.add(worker.time("a", "b", FIRST_LOOK, 600.0))
+    look.add(worker.time("a", _second(job), FIRST_LOOK, 600.0))
     on_rows(_rows(job, look, final=False))
     return min(min(side) for side in look.minima[0]) / 1e9
 
@@ -165,10 +166,22 @@ def shrunk(plan: Plan, pair_s: float, affordable_s: float) -> Plan:
 def _load_both(job: LatencyJob, worker: Worker, turn: int) -> Mapping[str, str]:
     """Fresh sessions, who is loaded first alternates; the settings that they run with."""
     sides = [("a", job.baseline), ("b", job.candidate)]
+    if _shared(job):
+        sides = sides[:1]
     settings: Mapping[str, str] = {}
     for slot, model in sides if turn % 2 == 0 else reversed(sides):
         settings = worker.load(slot, model, job.setting)["settings"]
     return settings
+
+
+def _shared(job: LatencyJob) -> bool:
+    """Whether one session stands on both sides: a large model beside itself is loaded once."""
+    return job.baseline.digest == job.candidate.digest and job.baseline.size_bytes > LARGE_BYTES
+
+
+def _second(job: LatencyJob) -> str:
+    """The slot of the candidate."""
+    return "a" if _shared(job) else "b"
 
 
 def _cpu_s(job: LatencyJob, call_s: float) -> float:

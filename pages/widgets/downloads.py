@@ -15,9 +15,12 @@ from core.charts.table import to_csv
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.records import Outcome, Recipe, Run, to_json
-from pages.widgets import session, wording
+from core.records.stored import stored_bytes
+from pages.widgets import password, session, wording
 
 EAGER_BYTES = 64 << 20
+ONE_FILE = 2 << 30
+FILES = "take"  # the route of large files, see file_route
 EXPLORE = "pages/screens/explore.py"
 
 
@@ -45,18 +48,18 @@ def chosen(run: Run) -> Outcome | None:
 
 
 def model(run: Run, outcome: Outcome, workspace: Workspace) -> None:
-    """The candidate's file. Large ones are read only when asked for: each lies in memory twice."""
+    """The candidate's file. A large one has an address of its own: a button holds it in memory."""
     digest = outcome.candidate.digest if outcome.candidate else ""
     try:
         path = workspace.candidate_file(run.id, digest)
-        size = path.stat().st_size
+        size = stored_bytes(path)
     except (CoreError, OSError) as error:
         st.caption(wording.plain(f"The model file is gone: {error}"))
         return
-    wanted = f"wanted.{digest}"
-    if size > EAGER_BYTES and not st.session_state.get(wanted):
-        words = f"Prepare the model ({wording.size(size)})"
-        st.button(words, key=f"prepare.{digest}", on_click=_want, args=(wanted,))
+    if size > EAGER_BYTES:
+        about = f"{'A .zip of the ONNX file and its data' if size > ONE_FILE else 'The ONNX file'}."
+        where = f"{site()}/{FILES}/{run.id}/{digest}?key={password.key(run.id, digest)}"
+        st.link_button(f"Model ({wording.size(size)})", where, help=f"{about} SHA-256 {digest}")
         return
     _save(
         f"Model ({wording.size(size)})",
@@ -98,10 +101,15 @@ def link(run: Run) -> None:
 
 def address(run: Run) -> str:
     """The full address under which a run can be reopened."""
+    return f"{site()}/{'explore' if is_sweep(run) else ''}?run={run.id}"
+
+
+def site() -> str:
+    """The address of Lathe itself, as this visitor sees it."""
     base = str(st.context.url or "").split("?")[0].split("#")[0].rstrip("/")
     for page in ("/explore", "/model", "/backends", "/runs", "/optimize"):
         base = base.removesuffix(page)
-    return f"{base}/{'explore' if is_sweep(run) else ''}?run={run.id}"
+    return base
 
 
 def is_sweep(run: Run) -> bool:
@@ -147,10 +155,6 @@ def _choose(run: Run, made: list[Outcome]) -> Outcome | None:
     st.session_state.setdefault(key_of(run), first.candidate.digest)
     st.selectbox("Recipe to download", list(names), format_func=names.__getitem__, key=key_of(run))
     return chosen(run)
-
-
-def _want(key: str) -> None:
-    st.session_state[key] = True
 
 
 def _save(label: str, data: bytes, name: str, mime: str, about: str) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import streamlit as st
+from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.errors import CoreError
 from core.experiment import Workspace
-from core.records import ModelSummary, Run
-from pages.widgets import preprocess_form, reading, wording
+from core.records import Json, ModelSummary, Run
+from pages.widgets import preprocess_form, reading, upload_room, wording
 
 KEY = "model"
 OPENING_SAMPLE = "resnet"
@@ -73,7 +74,12 @@ def summary(workspace: Workspace, digest: str, owner: str, run: Run | None) -> M
 
 def upload(workspace: Workspace, owner: str, kind: str, types: list[str], label: str) -> None:
     """A file uploader that admits each file once, and says clearly why one is refused."""
-    file = st.file_uploader(label, type=types, key=f"upload.{kind}")
+    room = workspace.room()
+    most = upload_room.most_bytes(room)
+    file = st.file_uploader(
+        label, type=types, key=f"upload.{kind}", max_upload_size=max(1, most >> 20)
+    )
+    st.caption(upload_room.words(room, most))
     if file is None:
         return
     seen = f"uploaded.{kind}"
@@ -81,7 +87,7 @@ def upload(workspace: Workspace, owner: str, kind: str, types: list[str], label:
         try:
             if kind == "model":
                 with st.spinner("Checking the file …"):
-                    admitted = workspace.add_model(file.name, file.getvalue(), owner)
+                    admitted = _added(workspace, file, owner)
             else:
                 told = reading.Reading(kind, seen, file.file_id, file.name)
                 admitted = workspace.add_data(
@@ -97,6 +103,19 @@ def upload(workspace: Workspace, owner: str, kind: str, types: list[str], label:
             st.session_state[seen] = (file.file_id, file.name, "")
             st.session_state[f"pending.{kind}"] = admitted.digest
             st.rerun()
+
+
+def _added(workspace: Workspace, file: UploadedFile, owner: str) -> ModelSummary:
+    """Take the model in; `getvalue` gives the bytes that the server holds, not a copy of them."""
+    line = st.empty()
+
+    def told(message: Json) -> None:
+        share = f", {message['share']:.0%}" if message.get("share") else ""
+        line.caption(f"{message['current'].capitalize()}{share}")
+
+    admitted = workspace.add_model(file.name, file.getvalue(), owner, told)
+    line.empty()
+    return admitted
 
 
 def refusal(kind: str) -> None:

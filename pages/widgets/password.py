@@ -22,6 +22,12 @@ def warning(address: str) -> str:
     return "" if address in LOCAL or os.environ.get(VARIABLE) else WARNING.format(address=address)
 
 
+def key(*words: str) -> str:
+    """What proves that an address was given out by a page; without a password it proves nothing."""
+    secret = os.environ.get(VARIABLE, "").encode()
+    return hmac.new(secret, "/".join(words).encode(), "sha256").hexdigest()
+
+
 def ask() -> bool:
     """Whether the visitor may come in; asks, once a session, where a password is set."""
     wanted = os.environ.get(VARIABLE, "")

@@ -14,6 +14,7 @@ from core.measure import (
     METRICS,
     Setting,
     Source,
+    footprint,
     host,
     host_digest,
     int8_outlook,
@@ -76,3 +77,14 @@ def test_the_host_is_one_record_with_a_short_name():
 )
 def test_what_int8_can_gain_here(flags: tuple[str, ...], words: str):
     assert words in int8_outlook(Host("cpu", flags, 1, "Linux"))
+
+
+def test_a_file_deflated_in_parts_is_as_small(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(bytes(byte & 63 for byte in random.Random(0).randbytes(600_000)))
+    whole = zipped_bytes(path)
+    monkeypatch.setattr(footprint, "CHUNK", 1 << 16)
+    monkeypatch.setattr(footprint, "PART", 1 << 17)
+    assert zipped_bytes(path) == pytest.approx(whole, rel=2e-3)

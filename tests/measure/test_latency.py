@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from core.measure import METRICS, LatencyJob, Setting, Source, Verifier, latency, startup
-from core.measure.asking import Cancelled
+from core.measure.asking import Cancelled, Worker
 from core.measure.latency import (
     FULL,
     PAIRS_MOST,
@@ -91,6 +92,28 @@ def test_rows_hold_what_a_reader_needs(pair, threads: int):
 def test_a_model_against_itself_has_one_latency(pair):
     *_, rows = measured(pair[0], pair[0])
     assert [row.metric for row in rows] == ["latency_ms", "latency_ratio"]
+
+
+@pytest.mark.backend
+def test_a_large_model_beside_itself_is_loaded_once(pair, monkeypatch):
+    loaded: list[str] = []
+    load = Worker.load
+
+    def noted(worker: Worker, slot: str, model: ModelSummary, setting: Setting) -> object:
+        loaded.append(slot)
+        return load(worker, slot, model, setting)
+
+    monkeypatch.setattr(Worker, "load", noted)
+    measured(pair[0], pair[0])
+    assert set(loaded) == {"a", "b"}
+    loaded.clear()
+    monkeypatch.setattr(importlib.import_module("core.measure.latency"), "LARGE_BYTES", 0)
+    *_, rows = measured(pair[0], pair[0])
+    assert set(loaded) == {"a"}
+    assert [row.metric for row in rows] == ["latency_ms", "latency_ratio"]
+    loaded.clear()
+    measured(*pair)
+    assert set(loaded) == {"a", "b"}
 
 
 @pytest.mark.backend

@@ -37,6 +37,7 @@ from core.records import (
     StepReport,
     TensorSpec,
 )
+from core.records.stored import Room
 
 BACKENDS = (
     BackendInfo("onnxruntime", "ONNX Runtime", "CPU", ("f32",), "1.32", "CPU"),
@@ -197,7 +198,12 @@ class FakeWorkspace:
     def host(self) -> Host:
         return HOST
 
-    def add_model(self, filename: str, content: bytes, owner: str) -> ModelSummary:
+    def room(self) -> Room:
+        return Room(disk=100 << 30, memory=8 << 30)
+
+    def add_model(
+        self, filename: str, content: bytes, owner: str, progress: object = None
+    ) -> ModelSummary:
         if self.refuse:
             raise InvalidModel(self.refuse)
         dims = ("N",) if b"dynamic" in content else ()

@@ -13,7 +13,7 @@ import onnx_ir as ir
 
 from core.passes.base import STANDARD
 from core.passes.fold_batch_norm.affine import Affine
-from core.passes.fold_batch_norm.rewrite import Plan, cast, fixed
+from core.passes.fold_batch_norm.rewrite import Plan, cast, fixed, scaled
 
 Array = np.ndarray[Any, Any]
 NO_WEIGHTS = "has no weights that could take it over"
@@ -61,13 +61,13 @@ def _weights(node: ir.Node) -> tuple[Array, Array | None] | str:
     return weight, bias
 
 
-def _plan(node: ir.Node, weight: Array, old: Array, bias: Array | None) -> Plan | str:
+def _plan(node: ir.Node, weight: Array | str, old: Array, bias: Array | None) -> Plan | str:
     """Weight and, unless it is None, bias of `node`, in the type of the old weight."""
     plan = Plan()
     for position, array in ((1, weight), (2, bias)):
         if array is None:
             continue
-        typed = cast(array, old)
+        typed = array if isinstance(array, str) else cast(array, old)
         if isinstance(typed, str):
             return f"cannot take it over: {typed}"
         plan.constants[node, position] = typed
@@ -87,8 +87,8 @@ def _conv_after(node: ir.Node, affine: Affine) -> Plan | str:
     weight, bias = known
     if weight.shape[0] != affine.channels:
         return "has another number of channels"
-    scaled = weight * affine.scale.reshape(-1, *[1] * (weight.ndim - 1))
-    return _plan(node, scaled, weight, _bias_after(bias, affine))
+    scale = affine.scale.reshape(-1, *[1] * (weight.ndim - 1))
+    return _plan(node, scaled(weight, scale, weight), weight, _bias_after(bias, affine))
 
 
 def _conv_transpose_after(node: ir.Node, affine: Affine) -> Plan | str:
@@ -102,7 +102,9 @@ def _conv_transpose_after(node: ir.Node, affine: Affine) -> Plan | str:
     kernel = weight.shape[2:]
     grouped = weight.reshape(groups, -1, weight.shape[1], *kernel)
     scale = affine.scale.reshape(groups, 1, weight.shape[1], *[1] * len(kernel))
-    return _plan(node, (grouped * scale).reshape(weight.shape), weight, _bias_after(bias, affine))
+    moved = scaled(grouped, scale, weight)
+    moved = moved if isinstance(moved, str) else moved.reshape(weight.shape)
+    return _plan(node, moved, weight, _bias_after(bias, affine))
 
 
 def _gemm_after(node: ir.Node, affine: Affine) -> Plan | str:
@@ -114,8 +116,8 @@ def _gemm_after(node: ir.Node, affine: Affine) -> Plan | str:
     if weight.shape[0 if across else 1] != affine.channels:
         return "has another number of channels"
     beta = node.attributes.get_float("beta", 1.0)
-    scaled = weight * (affine.scale[:, None] if across else affine.scale)
-    plan = _plan(node, scaled, weight, _bias_after(_times(bias, beta), affine))
+    moved = scaled(weight, affine.scale[:, None] if across else affine.scale, weight)
+    plan = _plan(node, moved, weight, _bias_after(_times(bias, beta), affine))
     if not isinstance(plan, str) and (node, 2) in plan.constants:
         plan.unit_beta.append(node)
     return plan
@@ -134,7 +136,7 @@ def _matmul_after(node: ir.Node, affine: Affine) -> Plan | str:
         return f"has a weight that {weight}"
     if weight.ndim != 2 or weight.shape[1] != affine.channels:
         return "has another number of channels"
-    plan = _plan(node, weight * affine.scale, weight, None)
+    plan = _plan(node, scaled(weight, affine.scale, weight), weight, None)
     if not isinstance(plan, str) and affine.shift.any():
         shift = cast(affine.shift, weight)
         if isinstance(shift, str):
@@ -194,11 +196,14 @@ def _conv_before(node: ir.Node, affine: Affine) -> Plan | str:
     if affine.shift.any() and _pads(node, weight.shape[2:]):
         return "pads its input with zeros, which the shift of the batch norm would spoil"
     kernel = weight.shape[2:]
-    grouped = weight.astype(np.float64).reshape(groups, -1, weight.shape[1], *kernel)
+    grouped = weight.reshape(groups, -1, weight.shape[1], *kernel)
     axes = (groups, 1, weight.shape[1], *[1] * len(kernel))
-    scaled = (grouped * affine.scale.reshape(axes)).reshape(weight.shape)
-    moved = (grouped * affine.shift.reshape(axes)).sum(axis=tuple(range(2, grouped.ndim)))
-    return _plan(node, scaled, weight, _bias_before(bias, moved.reshape(-1)))
+    made = scaled(grouped, affine.scale.reshape(axes), weight)
+    made = made if isinstance(made, str) else made.reshape(weight.shape)
+    # Taps first: in the type of the weight they would lose what float64 is for.
+    taps = grouped.sum(axis=tuple(range(3, grouped.ndim)), dtype=np.float64)
+    moved = (taps * affine.shift.reshape(groups, 1, -1)).sum(axis=2)
+    return _plan(node, made, weight, _bias_before(bias, moved.reshape(-1)))
 
 
 def _bias_before(bias: Array | None, moved: Array) -> Array | None:
@@ -225,11 +230,11 @@ def _gemm_before(node: ir.Node, affine: Affine) -> Plan | str:
     across = bool(node.attributes.get_int("transB", 0))
     if weight.shape[1 if across else 0] != affine.channels:
         return "has another number of channels"
-    wide = weight.astype(np.float64)
-    scaled = wide * (affine.scale if across else affine.scale[:, None])
-    moved = affine.shift @ (wide.T if across else wide) * node.attributes.get_float("alpha", 1.0)
+    made = scaled(weight, affine.scale if across else affine.scale[:, None], weight)
+    letters = "oi,i->o" if across else "io,i->o"
+    moved = np.einsum(letters, weight, affine.shift) * node.attributes.get_float("alpha", 1.0)
     beta = node.attributes.get_float("beta", 1.0)
-    plan = _plan(node, scaled, weight, _bias_before(_times(bias, beta), moved))
+    plan = _plan(node, made, weight, _bias_before(_times(bias, beta), moved))
     if not isinstance(plan, str) and (node, 2) in plan.constants:
         plan.unit_beta.append(node)
     return plan

@@ -13,6 +13,7 @@ from core.graph import constant
 from core.passes.base import origin
 
 Array = np.ndarray[Any, Any]
+BLOCK_ELEMENTS = 1 << 20  # 8 MB of float64
 
 
 @dataclass
@@ -41,11 +42,35 @@ def fixed(value: ir.Value | None) -> Array | str:
 
 def cast(array: Array, like: Array) -> Array | str:
     """`array` in the type of `like`, or why it does not fit."""
-    with np.errstate(over="ignore"):
-        result = array.astype(like.dtype)
-    if not np.isfinite(result.astype(np.float64)).all():
-        return f"its folded weights do not fit {like.dtype.name}"
+    return scaled(array, np.float64(1), like) if array.dtype != like.dtype else _finite(array)
+
+
+def scaled(array: Array, factor: Array | np.float64, like: Array) -> Array | str:
+    """`array` * `factor` in the type of `like`, or why it does not fit.
+
+    The arithmetic is in float64, block after block of the first axis: in it, a large weight would
+    take three times its memory.
+    """
+    shape = np.broadcast_shapes(array.shape, np.shape(factor))
+    if shape != array.shape or not shape:
+        array = np.broadcast_to(array, shape)
+    factor = np.broadcast_to(factor, shape)
+    result = np.empty(shape, like.dtype)
+    rows = max(1, BLOCK_ELEMENTS * shape[0] // max(1, array.size)) if shape else 1
+    for start in range(0, shape[0] if shape else 1, rows):
+        block = slice(start, start + rows) if shape else ()
+        with np.errstate(over="ignore"):
+            result[block] = array[block].astype(np.float64) * factor[block]
+        if isinstance(_finite(result[block]), str):
+            return f"its folded weights do not fit {like.dtype.name}"
     return result
+
+
+def _finite(array: Array) -> Array | str:
+    """The array itself, or why it does not fit its type."""
+    wide = array if array.dtype.kind == "f" else array.astype(np.float64)
+    fits = bool(np.isfinite(wide).all())
+    return array if fits else f"its folded weights do not fit {array.dtype.name}"
 
 
 def carry_out(root: ir.Graph, plan: Plan) -> None:

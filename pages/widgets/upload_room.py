@@ -1,0 +1,25 @@
+"""How large a file may be uploaded: what the server takes, and what disk and memory have left."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.records.stored import Room
+from pages.widgets import wording
+
+DISK_SHARE = 3  # the upload, the model kept from it, and a first candidate
+MEMORY_SHARE = 3.5  # the server holds the upload whole; reading it takes up to 2.5 times its size
+
+
+def most_bytes(room: Room) -> int:
+    """The largest file that can be taken in now."""
+    limit = int(st.get_option("server.maxUploadSize") or 200) << 20
+    return max(0, min(limit, room.disk // DISK_SHARE, int(room.memory / MEMORY_SHARE)))
+
+
+def words(room: Room, most: int) -> str:
+    """What may be uploaded, and why no more."""
+    return (
+        f"Up to {wording.size(most)}. Free here: disk {wording.size(room.disk)}, "
+        f"memory {wording.size(room.memory)}."
+    )
