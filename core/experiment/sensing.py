@@ -2,67 +2,90 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import json
-import threading
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.candidates.client import Workshop
-from core.errors import CoreError
+from core.errors import CoreError, WorkerError
 from core.experiment.builds import code_digest
 from core.experiment.home import Home
-from core.measure import Cancelled
+from core.experiment.turns import Check, Turns
 from core.process import lock
 from core.records import Json, Recipe, Sensitivity, from_json, to_json
 
 KEPT = 32
+RETRY_S = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Study:
+    """What a sensitivity is asked of.
+
+    Attributes:
+        model: an admitted model.
+        before: what runs before the pruning.
+        calibration: an admitted image set.
+        data: its digest.
+    """
+
+    model: Path
+    before: Recipe
+    calibration: Path
+    data: str
+
+    @property
+    def key(self) -> str:
+        """The same for the same answer."""
+        facts = [self.model.stem, to_json(self.before.steps), self.data, code_digest()]
+        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
 
 
 class Sensing:
-    """One study at a time, in a child of its own. Thread-safe."""
+    """Studies in the background, in turns, each in a child of its own. Thread-safe."""
 
-    def __init__(self, home: Home) -> None:
-        """Nothing starts before it is asked for."""
+    def __init__(self, home: Home, turns: Turns) -> None:
+        """Nothing starts before it is asked for; `turns` may be shared with other work."""
         self._folder = home.caches / "sensitivities"
-        self._guard = threading.Lock()
-        self._thread: threading.Thread | None = None
-        self._key, self._stopped = "", False
-        self._told = ""
-        self._failed: dict[str, CoreError] = {}
+        self._turns = turns
+        self._told: dict[str, str] = {}
+        self._failed: dict[str, tuple[CoreError, float]] = {}
         self._kept: dict[str, Sensitivity] = {}
 
-    def get(self, model: Path, before: Recipe, calibration: Path, data: str) -> Sensitivity | None:
-        """What is known; None while it is being measured, which this call starts.
+    def get(self, question: Study, visitor: str = "") -> Sensitivity | None:
+        """What is known; None while it is being measured, which this call asks for.
+
+        Who waits for the answer calls again: what nobody asks for any more may lose its turn.
 
         Args:
-            model: an admitted model.
-            before: what runs before the pruning.
-            calibration: an admitted image set.
-            data: its digest.
+            question: what is wanted.
+            visitor: whose turn it takes.
 
         Raises:
-            CoreError: it cannot be measured.
+            CoreError: it cannot be measured, or could not a moment ago.
         """
-        key = _key(model, before, data)
-        path = self._folder / f"{key}.json"
+        key = question.key
         if (found := self._read(key)) is not None:
             return found
-        with self._guard:
-            if key in self._failed:
-                raise self._failed[key]
-            if self._thread is None or not self._thread.is_alive():
-                self._key, self._stopped, self._told = key, False, ""
-                self._thread = threading.Thread(
-                    target=self._measure, args=(key, path, model, before, calibration), daemon=True
-                )
-                self._thread.start()
-            elif self._key != key:
-                self._stopped = True  # nobody looks at that one any more; the next call starts ours
+        if (error := self._error(key)) is not None:
+            raise error
+        self._turns.ask(key, visitor, functools.partial(self._measure, question))
         return None
 
-    def known(self, model: Path, before: Recipe, data: str) -> Sensitivity | None:
-        """What is known already; nothing is measured. Arguments as for `get`."""
-        return self._read(_key(model, before, data))
+    def _error(self, key: str) -> CoreError | None:
+        """What it failed with; a child that died is nothing that the model must die of again."""
+        error, when = self._failed.get(key, (None, 0.0))
+        if isinstance(error, WorkerError) and time.monotonic() - when > RETRY_S:
+            del self._failed[key]
+            return None
+        return error
+
+    def known(self, question: Study) -> Sensitivity | None:
+        """What is known already; nothing is measured."""
+        return self._read(question.key)
 
     def _read(self, key: str) -> Sensitivity | None:
         if key not in self._kept:
@@ -75,38 +98,36 @@ class Sensing:
             self._kept[key] = found
         return self._kept[key]
 
-    def told(self) -> str:
-        """What the study does now and how long it will take; empty where there is none."""
-        return self._told if self._thread is not None and self._thread.is_alive() else ""
+    def told(self, question: Study) -> str:
+        """What this study does now, or whom it waits for; empty where nobody asked for it."""
+        before = self._turns.before(question.key)
+        if before:
+            others = "one other piece of work" if before == 1 else f"{before} others"
+            return f"waiting for its turn, behind {others} …"
+        return self._told.get(question.key, "")
 
-    def stop(self) -> None:
-        """Make room for a measurement."""
-        self._stopped = True
+    def stop(self, question: Study) -> None:
+        """Nobody wants this one any more; asked for again, it begins anew."""
+        self._turns.withdraw(question.key)
 
-    def _measure(
-        self, key: str, path: Path, model: Path, before: Recipe, calibration: Path
-    ) -> None:
+    def _measure(self, question: Study, check: Check) -> None:
+        key = question.key
+
+        def hear(message: Json) -> None:
+            self._told[key] = str(message.get("current", ""))
+
         try:
-            with lock.shared(self._check), Workshop() as workshop:
-                found = workshop.sensitivity(model, before, calibration, self._check, self._hear)
-        except Cancelled:
-            return
+            with lock.shared(check), Workshop() as workshop:
+                found = workshop.sensitivity(
+                    question.model, question.before, question.calibration, check, hear
+                )
         except CoreError as error:
-            self._failed[key] = error
+            self._failed[key] = (error, time.monotonic())
             return
+        finally:
+            self._told.pop(key, None)
+        path = self._folder / f"{key}.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_suffix(".part")
         scratch.write_text(json.dumps(to_json(found)), encoding="utf-8")
         scratch.replace(path)
-
-    def _hear(self, message: Json) -> None:
-        self._told = str(message.get("current", ""))
-
-    def _check(self) -> None:
-        if self._stopped:
-            raise Cancelled
-
-
-def _key(model: Path, before: Recipe, data: str) -> str:
-    facts = [model.stem, to_json(before.steps), data, code_digest()]
-    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

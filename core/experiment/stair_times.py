@@ -7,6 +7,7 @@ import hashlib
 import json
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from core.errors import CoreError, StoreError
 from core.experiment.builds import code_digest
 from core.experiment.home import Home
 from core.experiment.stairs import staircase, wanted
-from core.measure import Cancelled, Setting
+from core.experiment.turns import Check, Turns
+from core.measure import Setting
 from core.measure import staircase as clock
 from core.records import Staircase, StaircaseQuestion, StaircaseState, from_json, to_json
 from core.timings import Chain, LayerTimes
@@ -33,7 +35,6 @@ class _Timing:
     question: StaircaseQuestion
     total: int = 0
     done: int = 0
-    stopped: bool = False
     begun_s: float = 0.0
     reasons: dict[str, str] = field(default_factory=dict)
 
@@ -46,16 +47,16 @@ class _Timing:
 
 
 class StairTimes:
-    """One question is measured at a time; any may be looked at. Thread-safe."""
+    """Questions are measured in turns; any may be looked at. Thread-safe."""
 
-    def __init__(self, home: Home) -> None:
-        """Nothing starts before it is asked for."""
+    def __init__(self, home: Home, turns: Turns) -> None:
+        """Nothing starts before it is asked for; `turns` may be shared with other work."""
         self._ladders = home.caches / "ladders"
         self._tables = home.caches / "layer_times"
+        self._turns = turns
         self._guard = threading.Lock()
         self._thinking: threading.Thread | None = None
-        self._timing: threading.Thread | None = None
-        self._now: _Timing | None = None
+        self._timings: dict[str, _Timing] = {}
         self._known: dict[str, Ladder] = {}
         self._refused: dict[str, str] = {}
         self._read: dict[Path, tuple[int, LayerTimes | None]] = {}
@@ -69,42 +70,45 @@ class StairTimes:
         """
         key = _key(question)
         rungs = self._ladder(key, question, model)
+        turn = _turn(question)
         with self._guard:
-            now, timing = self._now, self._timing is not None and self._timing.is_alive()
             if key in self._refused:
                 return StaircaseState(reasons={"": self._refused[key]})
-        mine = now is not None and now.question == question
-        running = mine and timing
-        reasons = dict(now.reasons) if now is not None and mine else {}
+            now = self._timings.get(turn)
+        ahead = self._turns.before(turn)
+        if ahead is not None:
+            self._turns.still(turn)
+        running, waits = ahead == 0, bool(ahead)
+        reasons = dict(now.reasons) if now is not None else {}
         if rungs is None:
-            return StaircaseState(running=running, busy=timing and not mine, reasons=reasons)
+            return StaircaseState(running=running, busy=waits, reasons=reasons)
         found, missing = [], 0
         for backend in question.backends:
             drawn, lacking = self._drawn_on(backend, key, rungs, question, reasons)
             found += [drawn] if drawn is not None else []
             missing += lacking
-        state = StaircaseState(tuple(found), missing, running, busy=timing and not mine)
-        if now is not None and mine:
+        state = StaircaseState(tuple(found), missing, running, busy=waits)
+        if now is not None:
             state = replace(state, done=now.done, total=now.total, eta_s=now.eta_s)
         return replace(state, reasons=reasons)
 
-    def measure(self, question: StaircaseQuestion, model: Path) -> None:
-        """Start to time what is missing, unless something is being timed already."""
+    def measure(self, question: StaircaseQuestion, model: Path, visitor: str = "") -> None:
+        """Time what is missing, in its turn."""
+        turn = _turn(question)
         with self._guard:
-            if self._timing is not None and self._timing.is_alive():
-                return
-            self._now = _Timing(question)
-            work = functools.partial(self._measure, self._now, model)
-            self._timing = threading.Thread(target=work, daemon=True)
-            self._timing.start()
+            if self._turns.before(turn) is None:
+                while len(self._timings) >= KEPT:
+                    self._timings.pop(next(iter(self._timings)))
+                self._timings[turn] = _Timing(question)
+            now = self._timings[turn]
+        self._turns.ask(turn, visitor, functools.partial(self._measure, now, model))
 
-    def stop(self) -> None:
+    def stop(self, question: StaircaseQuestion) -> None:
         """Stop timing; the rows so far are kept."""
-        with self._guard:
-            if self._now is not None:
-                self._now.stopped = True
+        self._turns.withdraw(_turn(question))
 
-    def _measure(self, now: _Timing, model: Path) -> None:
+    def _measure(self, now: _Timing, model: Path, check: Check) -> None:
+        now.done, now.begun_s = 0, 0.0
         with Workshop() as workshop:
             try:
                 rungs = self._worked_out(_key(now.question), now.question, model, workshop)
@@ -116,8 +120,9 @@ class StairTimes:
             now.total = sum(lacking.values())
             before = 0
             for backend, count in lacking.items():
-                if count and not now.stopped:
-                    self._time(backend, now, chains, workshop, before)
+                check()
+                if count:
+                    self._time(backend, now, chains, workshop, before, check)
                 before += count
 
     def _lacking(self, backend: str, now: _Timing, chains: Ladder) -> int:
@@ -129,7 +134,13 @@ class StairTimes:
         return sum(table is None or chain not in table for chain in chains)
 
     def _time(
-        self, backend: str, now: _Timing, chains: Ladder, workshop: Workshop, before: int
+        self,
+        backend: str,
+        now: _Timing,
+        chains: Ladder,
+        workshop: Workshop,
+        before: int,
+        check: Check,
     ) -> None:
         def told(done: int, total: int) -> None:
             now.begun_s = now.begun_s or time.monotonic()
@@ -138,9 +149,7 @@ class StairTimes:
         try:
             setting = Setting.of(backend, now.question.threads)
             path = self._path(backend, now.question.threads)
-            clock.measure(chains, setting, path, workshop.micro_models, told, lambda: now.stopped)
-        except Cancelled:
-            return
+            clock.measure(chains, setting, path, workshop.micro_models, told, _asked(check))
         except CoreError as error:
             now.reasons[backend] = error.message
 
@@ -243,6 +252,21 @@ class StairTimes:
                 self._known.pop(next(iter(self._known)))
             self._known[key] = found
         return found
+
+
+def _turn(question: StaircaseQuestion) -> str:
+    """The name of a question's turn."""
+    return f"stairs {_key(question)} {question.backends} {question.threads}"
+
+
+def _asked(check: Check) -> Callable[[], bool]:
+    """`check` as a question: True where it would raise."""
+
+    def cancelled() -> bool:
+        check()
+        return False
+
+    return cancelled
 
 
 def _age(path: Path) -> int:

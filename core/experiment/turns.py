@@ -20,6 +20,8 @@ from core.process import lock
 PATIENCE_S = 20.0  # without a question, while others wait
 STEP_BACK_S = 2.0  # that a measurement waits before the work makes room
 
+WITHDRAWN = float("-inf")
+
 Check = Callable[[], None]
 Work = Callable[[Check], None]
 
@@ -73,6 +75,13 @@ class Turns:
                 self._thread = threading.Thread(target=self._work, daemon=True)
                 self._thread.start()
 
+    def still(self, key: str) -> None:
+        """Say that a result which was asked for before is still wanted."""
+        with self._guard:
+            turn = self._now if key == self._key else self._waiting.get(key)
+            if turn is not None and turn.asked_s != WITHDRAWN:
+                turn.asked_s = self.clock()
+
     def before(self, key: str) -> int | None:
         """How many pieces of work come before this one; 0 while it runs, None if it is not here."""
         with self._guard:
@@ -86,7 +95,7 @@ class Turns:
         with self._guard:
             self._waiting.pop(key, None)
             if key == self._key and self._now:
-                self._now.asked_s = float("-inf")
+                self._now.asked_s = WITHDRAWN
 
     def close(self) -> None:
         """Stop what runs, and begin nothing more."""
@@ -132,7 +141,7 @@ class Turns:
         """Whether a running turn is to end: closed, withdrawn, or forgotten while others wait."""
         with self._guard:
             others = any(not self._is_stale(other) for other in self._waiting.values())
-            withdrawn = turn.asked_s == float("-inf")
+            withdrawn = turn.asked_s == WITHDRAWN
             return self._closed or withdrawn or (others and self._is_stale(turn))
 
 

@@ -7,7 +7,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
-from core.errors import CoreError
+from core.errors import CoreError, WorkerError
 from core.records import Preview, Recipe, to_json
 
 KEPT = 2048
@@ -19,7 +19,10 @@ class Previews:
     """A cache of previews with one thread that fills it ahead. Thread-safe."""
 
     def __init__(self, compute: Compute) -> None:
-        """`compute` may be slow, and may raise a CoreError, which is kept as the answer."""
+        """`compute` may be slow, and may raise a CoreError.
+
+        That is kept as the answer, but for the death of a child.
+        """
         self._compute = compute
         self._known: OrderedDict[Key, Preview | CoreError] = OrderedDict()
         self._wanted: OrderedDict[Key, Recipe] = OrderedDict()
@@ -67,6 +70,8 @@ class Previews:
             found: Preview | CoreError = self._compute(key[0], recipe)
         except CoreError as error:
             found = error
+        if isinstance(found, WorkerError):
+            return found  # a child that died says nothing of the next one: not remembered
         with self._guard:
             self._known[key] = found
             while len(self._known) > KEPT:

@@ -21,8 +21,9 @@ from core.experiment.inventory import Inventory
 from core.experiment.job import Job, Watch, held
 from core.experiment.pixels import PixelTrial, trials
 from core.experiment.profiles import Profiles, key_of, passes_of
-from core.experiment.sensing import Sensing
+from core.experiment.sensing import Sensing, Study
 from core.experiment.stair_times import StairTimes
+from core.experiment.turns import Turns
 from core.experiment.warm import Previews
 from core.measure import ProfileJob, Setting, Source, host
 from core.process.memory import free_bytes
@@ -59,8 +60,9 @@ class Workspace(Inventory):
         super().__init__(home)
         self._packing = threading.Lock()
         self._previews = Previews(self._preview)
-        self._sensing = Sensing(home)
-        self._stairs = StairTimes(home)
+        self._turns = Turns()
+        self._sensing = Sensing(home, self._turns)
+        self._stairs = StairTimes(home, self._turns)
         self._profiles = Profiles(home.caches / "profiles")
         keeping.sweep(home, self._store)
 
@@ -75,8 +77,7 @@ class Workspace(Inventory):
 
     def close(self) -> None:
         """End the children; runs go on."""
-        self._sensing.stop()
-        self._stairs.stop()
+        self._turns.close()
         self._profiles.close()
         super().close()
 
@@ -93,31 +94,49 @@ class Workspace(Inventory):
         self._previews.warm(digest, recipes)
 
     def sensitivity(
-        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = "", visitor: str = ""
     ) -> Sensitivity | None:
         """What pruning would cost the model, for a forecast; None while it is being measured.
+
+        Who waits for it asks again and again: studies are made in turns, fair between visitors.
 
         Args:
             digest: of the model.
             before: what runs before the pruning.
             calibration: digest of an image set.
             evaluation: of the one that accuracy will be measured on; the same one is split.
+            visitor: who asks.
 
         Raises:
             CoreError: it cannot be measured.
         """
+        return self._sensing.get(self._study(digest, before, calibration, evaluation), visitor)
+
+    def sensitivity_told(
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
+    ) -> str:
+        """What that study does now and how long it will take, or whom it waits for.
+
+        Raises:
+            CoreError: there is nothing to study.
+        """
+        return self._sensing.told(self._study(digest, before, calibration, evaluation))
+
+    def stop_sensitivity(
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
+    ) -> None:
+        """End that study; asked for again, it begins anew.
+
+        Raises:
+            CoreError: there is nothing to study.
+        """
+        self._sensing.stop(self._study(digest, before, calibration, evaluation))
+
+    def _study(self, digest: str, before: Recipe, calibration: str, evaluation: str) -> Study:
         images, _ = sources(self._home, calibration, evaluation)
         if images.path is None:
             raise DataError("Without calibration images there is no forecast.")
-        return self._sensing.get(self._model_path(digest), before, images.path, images.digest)
-
-    def sensitivity_told(self) -> str:
-        """What the study of a sensitivity does now, and how long it will take."""
-        return self._sensing.told()
-
-    def stop_sensitivity(self) -> None:
-        """End the study that runs; asked for again, it begins anew."""
-        self._sensing.stop()
+        return Study(self._model_path(digest), before, images.path, images.digest)
 
     def pixel_trials(self, digest: str, labelled: str, owner: str) -> tuple[PixelTrial, ...]:
         """What each way from pixels to the model's input scores on labelled images, best first.
@@ -143,7 +162,8 @@ class Workspace(Inventory):
         """
 
         def known(before: Recipe) -> Sensitivity | None:
-            return self._sensing.known(Path(run.spec.model), before, images.digest)
+            model = Path(run.spec.model)
+            return self._sensing.known(Study(model, before, images.path or model, images.digest))
 
         try:
             images, _ = sources(self._home, run.spec.calibration, run.spec.evaluation)
@@ -159,17 +179,17 @@ class Workspace(Inventory):
         """
         return self._stairs.look(question, self._model_path(question.model))
 
-    def time_layers(self, question: StaircaseQuestion) -> None:
-        """Time in the background what `staircases` lacks; a run that starts stops it.
+    def time_layers(self, question: StaircaseQuestion, visitor: str = "") -> None:
+        """Time in the background what `staircases` lacks, in its turn.
 
         Raises:
             StoreError: the model is gone.
         """
-        self._stairs.measure(question, self._model_path(question.model))
+        self._stairs.measure(question, self._model_path(question.model), visitor)
 
-    def stop_timing(self) -> None:
-        """Stop timing layers; what was timed is kept."""
-        self._stairs.stop()
+    def stop_timing(self, question: StaircaseQuestion) -> None:
+        """Stop timing these layers; what was timed is kept."""
+        self._stairs.stop(question)
 
     def _preview(self, digest: str, recipe: Recipe) -> Preview:
         return self._bench.get().preview(self._model_path(digest), recipe)
@@ -204,8 +224,6 @@ class Workspace(Inventory):
                 f"{live} of your runs are still being measured.", "Cancel one, or wait for it."
             )
         run = self._new_run(spec, owner)
-        self._sensing.stop()
-        self._stairs.stop()
         jobs.launch(self._home, run.id)
         return run.id
 

@@ -10,7 +10,7 @@ from core.errors import CoreError
 from core.experiment import Workspace, offers
 from core.experiment.forecast import forecast
 from core.records import AccuracyForecast, Preview, Recipe, Sensitivity, StepReport
-from pages.widgets import data_picker
+from pages.widgets import data_picker, session
 from pages.widgets.data_picker import Data
 from pages.widgets.sensitivity import ASKED
 
@@ -68,7 +68,8 @@ def sensitivity(
     """
     before = Recipe("before", recipe.steps[:position])
     st.session_state[ASKED.format(model)] = True  # the heat map rests on the same measurement
-    return workspace.sensitivity(model, before, data.calibration, data.evaluation)
+    visitor = session.owner()
+    return workspace.sensitivity(model, before, data.calibration, data.evaluation, visitor)
 
 
 def cutting(preview: Preview | None) -> int | None:

@@ -9,8 +9,17 @@ from core.charts.sensitivity import measures
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.passes.base import catalogue, parameters
-from core.records import LayerEffect, ModelSummary, Outcome, Recipe, Run, Step, StepReport
-from pages.widgets import recipe_form, wording
+from core.records import (
+    LayerEffect,
+    ModelSummary,
+    Outcome,
+    Recipe,
+    Run,
+    Sensitivity,
+    Step,
+    StepReport,
+)
+from pages.widgets import recipe_form, session, wording
 from pages.widgets.data_picker import Data
 from pages.widgets.opening import LOADED
 
@@ -83,7 +92,7 @@ def of_pruning(workspace: Workspace, model: str, before: Recipe, data: Data) -> 
         st.button(words, key="sensitivity.ask", on_click=_ask, args=(asked,))
         return
     try:
-        waiting = workspace.sensitivity(model, before, data.calibration, data.evaluation) is None
+        waiting = _asked(workspace, model, before, data) is None
     except CoreError:
         waiting = False
     look = st.fragment(_known, run_every=POLL_S if waiting else None)
@@ -94,9 +103,13 @@ def _ask(asked: str) -> None:
     st.session_state[asked] = True  # a button itself is true for one run of the script only
 
 
-def _stop(workspace: Workspace, asked: str) -> None:
-    st.session_state[asked] = False
-    workspace.stop_sensitivity()
+def _stop(workspace: Workspace, model: str, before: Recipe, data: Data) -> None:
+    st.session_state[ASKED.format(model)] = False
+    workspace.stop_sensitivity(model, before, data.calibration, data.evaluation)
+
+
+def _asked(workspace: Workspace, model: str, before: Recipe, data: Data) -> Sensitivity | None:
+    return workspace.sensitivity(model, before, data.calibration, data.evaluation, session.owner())
 
 
 def _known(workspace: Workspace, model: str, before: Recipe, data: Data, waiting: bool) -> None:
@@ -104,16 +117,19 @@ def _known(workspace: Workspace, model: str, before: Recipe, data: Data, waiting
     if not st.session_state.get(asked):
         st.rerun()  # it was stopped: the button that asks for it stands here again
     try:
-        known = workspace.sensitivity(model, before, data.calibration, data.evaluation)
+        known = _asked(workspace, model, before, data)
     except CoreError as error:
         st.warning(wording.plain(error.message))
         return
     if waiting and known is not None:
         st.rerun()  # from here on nothing is looked for any more
     if known is None:
-        doing = workspace.sensitivity_told() or "this takes seconds to minutes …"
+        told = workspace.sensitivity_told(model, before, data.calibration, data.evaluation)
+        doing = told or "this takes seconds to minutes …"
         st.caption(wording.plain(f"Measuring on the calibration images: {doing}"))
-        st.button("Stop", key="sensitivity.stop", on_click=_stop, args=(workspace, asked))
+        st.button(
+            "Stop", key="sensitivity.stop", on_click=_stop, args=(workspace, model, before, data)
+        )
     elif not known.effects:
         st.caption("No group of channels of this model can be pruned.")
     else:

@@ -15,7 +15,7 @@ from core.errors import CoreError
 from core.experiment import Workspace
 from core.passes.base import catalogue, parameters
 from core.records import ModelSummary, Preview, Recipe, Staircase, StaircaseQuestion, StaircaseState
-from pages.widgets import measure_form, recipe_form, snapping, wording
+from pages.widgets import measure_form, recipe_form, session, snapping, wording
 from pages.widgets.keys import of as key_of
 
 POLL_S = 1.0
@@ -76,9 +76,10 @@ class Behind:
         for backend, reason in state.reasons.items():
             label = f"{palette.label(backend)}: " if backend else ""
             st.caption(f"No layer times. {wording.plain(label + reason)}")
-        if state.running or (state.missing is None and not state.reasons):
+        active = state.running or state.busy
+        if active or (state.missing is None and not state.reasons):
             look = st.fragment(progress, run_every=POLL_S)
-            look(self.workspace, question, state.running, len(state.staircases))
+            look(self.workspace, question, active, len(state.staircases))
         elif state.missing:
             self._offer(question, state)
 
@@ -87,16 +88,15 @@ class Behind:
         some = bool(state.staircases)
         st.button(
             "Time the other layers" if some else "Measure layer times",
-            key="staircase.measure", width="stretch", disabled=state.busy,
-            on_click=self.workspace.time_layers, args=(question,),
+            key="staircase.measure", width="stretch",
+            on_click=self.workspace.time_layers, args=(question, session.owner()),
             help="Times every layer that this slider changes, alone, at all of its values, on the "
             "chosen backends. The machine should be idle.",
         )  # fmt: skip
         about = wording.duration(LAYER_S * missing)
-        other = " Layers of another question are being timed now." if state.busy else ""
         st.caption(
             f"{missing:,} layer shapes, about {about}: then this slider shows at which values "
-            f"time really falls.{other}"
+            "time really falls."
         )
 
 
@@ -106,24 +106,32 @@ def figure(staircases: tuple[Staircase, ...], low: float, high: float) -> Any:
     return staircase_figure(staircases, low, high)
 
 
-def progress(workspace: Workspace, question: StaircaseQuestion, running: bool, drawn: int) -> None:
+def progress(workspace: Workspace, question: StaircaseQuestion, active: bool, drawn: int) -> None:
     """How many layers are timed, looked at again and again; a way to stop."""
     try:
         state = workspace.staircases(question)
     except CoreError:
         return
-    ready = not running and (state.missing is not None or state.reasons)
-    if ready or running != state.running or drawn != len(state.staircases):
+    ready = not active and (state.missing is not None or state.reasons)
+    if ready or active != (state.running or state.busy) or drawn != len(state.staircases):
         st.rerun()
-    if not state.running:
+    if not active:
         st.caption("Working out which layers this slider changes …")
         return
     left = "" if state.eta_s is None else f", about {wording.duration(state.eta_s)} left"
     words = f"{state.done:,} of {state.total:,} layers timed{left}"
-    if not state.done:
+    if state.busy:
+        words = "Waiting for its turn: other work on this machine comes first …"
+    elif not state.done:
         words = "Waiting for the machine, then timing layers …"
     st.progress(state.done / state.total if state.total else 0.0, words)
-    st.button("Cancel", key="staircase.cancel", width="stretch", on_click=workspace.stop_timing)
+    st.button(
+        "Cancel",
+        key="staircase.cancel",
+        width="stretch",
+        on_click=workspace.stop_timing,
+        args=(question,),
+    )
 
 
 def asked(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,7 @@ from core.experiment import stair_times
 from core.experiment.home import Home
 from core.experiment.stair_times import StairTimes
 from core.experiment.stairs import staircase, wanted
+from core.experiment.turns import Turns
 from core.measure import Cancelled
 from core.records import Recipe, StaircaseQuestion, Step
 from core.timings import Chain, Conditions, LayerSignature, LayerTime, LayerTimes
@@ -109,7 +112,7 @@ def times(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> StairTimes:
     Workshop.asked = 0
     monkeypatch.setattr(stair_times, "Workshop", Workshop)
     monkeypatch.setattr(stair_times.clock, "cache_path", lambda folder, setting: folder / "t.jsonl")
-    return StairTimes(Home.at(tmp_path))
+    return StairTimes(Home.at(tmp_path), Turns(lambda: False))
 
 
 QUESTION = StaircaseQuestion(
@@ -125,6 +128,34 @@ def known(times: StairTimes, model: Path = Path("m")):
     if times._thinking is not None:
         times._thinking.join(10)
     return times.look(QUESTION, model)
+
+
+def ended(times: StairTimes) -> None:
+    """Wait until its turn is over."""
+    deadline = time.monotonic() + 60
+    while times.look(QUESTION, Path("m")).running:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_second_question_waits_for_its_turn_and_gets_it(times, monkeypatch):
+    first = threading.Event()
+    rows = list(table({16: 2.0, 8: 1.0}).rows)
+    monkeypatch.setattr(stair_times.clock, "measure", clocked(rows, first))
+    other = replace(QUESTION, threads=2)
+    times.measure(QUESTION, Path("m"), "one")
+    while not times.look(QUESTION, Path("m")).done:
+        time.sleep(0.01)
+    times.measure(other, Path("m"), "two")
+    waiting = times.look(other, Path("m"))
+    assert (waiting.running, waiting.busy) == (False, True)
+    assert times.look(QUESTION, Path("m")).running
+    first.set()
+    deadline = time.monotonic() + 60
+    while (state := times.look(other, Path("m"))).busy or state.running:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    assert (state.missing, state.reasons) == (0, {})
 
 
 def clocked(rows: list[LayerTime], wait: threading.Event | None = None):
@@ -153,11 +184,11 @@ def test_times_become_a_staircase_that_the_next_server_finds(times, monkeypatch,
     rows = list(table({16: 2.0, 8: 1.0}).rows)
     monkeypatch.setattr(stair_times.clock, "measure", clocked(rows))
     times.measure(QUESTION, Path("m"))
-    times._timing.join(10)
+    ended(times)
     found = known(times)
     assert (found.missing, found.running, found.done, found.total) == (0, False, 2, 2)
     assert found.staircases[0].steps == (0.5,)
-    again = StairTimes(Home.at(tmp_path)).look(QUESTION, Path("m"))
+    again = StairTimes(Home.at(tmp_path), Turns()).look(QUESTION, Path("m"))
     assert again.staircases == found.staircases
     assert Workshop.asked == 1
 
@@ -169,8 +200,8 @@ def test_timing_stops_when_asked_and_keeps_what_it_has(times, monkeypatch):
     while not times.look(QUESTION, Path("m")).done:
         pass
     assert times.look(QUESTION, Path("m")).running
-    times.stop()
-    times._timing.join(10)
+    times.stop(QUESTION)
+    ended(times)
     found = known(times)
     assert (found.running, found.missing) == (False, 1)
 

@@ -232,14 +232,18 @@ class FakeWorkspace:
         return Preview(*counts, report=report)
 
     def sensitivity(
-        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = "", visitor: str = ""
     ) -> Sensitivity | None:
         return self.known_sensitivity
 
-    def sensitivity_told(self) -> str:
+    def sensitivity_told(
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
+    ) -> str:
         return "cutting each group alone, about 40 s left"
 
-    def stop_sensitivity(self) -> None:
+    def stop_sensitivity(
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
+    ) -> None:
         self.verbs.append(("stop_sensitivity", ""))
 
     def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
@@ -248,11 +252,11 @@ class FakeWorkspace:
     def staircases(self, question: StaircaseQuestion) -> StaircaseState:
         return self.stairs
 
-    def time_layers(self, question: StaircaseQuestion) -> None:
+    def time_layers(self, question: StaircaseQuestion, visitor: str = "") -> None:
         self.verbs.append(("time_layers", ",".join(question.backends)))
         self.stairs = replace(self.stairs, running=True, total=12)
 
-    def stop_timing(self) -> None:
+    def stop_timing(self, question: StaircaseQuestion) -> None:
         self.verbs.append(("stop_timing", ""))
         self.stairs = replace(self.stairs, running=False)
 
