@@ -51,9 +51,9 @@ def readable_rows(run: Run) -> list[dict[str, str]]:
             "images": f"{int(row['images']):,}" if row["images"].isdigit() else row["images"],
             "verdict": row["verdict"],
             "machine": row["machine"],
-            "settings": row["settings"],
             "status": row["status"],
             "reason": row["reason"],
+            "settings": row["settings"],
         }
         for row in rows_table(run)
     ]

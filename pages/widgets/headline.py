@@ -113,7 +113,8 @@ def original_tiles(run: Run, waiting: str) -> list[Tile]:
         tiles[place] = replace(tiles[place], value=value, note="the original, counted in the file")
     for place, delta in enumerate((accuracy_delta(run, base), latency_delta(run, base))):
         if delta.after != NO_DELTA:
-            note = f"the original, {delta.label.partition(', ')[2]}"
+            words = ("the original", delta.label.partition(", ")[2])
+            note = "; ".join(filter(None, (", ".join(words), delta.caution)))
             tiles[place] = replace(tiles[place], value=delta.after, note=note)
     return tiles
 

@@ -147,6 +147,8 @@ def test_a_busy_machine_is_said_where_the_verdict_is(run):
     assert f"were timed, {note}; measure again" in answer.sentence(crowded, run.outcomes[1])
     assert ", machine busy" in str(latency_figure(crowded, digest).to_dict())
     assert "busy" not in answer.sentence(run, run.outcomes[1])
+    alone = tuple(row for row in crowded.measurements if row.metric != "latency_ratio")
+    assert headline.run_tiles(replace(crowded, measurements=alone), None)[1].note.endswith("busy")
 
 
 def _crowded(row: Measurement, note: str) -> Measurement:
