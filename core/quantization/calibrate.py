@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -29,6 +29,7 @@ BALANCE = 0.7  # of the longer side of a range, that the shorter one reaches: 18
 ALIKE = 2.0  # inputs of a Concat whose ranges differ by less than this share one
 SMALLEST_GRAMS, LARGEST_GRAMS = 128 << 20, 768 << 20  # bytes of sums that are held at a time
 GRAM_SHARE = 6  # of the memory that is free
+TOLD = 2  # layers of each core between two reports
 WORKING_COPIES = 4  # of a layer's sums while it is rounded
 GRAM_IMAGES = 128
 BOUNDING_OPS = ("Relu", "Clip")
@@ -159,6 +160,7 @@ def weights(
     scheme: Scheme,
     moments: dict[str, Gram] | None = None,
     mending: bool = False,
+    told: Callable[[int], None] = lambda count: None,
 ) -> dict[str, Weight]:
     """The integers of every selected layer; by GPTQ of those alone that `moments` knows.
 
@@ -170,6 +172,7 @@ def weights(
         moments: node name -> sums over the layer's inputs; taken out as they are used.
         mending: let the bias take up what rounding shifts on average, (W - W_q) E[x]; rounding then
             only has to keep what varies.
+        told: hears how many more layers are done.
     """
 
     def made(name: str) -> Weight:
@@ -192,9 +195,14 @@ def weights(
     bound = memory.budget_bytes() // GRAM_SHARE
     each = WORKING_COPIES * cores.count()
     wide = {n for n in names if moments is not None and each * _gram_bytes(layers[n]) > bound}
-    found = {name: made(name) for name in names if name in wide}
     narrow = [name for name in names if name not in wide]
-    found |= dict(zip(narrow, cores.each(made, narrow), strict=True))
+    row = TOLD * cores.count()
+    turns = [[n] for n in names if n in wide]
+    turns += [narrow[start : start + row] for start in range(0, len(narrow), row)]
+    found: dict[str, Weight] = {}
+    for turn in turns:
+        found |= zip(turn, cores.each(made, turn), strict=True)
+        told(len(turn))
     return {name: found[name] for name in names}
 
 

@@ -27,6 +27,7 @@ from core.reconstruction.layers import Layer
 
 CORRECTION_IMAGES = 64
 QUICK_IMAGES = 8
+ROUNDED_AS = 4  # images that go through the net while a layer is rounded, about
 STAND_IN = Grid(0.02, 0)
 
 
@@ -181,7 +182,8 @@ class Work:
             self.settings.ranges,
         )  # fmt: skip
         self.report.note(f"Ranges by {method}: relative logit error {error:.2g}.")
-        summed = calibrate.GRAM_IMAGES + self.judge.images
+        summed = effort.calibration(self.judged, calibrate.GRAM_IMAGES) + self.judge.images
+        summed += ROUNDED_AS * len(layers)
         self.progress.stage("Rounding the weights", 0.45, 0.7, summed)
         plan, error = self._round(plan, error, layers)
         walked = 3 * effort.images(self.judged, CORRECTION_IMAGES) * len(layers)
@@ -250,7 +252,7 @@ class Work:
         for moments in calibrate.grams(self.judged, layers, names, self.images):
             weights |= calibrate.weights(
                 layers, plan.selection, plan.grids, self.settings.scheme, moments,
-                self.settings.correct_bias,
+                self.settings.correct_bias, lambda count: self.progress.ran(count * ROUNDED_AS),
             )  # fmt: skip
             self.progress.say(f"Rounding the weights: {len(weights)} of {len(names)} layers")
         return self._kept("Rounding by reconstruction (GPTQ)", plan, weights, error)
