@@ -8,7 +8,8 @@ that the counted agreement stands for. It differs between networks: hence the in
 SLACK holds the 5th, 50th and 95th percentile of that factor over 96 cuts of 8 networks (4 samples,
 2 of CIFAR-10, 2 of ImageNet; 10 to 60 %, alike in every group and by a budget of MACs), as
 `python -m benchmarks.forecast` counted it on evaluation images. On a network that the fit did not
-see, 81 % of the cuts lay inside.
+see, 81 % of the cuts lay inside. Networks that end in Softmax, Sigmoid or NMS are forecast on what
+stands before it (`core.analysis.decisions`), where the same factor holds: the cut is the same.
 """
 
 from __future__ import annotations

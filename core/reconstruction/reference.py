@@ -164,11 +164,11 @@ class Reference:
 
     def _keep(self, name: str, batch: int, tensor: Array, axis: int) -> None:
         seed = zlib.crc32(name.encode()) + batch
-        sites = pick(tensor.shape, axis, self._places(tensor.shape[axis]), seed)
+        sites = pick(tensor.shape, axis, self.places(tensor.shape[axis]), seed)
         self._sites[name, batch] = sites
         self._wanted.put(name, batch, values_at(tensor, axis, sites))
 
-    def _places(self, channels: int) -> int:
+    def places(self, channels: int) -> int:
         """Of each image, for a tensor of so many channels."""
         wish = PER_WIDE_IMAGE if channels > WIDE else max(PER_CHANNEL * channels, LEAST_PLACES)
         return min(wish, self.sampling.per_image)

@@ -8,6 +8,7 @@ needs of the original, from two more, if they are not too large (`array_file`).
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import logging
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -41,6 +42,7 @@ DEPTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # shares of a group at which ef
 EVEN = 0.6
 TRIED_IMAGES, LEAST_TRIED = 128, 16  # on which effects are measured, by what that takes
 TRIED_MACS = 4e12  # of all runs for effects: about a minute
+ROWS_PER_INPUT = 4  # of a layer: with fewer, a refit looks better than it is on its own rows
 WEIGHTS_BYTES = 256 << 20  # of refitted layers that wait for their effects to be measured
 RUN, RANKED = 0.45, 0.6  # shares of the time after which the original has run, groups are ranked
 SUMS_SHARE = 4  # of the memory that is free, one part for sums while they are made
@@ -225,12 +227,10 @@ class Study:
         return self._readers[group]
 
     def some_feeds(self, images: int) -> list[Tensors]:
-        """Batches that no ranking has seen, with about so many images; the first if there are none.
-
-        On images that the refit of a ranking was made of, it looks better than it is.
-        """
+        """Batches with about so many images, which no ranking has seen where rows are few."""
         every = self.reference.feeds
-        held = [feeds for batch, feeds in enumerate(every) if self.reference.held(batch)]
+        back = [self._held_back and self.reference.held(batch) for batch in range(len(every))]
+        held = [feeds for feeds, is_back in zip(every, back, strict=True) if is_back]
         chosen: list[Tensors] = []
         for feeds in held or every:
             chosen.append(feeds)
@@ -238,6 +238,32 @@ class Study:
             if images <= 0:
                 break
         return chosen
+
+    @functools.cached_property
+    def _held_back(self) -> bool:
+        """Whether effects are measured on images that no ranking saw.
+
+        They are where some layer has few rows, as a classifier behind a pool has: it fits what it
+        was ranked on, whatever is cut. Where all have many, every image is better used for both.
+        """
+        return any(self._has_few_rows(layer) for layer in self.layers.values())
+
+    def _has_few_rows(self, layer: Layer) -> bool:
+        shape = next(
+            self._facts.shape(v)
+            for node in layer.ends
+            for v in node.outputs
+            if v.name == layer.output
+        )
+        axis = layer.channel_axis % max(len(shape or ()), 1)
+        if shape is None or not isinstance(outputs := shape[axis], int) or not outputs:
+            return False
+        sizes = [d for a, d in enumerate(shape) if a not in (0, axis)]
+        area = int(np.prod([d for d in sizes if isinstance(d, int)]))
+        if any(not isinstance(d, int) for d in sizes):
+            area = self.reference.places(outputs)
+        rows = self.reference.images * min(area, self.reference.places(outputs))
+        return bool(rows < ROWS_PER_INPUT * layer.weight.size // outputs)
 
     def moments(self, outputs: Collection[str]) -> dict[str, Moments]:
         """Moments of the inputs of these layers, by name of the layer's output."""
@@ -275,7 +301,7 @@ class Study:
         grams = {o: Gram(layer.groups) for o, layer in missing.items()}
 
         def visit(batch: int, values: Tensors) -> None:
-            if self.reference.held(batch):
+            if self._held_back and self.reference.held(batch):
                 return
 
             def add(output: str) -> None:
