@@ -9,8 +9,8 @@ SLACK holds the 5th, 50th and 95th percentile of that factor over 96 cuts of 8 n
 2 of CIFAR-10, 2 of ImageNet; 10 to 60 %, alike in every group and by a budget of MACs), as
 `python -m benchmarks.forecast` counted it on evaluation images. On a network that the fit did not
 see, 81 % of the cuts lay inside. Networks that end in Softmax, Sigmoid or NMS are forecast on what
-stands before it (`core.analysis.decisions`), where the same factor holds: the cut is the same. It was
-counted before effects were held out where rows are few; of such networks the sum is now larger.
+stands before it (`core.analysis.decisions`). The factor was counted before effects were held out
+where rows are few: of such networks the sum is larger since, and the forecast rather too low.
 """
 
 from __future__ import annotations
