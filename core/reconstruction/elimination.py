@@ -30,7 +30,7 @@ from numpy.typing import NDArray
 from core.analysis.channels import ChannelMap, Group
 from core.reconstruction.gram import Gram, Matrix
 from core.reconstruction.layers import Layer
-from core.reconstruction.products import inverse
+from core.reconstruction.products import damped_inverse, lower_factor
 from core.reconstruction.shelf import Array
 
 DAMPING = 1e-3  # of the mean variance of an input
@@ -38,6 +38,7 @@ DAMPING = 1e-3  # of the mean variance of an input
 # looks perfect on them and is not.
 SCARCE = 0.05
 FLOOR = 1e-9  # of how much the outputs matter, where some do not
+ROUNDING, TINY = 1e-13, 1e-30  # of a block, so that it can be solved whatever rounding left of it
 KEPT = 0.25  # share of the columns that may be gone before the inverse is written anew
 STRETCH = 512  # of its rows at a time
 AT_ONCE = 64  # of this many atoms left, one goes at a time
@@ -200,7 +201,7 @@ def _root(judge: Matrix) -> Matrix:
     """R with R'R = judge, made definite."""
     size = len(judge)
     floor = FLOOR * float(np.trace(judge)) / size + 1e-30
-    return np.asarray(np.linalg.cholesky(judge + floor * np.eye(size)).T)
+    return lower_factor(judge + floor * np.eye(size)).T
 
 
 def damping(inputs: int, rows: float) -> float:
@@ -209,10 +210,7 @@ def damping(inputs: int, rows: float) -> float:
 
 
 def _inverse(second: Array, rows: float) -> Matrix:
-    damped = second.astype(np.float64)
-    size = damping(len(damped), rows) * np.trace(damped) / len(damped) + 1e-8
-    damped[np.diag_indices(len(damped))] += size
-    return inverse(damped)
+    return damped_inverse(second, damping(len(second), rows))
 
 
 class _System:
@@ -244,6 +242,8 @@ class _System:
         for rows in self._alike(atoms):
             mine = self._weighed.T[np.stack([self._columns[atoms[i]] for i in rows])]
             blocks = np.stack([self._blocks[atoms[i]] for i in rows])
+            power = np.trace(blocks, axis1=1, axis2=2)[:, None, None]
+            blocks += np.eye(blocks.shape[1]) * (ROUNDING * np.abs(power) + TINY)
             solved = np.linalg.solve(blocks, mine @ mine.transpose(0, 2, 1))
             result[rows] = np.trace(solved, axis1=1, axis2=2)
         return result
@@ -264,17 +264,17 @@ class _System:
         columns = np.concatenate([mine for _, mine in known])
         made = self._factor[: self._filled]
         rows = self._inverse[columns] - made[:, columns].T @ made
-        corner = np.linalg.cholesky((rows[:, columns] + rows[:, columns].T) / 2)
-        factor = np.linalg.solve(corner, rows)
-        factor[:, self._gone] = 0  # but for rounding
+        corner = lower_factor((rows[:, columns] + rows[:, columns].T) / 2)
+        taken = np.linalg.solve(corner, rows)
+        taken[:, self._gone] = 0  # but for rounding
         share = np.linalg.solve(corner, self._weighed[:, columns].T)
         ends = np.cumsum([0, *(len(mine) for _, mine in known)])
         power = np.concatenate([[0.0], np.cumsum(np.square(share).sum(1))])
         costs[[i for i, _ in known]] = np.diff(power[ends])
-        self._weighed -= share.T @ factor
+        self._weighed -= share.T @ taken
         self._weighed[:, columns] = 0
         self._gone[columns] = True
-        self._keep(factor, set(atoms))
+        self._keep(taken, set(atoms))
         return costs
 
     def _keep(self, factor: Matrix, gone: set[int]) -> None:

@@ -29,6 +29,7 @@ LONG = 4096  # of a tile, or of a product that is little in any case
 TILE = 768  # columns; a product that is no wider is summed up by every core
 LARGE = 1536  # rows of a matrix whose factor is worth sharing out
 BLOCK = 192  # columns of a factor that are made at once
+LEAST_DAMPING = 1e-8  # of a matrix that is all zeros
 CORNER = 384  # rows of a matrix that is inverted at once
 MANY = 16  # groups from which on they are multiplied at once
 
@@ -117,9 +118,13 @@ def inverse(system: Matrix) -> Matrix:
 
     With A the first half, B beside it and C below, and S = C - B'A^-1 B: half the operations of an
     elimination that does not know the matrix to be symmetric.
+
+    Raises:
+        LinAlgError: the matrix is not positive definite.
     """
     size = len(system)
     if size <= CORNER:
+        np.linalg.cholesky(system)  # which tells
         return np.asarray(np.linalg.inv(system))
     first, last = slice(0, size // 2), slice(size // 2, size)
     result = np.empty_like(system)
@@ -132,6 +137,38 @@ def inverse(system: Matrix) -> Matrix:
     result[first, last] *= -1
     result[last, first] *= -1
     return result
+
+
+def damped_inverse(system: Matrix, share: float) -> Matrix:
+    """The inverse with a share of the mean diagonal added to the diagonal.
+
+    Ten times as much where that leaves the matrix indefinite: rows of single precision round off
+    more than a small share where a few inputs vary far more than all others.
+    """
+    diagonal = np.diag_indices(len(system))
+    mean = max(float(np.trace(system)) / len(system), 0.0)
+    while True:
+        damped = system.astype(np.float64)
+        damped[diagonal] += share * mean + LEAST_DAMPING
+        try:
+            return inverse(damped)
+        except np.linalg.LinAlgError:
+            if share > 1:
+                raise
+            share *= 10
+
+
+def lower_factor(corner: Matrix) -> Matrix:
+    """The lower factor of a small matrix that is positive definite but for rounding."""
+    share = 0.0
+    while True:
+        size = share * max(float(np.trace(corner)) / len(corner), LEAST_DAMPING)
+        try:
+            return np.asarray(np.linalg.cholesky(corner + size * np.eye(len(corner))))
+        except np.linalg.LinAlgError:
+            if share > 1:
+                raise
+            share = max(10 * share, 1e-9)
 
 
 def _take_off(left: Matrix, made: slice, start: int) -> None:

@@ -11,7 +11,7 @@ from core.reconstruction import elimination, study_file
 from core.reconstruction.elimination import Ranking, Reader, eliminate, readers
 from core.reconstruction.gram import Gram, input_grams
 from core.reconstruction.layers import find
-from core.reconstruction.products import inverse
+from core.reconstruction.products import damped_inverse, inverse, lower_factor
 from core.reconstruction.study import Study
 from core.reconstruction.study import study as study_of
 from tests.analysis.nets import head, image, residual
@@ -113,6 +113,31 @@ def test_the_inverse_by_halves(size: int):
     made = inverse(system)
     np.testing.assert_allclose(made @ system, np.eye(size), atol=1e-8)
     np.testing.assert_array_equal(made, inverse(system.copy()))
+
+
+def test_a_covariance_that_rounding_left_indefinite_is_damped_until_it_is_not():
+    size = 500
+    root = np.random.default_rng(0).normal(size=(size, 40))
+    system = root @ root.T / 40 - 0.05 * np.eye(size)
+    with pytest.raises(np.linalg.LinAlgError):
+        inverse(system)
+    made = damped_inverse(system, 1e-3)
+    assert np.linalg.eigvalsh(made)[0] > 0
+    lower = lower_factor(np.array([[1.0, 1.0], [1.0, 1.0 - 1e-12]]))
+    np.testing.assert_allclose(lower @ lower.T, 1.0, atol=1e-6)
+
+
+def test_rows_that_say_little_are_ranked_all_the_same():
+    """Fewer rows than inputs, one of which varies a million times more than the others."""
+    case = Case(72)
+    rows = np.random.default_rng(0).normal(size=(60, 72 * 9)).astype(np.float32)
+    rows[:, 0] *= 1e4
+    gram = Gram()
+    gram.add(rows)
+    gram.rest()
+    ranking = eliminate(case.group, case.reading, {case.reader.layer.output: gram}, {})
+    assert sorted(ranking.order) == sorted(case.group.atoms)
+    assert np.isfinite(ranking.error).all()
 
 
 def test_a_study_ranks_deeper_when_it_is_asked_to(tmp_path):

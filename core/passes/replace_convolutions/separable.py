@@ -19,12 +19,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from core.passes.replace_convolutions.forms import Factors, Matrix, Rank
-from core.reconstruction.products import inverse, product
+from core.reconstruction.products import damped_inverse, product
 from core.reconstruction.shelf import Array
 
 STEPS = 3  # of conjugate gradients
 LEAST = 1e-3  # a turn that lowers the error by less than this share ends the fit
-RIDGE = 1e-6  # of the mean diagonal, in single precision
+RIDGE = 1e-5  # of the mean diagonal, in single precision
 DAMPING = 1e-3  # of either side of the preconditioner
 
 
@@ -161,7 +161,7 @@ class Separable:
             level = np.einsum("bxub->xu", blocks, dtype=np.float64)
             mean = np.einsum("bxxc->bc", blocks).astype(np.float64) / self._width
             self._mean = level / max(float(np.trace(level)) / self._width, 1e-30)
-            self._inverse = inverse(_damped(mean)).astype(np.float32)
+            self._inverse = damped_inverse(mean, DAMPING).astype(np.float32)
         grid = inner.reshape(self._width, rank, self._width, rank).astype(np.float64)
         left = np.einsum("xrus,xu->rs", grid, self._mean, optimize=True)
         turned = np.linalg.inv(_damped((left + left.T) / 2)).astype(np.float32)
