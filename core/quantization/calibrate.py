@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,9 +10,9 @@ import numpy as np
 import onnx_ir as ir
 
 from core.process import memory
-from core.quantization import effort, ranges, rounding
+from core.quantization import effort, ranges, rounding, sums
 from core.quantization.grids import Grid, Weight, around_zero, fitted, over
-from core.quantization.images import Images, Tensors
+from core.quantization.images import Images
 from core.quantization.judge import Judge
 from core.quantization.observers import Observer, observe
 from core.quantization.regions import Selection, is_weighted
@@ -27,11 +27,8 @@ Array = np.ndarray[Any, Any]
 METHODS = (("minmax", 100.0), ("percentile", 99.999), ("percentile", 99.99), ("mse", 100.0))
 BALANCE = 0.7  # of the longer side of a range, that the shorter one reaches: 18 % of a grid at most
 ALIKE = 2.0  # inputs of a Concat whose ranges differ by less than this share one
-SMALLEST_GRAMS, LARGEST_GRAMS = 128 << 20, 768 << 20  # bytes of sums that are held at a time
-GRAM_SHARE = 6  # of the memory that is free
 TOLD = 2  # layers of each core between two reports
 WORKING_COPIES = 4  # of a layer's sums while it is rounded
-GRAM_IMAGES = 128
 BOUNDING_OPS = ("Relu", "Clip")
 
 
@@ -192,9 +189,9 @@ def weights(
 
     names = [name for name in selection.weighted if moments is None or name in moments]
     # Layers whose factors would not fit beside each other take all cores one after another.
-    bound = memory.budget_bytes() // GRAM_SHARE
+    bound = memory.budget_bytes() // sums.SHARE
     each = WORKING_COPIES * cores.count()
-    wide = {n for n in names if moments is not None and each * _gram_bytes(layers[n]) > bound}
+    wide = {n for n in names if moments is not None and each * sums.size_bytes(layers[n]) > bound}
     narrow = [name for name in names if name not in wide]
     row = TOLD * cores.count()
     turns = [[n] for n in names if n in wide]
@@ -244,76 +241,3 @@ def best_ranges(
         raise ValueError(f"no method {method!r}")
     plan = replace(best[0], weights=weights(layers, selection, best[0].grids, scheme))
     return plan, judge.error(written(graph, plan)), best[2]
-
-
-def grams(
-    graph: ir.Model, layers: Mapping[str, Layer], names: Sequence[str], images: Images
-) -> Iterator[dict[str, Gram]]:
-    """Sums over the inputs of these layers of the float graph, as many at a time as memory bears.
-
-    Layers that read the same places of the same tensor share theirs.
-    """
-    most = effort.calibration(graph, GRAM_IMAGES)
-    for part in _parts(layers, names):
-        found = {key: Gram(layers[shared[0]].groups) for key, shared in part.items()}
-        firsts = {key: layers[shared[0]] for key, shared in part.items()}
-        inputs = list(dict.fromkeys(layer.input for layer in firsts.values()))
-        order = sorted(part, key=lambda key: -_gram_bytes(firsts[key]))
-        for turn, values in enumerate(images.values(graph, inputs, most)):
-
-            def add(key: Hashable, values: Tensors = values, turn: int = turn) -> None:
-                layer = firsts[key]  # noqa: B023 - done before the next part
-                x = values[layer.input]
-                sites = layer.sites(x.shape, _per_image(layer), turn)
-                found[key].add(layer.rows(x, sites))  # noqa: B023
-
-            cores.each(add, order)
-        yield {name: found[key] for key, shared in part.items() for name in shared}
-
-
-def _per_image(layer: Layer) -> int:
-    """Enough rows for a stable sum: ten per input, over the images at hand."""
-    wanted = 10 * columns(layer) // GRAM_IMAGES
-    return int(np.clip(wanted, 16, 64))
-
-
-def _parts(layers: Mapping[str, Layer], names: Sequence[str]) -> list[dict[Hashable, list[str]]]:
-    """What is read -> layers that read it, in parts whose sums fit into the memory."""
-    room = memory.budget_bytes() // GRAM_SHARE
-    bound = int(np.clip(room, SMALLEST_GRAMS, LARGEST_GRAMS))
-    shared: dict[Hashable, list[str]] = {}
-    for name in names:
-        shared.setdefault(_reading(layers[name]), []).append(name)
-    parts: list[dict[Hashable, list[str]]] = [{}]
-    size = 0
-    for key, readers in shared.items():
-        here = _gram_bytes(layers[readers[0]])
-        if parts[-1] and size + here > bound:
-            parts.append({})
-            size = 0
-        parts[-1][key] = readers
-        size += here
-    return parts
-
-
-def _reading(layer: Layer) -> Hashable:
-    """Equal for layers with the same rows."""
-    node = layer.node
-    if node.op_type in ("Gemm", "MatMul"):
-        return layer.input, "rows"
-    if node.op_type != "Conv":
-        return layer.output
-    known = [node.attributes.get(n) for n in ("strides", "pads", "dilations")]
-    geometry = tuple(tuple(a.as_ints()) if a is not None else () for a in known)
-    auto = node.attributes.get_string("auto_pad", "NOTSET")
-    return layer.input, layer.groups, tuple(layer.weight.shape[2:]), geometry, auto
-
-
-def _gram_bytes(layer: Layer) -> int:
-    return layer.groups * columns(layer) ** 2 * 8
-
-
-def columns(layer: Layer) -> int:
-    """Inputs of one output: columns of the layer's matrix."""
-    weight = layer.weight
-    return int(weight.size // weight.shape[rounding.output_axis(layer)])

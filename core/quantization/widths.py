@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from core.quantization import calibrate
+from core.quantization import sums
 from core.quantization.grids import Weight
 from core.quantization.images import Images
 from core.quantization.judge import Judge
@@ -55,7 +55,7 @@ def sensitivities(
     """
     judge = Judge(graph, images).few(IMAGES)
     stages, found = Stages(graph, judge.feeds, judge.runner), {}
-    for grams in calibrate.grams(graph, layers, [*layers], images):
+    for grams in sums.grams(graph, layers, [*layers], images):
         while grams:
             name, gram = grams.popitem()
             layer, moments = layers[name], gram.moments()

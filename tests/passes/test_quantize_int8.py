@@ -10,7 +10,7 @@ from core.candidates.runner import apply
 from core.errors import BackendUnavailable, PassPrecondition
 from core.passes.base import NoStatistics, Report
 from core.passes.quantize_int8 import QuantizeInt8
-from core.passes.quantize_int8.steps import STAND_IN
+from core.passes.quantize_int8.stand_in import STAND_IN
 from core.quantization import equalise
 from core.quantization import scheme as schemes
 from core.quantization.race import Lap

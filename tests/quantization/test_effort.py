@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.quantization import calibrate, effort
+from core.quantization import calibrate, effort, sums
 from core.quantization.images import Images
 from core.quantization.judge import Judge, headless
 from core.quantization.prepare import prepared
@@ -69,12 +69,12 @@ def test_layers_that_read_the_same_share_their_sums(monkeypatch: pytest.MonkeyPa
     )
     layers = calibrate.layers_of(graph)
     one, two, three = layers
-    (grams,) = calibrate.grams(graph, layers, list(layers), Images(Random((3, 8, 8))))
+    (grams,) = sums.grams(graph, layers, list(layers), Images(Random((3, 8, 8))))
     assert grams[one] is grams[two]
     assert grams[three] is not grams[one]
-    monkeypatch.setattr(calibrate, "LARGEST_GRAMS", 1)
-    monkeypatch.setattr(calibrate, "SMALLEST_GRAMS", 1)
-    parts = list(calibrate.grams(graph, layers, list(layers), Images(Random((3, 8, 8)))))
+    monkeypatch.setattr(sums, "LARGEST_BYTES", 1)
+    monkeypatch.setattr(sums, "SMALLEST_BYTES", 1)
+    parts = list(sums.grams(graph, layers, list(layers), Images(Random((3, 8, 8)))))
     assert [set(part) for part in parts] == [{one, two}, {three}]
     for part in parts:
         for name, gram in part.items():

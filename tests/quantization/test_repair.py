@@ -9,7 +9,7 @@ import pytest
 
 from core.passes.base import Report
 from core.passes.quantize_int8.goals import Goal, Means, met
-from core.passes.quantize_int8.steps import stand_in
+from core.passes.quantize_int8.stand_in import stand_in
 from core.quantization import calibrate, correction, equalise, regions, search, sensitivity
 from core.quantization.calibrate import layers_of
 from core.quantization.grids import over

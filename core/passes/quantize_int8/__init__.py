@@ -37,7 +37,8 @@ from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINT
 from core.passes.quantize_int8.readers import agreed, readers_of
 from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
 from core.passes.quantize_int8.sources import backend_of, made_up_of, race_of
-from core.passes.quantize_int8.steps import Settings, Work, stand_in
+from core.passes.quantize_int8.stand_in import stand_in
+from core.passes.quantize_int8.steps import Settings, Work
 from core.quantization import rounding
 from core.quantization.batches import misread
 from core.quantization.calibrate import layers_of

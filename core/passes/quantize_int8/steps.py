@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -13,9 +13,19 @@ from core.passes.quantize_int8.equalising import equalised
 from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
 from core.passes.quantize_int8.goals import SAFE, Goal, Means, met
 from core.passes.quantize_int8.progress import Progress
-from core.quantization import calibrate, correction, effort, search, sensitivity, stages, wide
+from core.passes.quantize_int8.stand_in import stand_in
+from core.quantization import (
+    calibrate,
+    correction,
+    effort,
+    search,
+    sensitivity,
+    stages,
+    sums,
+    wide,
+)
 from core.quantization.calibrate import layers_of
-from core.quantization.grids import Grid, Weight
+from core.quantization.grids import Weight
 from core.quantization.images import Array, Images
 from core.quantization.judge import Backend, Judge, headless
 from core.quantization.observers import observe
@@ -28,7 +38,6 @@ from core.reconstruction.layers import Layer
 CORRECTION_IMAGES = 64
 QUICK_IMAGES = 8
 ROUNDED_AS = 4  # images that go through the net while a layer is rounded, about
-STAND_IN = Grid(0.02, 0)
 
 
 @dataclass(frozen=True)
@@ -182,7 +191,7 @@ class Work:
             self.settings.ranges,
         )  # fmt: skip
         self.report.note(f"Ranges by {method}: relative logit error {error:.2g}.")
-        summed = effort.calibration(self.judged, calibrate.GRAM_IMAGES) + self.judge.images
+        summed = effort.calibration(self.judged, sums.IMAGES) + self.judge.images
         summed += ROUNDED_AS * len(layers)
         self.progress.stage("Rounding the weights", 0.45, 0.7, summed)
         plan, error = self._round(plan, error, layers)
@@ -249,7 +258,7 @@ class Work:
             return plan, error
         weights: dict[str, Weight] = {}
         names = list(plan.selection.weighted)
-        for moments in calibrate.grams(self.judged, layers, names, self.images):
+        for moments in sums.grams(self.judged, layers, names, self.images):
             weights |= calibrate.weights(
                 layers, plan.selection, plan.grids, self.settings.scheme, moments,
                 self.settings.correct_bias, lambda count: self.progress.ran(count * ROUNDED_AS),
@@ -275,34 +284,3 @@ class Work:
             f"{'' if kept else ', not kept'}."
         )
         return (trial, after) if kept else (plan, before)
-
-
-def stand_in(
-    source: Graph,
-    selection: Selection,
-    scheme: Scheme,
-    names: Iterable[str] = (),
-    known: Mapping[str, Weight] | None = None,
-) -> Plan:
-    """This selection by made-up ranges.
-
-    Args:
-        source: the prepared float graph.
-        selection: what computes in integers.
-        scheme: by which.
-        names: layers that read 16 bits.
-        known: weights of earlier ones; their values do not matter to the time.
-    """
-    zero = 0 if not scheme.signed else -128
-    # Each tensor its own scale: runtimes take conversions between equal ones out.
-    grids = {
-        root: replace(
-            STAND_IN, scale=STAND_IN.scale * (1 + i / 512), zero=zero, signed=scheme.signed
-        )
-        for i, root in enumerate(selection.roots)
-    }
-    layers, known = layers_of(source), known or {}
-    fresh = replace(selection, weighted=tuple(n for n in selection.weighted if n not in known))
-    weights = calibrate.weights(layers, fresh, grids, scheme)
-    weights |= {name: known[name] for name in selection.weighted if name in known}
-    return wide.widened(Plan(selection, grids, weights), wide.roots(selection, layers, names), {})

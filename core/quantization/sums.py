@@ -1,0 +1,96 @@
+"""Sums over the inputs of layers, made and used by parts that fit into the memory.
+
+All layers of a part are summed up in one walk over the images, so larger parts mean fewer walks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+
+import numpy as np
+import onnx_ir as ir
+
+from core.process import memory
+from core.quantization import effort, rounding
+from core.quantization.images import Images, Tensors
+from core.reconstruction import cores
+from core.reconstruction.gram import Gram
+from core.reconstruction.layers import Layer
+
+SMALLEST_BYTES, LARGEST_BYTES = 128 << 20, 768 << 20  # of sums that are held at a time
+SHARE = 6  # of the memory that is free
+IMAGES = 128
+
+
+def grams(
+    graph: ir.Model, layers: Mapping[str, Layer], names: Sequence[str], images: Images
+) -> Iterator[dict[str, Gram]]:
+    """Sums over the inputs of these layers of the float graph, as many at a time as memory bears.
+
+    Layers that read the same places of the same tensor share theirs.
+    """
+    most = effort.calibration(graph, IMAGES)
+    for part in _parts(layers, names):
+        found = {key: Gram(layers[shared[0]].groups) for key, shared in part.items()}
+        firsts = {key: layers[shared[0]] for key, shared in part.items()}
+        inputs = list(dict.fromkeys(layer.input for layer in firsts.values()))
+        order = sorted(part, key=lambda key: -size_bytes(firsts[key]))
+        for turn, values in enumerate(images.values(graph, inputs, most)):
+
+            def add(key: Hashable, values: Tensors = values, turn: int = turn) -> None:
+                layer = firsts[key]  # noqa: B023 - done before the next part
+                x = values[layer.input]
+                sites = layer.sites(x.shape, _per_image(layer), turn)
+                found[key].add(layer.rows(x, sites))  # noqa: B023
+
+            cores.each(add, order)
+        yield {name: found[key] for key, shared in part.items() for name in shared}
+
+
+def _per_image(layer: Layer) -> int:
+    """Enough rows for a stable sum: ten per input, over the images at hand."""
+    wanted = 10 * columns(layer) // IMAGES
+    return int(np.clip(wanted, 16, 64))
+
+
+def _parts(layers: Mapping[str, Layer], names: Sequence[str]) -> list[dict[Hashable, list[str]]]:
+    """What is read -> layers that read it, in parts whose sums fit into the memory."""
+    room = memory.budget_bytes() // SHARE
+    bound = int(np.clip(room, SMALLEST_BYTES, LARGEST_BYTES))
+    shared: dict[Hashable, list[str]] = {}
+    for name in names:
+        shared.setdefault(_reading(layers[name]), []).append(name)
+    parts: list[dict[Hashable, list[str]]] = [{}]
+    size = 0
+    for key, readers in shared.items():
+        here = size_bytes(layers[readers[0]])
+        if parts[-1] and size + here > bound:
+            parts.append({})
+            size = 0
+        parts[-1][key] = readers
+        size += here
+    return parts
+
+
+def _reading(layer: Layer) -> Hashable:
+    """Equal for layers with the same rows."""
+    node = layer.node
+    if node.op_type in ("Gemm", "MatMul"):
+        return layer.input, "rows"
+    if node.op_type != "Conv":
+        return layer.output
+    known = [node.attributes.get(n) for n in ("strides", "pads", "dilations")]
+    geometry = tuple(tuple(a.as_ints()) if a is not None else () for a in known)
+    auto = node.attributes.get_string("auto_pad", "NOTSET")
+    return layer.input, layer.groups, tuple(layer.weight.shape[2:]), geometry, auto
+
+
+def size_bytes(layer: Layer) -> int:
+    """Of the sums over the layer's inputs."""
+    return layer.groups * columns(layer) ** 2 * 8
+
+
+def columns(layer: Layer) -> int:
+    """Inputs of one output: columns of the layer's matrix."""
+    weight = layer.weight
+    return int(weight.size // weight.shape[rounding.output_axis(layer)])
