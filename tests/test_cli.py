@@ -79,7 +79,9 @@ def images(tmp_path: Path) -> Path:
 
 def test_inspect_says_what_the_model_is(lathe: Lathe, model: Path):
     answer = lathe("inspect", model, "--json")
-    assert (answer.status, answer.err) == (0, "")
+    assert answer.status == 0
+    stages = {"reading the file", "checking the graph", "inferring shapes"}  # of a slow machine
+    assert set(answer.err.splitlines()) <= {f"lathe: {stage}" for stage in stages}
     found = answer.json
     parameters_ = 16 * 27 + 4 * 16 + 8 * 16 * 9 + 6 * 8 + 6
     assert (found["name"], found["opset"], found["batch_norms"]) == ("net.onnx", 17, 1)

@@ -141,7 +141,14 @@ def ended(times: StairTimes) -> None:
 def test_a_second_question_waits_for_its_turn_and_gets_it(times, monkeypatch):
     first = threading.Event()
     rows = list(table({16: 2.0, 8: 1.0}).rows)
-    monkeypatch.setattr(stair_times.clock, "measure", clocked(rows, first))
+    timed = clocked(rows)
+
+    def measure(chains, setting, path, write, told, cancelled):
+        timed(chains, setting, path, write, told, cancelled)
+        while not first.wait(0.01):
+            assert not cancelled()
+
+    monkeypatch.setattr(stair_times.clock, "measure", measure)
     other = replace(QUESTION, threads=2)
     times.measure(QUESTION, Path("m"), "one")
     while not times.look(QUESTION, Path("m")).done:

@@ -117,7 +117,7 @@ def test_parts_hold_the_same_rows_as_the_whole(stride, monkeypatch):
     walk.reach([both.maker.input, both.reader.input])
     order = {v.name: i for i, node in enumerate(model.graph) for v in node.outputs}
     goal = Goal(aim(both.reader, order, facts(model)), both.reader.output, None, 1e-3)
-    monkeypatch.setattr(parts, "PART_ROWS", 50)
+    monkeypatch.setattr(parts, "PART_ROWS", 20)
     found = parts.gather(both, goal, walk, reference, [0])
     assert len(found) > 1
     function = Between(model, both, 4, images.runner)
