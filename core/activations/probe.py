@@ -10,7 +10,11 @@ from core.backends.base_onnx_settings import settings
 from core.errors import InferenceFailed
 from core.graph import Graph
 from core.passes.base import Tensors
+from core.process import memory
 from core.records import RunOptions
+
+MOST_COPIED = 512 << 20
+COPIES = 16  # of the weights: those here, the file's bytes, the runtime's own, and ample room
 
 
 def run_lean(options: Any) -> None:
@@ -24,6 +28,12 @@ def run_lean(options: Any) -> None:
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.enable_cpu_mem_arena = False
     options.add_session_config_entry("session.disable_prepacking", "1")
+
+
+def _is_bearable(graph: Graph) -> bool:
+    """Whether there is memory for copies of the weights: quicker than a file for each session."""
+    size = graphs.weight_bytes(graph)
+    return size < MOST_COPIED and COPIES * size < memory.budget_bytes()
 
 
 class Probe:
@@ -65,7 +75,7 @@ class Probe:
         if once and graphs.is_large(graph):
             run_lean(options)
         try:
-            with graphs.handed_over(copy) as model:
+            with graphs.handed_over(copy, copied=not once and _is_bearable(copy)) as model:
                 self._session = onnxruntime.InferenceSession(
                     model, options, providers=["CPUExecutionProvider"]
                 )

@@ -5,10 +5,8 @@ A weight that others read as well, transposed or whole, is stored once more for 
 
 from __future__ import annotations
 
-import onnx_ir as ir
-
 from core.errors import PassPostcondition
-from core.graph import Graph, all_graphs, constant
+from core.graph import Graph, all_graphs, constant, weight_bytes
 from core.passes.base import Pass
 
 BEARABLE_BYTES = 4096  # scales, zero points and constants of a small net
@@ -22,7 +20,7 @@ def refuse_growth(before: Graph, after: Graph, chosen: Pass) -> None:
     """
     if not chosen.for_size:
         return
-    old, new = weight_bytes(before), weight_bytes(after)
+    old, new = constant_bytes(before), constant_bytes(after)
     if new > old + BEARABLE_BYTES:
         raise PassPostcondition(
             f"The weights would take {new / old - 1:.0%} more bytes than before ({old:,} -> "
@@ -30,17 +28,9 @@ def refuse_growth(before: Graph, after: Graph, chosen: Pass) -> None:
         )
 
 
-def weight_bytes(graph: Graph) -> int:
-    """Bytes of all constants: initializers and Constant nodes, each once."""
-    seen: dict[int, int] = {}
-    for inner in all_graphs(graph):
-        for value in (*inner.initializers.values(), *_constants(inner)):
-            tensor = value.const_value
-            if tensor is not None:
-                seen[id(tensor)] = tensor.nbytes
-    return sum(seen.values())
-
-
-def _constants(inner: ir.Graph | ir.Function) -> list[ir.Value]:
-    made = (node.outputs[0] for node in inner if node.op_type == "Constant")
-    return [value for value in made if constant(value) is not None]
+def constant_bytes(graph: Graph) -> int:
+    """Bytes of all constants: initializers, and what lies in Constant nodes."""
+    made = (node.outputs[0] for inner in all_graphs(graph) for node in inner
+            if node.op_type == "Constant")  # fmt: skip
+    arrays = (constant(value) for value in made)
+    return weight_bytes(graph) + sum(array.nbytes for array in arrays if array is not None)

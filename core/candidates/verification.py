@@ -18,7 +18,6 @@ from core.backends.base_onnx_settings import settings
 from core.candidates import decisions
 from core.candidates.comparison import Kind, compare
 from core.candidates.decisions import DRAWS, ROUNDS, SELECTS, behind
-from core.candidates.growth import weight_bytes
 from core.data import synthetic_feeds
 from core.errors import CoreError, PassPostcondition
 from core.graph import (
@@ -29,6 +28,7 @@ from core.graph import (
     input_specs,
     is_large,
     output_specs,
+    weight_bytes,
 )
 from core.passes.base import Graph, Statistics, Tensors
 from core.records import RunOptions, TensorSpec

@@ -34,7 +34,7 @@ from core.graph.shapes import (
     output_types,
 )
 from core.graph.skeleton import Values, cut
-from core.graph.storage import is_large, let_go, map_file
+from core.graph.storage import is_large, let_go, map_file, weight_bytes
 from core.graph.taking import pack, take
 from core.graph.values import all_graphs, constant
 
@@ -74,5 +74,6 @@ __all__ = [
     "store",
     "take",
     "write",
+    "weight_bytes",
     "write_for",
 ]

@@ -220,13 +220,17 @@ def store(graph: Graph, folder: Path, told: Told | None = None) -> tuple[str, Pa
 
 
 @contextlib.contextmanager
-def handed_over(graph: Graph) -> Iterator[bytes | str]:
+def handed_over(graph: Graph, copied: bool = False) -> Iterator[bytes | str]:
     """What a runtime in this process loads a graph from: its bytes, or a file that it can map.
+
+    Args:
+        graph: what is loaded.
+        copied: whether a copy of large weights may lie in memory; writing them takes longer.
 
     Raises:
         InvalidModel: the graph cannot be written.
     """
-    if not is_large(graph):
+    if copied or not is_large(graph):
         yield serialize(graph)
         return
     with tempfile.TemporaryDirectory(prefix="lathe-") as folder:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.candidates.growth import weight_bytes
+from core.candidates.growth import constant_bytes
 from core.passes.base import Pass
 from core.passes.convert_precision import ConvertPrecision
 from core.passes.quantize_weights import QuantizeWeights
@@ -19,7 +19,7 @@ TWICE = """(float[N,64] x) => (float[N,64] y, float[64,64] v) {
 @pytest.mark.parametrize("chosen", [ConvertPrecision(), QuantizeWeights()], ids=["fp16", "int4"])
 def test_a_weight_in_two_forms_is_not_stored_twice(chosen: Pass):
     before = graph(TWICE, w=(64, 64))
-    assert weight_bytes(before) == 4 * 64 * 64
+    assert constant_bytes(before) == 4 * 64 * 64
     assert "more bytes than before" in refused(before, chosen)
 
 
