@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.charts import palette, text
 from core.charts.standing import Standing, baseline, crowd_words, first_threads, threads_text
-from core.records import Candidate, Run
+from core.records import Candidate, Run, Status
 
 
 def original(run: Run) -> str:
@@ -36,3 +36,27 @@ def crowd(run: Run, made: Candidate) -> str:
     who = " and ".join(label for label, _ in found)
     was = "were" if len(found) > 1 else "was"
     return f" While {who} {was} timed, {crowd_words(worst)}; measure again when it is quiet."
+
+
+def labels(run: Run) -> str:
+    """A sentence where the labels do not seem to be the model's own; else nothing.
+
+    They may count further than the outputs, or the original may answer no better than one who
+    guesses: then a difference of top-1 says nothing of what a recipe lost.
+    """
+    rows, base = Standing(run), baseline(run)
+    for backend in run.spec.backends if base is not None else ():
+        row = rows.row(base.digest, "top1", backend) if base is not None else None
+        if row is None:
+            continue
+        if row.status is Status.FAILED and row.detail.get("labels"):
+            return f" Top-1 was not counted: {row.reason}"
+        classes = int(row.detail.get("classes") or 0)
+        if classes > 1 and row.low is not None and row.low <= 100 / classes:
+            return (
+                f" The original is right on {row.value:.1f} % of the images only, not shown to be "
+                f"better than guessing among {classes:,} classes ({100 / classes:.3g} %): labels "
+                "or preprocessing do not seem to be this model's, so its top-1 says nothing of "
+                "what was lost."
+            )
+    return ""

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.charts import asides, palette, steps, text
+from core.charts import asides, choosing, palette, steps, text
+from core.charts.choosing import best, standing_for
 from core.charts.parts import beside_parts
 from core.charts.rows import STATUS_WORDS
 from core.charts.standing import (
@@ -24,9 +25,9 @@ from core.charts.standing import (
 from core.records import Candidate, Measurement, Outcome, Run, State, Verdict
 
 LIVE = (State.QUEUED, State.RUNNING)
-REFERENCE = "onnxruntime"
 NO_DELTA = "–"
 BUSY = "the machine was busy"
+OPEN = "no difference shown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class Delta:
         before, after: with their unit; "–" where there is none.
         change: "1.9×" (faster), "−0.4 points", "−71 %"; empty where nothing was compared.
         interval: 95 %, in the terms of `change`; empty for what is exact.
-        verdict: in words: "faster", "no loss shown", "smaller", "not measured".
+        verdict: in words: "faster", "no difference shown", "smaller", "not measured".
         tone: "good", "bad" or "" where no difference is shown.
         caution: what makes it worth less, in few words: "the machine was busy".
     """
@@ -75,36 +76,12 @@ def headline(run: Run, candidate: str | None = None, of: Outcome | None = None) 
         _smaller(run, rows, outcome),
     ]
     sentence = "; ".join(part for part in parts if part)
-    caution = asides.crowd(run, outcome.candidate)
+    caution = asides.crowd(run, outcome.candidate) + asides.labels(run)
     if len(run.spec.recipes) > 2 and candidate is None:
-        so_far = "So far best" if run.progress.state in LIVE else "Best"
-        among = f"{so_far} of {len(run.spec.recipes) - 1} recipes"
-        sentence = f"{among}: {outcome.recipe.name}. {_upper(sentence)}"
+        among = choosing.introduction(run, outcome)
+        so_far = "So far: " if run.progress.state in LIVE else ""
+        sentence = f"{so_far}{among}. {_upper(sentence)}"
     return f"{missing}{_upper(sentence)}.{caution} {beside_parts(run, outcome)}".strip()
-
-
-def best(run: Run) -> Outcome | None:
-    """The recipe that answers the run: the fastest of those that show no loss of accuracy, if any.
-
-    A recipe counts with the smallest latency ratio over the backends whose verdict is "faster".
-    """
-    rows, base = Standing(run), baseline(run)
-    made = [o for o in run.outcomes[1:] if o.candidate is not None and o.candidate != base]
-    if not made:
-        return run.outcomes[-1] if len(run.outcomes) > 1 else None
-
-    def order(outcome: Outcome) -> tuple[bool, float]:
-        digest = outcome.candidate.digest if outcome.candidate else ""
-        ratios = [
-            row.value
-            for backend in run.spec.backends
-            if (row := rows.row(digest, "latency_ratio", backend, first_threads(run))) is not None
-            and row.value is not None
-            and row.detail.get("verdict") == Verdict.FASTER.value
-        ]
-        return _loses(run, rows, digest), min(ratios, default=1.0)
-
-    return min(made, key=order)
 
 
 def deltas(run: Run, candidate: str) -> tuple[Delta, Delta, Delta]:
@@ -121,9 +98,9 @@ def accuracy_delta(run: Run, candidate: str) -> Delta:
     if not run.spec.evaluation:
         return Delta("Accuracy", NO_DELTA, NO_DELTA, verdict="no data")
     rows, base = Standing(run), baseline(run)
-    row = _reference(run, rows, candidate, "top1")
+    row = standing_for(run, rows, candidate, "top1")
     if row is None:
-        agreement = _reference(run, rows, candidate, "agreement")
+        agreement = standing_for(run, rows, candidate, "agreement")
         if agreement is None:
             return Delta("Accuracy", NO_DELTA, NO_DELTA, verdict="not measured")
         return Delta(
@@ -144,7 +121,7 @@ def accuracy_delta(run: Run, candidate: str) -> Delta:
         words = {
             "change": f"{text.signed(known)} points",
             "interval": f"{text.signed(low)} … {text.signed(high)} points",
-            "verdict": {"good": "more accurate", "bad": "less accurate"}.get(tone, "no loss shown"),
+            "verdict": {"good": "more accurate", "bad": "less accurate"}.get(tone, OPEN),
             "tone": tone,
         }
     return Delta(
@@ -241,21 +218,6 @@ def _percent_span(row: Measurement) -> str:
     return f"{low:.1f} … {high:.1f} %"
 
 
-def _reference(run: Run, rows: Standing, candidate: str, metric: str) -> Measurement | None:
-    """The row that stands for all backends: ONNX Runtime's, else the first that was measured."""
-    ordered = sorted(run.spec.backends, key=lambda name: name != REFERENCE)
-    found = (rows.row(candidate, metric, backend) for backend in ordered)
-    return next((row for row in found if row is not None and measured(row) is not None), None)
-
-
-def _loses(run: Run, rows: Standing, candidate: str) -> bool:
-    """Whether a loss of accuracy is shown, or nothing says that there is none."""
-    row = _reference(run, rows, candidate, "top1_delta")
-    if row is not None:
-        return _bounds(row)[1] < 0
-    return bool(run.spec.evaluation)
-
-
 def _speed(run: Run, rows: Standing, made: Candidate) -> str:
     said: dict[str, list[str]] = {"faster": [], "slower": [], "same": [], "open": [], "none": []}
     found = [
@@ -299,7 +261,24 @@ def _accuracy(run: Run, rows: Standing, made: Candidate) -> str:
     if delta.tone:
         points = delta.change.lstrip("+" + text.MINUS)
         return f"{points} {delta.verdict} ({delta.interval})"
-    return f"no loss of accuracy shown ({delta.change}, {delta.interval})"
+    row = standing_for(run, rows, made.digest, "top1_delta")
+    return "" if row is None else _within(row)
+
+
+def _within(row: Measurement) -> str:
+    """A difference of top-1 that may be none: what was counted, and what it could be."""
+    low, high = (round(bound, 1) + 0.0 for bound in _bounds(row))
+    value = round(row.value or 0.0, 1)
+    way = "less" if value < 0 else "more"
+    said = f"top-1 {abs(value):g} points {way}" if value else "top-1 unchanged"
+    if low == high == 0:
+        return said
+    if low < 0 < high:
+        return f"{said}; could be {-low:g} less to {high:g} more"
+    if not value:
+        return f"{said}; could be up to {max(-low, high):g} {'less' if low < 0 else 'more'}"
+    near, far = sorted((abs(low), abs(high)))
+    return f"{said}; could be {near:g} to {far:g}"
 
 
 def _smaller(run: Run, rows: Standing, outcome: Outcome) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.charts.accuracy import metric_of
+from core.charts.choosing import Loss, loss
 from core.charts.standing import Standing
 from core.charts.sweep import sweep_rows
 from core.charts.tradeoff import points
@@ -160,17 +161,20 @@ def _watch(progress: RunProgress) -> None:
 
 
 def _choice(run: Run, backend: str, options: argparse.Namespace) -> Json:
-    """The fastest point of a backend within the limits."""
+    """The fastest point of a backend within the limits; without one, of those that lose nothing.
+
+    What a recipe loses has to be known: of top-1, or without labels by the changed answers.
+    """
     rows = Standing(run)
     within = [
-        (point.cost, point, 0.0 - (rows.value(point.digest, "top1_delta", backend) or 0.0))
+        (point.cost, point, lost)
         for point in points(run, "latency", run.spec.threads[0])
         if point.backend == backend
+        and (lost := loss(run, rows, point.digest, backend)) is not None
+        and _is_bearable(lost, options.max_drop)
     ]
     if options.max_latency_ms is not None:
         within = [one for one in within if one[0] <= options.max_latency_ms]
-    if options.max_drop is not None:
-        within = [one for one in within if one[2] <= options.max_drop]
     if not within:
         return {"backend": backend, "best": None}
     cost, point, lost = min(within, key=lambda one: one[0])
@@ -179,9 +183,14 @@ def _choice(run: Run, backend: str, options: argparse.Namespace) -> Json:
         "digest": point.digest,
         "latency_ms": cost,
         f"{metric_of(rows)}_percent": point.gain,
-        "lost_points": lost,
+        "lost_points": lost.points,
+        "decided_by": "agreement" if lost.metric == "agreement" else "top1",
     }
     return {"backend": backend, "best": best}
+
+
+def _is_bearable(lost: Loss, max_drop: float | None) -> bool:
+    return not lost.is_shown if max_drop is None else lost.points <= max_drop
 
 
 def _data(run: Run, choices: list[Json]) -> Json:
@@ -215,9 +224,11 @@ def _text(run: Run, choices: list[Json]) -> str:
         if best is None:
             lines.append(f"{choice['backend']}: no recipe is within the limits")
             continue
+        lost = f"{best['lost_points']:.2f} points lost"
+        if best["decided_by"] == "agreement":
+            lost = f"{best['lost_points']:.2f} % of the answers changed (no labels: they decide)"
         lines.append(
-            f"{choice['backend']}: {best['recipe']['name']}, {best['latency_ms']:.3g} ms, "
-            f"{best['lost_points']:.2f} points lost"
+            f"{choice['backend']}: {best['recipe']['name']}, {best['latency_ms']:.3g} ms, {lost}"
         )
     return "\n".join(lines)
 

@@ -15,7 +15,7 @@ from core.data.preprocess import (
     read_preprocess,
     same_pixels,
 )
-from core.data.sets import ImageSet, has_background_class
+from core.data.sets import ImageSet, check_labels, has_background_class
 from core.data.synthetic import synthetic_feeds
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "ImageSet",
     "admit",
     "check_channels",
+    "check_labels",
     "default_preprocess",
     "describe",
     "fitted",

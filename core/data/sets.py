@@ -192,3 +192,22 @@ def has_background_class(outputs: int, labels: Labels | None) -> bool:
     That is so for nets trained on ImageNet with 1001 outputs, scored on labels 0..999.
     """
     return outputs == 1001 and labels is not None and len(labels) > 0 and int(labels.max()) <= 999
+
+
+def check_labels(outputs: int, labels: Labels | None) -> None:
+    """See that a net with so many classes can be right about every label.
+
+    Raises:
+        DataError: a label counts further than the outputs.
+    """
+    if labels is None or not len(labels) or int(labels.max()) < outputs:
+        return
+    low, high = int(labels.min()), int(labels.max())
+    remedy = "Give the labels as the model counts its classes, from 0."
+    if low == 1 and high == outputs:
+        remedy = "They seem to count from 1: subtract 1 from each."
+    raise DataError(
+        f"The labels go from {low} to {high:,}, but the model has {outputs:,} outputs "
+        f"(0 to {outputs - 1:,}).",
+        remedy,
+    )

@@ -104,6 +104,8 @@ def _trial(
     rows = accuracy(outputs, outputs, labels, source.digest)
     top1 = next((row for row in rows if row.metric == "top1"), None)
     if top1 is None or top1.value is None or top1.low is None or top1.high is None:
+        if top1 is not None and top1.reason:
+            raise DataError(top1.reason)
         raise DataError("This model gives no scores of classes to compare with the labels.")
     preprocess = source.preprocess or Preprocess()
     return PixelTrial(name, preprocess, top1.value, top1.low, top1.high, outputs.images)

@@ -12,14 +12,14 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from core.backends.base import catalogue
-from core.data import has_background_class
+from core.data import check_labels, has_background_class
 from core.errors import CoreError, DataError
 from core.fidelity import CAP_DB, Powers, in_words
 from core.measure import rows, statistics
@@ -149,7 +149,12 @@ def accuracy(baseline: Outputs, candidate: Outputs, labels: Labels | None, data:
     before, after = baseline.scores(), candidate.scores()
     found: Rows = []
     if before is not None and after is not None:
-        found += _classified(np.array(before[:count]), np.array(after[:count]), labels, made)
+        unfit = _unfit(after.shape[1], labels)
+        kept = None if unfit else labels
+        found += _classified(np.array(before[:count]), np.array(after[:count]), kept, made)
+        if unfit:
+            row = rows.failed(candidate.model.digest, candidate.backend, "top1", unfit, condition)
+            found.append(replace(row, detail={**row.detail, "labels": "beyond the outputs"}))
     if baseline.model.digest == candidate.model.digest:  # agrees with itself: nothing was compared
         found = [row for row in found if row.metric in ("top1", "top5")]
     else:
@@ -157,6 +162,15 @@ def accuracy(baseline: Outputs, candidate: Outputs, labels: Labels | None, data:
         said = "; ".join(part for part in (in_words(value), f"worst: {where}") if part)
         found.append(made("sqnr_db", Interval(value, value, value), text=said))
     return found
+
+
+def _unfit(classes: int, labels: Labels | None) -> DataError | None:
+    """Why these labels cannot be those of a net with so many outputs."""
+    try:
+        check_labels(classes, labels)
+    except DataError as error:
+        return error
+    return None
 
 
 def _classified(
@@ -172,10 +186,11 @@ def _classified(
     found = [made("agreement", statistics.wilson(count - len(flipped), count), **flips)]
     if labels is None:
         return found
-    truth, shift = labels[:count].astype(np.int64), {}
+    truth = labels[:count].astype(np.int64)
+    shift: dict[str, Any] = {"classes": after.shape[1]}
     if has_background_class(after.shape[1], labels):
         truth = truth + 1
-        shift = {"background": "the net's class 0 is a background class: labels shifted by one"}
+        shift["background"] = "the net's class 0 is a background class: labels shifted by one"
     was, now = first == truth, second == truth
     found.insert(0, made("top1", statistics.wilson(int(now.sum()), count), **shift))
     if after.shape[1] > 5:

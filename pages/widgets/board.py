@@ -9,7 +9,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import accuracy_figure, latency_figure, preview_figure, size_figure
-from core.charts.summary import best
+from core.charts.choosing import best
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.passes.base import build

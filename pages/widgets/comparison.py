@@ -5,8 +5,9 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.charts.choosing import best
 from core.charts.compare import Side, compare_figures, compare_rows, obstacles
-from core.charts.summary import best, headline
+from core.charts.summary import headline
 from core.records import Run
 from pages.widgets import wording
 

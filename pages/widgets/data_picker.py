@@ -16,7 +16,6 @@ from pages.widgets import model_picker, preprocess_finder, wording
 
 NONE = ""
 CALIBRATION, EVALUATION = ROLES = ("calibration", "evaluation")
-TYPES = ["npz", "zip"]
 _CALIBRATING = re.compile(r"calib|train", re.IGNORECASE)
 
 
@@ -32,14 +31,15 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
     """Two pickers and an upload; says so where one set must serve for both."""
     sets = available(workspace, owner)
     _defaults(workspace, model, sets, run)
-    with st.popover(_face(sets), width="stretch"):
+    with model_picker.sheet("data", _face(sets), width="stretch") as opened:
         data = _pickers(sets, run)
         st.divider()
         st.caption(_FORMATS)
-        model_picker.upload(
-            workspace, owner, "data", TYPES, "Your images: .npz, or .zip of a folder"
-        )
-    model_picker.refusal("data")
+        model_picker.upload(workspace, owner, "data", "Your images: .npz, or .zip of a folder")
+        if opened:
+            model_picker.refusal("data")
+    if not opened:
+        model_picker.refusal("data")
     _say_what_follows(data, sets)
     _warn_of_overlap(data, sets)
     labelled = data.evaluation in sets and sets[data.evaluation].labelled

@@ -7,10 +7,10 @@ import re
 
 import streamlit as st
 
+from core.charts.choosing import best
 from core.charts.report import report_html
 from core.charts.rows import rows_table
 from core.charts.standing import baseline
-from core.charts.summary import best
 from core.charts.table import to_csv
 from core.errors import CoreError
 from core.experiment import Workspace

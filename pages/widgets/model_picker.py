@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
@@ -12,7 +16,6 @@ from pages.widgets import preprocess_form, reading, upload_room, wording
 
 KEY = "model"
 OPENING_SAMPLE = "resnet"
-TYPES = ["onnx", "zip"]
 
 
 def show(workspace: Workspace, owner: str, run: Run | None) -> ModelSummary | None:
@@ -22,9 +25,13 @@ def show(workspace: Workspace, owner: str, run: Run | None) -> ModelSummary | No
     if st.session_state.get(KEY) not in names:
         st.session_state[KEY] = next(iter(names), None)
     picker = st.container()
-    with st.popover("Upload a model", icon=":material/upload:", width="stretch"):
-        upload(workspace, owner, "model", TYPES, "An .onnx file, or a .zip with its external data")
-    refusal("model")
+    face = {"icon": ":material/upload:", "width": "stretch"}
+    with sheet("model", "Upload a model", **face) as opened:
+        upload(workspace, owner, "model", "An .onnx file, or a .zip with its external data")
+        if opened:
+            refusal("model")
+    if not opened:
+        refusal("model")
     with picker:
         digest = st.selectbox(
             "Model",
@@ -72,13 +79,28 @@ def summary(workspace: Workspace, digest: str, owner: str, run: Run | None) -> M
     return workspace.model(digest, owner)
 
 
-def upload(workspace: Workspace, owner: str, kind: str, types: list[str], label: str) -> None:
-    """A file uploader that admits each file once, and says clearly why one is refused."""
+@contextlib.contextmanager
+def sheet(kind: str, label: str, **face: Any) -> Iterator[bool]:
+    """A popover around an upload; whether it is open, for it covers what stands below it.
+
+    A file that was taken in closes it: what follows from the file is to be seen at once.
+    """
+    key = f"sheet.{kind}"
+    if st.session_state.pop(f"close.{kind}", False):
+        st.session_state[key] = False
+    with st.popover(label, key=key, on_change="rerun", **face) as popover:
+        yield bool(popover.open)
+
+
+def upload(workspace: Workspace, owner: str, kind: str, label: str) -> None:
+    """A file uploader that admits each file once.
+
+    It offers every file, whatever its name: the gate knows what a foreign one is and what to do
+    about it, where a filter of suffixes would say nothing.
+    """
     room = workspace.room()
     most = upload_room.most_bytes(room)
-    file = st.file_uploader(
-        label, type=types, key=f"upload.{kind}", max_upload_size=max(1, most >> 20)
-    )
+    file = st.file_uploader(label, key=f"upload.{kind}", max_upload_size=max(1, most >> 20))
     st.caption(upload_room.words(room, most))
     if file is None:
         return
@@ -102,6 +124,7 @@ def upload(workspace: Workspace, owner: str, kind: str, types: list[str], label:
         else:
             st.session_state[seen] = (file.file_id, file.name, "")
             st.session_state[f"pending.{kind}"] = admitted.digest
+            st.session_state[f"close.{kind}"] = True
             st.rerun()
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.charts.summary import best
+from core.charts.choosing import best
 from core.passes.base import catalogue
 from core.records import Recipe, Run, Step
 from pages.widgets import measure_form, model_picker, recipe_form

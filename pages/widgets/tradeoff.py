@@ -8,8 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import tradeoff_figure
+from core.charts.choosing import best
 from core.charts.standing import outcome_of, threads_text
-from core.charts.summary import accuracy_delta, best, latency_delta, size_delta
+from core.charts.summary import accuracy_delta, latency_delta, size_delta
 from core.charts.sweep import sweep_rows
 from core.charts.table import to_csv
 from core.charts.tradeoff import HEIGHT, Cost

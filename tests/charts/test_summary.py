@@ -11,12 +11,13 @@ import pytest
 
 from core.charts import text
 from core.charts.card import card
+from core.charts.choosing import best
 from core.charts.report import report_html
 from core.charts.rows import rows_table
 from core.charts.standing import Standing
-from core.charts.summary import best, deltas, headline
+from core.charts.summary import deltas, headline
 from core.charts.table import to_csv
-from core.records import Recipe, RunProgress, State
+from core.records import Recipe, Run, RunProgress, State
 from tests.charts import builders as b
 
 
@@ -30,9 +31,97 @@ def test_headline_is_made_from_verdicts():
 
 def test_headline_claims_no_loss_only_as_not_shown():
     said = headline(b.run(), b.QUANTIZED)
-    assert "no loss of accuracy shown (−0.4 points, −0.9 … +0.1 points)" in said
+    assert "top-1 0.4 points less; could be 0.9 less to 0.1 more" in said
     assert "1.4× slower on" in said
     assert "not measured on" in said
+
+
+@pytest.mark.parametrize(
+    ("value", "low", "high", "words"),
+    [
+        (-0.8, -1.5, 0.0, "top-1 0.8 points less; could be 0 to 1.5"),
+        (0.6, 0.0, 1.3, "top-1 0.6 points more; could be 0 to 1.3"),
+        (0.0, -0.2, 0.2, "top-1 unchanged; could be 0.2 less to 0.2 more"),
+        (0.0, 0.0, 0.0, "top-1 unchanged"),
+    ],
+)
+def test_a_difference_that_may_be_none_says_what_it_could_be(value, low, high, words):
+    rows = tuple(
+        replace(m, value=value, low=low, high=high) if m.metric == "top1_delta" else m
+        for m in b.measurements()
+    )
+    said = headline(b.run(measurements=rows), b.QUANTIZED)
+    assert words in said
+    assert "no loss" not in said
+
+
+def unlabelled(pruned: float, quantized: float) -> Run:
+    """The pruned recipe is the fastest; both answer like the original on so many percent."""
+    kept = {b.PRUNED: pruned, b.QUANTIZED: quantized}
+    rows = []
+    for m in b.without_labels().measurements:
+        if m.metric == "agreement":
+            share = kept[m.candidate]
+            m = replace(m, value=share, low=share - 0.3, high=min(100.0, share + 0.3))
+        if m.metric == "latency_ratio" and m.candidate == b.PRUNED:
+            m = replace(m, value=0.1, low=0.1, high=0.1, detail={"verdict": "faster"})
+        rows.append(m)
+    return b.run(measurements=tuple(rows))
+
+
+@pytest.mark.parametrize(
+    ("pruned", "quantized", "said"),
+    [
+        (4.7, 99.6, "Best of 2 recipes by speed and by the answers that stay the same: int8."),
+        (99.6, 99.6, "Best of 2 recipes by speed and by the answers that stay the same: prune"),
+        (4.7, 80.0, "Each of 2 recipes loses accuracy; int8 loses least, without labels by"),
+    ],
+)
+def test_without_labels_the_answers_that_stay_decide(pruned, quantized, said):
+    assert headline(unlabelled(pruned, quantized)).startswith(said)
+
+
+def test_a_recipe_of_unknown_accuracy_is_never_the_best_of_those_that_are_known():
+    rows = tuple(
+        m for m in unlabelled(99, 99.6).measurements
+        if m.candidate != b.PRUNED or m.metric not in ("agreement", "sqnr_db")
+    )  # fmt: skip
+    assert best(b.run(measurements=rows)).recipe.name == "int8"
+
+
+def test_without_images_no_recipe_is_called_best():
+    assert headline(b.without_data()).startswith("Fastest of 2 recipes, accuracy unknown: ")
+
+
+def test_of_recipes_that_all_lose_the_one_that_loses_least_is_named():
+    rows = tuple(
+        replace(m, value=-9.0 if m.candidate == b.QUANTIZED else -3.6, low=-10.0, high=-3.0)
+        if m.metric == "top1_delta" else m
+        for m in b.measurements()
+    )  # fmt: skip
+    assert best(b.run(measurements=rows)).recipe.name == "prune 30 %"
+
+
+def test_a_net_without_classes_is_judged_by_the_error_of_its_outputs():
+    rows = [m for m in unlabelled(99, 99).measurements if m.metric != "agreement"]
+    bad = [replace(m, value=1.0) if m.metric == "sqnr_db" and m.candidate == b.PRUNED else m
+           for m in rows]  # fmt: skip
+    assert best(b.run(measurements=tuple(rows))).recipe.name == "prune 30 %"
+    assert best(b.run(measurements=tuple(bad))).recipe.name == "int8"
+
+
+def original(**changes: object) -> Run:
+    rows = tuple(
+        replace(m, **changes) if (m.metric, m.candidate) == ("top1", b.BASE) else m
+        for m in b.measurements()
+    )
+    return b.run(measurements=rows)
+
+
+def test_an_original_at_chance_level_is_said_where_the_number_stands():
+    guessing = original(value=6.4, low=5.4, high=7.5, detail={"classes": 16})
+    assert "better than guessing among 16 classes (6.25 %)" in headline(guessing, b.PRUNED)
+    assert "guessing" not in headline(original(detail={"classes": 16}), b.PRUNED)
 
 
 def test_headline_of_many_recipes_names_the_best():
