@@ -6,10 +6,12 @@ Nothing here loads anything: pickles and Lambda layers run code when they are lo
 from __future__ import annotations
 
 import io
+import re
 import zipfile
 from pathlib import PurePath
 from typing import IO
 
+from core.candidates.outline import LENGTH, VARINT, outline
 from core.errors import InvalidModel, UnsupportedModel
 
 ZIP = b"PK\x03\x04"
@@ -28,6 +30,23 @@ _TFLITE = (
 _TENSORFLOW = (
     "a TensorFlow SavedModel",
     "Convert it to ONNX: python -m tf2onnx.convert --saved-model DIR --output model.onnx.",
+)
+_FROZEN = (
+    "a frozen TensorFlow graph",
+    "Convert it to ONNX: python -m tf2onnx.convert --graphdef model.pb --inputs x:0 --outputs y:0 "
+    "--output model.onnx.",
+)
+_CORE_ML = (
+    "a Core ML model",
+    "Export the model that it was converted from to ONNX.",
+)
+_CAFFE = (
+    "a Caffe model",
+    "Convert it to ONNX, from its .prototxt and its .caffemodel together.",
+)
+_POINTER = (
+    "a Git LFS pointer: a few lines that stand for the model, not the model itself",
+    "Get the file itself: git lfs pull, or download it from the web page of the repository.",
 )
 _OPENVINO = (
     "an OpenVINO model description",
@@ -52,6 +71,7 @@ _PREFIXES = (
     (b"RIFF", _IMAGE),
     (b"\x93NUMPY", _ARRAYS),
     (b"7767517", _NCNN),
+    (b"version https://git-lfs.github.com/spec/", _POINTER),
     (b"\x1f\x8b", _PACKED),
     (b"7z\xbc\xaf", _PACKED),
     (b"Rar!", _PACKED),
@@ -67,10 +87,20 @@ _SUFFIXES = {
     ".keras": _KERAS,
     ".tflite": _TFLITE,
     ".param": _NCNN,
+    ".mlmodel": _CORE_ML,
+    ".caffemodel": _CAFFE,
+    ".prototxt": _CAFFE,
     ".xml": _OPENVINO,
     ".safetensors": _TENSORS,
 }
 NEWEST_PICKLE = 5
+_PROTOTXT = re.compile(rb"^\s*layers?\s*\{", re.MULTILINE)
+# Numbers of fields: ModelProto (ONNX), Model (Core ML), GraphDef (TensorFlow), NetParameter (Caffe)
+ONNX_GRAPH = 7
+CORE_ML_KINDS = frozenset(range(200, 4000))
+NODE_NAME = b"\n"  # the key of field 1, a string, of the first NodeDef
+CAFFE_LAYER, CAFFE_OLD_LAYER = 100, 2
+CAFFE_FIELDS = {*range(1, 9), CAFFE_LAYER}
 HEAD_BYTES = 512
 
 
@@ -87,6 +117,7 @@ def refuse_foreign(file: IO[bytes], filename: str) -> bool:
         raise InvalidModel(f"{filename} is empty.")
     packed = head.startswith(ZIP)
     known = _by_entries(file) if packed else _by_content(head, size)
+    known = known or (None if packed else _by_fields(file))
     known = known or _SUFFIXES.get(PurePath(filename).suffix.lower())
     if known:
         what, remedy = known
@@ -105,9 +136,33 @@ def _by_content(head: bytes, size: int) -> tuple[str, str] | None:
     if head[8:9] == b"{" and int.from_bytes(head[:8], "little") < size:
         return _TENSORS
     start = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if _PROTOTXT.search(head):
+        return _CAFFE
     if start.startswith((b"<!doctype html", b"<html", b"<head", b"<script")):
         return _HTML
     return _OPENVINO if start.startswith((b"<?xml", b"<net")) else None
+
+
+def _by_fields(file: IO[bytes]) -> tuple[str, str] | None:
+    """Told by the outermost fields of a protobuf message, where they are not those of ONNX."""
+    fields = outline(file)
+    of = {field.number: field for field in reversed(fields)}
+    first = of.get(1)
+    if first is None or ONNX_GRAPH in of:
+        return None
+    if first.wire == VARINT:  # a version, as in ONNX
+        if CORE_ML_KINDS & of.keys():
+            return _CORE_ML
+        saved = first.value == 1 and of.keys() == {1, 2}
+        return _TENSORFLOW if saved else None
+    if first.wire != LENGTH:
+        return None
+    if CAFFE_LAYER in of:
+        return _CAFFE
+    if of.keys() <= {1, 2, 3, 4} and first.start[:1] == NODE_NAME:
+        return _FROZEN
+    several = sum(field.number == CAFFE_OLD_LAYER for field in fields) > 1
+    return _CAFFE if several and of.keys() <= CAFFE_FIELDS else None
 
 
 def _by_entries(file: IO[bytes]) -> tuple[str, str] | None:
@@ -122,6 +177,10 @@ def _by_entries(file: IO[bytes]) -> tuple[str, str] | None:
         return _TORCH
     if "config.json" in names and any(name.endswith(".h5") for name in names):
         return _KERAS
+    if any(name.endswith(".mlmodel") for name in names):
+        return _CORE_ML
+    if any(name.endswith((".caffemodel", ".prototxt")) for name in names):
+        return _CAFFE
     if "saved_model.pb" in names:
         return _TENSORFLOW
     return _ARRAYS if names and all(name.endswith(".npy") for name in names) else None

@@ -79,7 +79,7 @@ def introduction(run: Run, outcome: Outcome) -> str:
     name = outcome.recipe.name
     if not run.spec.evaluation:
         return f"Fastest of {count} recipes, accuracy unknown: {name}"
-    rank, lost = _rank(run, rows, outcome)
+    rank, _ = _rank(run, rows, outcome)
     if rank == UNKNOWN:
         return f"Fastest of {count} recipes, accuracy not measured: {name}"
     if rank == LOSES:
