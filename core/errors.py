@@ -47,8 +47,8 @@ class CoreError(Exception):
 
     @property
     def reason(self) -> str:
-        """Code, message and remedy in one line: why a row, or a candidate, is not there."""
-        return f"{self.code}: {self.message} {self.remedy}".strip()
+        """Message and remedy in one line: why a row, or a candidate, is not there."""
+        return f"{self.message} {self.remedy}".strip()
 
 
 class ModelError(CoreError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from dataclasses import replace
 from typing import Any
@@ -11,6 +12,7 @@ import pytest
 
 from core.cli import explore, main
 from core.records import ExperimentSpec, Outcome, Recipe, Run, RunProgress, State, Step, StepReport
+from tests.charts import builders as b
 from tests.pages.fake_workspace import FakeWorkspace
 
 FOLD, INT8 = Step("fold_batch_norm"), Step("quantize_int8")
@@ -93,3 +95,41 @@ def test_a_run_that_failed_is_2(sweep) -> None:
     failed = RunProgress(State.FAILED, message="StoreError: A file cannot be written.")
     status, said, _ = sweep(replace(run, progress=failed))
     assert (status, said) == (2, "lathe: StoreError: A file cannot be written.\n")
+
+
+def chosen(run: Run, max_drop: float | None) -> list[dict[str, Any]]:
+    options = argparse.Namespace(max_drop=max_drop, max_latency_ms=None)
+    return [explore._choice(run, backend, options)["best"] for backend in b.BACKENDS[:2]]
+
+
+@pytest.mark.parametrize("max_drop", [0.5, None])
+def test_without_labels_a_destroyed_net_is_not_chosen(max_drop: float | None) -> None:
+    rows = tuple(
+        replace(m, value=4.7, low=3.0, high=6.0)
+        if (m.metric, m.candidate) == ("agreement", b.PRUNED)
+        else replace(m, value=99.8, low=99.5, high=99.9)
+        if m.metric == "agreement"
+        else m
+        for m in b.without_labels().measurements
+    )
+    first, second = chosen(b.run(measurements=rows), max_drop)
+    assert first["digest"] == b.BASE  # int8 is slower there
+    assert second["digest"] == b.QUANTIZED
+    assert second["lost_points"] == pytest.approx(0.2)
+    assert second["decided_by"] == "agreement"
+
+
+def test_a_loss_that_is_not_known_is_not_0() -> None:
+    rows = tuple(
+        m
+        for m in b.measurements()
+        if m.candidate == b.BASE or m.metric not in ("top1_delta", "agreement")
+    )
+    assert [best["digest"] for best in chosen(b.run(measurements=rows), 99.0)] == [b.BASE] * 2
+
+
+def test_with_labels_top1_decides() -> None:
+    _, openvino = chosen(b.run(), 5.0)
+    assert openvino["digest"] == b.QUANTIZED
+    assert (openvino["decided_by"], openvino["lost_points"]) == ("top1", 0.4)
+    assert [best["digest"] for best in chosen(b.run(), 0.0)] == [b.BASE] * 2

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from core.candidates import failures, plan
 from core.candidates.growth import refuse_growth
 from core.candidates.verification import Verifier
-from core.errors import NotEnoughMemory, PassError
+from core.errors import NotEnoughMemory
 from core.passes.base import Graph, NoStatistics, Report, Statistics, build
 from core.records import Recipe, Skip, Step, StepReport
 
@@ -135,11 +135,9 @@ def _undone(
     if known is None:
         log.error("%s failed", step.pass_name, exc_info=error)
         reverted = (
-            f"{step.pass_name} failed with {type(error).__name__}; this is a defect of Lathe, "
+            f"{step.pass_name} failed in a way that it should not; this is a defect of Lathe, "
             "not of the model. The step was left out."
         )
         return StepReport(step, 0, skipped, (), reverted, seconds, failure=failures.DEFECT)
-    plain = isinstance(known, PassError | NotEnoughMemory)
-    said = known.message if plain else f"{known.code}: {known.message}"
-    reverted = f"{said} {known.remedy}".strip() if known.remedy not in said else said
+    reverted = known.message if known.remedy in known.message else known.reason
     return StepReport(step, 0, skipped, (), reverted, seconds, failure=known.code)

@@ -48,8 +48,7 @@ def ask(
                     answer = explained(*profile(job), host())
                     told.append(Told(name, base, backend, count, answer))
                 except CoreError as error:
-                    reason = f"{error.code}: {error.message}"
-                    told.append(Told(name, base, backend, count, None, reason))
+                    told.append(Told(name, base, backend, count, None, error.reason))
     return told
 
 

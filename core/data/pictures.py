@@ -33,10 +33,8 @@ def measure(content: bytes, name: str) -> tuple[int, int]:
                 width, height = image.size
     except Image.DecompressionBombError:
         raise DataError(f"{name} has more than {MAX_PIXELS >> 20} megapixels.") from None
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise DataError(
-            f"{name} is not a PNG, JPEG, WebP, BMP or PNM image ({type(error).__name__})."
-        ) from None
+    except (OSError, ValueError, SyntaxError, EOFError):
+        raise DataError(f"{name} is not a PNG, JPEG, WebP, BMP or PNM image.") from None
     if not width * height:
         raise DataError(f"{name} has no pixels ({width} x {height}).")
     if width * height > MAX_PIXELS:

@@ -180,7 +180,7 @@ class Clock:
             if isinstance(error, WorkerError):
                 self._worker.close()
                 self._worker = Worker(None, self._cancelled)
-            return LayerTime(chain, None, reason=f"{error.code}: {error.message}")
+            return LayerTime(chain, None, reason=error.reason)
 
     def _slopes_s(self, model: MicroModel) -> Floats:
         """Seconds of one copy by block, the drift of the clock taken out."""

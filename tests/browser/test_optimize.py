@@ -134,16 +134,43 @@ def runs_in_onnxruntime(content: bytes) -> None:
     assert len(content) < len(small_net())
 
 
-def test_a_bad_upload_is_refused_with_its_reason_and_the_next_one_works(visitor):
+SHEET = "[data-testid=stPopoverBody]"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("broken.onnx", b"\x08\x07not a model" * 50, "broken.onnx was refused"),
+        ("net.pt", b"\x80\x02}q\x00." * 9, "PyTorch"),
+        ("net.tflite", b"\x1c\0\0\0TFL3" + bytes(64), "TensorFlow Lite"),
+    ],
+)
+def test_a_refused_upload_says_so_where_it_was_dropped(visitor, name, content, reason):
+    page = visitor.open()
+    server.settled(page)
+    upload(page, "Upload a model", name, content)
+    inside = page.locator(SHEET).get_by_text(reason)
+    inside.wait_for(timeout=60_000)
+    expect(inside).to_be_in_viewport()
+    page.keyboard.press("Escape")
+    expect(page.locator("[data-testid=stSidebar]").get_by_text(reason)).to_be_in_viewport()
+    assert visitor.complaints == []
+
+
+def test_an_upload_that_was_taken_closes_its_sheet(visitor):
     page = visitor.open()
     server.settled(page)
     upload(page, "Upload a model", "broken.onnx", b"\x08\x07not a model" * 50)
-    page.get_by_text("broken.onnx was refused").wait_for(timeout=60_000)
-    page.locator("[data-testid=stPopoverBody] input[type=file]").set_input_files(
+    page.locator(SHEET).get_by_text("broken.onnx was refused").wait_for(timeout=60_000)
+    page.locator(f"{SHEET} input[type=file]").set_input_files(
         {"name": "fine.onnx", "mimeType": "application/octet-stream", "buffer": small_net()}
     )
     page.get_by_role("heading", name="fine").wait_for(timeout=60_000)
-    page.get_by_text("was refused").wait_for(state="detached")
+    expect(page.locator(SHEET)).to_have_count(0, timeout=30_000)
+    expect(page.get_by_text("was refused")).to_have_count(0)
+    upload(page, "Images", "my images.npz", images())
+    expect(page.get_by_text("40 to calibrate, 40 to evaluate")).to_be_in_viewport(timeout=60_000)
+    expect(page.locator(SHEET)).to_have_count(0, timeout=30_000)
     assert visitor.complaints == []
 
 

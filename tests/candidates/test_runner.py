@@ -113,7 +113,7 @@ def test_a_defect_of_a_pass_costs_only_its_step(net: Graph, step, caplog):
 
     made, report = one(net, step(crash))
     assert "a defect of Lathe" in report.reverted
-    assert "ZeroDivisionError" in report.reverted
+    assert "Error" not in report.reverted
     assert graphs.serialize(made) == graphs.serialize(net)
     assert "ZeroDivisionError" in caplog.text
 

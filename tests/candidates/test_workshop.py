@@ -162,7 +162,8 @@ def test_what_cannot_be_built_says_why(workshop: Workshop, tmp_path: Path) -> No
     data = tmp_path / "no such set"
     outcome = workshop.build(summary.path, recipe, data, tmp_path / "models")
     assert outcome.candidate is None
-    assert outcome.reason.startswith("DataError: ")
+    assert "no such set" in outcome.reason
+    assert "DataError" not in outcome.reason
     with pytest.raises(InvalidModel, match="cannot be read"):
         workshop.preview(tmp_path / "none.onnx", recipe)
 

@@ -269,3 +269,13 @@ def test_quantities_and_changes():
     assert text.quantity(17, text.COUNT) == "17"
     assert text.percent_change(100, 29) == "−71 %"
     assert text.signed(-0.04) == "±0.0"
+
+
+def test_labels_beyond_the_outputs_are_said_where_the_number_stands():
+    rows = [m for m in b.measurements() if m.metric not in ("top1", "top5", "top1_delta")]
+    why = "The labels go from 1 to 16, but the model has 16 outputs (0 to 15)."
+    about = {"labels": "beyond the outputs"}
+    rows.append(b.row(b.BASE, "top1", None, "onnxruntime", reason=why, detail=about))
+    said = headline(b.run(measurements=tuple(rows)), b.PRUNED)
+    assert f"Top-1 was not counted: {why}" in said
+    assert "same answer as the original on 97.2 % of images" in said

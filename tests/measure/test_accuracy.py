@@ -223,3 +223,27 @@ def test_sqnr_of_equal_outputs_is_capped_and_of_silence_too(bench: Bench):
     assert sqnr_db(ones, ones, 4)[0] == SQNR_CAP_DB
     assert sqnr_db(zeros, ones, 4)[0] == -SQNR_CAP_DB
     assert sqnr_db(ones, zeros, 4)[0] == pytest.approx(0)
+
+
+@pytest.mark.parametrize(
+    ("shift", "said"), [(1, "subtract 1 from each"), (7, "as the model counts its classes")]
+)
+def test_labels_beyond_the_outputs_are_refused_and_agreement_stays(
+    bench: Bench, scores: np.ndarray, labels: np.ndarray, shift: int, said: str
+):
+    base = bench.outputs("a", scores)
+    other = bench.outputs("b", spoiled(scores, [0]))
+    rows = found(accuracy(base, other, labels + shift, "set"))
+    assert rows["top1"].status is Status.FAILED
+    assert f"but the model has {CLASSES} outputs" in rows["top1"].reason
+    assert said in rows["top1"].reason
+    assert rows["agreement"].value == pytest.approx(100 * (COUNT - 1) / COUNT)
+    assert not {"top1_delta", "top5"} & rows.keys()
+    alone = found(accuracy(base, base, labels + shift, "set"))
+    assert list(alone) == ["top1"]
+    assert alone["top1"].value is None
+
+
+def test_top1_tells_among_how_many_classes(bench: Bench, scores: np.ndarray, labels: np.ndarray):
+    outputs = bench.outputs("a", scores)
+    assert found(accuracy(outputs, outputs, labels, "set"))["top1"].detail["classes"] == CLASSES
