@@ -30,7 +30,9 @@ def frame() -> None:
         st.Page("pages/screens/backends.py", title="Backends"),
         st.Page("pages/screens/runs.py", title="Runs"),
     ]
-    st.navigation(screens, position="top").run()
+    screen = st.navigation(screens, position="top")
+    session.arrived(screen.url_path)
+    screen.run()
 
 
 def serve() -> None:

@@ -74,6 +74,11 @@ class Home:
         """Logs and locks of the runs."""
         return self.root / "jobs"
 
+    @property
+    def drafts(self) -> Path:
+        """What each visitor was working on."""
+        return self.root / "drafts"
+
     def job(self, run_id: str) -> Path:
         """The folder of one run."""
         return self.jobs / run_id

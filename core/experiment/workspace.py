@@ -13,7 +13,7 @@ from pathlib import Path
 
 import core.backends.base as backends
 from core.errors import BackendUnavailable, DataError, StoreError
-from core.experiment import jobs, keeping
+from core.experiment import drafts, jobs, keeping
 from core.experiment.hindsight import hindsights
 from core.experiment.home import Home
 from core.experiment.images import ImageSource, sources
@@ -33,6 +33,7 @@ from core.records import (
     Explanation,
     Hindsight,
     Host,
+    Json,
     ModelSummary,
     Preview,
     Recipe,
@@ -80,6 +81,14 @@ class Workspace(Inventory):
         self._turns.close()
         self._profiles.close()
         super().close()
+
+    def draft(self, owner: str) -> Json:
+        """What this visitor was working on when last here, as `keep_draft` took it; or nothing."""
+        return drafts.kept(self._home.drafts, owner)
+
+    def keep_draft(self, owner: str, draft: Json) -> None:
+        """Keep what a visitor works on, as far as there is room for it."""
+        drafts.keep(self._home.drafts, owner, draft)
 
     def preview(self, digest: str, recipe: Recipe) -> Preview:
         """What a recipe makes of the counts of a model, without running anything.

@@ -59,7 +59,7 @@ def show() -> None:
 
 def opened(workspace: Workspace) -> Run | None:
     """The run of the address, or the last sweep that this visitor looked at here."""
-    run_id = st.query_params.get("run") or st.session_state.get(RUN)
+    run_id = session.asked_for(RUN)
     if not run_id:
         return None
     try:
@@ -69,7 +69,7 @@ def opened(workspace: Workspace) -> Run | None:
         session.del_query("run")
         st.error(wording.plain(error.message))
         return None
-    st.session_state[RUN] = st.query_params["run"] = run.id
+    st.session_state[RUN] = run.id
     return run
 
 

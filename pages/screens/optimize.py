@@ -8,6 +8,7 @@ from core.records import Run
 from pages.widgets import (
     data_picker,
     downloads,
+    drafts,
     measure_form,
     model_picker,
     opening,
@@ -31,8 +32,9 @@ POLL_S = 0.8
 def show() -> None:
     """Left: model, data and recipe. Right: the answer, the charts, every row."""
     workspace, owner = session.workspace(), session.owner()
+    left = drafts.begin(workspace, owner)
     run = session.current_run()
-    opening.fill_forms(run)
+    opening.fill_forms(run, left)
     with st.sidebar:
         model = model_picker.show(workspace, owner, run)
         if model is None:
@@ -69,6 +71,7 @@ def recipe_panel(board: Board, images: int | None) -> None:
     st.header("Measure on")
     measure_form.show(board.workspace.backends())
     board.paint_draft(recipe)
+    drafts.keep(board.workspace, session.owner())
     behind.fill()
     board.warm(recipe)
 

@@ -13,15 +13,24 @@ LOADED = "recipe_loaded"  # set by whoever changes the recipe from outside its f
 START = Recipe("start", (Step("fold_batch_norm"),))
 
 
-def fill_forms(run: Run | None) -> None:
-    """Set every form once for each run opened and each recipe sent from another screen."""
+def fill_forms(run: Run | None, left: Recipe | None = None) -> None:
+    """Set every form once for each run opened and each recipe sent from another screen.
+
+    Args:
+        run: that is shown.
+        left: the recipe that this visitor left the forms at; they stand there but for it.
+    """
     state = st.session_state
     sent = state.pop("pending_recipe", None)
     if sent is not None:
-        model, recipe = sent
-        state[model_picker.KEY] = model
+        asked, recipe = sent
+        state[model_picker.KEY] = state["data.model"] = asked.spec.model
+        measure_form.load(asked.spec)
         recipe_form.load(recipe)
-        state["forms_of"] = "sent"
+        state["forms_of"] = asked.id
+    elif left is not None:
+        recipe_form.load(left)
+        state["forms_of"] = run.id if run is not None else "left"
     elif run is not None and state.get("forms_of") != run.id:
         state[model_picker.KEY] = run.spec.model
         state["data.model"] = run.spec.model

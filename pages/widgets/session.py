@@ -22,6 +22,7 @@ from pages.widgets import wording
 
 COOKIE = "lathe_visitor"
 OPTIMIZE = "pages/screens/optimize.py"
+ADDRESS = "address"  # the run that the address named when the script last ran
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32,64}")
 _KEEP_COOKIE_JS = """
 export default function ({ data }) {
@@ -77,11 +78,10 @@ def spoken() -> Iterator[None]:
         st.error(wording.plain(f"{error.message} {error.remedy}".strip()))
 
 
-def open_recipe(model: str, recipe: Recipe) -> None:
-    """Load a recipe for the model with this digest into Optimize and go there."""
-    st.session_state["pending_recipe"] = (model, recipe)
-    st.session_state.pop("run", None)
-    st.switch_page(OPTIMIZE)
+def open_recipe(run: Run, recipe: Recipe) -> None:
+    """Go to Optimize with a recipe of a run, and what that run measured of it."""
+    st.session_state["pending_recipe"] = (run, recipe)
+    st.switch_page(OPTIMIZE, query_params={"run": run.id})
 
 
 def open_run(run_id: str) -> None:
@@ -90,11 +90,8 @@ def open_run(run_id: str) -> None:
 
 
 def current_run() -> Run | None:
-    """The run of the address, or the one that this visitor looked at last; None if there is none.
-
-    The address always names it afterwards: it is the permalink.
-    """
-    run_id = st.query_params.get("run") or st.session_state.get("run")
+    """The run of the address, or the one that was looked at last; None if there is none."""
+    run_id = asked_for("run")
     if not run_id:
         return None
     try:
@@ -104,14 +101,33 @@ def current_run() -> Run | None:
         st.session_state["notice"] = error.message
         return None
     st.session_state["run"] = run.id
-    st.query_params["run"] = run.id
     return run
+
+
+def asked_for(kept: str) -> str:
+    """The id of the run of the address, else of the one that the session keeps under `kept`.
+
+    The address is written when a run is started or opened, never on the way back to a screen: each
+    writing is one more step for the browser's Back. Back from a run's address leaves the run.
+    """
+    state = st.session_state
+    given = str(st.query_params.get("run", ""))
+    if not given and state.get(ADDRESS) and state.get(ADDRESS) == state.get(kept):
+        state.pop(kept)
+    state[ADDRESS] = given
+    return given or str(state.get(kept) or "")
+
+
+def arrived(screen: str) -> None:
+    """Note which screen is shown: who comes from another one has not gone back from a run."""
+    if st.session_state.get("screen") != screen:
+        st.session_state["screen"] = screen
+        st.session_state.pop(ADDRESS, None)
 
 
 def show_run(run_id: str) -> None:
     """Put a run into the address of this screen; the next script run shows it."""
-    st.session_state["run"] = run_id
-    st.query_params["run"] = run_id
+    st.session_state["run"] = st.query_params["run"] = run_id
 
 
 def leave_run() -> None:

@@ -118,7 +118,7 @@ def about(run: Run, outcome: Outcome) -> None:
     with st.expander("Recipe as JSON"):
         st.code(json.dumps(to_json(outcome.recipe), indent=2, ensure_ascii=False), language="json")
     if st.button("Load into Optimize", key="explore.load", type="primary"):
-        session.open_recipe(run.spec.model, outcome.recipe)
+        session.open_recipe(run, outcome.recipe)
 
 
 def table(run: Run) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -167,6 +168,7 @@ class FakeWorkspace:
     profiles: set[tuple[str, str]] = field(default_factory=set)
     cannot_profile: str = ""
     slow_looks: int = 0
+    drafts: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def samples(self) -> tuple[SampleModel, ...]:
         return tuple(
@@ -217,6 +219,12 @@ class FakeWorkspace:
     def set_preprocess(self, digest: str, preprocess: Preprocess, owner: str) -> ModelSummary:
         self.uploads["7" * 64] = model("with preprocess", "7" * 64, preprocess=preprocess)
         return self.uploads["7" * 64]
+
+    def draft(self, owner: str) -> dict[str, object]:
+        return self.drafts.get(owner, {})
+
+    def keep_draft(self, owner: str, draft: dict[str, object]) -> None:
+        self.drafts[owner] = json.loads(json.dumps(draft))
 
     def preview(self, digest: str, recipe: Recipe) -> Preview:
         keep = 1.0

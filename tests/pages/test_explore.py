@@ -104,10 +104,10 @@ def test_a_click_chooses_the_recipe_of_the_point():
 
 def test_the_chosen_recipe_goes_to_optimize(sweep, monkeypatch):
     sent = []
-    monkeypatch.setattr(session, "open_recipe", lambda model, recipe: sent.append((model, recipe)))
+    monkeypatch.setattr(session, "open_recipe", lambda run, recipe: sent.append((run.id, recipe)))
     test = clean(sweep.selectbox(key="download.sweep").select(builders.PRUNED).run())
     clean(test.button(key="explore.load").click().run())
-    assert sent == [(builders.BASE, builders.RECIPES[1])]
+    assert sent == [("sweep", builders.RECIPES[1])]
 
 
 def test_a_live_sweep_can_be_stopped_and_a_stopped_one_goes_on(fake):

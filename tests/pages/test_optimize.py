@@ -335,11 +335,107 @@ def test_without_images_accuracy_is_announced_as_unknown(optimize):
     assert "accuracy is not" in page_text(page)
 
 
-def test_a_recipe_sent_from_another_screen_is_loaded(optimize):
-    optimize.session_state["pending_recipe"] = ("b" * 64, Recipe("original"))
+def test_a_recipe_sent_from_another_screen_is_loaded(optimize, workspace):
+    asked = workspace.make_run(spec(model="b" * 64), "me", "r")
+    workspace.known["r"] = asked
+    optimize.query_params["run"] = "r"
+    optimize.session_state["pending_recipe"] = (asked, Recipe("original"))
     page = clean(optimize.run())
     assert page.selectbox(key="model").value == "b" * 64
     assert not switch(page, "fold_batch_norm").value
+
+
+def test_a_recipe_sent_with_its_run_stands_beside_what_was_measured_of_it(optimize, workspace):
+    recipes = (Recipe("original"), Recipe("fold", (Step("fold_batch_norm"),)))
+    recipes += (Recipe("clean", (Step("simplify"),)),)
+    asked = workspace.make_run(spec(recipes=recipes), "me", "r")
+    workspace.known["r"] = asked
+    optimize.query_params["run"] = "r"
+    optimize.session_state["pending_recipe"] = (asked, recipes[2])
+    page = clean(optimize.run())
+    assert switch(page, "simplify").value
+    assert page.button_group(key=measure_form.BACKENDS).value == ["openvino"]
+    assert "1.9× faster on " in page_text(page)
+
+
+def another_tab(optimize: AppTest) -> AppTest:
+    """The same visitor in a session of their own."""
+    return AppTest.from_file(optimize._script_path, default_timeout=20)
+
+
+@pytest.fixture
+def known_visitor(monkeypatch) -> None:
+    monkeypatch.setattr(session, "cookie", lambda: "x" * 43)
+
+
+def test_the_forms_stand_as_they_were_left_in_a_new_tab(optimize, workspace, known_visitor):
+    page = clean(optimize.run())
+    page.selectbox(key="model").set_value("b" * 64)
+    switch(page, "simplify").set_value(True)
+    page.button_group(key=measure_form.BACKENDS).set_value(["openvino"])
+    page = clean(page.run())
+    page.selectbox(key="data.evaluation").set_value("")
+    pruning(page)
+    page.slider(key=recipe_form.key_of("prune_channels", "ratio")).set_value(0.5)
+    clean(page.run())
+    other = clean(another_tab(optimize).run())
+    assert other.selectbox(key="model").value == "b" * 64
+    assert switch(other, "simplify").value
+    assert other.slider(key=recipe_form.key_of("prune_channels", "ratio")).value == 0.5
+    assert other.button_group(key=measure_form.BACKENDS).value == ["openvino"]
+    assert other.selectbox(key="data.evaluation").value == ""
+
+
+def test_a_new_tab_shows_the_run_that_goes_on(optimize, workspace, known_visitor):
+    workspace.state = State.RUNNING
+    page = clean(optimize.run())
+    page.button(key="measure").click()
+    clean(page.run())
+    other = clean(another_tab(optimize).run())
+    assert other.button(key="measure").disabled
+    assert other.button(key="cancel")
+
+
+def test_a_link_goes_before_what_was_left(optimize, workspace, known_visitor):
+    page = clean(optimize.run())
+    switch(page, "simplify").set_value(True)
+    clean(page.run())
+    workspace.known["r"] = workspace.make_run(spec(), "somebody", "r")
+    other = another_tab(optimize)
+    other.query_params["run"] = "r"
+    assert not switch(clean(other.run()), "simplify").value
+
+
+@pytest.mark.parametrize("left", [
+    {"recipe": {"name": "x", "steps": [{"pass_name": "no such pass", "params": {}}]}},
+    {"recipe": {"name": "x", "steps": [{"pass_name": "prune_channels", "params": {"ratio": 9}}]}},
+    {"recipe": 7, "measure.backends": {"a": 1}, "measure.images": "many", "measure.budget": 7},
+    {"model": "gone", "data.model": "gone", "data.evaluation": "gone", "run": "gone"},
+])  # fmt: skip
+def test_a_draft_that_no_longer_fits_costs_itself_only(optimize, workspace, known_visitor, left):
+    optimize.session_state["visitor"] = "x" * 43
+    workspace.draft = lambda owner: left
+    page = clean(optimize.run())
+    assert page.button(key="measure")
+    assert not page.error
+
+
+def test_back_from_the_address_of_a_run_leaves_the_run(optimize, workspace):
+    page = clean(optimize.run())
+    page.button(key="measure").click()
+    page = clean(page.run())
+    del page.query_params["run"]
+    page = clean(page.run())
+    assert "1.9× faster on " not in page_text(page)
+    assert "run" not in page.query_params
+
+
+def test_a_run_that_is_remembered_writes_no_address(optimize, workspace):
+    workspace.known["r"] = workspace.make_run(spec(), "me", "r")
+    optimize.session_state["run"] = "r"
+    page = clean(optimize.run())
+    assert "1.9× faster on " in page_text(page)
+    assert "run" not in page.query_params
 
 
 @pytest.mark.parametrize(("sent", "believed"), [("x" * 43, True), ("'; drop", False), ("", False)])
@@ -389,9 +485,10 @@ def test_other_alone_switches_nothing_on(optimize):
 
 
 @pytest.mark.parametrize("choice", [*alternatives.choices("Precision")], ids=lambda c: c.label)
-def test_a_recipe_from_elsewhere_shows_its_choice(optimize, choice):
+def test_a_recipe_from_elsewhere_shows_its_choice(optimize, workspace, choice):
     step = Step(choice.pass_name, dict(choice.params))
-    optimize.session_state["pending_recipe"] = ("a" * 64, Recipe("sent", (step,)))
+    asked = replace(workspace.make_run(spec(), "me", "r"), id="s")
+    optimize.session_state["pending_recipe"] = (asked, Recipe("sent", (step,)))
     page = clean(optimize.run())
     shown = precision(page, "Precision").value
     if shown == alternatives.OTHER:
