@@ -185,6 +185,29 @@ class Workshop:
         reply = self._ask("admit_data", args, source, progress, check)
         return from_json(DataSummary, reply["summary"])
 
+    def check_fit(self, model: ModelSummary, data: Path, name: str, labels: bool) -> None:
+        """See that an image set can feed a model, by its first sample.
+
+        Args:
+            model: an admitted model.
+            data: an admitted image set.
+            name: what messages call the set.
+            labels: whether its labels shall be classes of the model, too.
+
+        Raises:
+            DataError: it cannot; the message says why.
+            WorkerError: the child died.
+        """
+        scores = list(model.outputs[0].shape) if labels and model.outputs else []
+        args = {
+            "data": str(data),
+            "name": name,
+            "inputs": to_json(model.inputs),
+            "preprocess": to_json(model.preprocess),
+            "scores": scores,
+        }
+        self._ask("fit", args, data)
+
     def preview(self, model: Path, recipe: Recipe) -> Preview:
         """What a recipe makes of a model, without verification and without data.
 

@@ -33,7 +33,9 @@ from core.records import (
     Preprocess,
     Recipe,
     Step,
+    TensorSpec,
     from_json,
+    optional,
     to_json,
 )
 from core.records.stored import stored_bytes
@@ -137,6 +139,17 @@ def _admit_data(args: Json, progress: Progress) -> Json:
 
     summary = data.admit(Path(args["source"]), args["filename"], Path(args["data"]), told)
     return {"summary": to_json(summary)}
+
+
+def _fit(args: Json, _: Progress) -> Json:
+    images = data.open_set(Path(args["data"]), args["name"])
+    specs = from_json(tuple[TensorSpec, ...], args["inputs"])
+    preprocess = optional(Preprocess, args["preprocess"])
+    next(images.feeds(specs, preprocess, 1, range(min(1, images.count))))
+    wide = [side for side in args["scores"][1:] if side != 1]
+    if len(wide) == 1 and isinstance(wide[0], int):
+        data.check_labels(wide[0], images.labels)
+    return {}
 
 
 def _preview(args: Json, _: Progress) -> Json:
@@ -263,6 +276,7 @@ HANDLERS: Mapping[str, Handler] = {
     "set_preprocess": _set_preprocess,
     "summary": _summary,
     "admit_data": _admit_data,
+    "fit": _fit,
     "preview": _preview,
     "sensitivity": _sensitivity,
     "trial": _trial,

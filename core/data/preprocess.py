@@ -262,12 +262,17 @@ def normalised(pixels: Pixels, preprocess: Preprocess, dtype: str) -> np.ndarray
 
 
 def check_stored(image: Pixels, spec: TensorSpec, preprocess: Preprocess) -> None:
-    """Hold an image that goes in as it is stored to the channels that the model takes.
+    """Hold an image to the channels that the model takes; those of colours can be converted.
 
     Raises:
         DataError: they differ, or there are not as many means as channels.
     """
     if preprocess.color != AS_STORED:
+        if image.shape[2] == 2:  # neither grey nor colours
+            raise DataError(
+                f"The images have 2 channels; input {spec.name!r} {list(spec.shape)} takes "
+                "colours or grey."
+            )
         return
     wanted, given = spec.shape[3 if preprocess.layout == "NHWC" else 1], image.shape[2]
     if isinstance(wanted, int) and wanted != given:

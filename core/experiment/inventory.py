@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.candidates.client import Workshop
-from core.errors import InvalidModel, StoreError
+from core.errors import DataError, InvalidModel, StoreError
 from core.experiment import samples
 from core.experiment.home import Home
 from core.process import Progress
@@ -208,6 +208,31 @@ class Inventory:
             if data.digest == digest:
                 return data
         raise StoreError(f"No image set of yours has the digest {digest[:12]}.", "Upload it again.")
+
+    def misfit(self, model: ModelSummary, data: str, owner: str, labels: bool = False) -> str:
+        """Why an image set cannot feed a model, found with its first sample; empty if it can.
+
+        Args:
+            model: an admitted model.
+            data: digest of an admitted image set.
+            owner: whose set it is.
+            labels: whether its labels shall be classes of the model, too.
+
+        Raises:
+            WorkerError: the child that looked died; nothing is known.
+        """
+        path = self._home.data_path(data)
+        if path is None:
+            return "These images are gone. Upload them again."
+        try:
+            name = self.data_set(data, owner).name
+        except StoreError:
+            name = "The image set"
+        try:
+            self._bench.get().check_fit(model, path, name, labels)
+        except DataError as error:
+            return error.reason
+        return ""
 
     def _model_path(self, digest: str) -> Path:
         for sample in samples.table():

@@ -45,7 +45,7 @@ def show() -> None:
         st.header("Measure")
         measure_form.show(workspace.backends())
     with start:
-        ask(workspace, owner, question(model, recipes, data))
+        ask(workspace, owner, question(model, recipes, data), data.misfit)
         if recipes:
             with st.expander(f"The recipes ({len(recipes):,})"):
                 st.markdown("\n".join(f"1. {wording.plain(recipe.name)}" for recipe in recipes))
@@ -90,11 +90,11 @@ def question(
     return replace(asked, title=title, recipes=(Recipe("original"), *recipes))
 
 
-def ask(workspace: Workspace, owner: str, spec: ExperimentSpec) -> None:
-    """What the sweep will take, and the button that starts it."""
+def ask(workspace: Workspace, owner: str, spec: ExperimentSpec, misfit: str = "") -> None:
+    """What the sweep will take, and the button that starts it unless the images do not fit."""
     words, button = st.columns([5, 1], vertical_alignment="center")
     count = len(spec.recipes) - 1
-    refusal = refuse(spec)
+    refusal = wording.plain(misfit) or refuse(spec)
     words.markdown(refusal or wording.plain(cost(spec)))
     if button.button(
         "Start",

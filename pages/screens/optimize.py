@@ -48,7 +48,11 @@ def show() -> None:
         images = data_picker.calibration_images(workspace, owner, data)
         recipe_panel(board, images if run is None else None)
     if measure_form.button(board.measure, busy=run is not None and progress.is_live(run)):
-        measure_form.submit(workspace, measure_form.spec(model, recipe_form.current(), data), owner)
+        if data.misfit:
+            st.session_state["notice"] = data.misfit
+        else:
+            question = measure_form.spec(model, recipe_form.current(), data)
+            measure_form.submit(workspace, question, owner)
         st.rerun()
     if notice := st.session_state.pop("notice", None):
         board.notice.error(wording.plain(notice))

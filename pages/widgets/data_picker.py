@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import streamlit as st
 
 from core.data import shared_images
-from core.errors import CoreError
+from core.errors import CoreError, WorkerError
 from core.experiment import Workspace
 from core.records import DataSummary, ModelSummary, Run
 from pages.widgets import model_picker, preprocess_finder, wording
@@ -21,10 +22,15 @@ _CALIBRATING = re.compile(r"calib|train", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    """Digests of the chosen sets; empty for none."""
+    """Digests of the chosen sets; empty for none.
+
+    Attributes:
+        misfit: why one of them cannot feed the model; empty if they can.
+    """
 
     calibration: str = NONE
     evaluation: str = NONE
+    misfit: str = ""
 
 
 def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None) -> Data:
@@ -40,6 +46,9 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
             model_picker.refusal("data")
     if not opened:
         model_picker.refusal("data")
+    data = replace(data, misfit=_misfit(workspace, owner, model, data, sets))
+    if data.misfit:
+        st.error(wording.plain(data.misfit))
     _say_what_follows(data, sets)
     _warn_of_overlap(data, sets)
     labelled = data.evaluation in sets and sets[data.evaluation].labelled
@@ -167,6 +176,32 @@ def _drop_samples(workspace: Workspace) -> None:
     for role in ROLES:
         if st.session_state.get(f"data.{role}") in samples:
             st.session_state[f"data.{role}"] = NONE
+
+
+def _misfit(
+    workspace: Workspace,
+    owner: str,
+    model: ModelSummary,
+    data: Data,
+    sets: dict[str, DataSummary],
+) -> str:
+    """Why the chosen images cannot feed the model: known before anything is measured."""
+    for role in ROLES:
+        digest = getattr(data, role)
+        if digest not in sets:
+            continue
+        with contextlib.suppress(WorkerError):  # then the run finds out, and says it
+            if why := _fit(model.digest, digest, role, workspace, owner, model):
+                return why
+    return ""
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _fit(
+    model: str, data: str, role: str, _workspace: Workspace, _owner: str, _model: ModelSummary
+) -> str:
+    """Kept by digests: the page asks on every run of its script."""
+    return _workspace.misfit(_model, data, _owner, labels=role == EVALUATION)
 
 
 def _say_what_follows(data: Data, sets: dict[str, DataSummary]) -> None:

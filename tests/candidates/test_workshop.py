@@ -1,5 +1,6 @@
 """The workshop: what comes through the gate is the same net, and every call keeps its promise."""
 
+import re
 import threading
 import time
 from collections.abc import Iterator
@@ -248,3 +249,42 @@ def test_closing_ends_a_call_that_waits(tmp_path: Path, slow_set: Path) -> None:
     assert len(caught) == 1
     with pytest.raises(WorkerError, match="closed"):
         shop.summary(summary.path)
+
+
+CLASSIFIER = """
+<ir_version: 8, opset_import: ["" : 17]>
+net (float[N, 3, 8, 8] image) => (float[N, 3] score)
+{ p = GlobalAveragePool (image)  score = Flatten (p) }
+"""
+PIXELS = np.zeros((4, 8, 8, 3), np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "reason"),
+    [
+        ({"images": PIXELS, "labels": np.arange(4) % 3}, ""),
+        ({"images": PIXELS}, ""),
+        ({"image": np.zeros((4, 3, 8, 8), np.float32)}, ""),
+        ({"image": np.zeros((4, 3, 9, 8), np.float32)}, r"has the shape \[4, 3, 9, 8\]"),
+        ({"image": np.zeros((4, 8, 8, 3), np.float32)}, r"takes \['N', 3, 8, 8\]"),
+        ({"a": np.zeros((4, 3, 8, 8)), "b": np.zeros((4, 2))}, "no array for the input 'image'"),
+        ({"images": PIXELS[..., :2]}, "2 channels"),
+        ({"images": PIXELS, "labels": np.arange(4)}, "labels go from 0 to 3"),
+        ({"images": PIXELS, "labels": np.array([1, 2, 3, 3])}, "subtract 1"),
+    ],
+)
+def test_a_set_is_held_against_the_model_by_its_first_sample(
+    workshop: Workshop, tmp_path: Path, arrays: dict[str, np.ndarray], reason: str
+) -> None:
+    model = admit(workshop, tmp_path, CLASSIFIER)
+    source = tmp_path / "set.npz"
+    np.savez(source, **arrays)
+    path = workshop.admit_data(source, "set.npz", tmp_path / "data").path
+    if not reason:
+        workshop.check_fit(model, path, "set.npz", labels=True)
+        return
+    with pytest.raises(DataError) as caught:
+        workshop.check_fit(model, path, "set.npz", labels=True)
+    assert re.search(reason, caught.value.reason), caught.value.reason
+    if "label" in reason or "subtract" in reason:  # passes need none
+        workshop.check_fit(model, path, "set.npz", labels=False)

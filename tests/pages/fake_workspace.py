@@ -168,6 +168,7 @@ class FakeWorkspace:
     profiles: set[tuple[str, str]] = field(default_factory=set)
     cannot_profile: str = ""
     slow_looks: int = 0
+    misfits: dict[tuple[str, str, bool], str] = field(default_factory=dict)
     drafts: dict[str, dict[str, object]] = field(default_factory=dict)
 
     def samples(self) -> tuple[SampleModel, ...]:
@@ -219,6 +220,9 @@ class FakeWorkspace:
     def set_preprocess(self, digest: str, preprocess: Preprocess, owner: str) -> ModelSummary:
         self.uploads["7" * 64] = model("with preprocess", "7" * 64, preprocess=preprocess)
         return self.uploads["7" * 64]
+
+    def misfit(self, model: ModelSummary, data: str, owner: str, labels: bool = False) -> str:
+        return self.misfits.get((model.digest, data, labels), "")
 
     def draft(self, owner: str) -> dict[str, object]:
         return self.drafts.get(owner, {})

@@ -124,3 +124,26 @@ def test_why_it_cannot_be_told_is_said(optimize, workspace):
     page = unlike_samples(optimize, workspace)
     page.button(key="preprocess.find").click()
     assert "Set it by hand" in words(clean(page.run()))
+
+
+def test_images_that_do_not_fit_are_said_when_they_are_chosen(optimize, workspace):
+    why = "set.npz: 'images' has the shape [20, 3, 8, 8]; the input 'input' takes [1, 3, 64, 64]."
+    mine = model("net.onnx", "5" * 64)
+    workspace.uploads = {mine.digest: mine}
+    workspace.data_sets = lambda owner: (LABELLED,)
+    workspace.misfits[mine.digest, LABELLED.digest, True] = why
+    page = clean(optimize.run())
+    page.selectbox(key="model").set_value(mine.digest)
+    page.session_state["pending.data"] = LABELLED.digest
+    page = clean(page.run())
+    assert [plain(error.value) for error in page.error] == [why]
+    page.button(key="measure").click()
+    page = clean(page.run())
+    assert not workspace.asked
+    assert sum(plain(error.value) == why for error in page.error) == 2  # at the button, too
+    page.selectbox(key="model").set_value("a" * 64)
+    assert not clean(page.run()).error
+
+
+def plain(markdown: str) -> str:
+    return markdown.replace("\\", "")
