@@ -223,6 +223,11 @@ class Pass(ABC):
     few_images: ClassVar[int] = 0
     with_few_images: ClassVar[str] = ""
 
+    @classmethod
+    def lacks(cls) -> str:
+        """The command that installs what this pass needs and is not here; empty if it can run."""
+        return ""
+
     def requires(self, graph: Graph) -> None:  # noqa: B027 - most passes need nothing
         """Raise PassPrecondition if the pass cannot work on `graph` at all."""
 

@@ -49,6 +49,7 @@ def show() -> None:
         if recipes:
             with st.expander(f"The recipes ({len(recipes):,})"):
                 st.markdown("\n".join(f"1. {wording.plain(recipe.name)}" for recipe in recipes))
+    model_picker.settle()
     if run is None:
         st.info(
             "Choose recipes on the left and start: the trade-off appears here as it is measured."

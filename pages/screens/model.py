@@ -13,6 +13,7 @@ from core.records import ModelSummary, TensorSpec
 from pages.widgets import data_picker, downloads, model_picker, sensitivity, session, wording
 
 HEIGHT = 420
+DIGITS = 140  # pixels that 100,000,000,000 needs: what does not fit is cut from the left
 SHARES = {"macs": "MACs", "size_bytes": "Bytes", "parameters": "Parameters"}
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
@@ -33,6 +34,7 @@ def show() -> None:
     table(model)
     pruning(workspace, model)
     interface(model)
+    model_picker.settle()
 
 
 def pruning(workspace: Workspace, model: ModelSummary) -> None:
@@ -104,7 +106,7 @@ def table(model: ModelSummary) -> None:
         for name in ("MACs (%)", "bytes (%)")
     }
     count = {
-        name: st.column_config.NumberColumn(name, format="localized")
+        name: st.column_config.NumberColumn(name, format="localized", width=DIGITS)
         for name in ("parameters", "MACs", "bytes")
     }
     st.dataframe(

@@ -63,6 +63,7 @@ def show() -> None:
     with st.expander("What pruning each layer would cost"):
         sensitivity.of_pruning(workspace, model.digest, sensitivity.before_pruning(model), data)
     samples.show(workspace, expanded=run is None)
+    model_picker.settle()
 
 
 @st.fragment

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import pandas as pd
 import streamlit as st
 
+from core.charts import palette
 from core.charts.summary import headline
 from core.errors import CoreError
 from core.experiment import Workspace
@@ -46,14 +47,15 @@ def show() -> None:
 
 def table(runs: Mapping[str, Run]) -> None:
     """One line per run; a click chooses it."""
+    names = model_names(runs)
     frame = pd.DataFrame(
         [
             {
                 "measured": pd.Timestamp(run.created),
-                "title": run.spec.title,
+                "model": names[run.id],
+                "recipe": comparison.recipe_of(run),
                 "state": STATE_WORDS[run.progress.state],
-                "recipes": len(run.spec.recipes) - 1,
-                "backends": len(run.spec.backends),
+                "backends": ", ".join(map(palette.label, run.spec.backends)),
                 "answer": headline(run),
             }
             for run in runs.values()
@@ -68,14 +70,30 @@ def table(runs: Mapping[str, Run]) -> None:
         key=TABLE,
         column_config={
             "measured": st.column_config.DatetimeColumn(
-                "measured (UTC)", format="YYYY-MM-DD HH:mm"
+                "measured (UTC)", format="YYYY-MM-DD HH:mm:ss", width=160
             ),
-            "title": st.column_config.TextColumn("title", width="large"),
+            "model": st.column_config.TextColumn("model", width="small"),
+            "recipe": st.column_config.TextColumn("recipe", width="medium"),
+            "state": st.column_config.TextColumn("state", width=100),
+            "backends": st.column_config.TextColumn("backends", width="medium"),
             "answer": st.column_config.TextColumn("answer", width="large"),
         },
         alt="Every run with its state and its answer",
     )
     st.session_state["runs.order"] = list(runs)
+
+
+def model_names(runs: Mapping[str, Run]) -> dict[str, str]:
+    """What each run's model is called; of several files of one name, with the digest's start."""
+    files: dict[str, set[str]] = {}
+    for run in runs.values():
+        files.setdefault(run.model.name, set()).add(run.spec.model)
+    return {
+        key: run.model.name
+        if len(files[run.model.name]) == 1
+        else f"{run.model.name} ({run.spec.model[:6]})"
+        for key, run in runs.items()
+    }
 
 
 def forecasts(workspace: Workspace, runs: Mapping[str, Run]) -> None:

@@ -17,7 +17,7 @@ def sentence(run: Run, outcome: Outcome | None) -> str:
     """What a run says of one recipe; `outcome` is None while that is not made yet."""
     if outcome is None:
         if run.progress.state not in LIVE:
-            return asides.original(run) or "Nothing was measured."
+            return asides.original(run) or "This recipe was not measured."
         return f"Making the candidate. {asides.original(run)}".strip()
     if outcome.candidate is None:
         reason = steps.said(outcome.reason)

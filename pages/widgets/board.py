@@ -41,7 +41,8 @@ class Board:
         """Create the slots, top to bottom."""
         title, measure = st.columns([5, 1], vertical_alignment="center")
         title.html(f'<h1 class="lathe-title">{wording.escape(model.name)}</h1>{facts(model)}')
-        notice, bar, answer = st.empty(), st.container(key="progress"), st.empty()
+        notice, bar = st.empty(), st.container(key="progress")
+        answer = st.container(key="answer").empty()
         names = ("latency", "accuracy", "size")
         slots = {
             name: column.container(key=f"chart_{name}").empty()

@@ -43,8 +43,17 @@ def show(runs: tuple[Run, ...], chosen: Run) -> None:
 
 
 def name_of(run: Run) -> str:
-    """What a run is called in a list of runs."""
-    return f"{run.spec.title} · {run.created[:16].replace('T', ' ')}"
+    """What a run is called in a list of runs: model, recipe, time."""
+    when = run.created[:19].replace("T", " ")
+    return f"{run.model.name}: {recipe_of(run)} · {when}"
+
+
+def recipe_of(run: Run) -> str:
+    """The recipe that a run weighs, or how many."""
+    asked = [recipe for recipe in run.spec.recipes if recipe.steps]
+    if len(asked) > 1:
+        return f"{len(asked)} recipes"
+    return asked[0].name if asked else "original"
 
 
 def pick(

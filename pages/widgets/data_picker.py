@@ -16,6 +16,7 @@ from core.records import DataSummary, ModelSummary, Run
 from pages.widgets import model_picker, preprocess_finder, wording
 
 NONE = ""
+TAKEN = "data.taken"
 CALIBRATION, EVALUATION = ROLES = ("calibration", "evaluation")
 _CALIBRATING = re.compile(r"calib|train", re.IGNORECASE)
 
@@ -38,7 +39,7 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
     sets = available(workspace, owner)
     _defaults(workspace, model, sets, run)
     with model_picker.sheet("data", _face(sets), width="stretch") as opened:
-        data = _pickers(sets, run)
+        data = _taken() if model_picker.closes("data") else _pickers(sets, run)
         st.divider()
         st.caption(_FORMATS)
         model_picker.upload(workspace, owner, "data", "Your images: .npz, or .zip of a folder")
@@ -143,6 +144,7 @@ def _defaults(
             _drop_samples(workspace)
     if fresh in sets:
         _take(sets, fresh)
+        st.session_state[TAKEN] = chosen()
 
 
 def _take(sets: dict[str, DataSummary], fresh: str) -> None:
@@ -163,6 +165,14 @@ def _take(sets: dict[str, DataSummary], fresh: str) -> None:
         evaluates = new
     for role, one in zip(ROLES, (calibrates, evaluates), strict=True):
         st.session_state[f"data.{role}"] = one.digest if one is not None else NONE
+
+
+def _taken() -> Data:
+    """The roles as the last upload set them, whatever the browser still says."""
+    data: Data = st.session_state.get(TAKEN, chosen())
+    for role in ROLES:
+        st.session_state[f"data.{role}"] = getattr(data, role)
+    return data
 
 
 def _calibrating(data: DataSummary) -> tuple[bool, bool]:

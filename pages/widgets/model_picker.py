@@ -86,10 +86,25 @@ def sheet(kind: str, label: str, **face: Any) -> Iterator[bool]:
     A file that was taken in closes it: what follows from the file is to be seen at once.
     """
     key = f"sheet.{kind}"
-    if st.session_state.pop(f"close.{kind}", False):
+    if closes(kind):
         st.session_state[key] = False
     with st.popover(label, key=key, on_change="rerun", **face) as popover:
         yield bool(popover.open)
+
+
+def closes(kind: str) -> bool:
+    """Whether this run of the script closes the sheet.
+
+    A widget inside of it must be left out of one whole run: the browser takes it away without
+    having heard of a new value, and would send the old one back. Left out, it forgets both.
+    """
+    return bool(st.session_state.get(f"close.{kind}"))
+
+
+def settle() -> None:
+    """Note that a run of the script came to its end: what it closed is closed."""
+    for kind in ("model", "data"):
+        st.session_state.pop(f"close.{kind}", None)
 
 
 def upload(workspace: Workspace, owner: str, kind: str, label: str) -> None:
@@ -136,9 +151,10 @@ def _added(workspace: Workspace, file: UploadedFile, owner: str) -> ModelSummary
         share = f", {message['share']:.0%}" if message.get("share") else ""
         line.caption(f"{message['current'].capitalize()}{share}")
 
-    admitted = workspace.add_model(file.name, file.getvalue(), owner, told)
-    line.empty()
-    return admitted
+    try:
+        return workspace.add_model(file.name, file.getvalue(), owner, told)
+    finally:
+        line.empty()
 
 
 def refusal(kind: str) -> None:

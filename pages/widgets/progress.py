@@ -51,10 +51,11 @@ def _end(run: Run) -> str:
     when = wording.plain(run.created[:16].replace("T", " "))
     if state is State.DONE:
         return f"Measured {when} UTC. {message}"
+    kept = "What was measured is kept." if run.measurements else "Nothing was measured before that."
     if state is State.CANCELLED:
-        return f"Cancelled; what was measured is kept. {message}"
+        return f"Cancelled {when} UTC. {kept}"
     if state is State.INTERRUPTED:
-        return f"Interrupted: its process ended. What was measured is kept. {message}"
+        return f"Interrupted: its process ended. {kept} {message}"
     return f"Failed. {message}"
 
 

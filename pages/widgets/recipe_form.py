@@ -106,12 +106,28 @@ def show(
         if kind.family:
             continue
         _ensure(key_of(name), False)
-        if st.toggle(kind.label, key=key_of(name), help=kind.help, persist_state="session"):
+        if _switch(name, kind):
             _parameters(name, kind, model, behind, images)
     for family in alternatives.families(catalogue()):
         if name := alternatives.show(family, model):
             _parameters(name, catalogue()[name], model, behind, images)
     return current()
+
+
+def _switch(name: str, kind: type[Pass]) -> bool:
+    """The switch of a pass; where that cannot run here it only goes off, and says what it lacks."""
+    lacks = kind.lacks()
+    on = st.toggle(
+        kind.label,
+        key=key_of(name),
+        help=kind.help,
+        disabled=bool(lacks) and not st.session_state[key_of(name)],
+        persist_state="session",
+    )
+    if lacks:
+        st.caption("Not installed here; this brings it:")
+        st.code(lacks, language="sh", wrap_lines=True)
+    return on
 
 
 def _parameters(

@@ -24,7 +24,8 @@ def runs(fake):
 
 def test_every_run_is_a_line_with_its_answer(runs):
     frame = runs.dataframe[0].value
-    assert frame["title"][0] == "resnet: prune and int8"
+    assert (frame["model"][0], frame["recipe"][0]) == ("resnet", "2 recipes")
+    assert frame["backends"][0] == "ONNX Runtime, OpenVINO, OpenCV DNN"
     assert len(frame) == 4
     assert "faster on" in frame["answer"][0]
     assert "running" in frame["state"][3]
@@ -114,3 +115,14 @@ def test_a_single_run_is_compared_with_its_original(fake):
     chosen = [test.selectbox(key=f"compare.{side}.recipe.sweep").value for side in "AB"]
     assert chosen[0] == fake.known["sweep"].outcomes[0].candidate.digest
     assert chosen[1] != chosen[0]
+
+
+def test_two_files_of_one_name_can_be_told_apart(fake):
+    other = builders.run(id="other", created="2026-01-02T03:04:09")
+    fake.known = {
+        "sweep": fake.known["sweep"],
+        "other": replace(other, spec=replace(other.spec, model="f0" * 32)),
+    }
+    test = clean(page("runs").run())
+    assert list(test.dataframe[0].value["model"]) == ["resnet (aaaaaa)", "resnet (f0f0f0)"]
+    assert len(set(test.selectbox(key="runs.chosen").options)) == 2

@@ -108,9 +108,14 @@ class FineTune(Pass):
         0, "Seed", "Of everything random.", low=0, high=1_000_000, step=1, expert=True
     )
 
+    @classmethod
+    def lacks(cls) -> str:
+        """How to get PyTorch where it is not installed."""
+        return "" if importlib.util.find_spec("torch") else REMEDY
+
     def requires(self, graph: Graph) -> None:
         """Refuse without PyTorch, and where no weight can be trained."""
-        if importlib.util.find_spec("torch") is None:
+        if self.lacks():
             raise PassPrecondition(
                 f"Fine-tuning needs PyTorch, which is not installed; install it with: {REMEDY}",
                 REMEDY,
