@@ -53,7 +53,7 @@ def _end(run: Run) -> str:
         return f"Measured {when} UTC. {message}"
     kept = "What was measured is kept." if run.measurements else "Nothing was measured before that."
     if state is State.CANCELLED:
-        return f"Cancelled {when} UTC. {kept}"
+        return f"Cancelled; it was started {when} UTC. {kept}"
     if state is State.INTERRUPTED:
         return f"Interrupted: its process ended. {kept} {message}"
     return f"Failed. {message}"

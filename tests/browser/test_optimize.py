@@ -180,6 +180,49 @@ def test_an_upload_that_was_taken_closes_its_sheet(visitor):
     assert visitor.complaints == []
 
 
+def top(page: Any, selector: str) -> float:
+    return float(page.locator(selector).first.bounding_box()["y"])
+
+
+def test_one_step_back_is_one_page_and_a_new_tab_stands_where_this_one_does(visitor):
+    page = visitor.open()
+    server.settled(page)
+    charts = top(page, ".st-key-chart_latency")
+    page.get_by_text(catalogue()["simplify"].label, exact=True).click()
+    for name in ("openvino", "opencv"):
+        page.get_by_role("button", name=backends()[name].label, exact=True).click()
+        page.wait_for_timeout(300)
+    page.get_by_role("button", name="Measure", exact=True).click()
+    page.wait_for_url("**/?run=*")
+    seen = set()
+    for _ in range(20):
+        page.wait_for_timeout(100)
+        seen.add(top(page, ".st-key-chart_latency"))
+    assert max(seen) - min(seen) <= 2  # nothing jumps while numbers come
+    assert abs(max(seen) - charts) <= 2
+    page.get_by_role("button", name="Cancel", exact=True).click()
+    page.get_by_text("Cancelled").wait_for(timeout=60_000)
+    run = page.url
+    tab = page.context.new_page()
+    tab.goto(visitor.url)
+    tab.get_by_text("Cancelled").wait_for(timeout=60_000)
+    assert "run=" not in tab.url
+    tab.close()
+    page.get_by_role("link", name="Backends", exact=True).first.click()
+    page.wait_for_url("**/backends")
+    page.get_by_role("link", name="Optimize", exact=True).first.click()
+    page.get_by_text("Cancelled").wait_for(timeout=60_000)
+    page.go_back()
+    page.wait_for_url("**/backends")
+    page.go_back()
+    page.wait_for_url(run)
+    page.get_by_text("Cancelled").wait_for(timeout=60_000)
+    page.go_back()
+    page.get_by_text("known without running").wait_for(timeout=60_000)
+    assert "run=" not in page.url
+    assert visitor.complaints == []
+
+
 def test_a_switch_and_a_slider_work_by_keyboard_alone(visitor):
     page = visitor.open()
     server.settled(page)

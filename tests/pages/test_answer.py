@@ -123,7 +123,7 @@ def test_nothing_moves_while_numbers_arrive(run):
 def test_a_candidate_in_the_making_is_said(run):
     live = replace(run, progress=replace(run.progress, state=State.RUNNING))
     assert answer.sentence(replace(live, measurements=()), None) == "Making the candidate."
-    assert answer.sentence(replace(run, measurements=()), None) == "Nothing was measured."
+    assert answer.sentence(replace(run, measurements=()), None) == "This recipe was not measured."
 
 
 def test_the_original_has_its_numbers_while_the_candidate_is_made(run):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -92,3 +93,13 @@ def test_a_sensitivity_in_the_making_can_be_stopped(fake):
     assert ("stop_sensitivity", "") in fake.verbs
     assert "Measuring on the calibration images" not in words(test)
     assert test.button(key="sensitivity.ask").label
+
+
+def test_the_digits_of_large_counts_have_room(fake):
+    """A column that is too narrow cuts a number from the left: 11,194,880 reads ",194,880"."""
+    test = clean(page("model").run())
+    configs = [json.loads(frame.proto.columns) for frame in test.dataframe]
+    layers = next(config for config in configs if "MACs" in config)
+    widest = len("86,567,656,448")
+    for name in ("parameters", "MACs", "bytes"):
+        assert layers[name]["width"] >= 9 * widest

@@ -216,7 +216,37 @@ def test_a_live_run_has_progress_and_a_cancel_that_works(optimize, workspace):
     page.button(key="cancel").click()
     page = clean(page.run())
     assert ("cancel", "r") in workspace.verbs
-    assert "what was measured is kept" in page_text(page)
+    assert "Nothing was measured before that." in page_text(page)
+
+
+def test_a_cancelled_run_says_one_thing(optimize, workspace):
+    workspace.state = State.CANCELLED
+    made = workspace.make_run(spec(), "me", "r")
+    message = "stopped; what was measured is kept"
+    workspace.known["r"] = replace(made, progress=replace(made.progress, message=message))
+    optimize.query_params["run"] = "r"
+    said = page_text(clean(optimize.run()))
+    assert said.count("measured is kept") == 1
+    assert "Nothing was measured" not in said
+
+
+def test_a_pass_that_cannot_run_here_says_how_to_get_what_it_lacks(optimize, monkeypatch):
+    kind = catalogue()["simplify"]
+    monkeypatch.setattr(kind, "lacks", classmethod(lambda cls: "pip install magic"))
+    page = clean(optimize.run())
+    assert switch(page, "simplify").disabled
+    assert "pip install magic" in [code.value for code in page.code]
+    optimize.session_state[recipe_form.key_of("simplify")] = True  # from a run made elsewhere
+    page = clean(optimize.run())
+    assert not switch(page, "simplify").disabled
+
+
+def test_fine_tuning_lacks_pytorch_or_nothing(monkeypatch):
+    kind = catalogue()["fine_tune"]
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert "torch" in kind.lacks()
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
+    assert kind.lacks() == ""
 
 
 def test_an_interrupted_run_can_go_on(optimize, workspace):
