@@ -218,7 +218,7 @@ def test_one_step_back_is_one_page_and_a_new_tab_stands_where_this_one_does(visi
     page.wait_for_url(run)
     page.get_by_text("Cancelled").wait_for(timeout=60_000)
     page.go_back()
-    page.get_by_text("known without running").wait_for(timeout=60_000)
+    page.get_by_text("Hollow numbers are known").wait_for(timeout=60_000)
     assert "run=" not in page.url
     assert visitor.complaints == []
 
