@@ -217,6 +217,7 @@ def test_one_step_back_is_one_page_and_a_new_tab_stands_where_this_one_does(visi
     page.go_back()
     page.wait_for_url(run)
     page.get_by_text("Cancelled").wait_for(timeout=60_000)
+    page.wait_for_timeout(2_000)  # a look at it: the server has to hear of this step first
     page.go_back()
     page.get_by_text("Hollow numbers are known").wait_for(timeout=60_000)
     assert "run=" not in page.url
