@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from core.data import shape_text
 from core.errors import CoreError
 from core.measure import rows
 from core.measure.asking import Cancelled, Worker
@@ -67,7 +68,10 @@ def startup(
         if cancelled():
             raise Cancelled
 
-    condition = {"threads": str(setting.options.threads)}
+    condition = {
+        "threads": str(setting.options.threads),
+        "input": shape_text(model.inputs),
+    }
     try:
         with lock.alone(check), Worker(model, cancelled) as worker:
             worker.prepare(model, source, 1)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.records.recipes import StepReport
@@ -106,7 +107,13 @@ class ModelSummary:
 
 @dataclass(frozen=True, slots=True)
 class DataSummary:
-    """An image set: `kind` is "images" or "tensors" (one preprocessed array per model input)."""
+    """An image set: `kind` is "images" or "tensors" (one preprocessed array per model input).
+
+    Attributes:
+        image_shape: of the first sample.
+        shapes: by array ("images" for pixels), of every sample where all are of one shape; empty
+            where they differ, or where only the first one was looked at.
+    """
 
     digest: str
     name: str
@@ -117,6 +124,7 @@ class DataSummary:
     image_shape: tuple[int, ...] = ()
     classes: int = 0
     notes: tuple[str, ...] = ()
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
