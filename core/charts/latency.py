@@ -13,8 +13,10 @@ from core.charts.standing import (
     baseline,
     crowd_words,
     first_threads,
+    input_words,
     measured,
     outcome_of,
+    run_input,
     settings_words,
     threads_text,
 )
@@ -58,6 +60,7 @@ def latency_panel(
     where = "" if several else f" · {threads_text(counts[0])}"
     if any(mark.text.endswith(UNSTABLE) for lane in drawn for mark in lane.marks):
         where += f" ·{UNSTABLE} unstable"
+    where += f" · {shape}" if (shape := run_input(run)) else ""
     return lanes.Panel(
         TITLE,
         drawn,
@@ -107,6 +110,8 @@ def mark(run: Run, row: Measurement | None, color: str, name: str) -> lanes.Mark
     interval = text.span(row.low, row.high)
     if interval:
         hover.append(f"95 % interval {interval} ms")
+    if shape := input_words(row):
+        hover.append(text.wrap(f"input {shape}"))
     hover += [
         f"{key} {text.number(row.detail[key])} ms" for key in ("p90", "p99") if key in row.detail
     ]

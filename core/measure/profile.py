@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.data import shape_text
 from core.measure.asking import Worker
 from core.measure.subject import Setting, Source
 from core.process import lock
@@ -73,7 +74,10 @@ def read(reply: Json, model: ModelSummary, setting: Setting, zero_share: float =
     layers = tuple(
         _layer(row, costs.get(row["name"]), total, model.quantized) for row in reply["layers"]
     )
-    notes = [f"{reply['runs']} runs, in turns with the other model"]
+    notes = [
+        f"{reply['runs']} runs, in turns with the other model",
+        f"input {shape_text(model.inputs)}",
+    ]
     if reply["profiled_s"] > NOTICEABLE * reply["total_s"]:
         notes.append(
             f"keeping the times made a call {reply['profiled_s'] / reply['total_s']:.1f} times as "

@@ -18,6 +18,7 @@ from pages.widgets import (
     samples,
     sensitivity,
     session,
+    size_form,
     staircase,
     why,
     wording,
@@ -67,6 +68,7 @@ def recipe_panel(board: Board, images: int | None) -> None:
     behind = staircase.Behind(board.workspace, board.model)
     recipe = recipe_form.show(board.model, behind, images)
     st.header("Measure on")
+    size_form.show(board.workspace, board.model, data_picker.chosen())
     measure_form.show(board.workspace.backends())
     board.paint_draft(recipe)
     behind.fill()
