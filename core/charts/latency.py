@@ -60,12 +60,11 @@ def latency_panel(
     where = "" if several else f" · {threads_text(counts[0])}"
     if any(mark.text.endswith(UNSTABLE) for lane in drawn for mark in lane.marks):
         where += f" ·{UNSTABLE} unstable"
-    where += f" · {shape}" if (shape := run_input(run)) else ""
     return lanes.Panel(
         TITLE,
         drawn,
         subtitle=f"grey original, colour this recipe{where}",
-        axis="median latency (ms)",
+        axis=", ".join(filter(None, ("median latency (ms)", run_input(run)))),
         span=(0.0, lanes.round_up(1.3 * max(tops, default=0.77))),
     )
 

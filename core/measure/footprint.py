@@ -15,7 +15,7 @@ from core.measure.asking import Cancelled, Worker
 from core.measure.statistics import Interval
 from core.measure.subject import Setting, Source
 from core.process import lock
-from core.records import Measurement, ModelSummary
+from core.records import OPEN_SHAPE, Measurement, ModelSummary
 from core.records.stored import files_of, stored_bytes
 
 CHUNK = 1 << 20
@@ -32,7 +32,12 @@ def sizes(model: ModelSummary) -> list[Measurement]:
         "macs": model.macs,
         "nodes": model.nodes,
     }
-    return [rows.exact(model.digest, metric, value) for metric, value in counted.items()]
+    return [
+        rows.unknown(model.digest, metric, OPEN_SHAPE)
+        if value is None
+        else rows.exact(model.digest, metric, value)
+        for metric, value in counted.items()
+    ]
 
 
 def zipped_bytes(path: Path) -> int:

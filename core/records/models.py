@@ -8,6 +8,8 @@ from pathlib import Path
 
 from core.records.recipes import StepReport
 
+OPEN_SHAPE = "unknown: open shape"  # in the place of a count that depends on a size left open
+
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
@@ -54,7 +56,7 @@ class LayerCost:
         op_type: ONNX operator.
         output_shape: with dynamic dimensions as in TensorSpec.
         parameters: elements of its constant inputs.
-        macs: multiply-accumulates for one sample.
+        macs: multiply-accumulates for one sample; None where an open shape leaves them unknown.
         size_bytes: bytes of its constant inputs.
         possible: what passes could do to it, or why they cannot.
     """
@@ -64,7 +66,7 @@ class LayerCost:
     op_type: str
     output_shape: tuple[int | str, ...]
     parameters: int
-    macs: int
+    macs: int | None
     size_bytes: int
     possible: tuple[str, ...] = ()
 
@@ -81,7 +83,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
-    """Everything the screen says of a model before anything runs."""
+    """Everything the screen says of a model before anything runs; `macs` as in LayerCost."""
 
     digest: str
     name: str
@@ -93,7 +95,7 @@ class ModelSummary:
     producer: str
     nodes: int
     parameters: int
-    macs: int
+    macs: int | None
     size_bytes: int
     batch_norms: int
     dynamic_dims: tuple[str, ...] = ()
@@ -135,7 +137,7 @@ class Preview:
     """
 
     parameters: int
-    macs: int
+    macs: int | None
     size_bytes: int
     nodes: int
     exact: bool = True

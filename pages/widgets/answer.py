@@ -38,7 +38,7 @@ def draft_sentence(model: ModelSummary, preview: Preview | None, steps: int) -> 
     if not steps:
         return "No pass is on: this is the original model. Switch passes on, then measure."
     parts = [size_words(model.size_bytes, preview.size_bytes)]
-    if model.macs and preview.macs != model.macs:
+    if model.macs and preview.macs is not None and preview.macs != model.macs:
         parts.append(f"{wording.percent_change(model.macs, preview.macs)} MACs")
     why = idle(preview)
     if len(why) == len(preview.report) > 0:

@@ -149,7 +149,9 @@ def facts(model: ModelSummary) -> str:
     words = [
         wording.size(model.size_bytes),
         f"{wording.count(model.parameters)} parameters",
-        f"{wording.count(model.macs)} MACs",
+        f"MACs {wording.count(None)}"
+        if model.macs is None
+        else f"{wording.count(model.macs)} MACs",
         f"{model.batch_norms} batch norms",
         f"opset {model.opset}",
     ]
