@@ -24,7 +24,7 @@ from core.data.preprocess import (
     same_pixels,
 )
 from core.data.sets import ImageSet, has_background_class
-from core.data.size_proposals import Proposal, proposed
+from core.data.size_proposals import Proposal, proposed, usual
 from core.data.synthetic import synthetic_feeds
 
 __all__ = [
@@ -54,4 +54,5 @@ __all__ = [
     "synthetic_feeds",
     "thinned",
     "told",
+    "usual",
 ]

@@ -14,7 +14,7 @@ from core.data.preprocess import COLORS, Size
 from core.records import DataSummary, ModelSummary, Preprocess, TensorSpec
 
 LINE_HEIGHT = 64  # of text, at most: an input as low and as wide as wanted reads lines
-LINE_WIDTH = 320
+LINE = (48, 320)
 BOXES, MAPS, CLASSES = 640, 320, 224
 SEQUENCE = 128
 STRIDE = 32  # of the networks that halve five times
@@ -29,11 +29,6 @@ class Proposal:
 
     dims: dict[str, int]
     why: str
-
-    @property
-    def text(self) -> str:
-        """As in height=640 width=640."""
-        return " ".join(f"{name}={size}" for name, size in self.dims.items())
 
 
 def proposed(
@@ -60,6 +55,14 @@ def proposed(
     if left:
         why = "; ".join(filter(None, (why, f"{SEQUENCE} for a length, a guess")))
     return Proposal({name: (found | left)[name] for name in open_dims(specs)}, why)
+
+
+def usual(specs: Sequence[TensorSpec]) -> tuple[TensorSpec, ...]:
+    """The inputs at the size that networks of this kind are usually run at; for trials."""
+    images = [spec for spec in specs if sides(spec)]
+    found = _fit(images, _of_kind(images[0], ())[0], 0) if images else {}
+    left = {name: SEQUENCE for name in open_dims(at(specs, found))}
+    return at(specs, found | left)
 
 
 def _first(
@@ -122,28 +125,40 @@ def _of_kind(image: TensorSpec, outputs: Sequence[TensorSpec]) -> tuple[Size, st
     height, width = (image.shape[axis] for axis in sides(image) or (0, 0))
     if isinstance(height, int) and isinstance(width, str):
         if height <= LINE_HEIGHT:
-            return (height, LINE_WIDTH), "usual for lines of text"
+            return (height, LINE[1]), "usual for lines of text"
         return (height, height), "a square"
     if isinstance(width, int):
         return (width, width), "a square"
-    if any(_boxes(spec) for spec in outputs):
+    if any(_reads(spec) for spec in outputs):
+        return LINE, "usual for lines of text"
+    if any(_boxes(spec, image.shape[0]) for spec in outputs):
         return (BOXES, BOXES), "usual for networks that give boxes"
     if any(len(spec.shape) == 4 and not _fixed(spec.shape[1:]) for spec in outputs):
         return (MAPS, MAPS), "usual for networks that give maps"
     return (CLASSES, CLASSES), "usual for networks that classify"
 
 
+def _reads(spec: TensorSpec) -> bool:
+    """Whether an output looks like scores of characters, one row for each place of a line."""
+    shape = spec.shape
+    return len(shape) == 3 and isinstance(shape[2], int) and shape[2] > MOST_NUMBERS
+
+
 def _fixed(dims: Sequence[int | str]) -> bool:
     return all(isinstance(dim, int) for dim in dims)
 
 
-def _boxes(spec: TensorSpec) -> bool:
-    """Whether an output looks like rows of boxes: four numbers, or four and scores of classes."""
+def _boxes(spec: TensorSpec, batch: int | str) -> bool:
+    """Whether an output looks like rows of boxes: four numbers, or four and scores of classes.
+
+    A row for each image of the batch is no row for each box.
+    """
     shape = spec.shape
     if "box" in spec.name.lower() and 2 <= len(shape) <= 4:
         return True
     numbers = [dim for dim in shape[1:] if isinstance(dim, int)]
     free = any(isinstance(dim, str) for dim in shape[1:])
     if len(shape) == 2:
-        return not isinstance(shape[0], int) and shape[1] in range(BOX, BOX + 4)
+        rows = isinstance(shape[0], str) and shape[0] != batch
+        return rows and shape[1] in range(BOX, BOX + 4)
     return len(shape) == 3 and free and len(numbers) == 1 and BOX <= numbers[0] <= MOST_NUMBERS

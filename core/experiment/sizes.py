@@ -19,9 +19,11 @@ def sizes_of(spec: ExperimentSpec, model: ModelSummary, data: DataSummary | None
     if left := open_dims(at(model.inputs, found)):
         words = " and ".join(dict.fromkeys(called(model.inputs, name) for name in left))
         proposal = proposed(model, data, dict(spec.dims))
+        sizes = ((called(model.inputs, name), size) for name, size in proposal.dims.items())
+        example = ", ".join(f"{word} {size}" for word, size in sizes)
         raise DataError(
             f"{model.name} takes inputs of any size, and its time depends on it: state the "
             f"{words} to measure at.",
-            f"For example {proposal.text} ({proposal.why}).",
+            f"For example {example} ({proposal.why}).",
         )
     return found

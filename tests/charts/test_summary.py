@@ -9,14 +9,17 @@ from dataclasses import replace
 
 import pytest
 
-from core.charts import text
+from core.charts import layers_figure, preview_figure, text
 from core.charts.card import card
+from core.charts.compare import Side, obstacles
+from core.charts.layers import layer_rows
 from core.charts.report import report_html
 from core.charts.rows import rows_table
 from core.charts.standing import Standing
 from core.charts.summary import best, deltas, headline
+from core.charts.sweep import sweep_rows
 from core.charts.table import to_csv
-from core.records import Recipe, RunProgress, State
+from core.records import Preview, Recipe, RunProgress, State
 from tests.charts import builders as b
 
 
@@ -180,3 +183,40 @@ def test_quantities_and_changes():
     assert text.quantity(17, text.COUNT) == "17"
     assert text.percent_change(100, 29) == "−71 %"
     assert text.signed(-0.04) == "±0.0"
+
+
+def test_the_shape_of_the_input_stands_beside_every_latency():
+    run, shape = b.run(), "1×3×64×64"
+    timed = [r for r in rows_table(run) if r["metric"] in ("latency_ms", "latency_ratio")]
+    assert {r["input"] for r in timed} == {shape}
+    assert shape in deltas(run, b.PRUNED)[1].label
+    drawn = card(run, b.PRUNED)
+    assert any(shape in delta["label"] for delta in drawn["deltas"])
+    assert any(shape in panel["axis"] for panel in drawn["panels"])
+    assert report_html(run).count(shape) > len(timed)
+    assert {r["input"] for r in sweep_rows(run) if r["latency (ms)"]} == {shape}
+
+
+def test_times_at_two_shapes_are_not_weighed():
+    run = b.run()
+    other = replace(
+        run,
+        measurements=tuple(
+            replace(row, condition={**row.condition, "input": "8x3x64x64"})
+            for row in run.measurements
+        ),
+    )
+    first, second = (Side(one, one.outcomes[1]) for one in (run, other))
+    assert not obstacles(first, first)
+    assert any("shape" in said for said in obstacles(first, second))
+
+
+def test_macs_of_an_open_shape_are_unknown_everywhere():
+    unknown = replace(b.summary(), macs=None)
+    layers = tuple(replace(layer, macs=None) for layer in unknown.layers)
+    unknown = replace(unknown, layers=layers)
+    assert {row["MACs"] for row in layer_rows(unknown)} == {None}
+    assert {row["MACs (%)"] for row in layer_rows(unknown)} == {None}
+    assert "unknown: open shape" in str(layers_figure(unknown))
+    preview = Preview(1, None, 1, 1)
+    assert "unknown: open shape" in str(preview_figure(unknown, preview))
