@@ -22,7 +22,7 @@ from core.cli.result import PARTLY, Result, table
 from core.cli.sizes import add_at_option, ignored, missing
 from core.cli.telling import Teller
 from core.data import at, open_dims, told
-from core.errors import CoreError, InvalidModel, PassPrecondition
+from core.errors import CoreError, OpenShape, PassPrecondition
 from core.experiment import Workspace, grid
 from core.passes.base import not_applied
 from core.records import (
@@ -114,7 +114,7 @@ def _spec(
     ignored(given, [model], "--at")
     dims = told(model.inputs, model.preprocess, data, given)
     if open_dims(at(model.inputs, dims)):
-        raise InvalidModel(missing(model, data, given))
+        raise OpenShape(missing(model, data, given))
     return ExperimentSpec(
         title=f"{model.name}: {len(recipes)} recipes",
         model=model.digest,

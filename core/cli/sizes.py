@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from core.cli.inputs import sizes_of
 from core.data import model_at, open_dims, proposed, shape_text, told
-from core.errors import InvalidModel
+from core.errors import InvalidModel, OpenShape
 from core.records import DataSummary, ModelSummary
 
 
@@ -30,7 +30,8 @@ def at_sizes(
     """The models as they are measured: at the sizes of `--at`, and those that the images tell.
 
     Raises:
-        InvalidModel: a size is missing, or belongs to no dimension.
+        OpenShape: a size is missing.
+        InvalidModel: one belongs to no dimension, or is none.
     """
     given = sizes_of("--at", options.at)
     ignored(given, models, "--at")
@@ -50,7 +51,7 @@ def _sized(
     found = model_at(model, told(model.inputs, models[0].preprocess, data, given))
     if not open_dims(found.inputs):
         return found
-    raise InvalidModel(missing(model, data, given, models))
+    raise OpenShape(missing(model, data, given, models))
 
 
 def missing(

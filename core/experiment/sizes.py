@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.data import at, called, open_dims, proposed, told
-from core.errors import DataError
+from core.errors import DataError, OpenShape
 from core.records import DataSummary, ExperimentSpec, ModelSummary
 
 
@@ -11,7 +11,8 @@ def sizes_of(spec: ExperimentSpec, model: ModelSummary, data: DataSummary | None
     """A size for every open dimension of the model: stated, or told by the images.
 
     Raises:
-        DataError: one is missing, or belongs to no dimension.
+        OpenShape: one is missing.
+        DataError: one belongs to no dimension.
     """
     if unknown := [name for name in spec.dims if name not in model.dynamic_dims]:
         raise DataError(f"{model.name} has no open dimension {unknown[0]!r}.")
@@ -21,7 +22,7 @@ def sizes_of(spec: ExperimentSpec, model: ModelSummary, data: DataSummary | None
         proposal = proposed(model, data, dict(spec.dims))
         sizes = ((called(model.inputs, name), size) for name, size in proposal.dims.items())
         example = ", ".join(f"{word} {size}" for word, size in sizes)
-        raise DataError(
+        raise OpenShape(
             f"{model.name} takes inputs of any size, and its time depends on it: state the "
             f"{words} to measure at.",
             f"For example {example} ({proposal.why}).",

@@ -9,7 +9,7 @@ from typing import Any
 
 from core.backends.base import catalogue
 from core.data import open_dims
-from core.errors import DataError, WorkerError
+from core.errors import OpenShape, WorkerError
 from core.measure.subject import Setting, Source, memory_bytes
 from core.process import Child, Limits, Progress
 from core.records import Json, ModelSummary, TensorSpec, to_json
@@ -62,11 +62,12 @@ class Worker:
         """Make `count` feeds for runs and timings.
 
         Raises:
-            DataError: the set does not fit, or nobody stated the size of an open dimension.
+            DataError: the set does not fit.
+            OpenShape: nobody stated the size of an open dimension.
             WorkerError
         """
         if source.data is None and (left := open_dims(model.inputs)):
-            raise DataError(
+            raise OpenShape(
                 f"{model.name} leaves {', '.join(left)} open and no size is stated for it.",
                 "Give the size to measure at.",
             )

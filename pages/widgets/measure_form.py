@@ -8,7 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.backends.base import label as label_of
-from core.errors import CoreError
+from core.errors import CoreError, OpenShape
 from core.experiment import Workspace
 from core.records import BackendInfo, ExperimentSpec, ModelSummary, Recipe
 from pages.widgets import session, size_form, wording
@@ -151,7 +151,9 @@ def submit(workspace: Workspace, question: ExperimentSpec, owner: str) -> None:
     try:
         run_id = workspace.submit(question, owner)
     except CoreError as error:
-        st.session_state["notice"] = f"{error.message} {error.remedy}".strip()
+        where = "The fields stand under Measure on, beside the recipe."
+        words = (error.message, error.remedy, where if isinstance(error, OpenShape) else "")
+        st.session_state["notice"] = " ".join(filter(None, words))
         return
     session.show_run(run_id)
     st.session_state["forms_of"] = run_id  # they stand at its question already

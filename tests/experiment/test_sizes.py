@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core import graph as graphs
-from core.errors import DataError
+from core.errors import DataError, OpenShape
 from core.experiment import Workspace
 from core.records import ExperimentSpec, Recipe, from_json, to_json
 from tests.builders import graph
@@ -48,6 +48,7 @@ def test_without_a_size_for_each_nothing_starts(workspace: Workspace, dims):
         workspace.measure(spec, OWNER)
     wrong = "depth" if len(dims) == 3 else "height and width" if not dims else "state the width"
     assert wrong in refused.value.message
+    assert isinstance(refused.value, OpenShape) == (wrong != "depth")
     assert not workspace.runs(OWNER)
 
 
