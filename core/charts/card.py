@@ -53,6 +53,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
     for lane in plain["lanes"]:
         for mark in lane["marks"]:
             del mark["hover"]
+    plain["axis"] = panel.axis.partition(", ")[0]  # the input stands beside the number, and below
     plain["left_out"] = len(panel.lanes) - len(kept)
     if panel.kind == "bars" and kept:
         ends = [m.high or m.value for lane in kept for m in lane.marks if m.value is not None]

@@ -9,7 +9,13 @@ from dataclasses import replace
 
 import pytest
 
-from core.charts import layers_figure, preview_figure, text
+from core.charts import (
+    latency_figure,
+    layers_figure,
+    preview_figure,
+    text,
+    tradeoff_figure,
+)
 from core.charts.card import card
 from core.charts.compare import Side, obstacles
 from core.charts.layers import layer_rows
@@ -192,7 +198,9 @@ def test_the_shape_of_the_input_stands_beside_every_latency():
     assert shape in deltas(run, b.PRUNED)[1].label
     drawn = card(run, b.PRUNED)
     assert any(shape in delta["label"] for delta in drawn["deltas"])
-    assert any(shape in panel["axis"] for panel in drawn["panels"])
+    assert shape in drawn["machine"]
+    assert shape in str(latency_figure(run, b.PRUNED))
+    assert shape in str(tradeoff_figure(run))
     assert report_html(run).count(shape) > len(timed)
     assert {r["input"] for r in sweep_rows(run) if r["latency (ms)"]} == {shape}
 
