@@ -2,7 +2,7 @@
 
 CoreError
   ModelError      InvalidModel | UnsupportedModel
-  DataError
+  DataError       OpenShape
   PassError       PassPrecondition | PassPostcondition
   BackendError    BackendUnavailable | ConversionFailed | InferenceFailed
   WorkerError     WorkerCrashed | WorkerTimeout | WorkerOutOfMemory (NotEnoughMemory)
@@ -65,6 +65,10 @@ class UnsupportedModel(ModelError):
 
 class DataError(CoreError):
     """What is wrong with the images, the labels or the preprocessing."""
+
+
+class OpenShape(DataError):
+    """A model takes inputs of any size, and nobody stated the one to measure at."""
 
 
 class PassError(CoreError):

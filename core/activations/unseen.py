@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from core.activations.calibration import Alone, Calibration
 from core.activations.race import race
-from core.data import synthetic_feeds
+from core.data import synthetic_feeds, usual
 from core.data.made_up import made_up_images
 from core.errors import DataError
 from core.graph import Graph
@@ -36,14 +36,14 @@ class Unseen(NoStatistics):
     def race(
         self, contestants: Sequence[Graph], sessions: int = 1, backend: str = "onnxruntime"
     ) -> list[Lap]:
-        """As `Calibration.race`, on a made-up input.
+        """As `Calibration.race`, on a made-up input, of usual lengths where the model states none.
 
         Raises:
             BackendUnavailable: the backend is not here.
             DataError: no input can be made up.
         """
         made = self.made_up()
-        feeds = made.first() if made else next(synthetic_feeds(self._specs, 1))
+        feeds = made.first() if made else next(synthetic_feeds(usual(self._specs), 1))
         return race(contestants, feeds, sessions, backend, self._alone)
 
     def made_up(self) -> Calibration | None:

@@ -15,7 +15,7 @@ import onnx_ir as ir
 from core.analysis.cost import totals
 from core.analysis.shapes import Facts, facts
 from core.analysis.values import constant_tensor, node_name
-from core.records import Advice, LayerCost
+from core.records import OPEN_SHAPE, Advice, LayerCost
 
 DEEP = 10  # convolutions in a row from which batch norm and shortcuts matter
 MULTIPLE = 8
@@ -161,15 +161,17 @@ def _separable(graph: ir.Model, known: Facts, layers: Sequence[LayerCost]) -> Ad
     top = ", ".join(
         f"{_short(d.name)} ({_count(d.macs)} -> {_count(d.macs_after)} MACs)" for d in dense[:3]
     )
-    text = (
-        f"As depthwise + pointwise, {_many(len(dense), 'dense convolution')} would take the "
-        f"network from {_count(macs)} to {_count(macs - saved)} MACs and from "
-        f"{_count(parameters)} to {_count(parameters - shrunk)} parameters, after training anew. "
-        f"Most at: {top}."
-    )
-    share = 100 * saved / macs if macs else 100 * shrunk / parameters
+    fewer = f"{_count(parameters)} to {_count(parameters - shrunk)} parameters"
+    start = f"As depthwise + pointwise, {_many(len(dense), 'dense convolution')} would take the "
     title = "Depthwise + pointwise would shrink it"
-    return Advice(title, text, round(share, 1), "% fewer MACs")
+    if not macs:
+        text = f"{start}network from {fewer}, after training anew. MACs are {OPEN_SHAPE}."
+        return Advice(title, text, round(100 * shrunk / parameters, 1), "% fewer parameters")
+    text = (
+        f"{start}network from {_count(macs)} to {_count(macs - saved)} MACs and from {fewer}, "
+        f"after training anew. Most at: {top}."
+    )
+    return Advice(title, text, round(100 * saved / macs, 1), "% fewer MACs")
 
 
 def _odd_channels(graph: ir.Model, known: Facts) -> Advice | None:
@@ -222,7 +224,7 @@ def _first_layer(graph: ir.Model, layers: Sequence[LayerCost]) -> Advice | None:
     _, macs = totals(graph, layers)
     first = next((c for c in layers if c.op_type in _CONVOLUTIONS), None)
     count = sum(c.op_type in _CONVOLUTIONS for c in layers)
-    if first is None or not macs or count < 4 or first.macs < 0.2 * macs:
+    if first is None or not first.macs or not macs or count < 4 or first.macs < 0.2 * macs:
         return None
     share = 100 * first.macs / macs
     text = (

@@ -9,7 +9,7 @@ DequantizeLinear; not shapes, axes, scales and zero points. A tensor that severa
 counts once, at the first.
 
 A dynamic first dimension counts as one sample, in the shapes too; a fixed batch is divided out.
-Where a spatial dimension is dynamic the MACs are 0 and the kind says "size unknown". All branches
+Where a spatial dimension is dynamic the MACs are unknown, None, and the kind says so. All branches
 of an If are counted; the body of a Loop or Scan counts for one turn.
 """
 
@@ -66,10 +66,14 @@ def layers(graph: ir.Model) -> tuple[LayerCost, ...]:
     )
 
 
-def totals(graph: ir.Model, listed: Sequence[LayerCost] | None = None) -> tuple[int, int]:
-    """(parameters, MACs) of one sample; `listed` are the layers if they were already counted."""
+def totals(graph: ir.Model, listed: Sequence[LayerCost] | None = None) -> tuple[int, int | None]:
+    """(parameters, MACs) of one sample; `listed` are the layers if they were already counted.
+
+    MACs are None where those of any layer are unknown.
+    """
     listed = layers(graph) if listed is None else listed
-    return sum(c.parameters for c in listed), sum(c.macs for c in listed)
+    known = [c.macs for c in listed if c.macs is not None]
+    return sum(c.parameters for c in listed), sum(known) if len(known) == len(listed) else None
 
 
 def _nodes(graph: ir.Graph) -> Iterator[ir.Node]:
@@ -113,7 +117,7 @@ def _layer(node: ir.Node, known: Facts, batch: int, seen: set[ir.Value]) -> Laye
         op_type=node.op_type,
         output_shape=tuple("?" if isinstance(d, str) and d.startswith("?") else d for d in shape),
         parameters=parameters,
-        macs=(macs or 0) // batch if _scales(node, known, batch) else macs or 0,
+        macs=macs // batch if macs and _scales(node, known, batch) else macs,
         size_bytes=size_bytes,
     )
 

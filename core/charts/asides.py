@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 from core.charts import palette, text
-from core.charts.standing import Standing, baseline, crowd_words, first_threads, threads_text
+from core.charts.standing import (
+    Standing,
+    baseline,
+    crowd_words,
+    first_threads,
+    run_input,
+    threads_text,
+)
 from core.records import Candidate, Run, Status
 
 
@@ -18,6 +25,7 @@ def original(run: Run) -> str:
         and row.value is not None
     ]
     where = threads_text(first_threads(run))
+    where = ", ".join(filter(None, (where, run_input(run))))
     return f"The original takes {', '.join(said)} ({where})." if said else ""
 
 

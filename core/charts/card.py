@@ -9,7 +9,7 @@ from core.charts.accuracy import accuracy_panel
 from core.charts.lanes import Panel, round_up
 from core.charts.latency import latency_panel
 from core.charts.size import size_panel
-from core.charts.standing import first_threads, outcome_of
+from core.charts.standing import first_threads, outcome_of, run_input
 from core.charts.summary import deltas, headline
 from core.records import Run
 
@@ -20,6 +20,7 @@ def card(run: Run, candidate: str) -> dict[str, Any]:
     """Title, answer, three deltas, three charts and the conditions, ready for JSON."""
     host = run.host
     versions = ", ".join(f"{k} {v}" for k, v in host.versions.items()) if host else ""
+    machine = f"{host.cpu}, {host.cores} cores, {host.os}" if host else ""
     panels = (
         latency_panel(run, candidate, first_threads(run)),
         accuracy_panel(run, candidate),
@@ -30,7 +31,7 @@ def card(run: Run, candidate: str) -> dict[str, Any]:
         "answer": headline(run, candidate),
         "deltas": [dataclasses.asdict(delta) for delta in deltas(run, candidate)],
         "panels": [_panel(panel) for panel in panels],
-        "machine": f"{host.cpu}, {host.cores} cores, {host.os}" if host else "",
+        "machine": ", ".join(filter(None, (machine, run_input(run)))),
         "versions": versions,
         "digest": candidate,
         "date": run.created[:10],
@@ -52,6 +53,7 @@ def _panel(panel: Panel) -> dict[str, Any]:
     for lane in plain["lanes"]:
         for mark in lane["marks"]:
             del mark["hover"]
+    plain["axis"] = panel.axis.partition(", ")[0]  # the input stands beside the number, and below
     plain["left_out"] = len(panel.lanes) - len(kept)
     if panel.kind == "bars" and kept:
         ends = [m.high or m.value for lane in kept for m in lane.marks if m.value is not None]

@@ -12,7 +12,7 @@ from typing import Any
 import plotly.graph_objects as go
 
 from core.charts import accuracy, lanes, latency, palette, quantities, text
-from core.charts.standing import Standing, first_threads, measured
+from core.charts.standing import Standing, first_threads, measured, run_input
 from core.measure import METRICS
 from core.records import Better, Measurement, Outcome, Run
 
@@ -56,6 +56,8 @@ def obstacles(first: Side, second: Side) -> list[str]:
         found.append("They were measured on different machines or versions: compare no latency.")
     elif first.threads != second.threads:
         found.append("They were measured with different thread counts: compare no latency.")
+    if len({run_input(side.run) for side in (first, second)} - {""}) > 1:
+        found.append("They were measured with inputs of different shapes: compare no latency.")
     if first.run.spec.evaluation != second.run.spec.evaluation:
         found.append("They were measured on different images: compare no accuracy.")
     if first.run.spec.model != second.run.spec.model:

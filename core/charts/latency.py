@@ -13,8 +13,10 @@ from core.charts.standing import (
     baseline,
     crowd_words,
     first_threads,
+    input_words,
     measured,
     outcome_of,
+    run_input,
     settings_words,
     threads_text,
 )
@@ -62,7 +64,7 @@ def latency_panel(
         TITLE,
         drawn,
         subtitle=f"grey original, colour this recipe{where}",
-        axis="median latency (ms)",
+        axis=", ".join(filter(None, ("median latency (ms)", run_input(run)))),
         span=(0.0, lanes.round_up(1.3 * max(tops, default=0.77))),
     )
 
@@ -107,6 +109,8 @@ def mark(run: Run, row: Measurement | None, color: str, name: str) -> lanes.Mark
     interval = text.span(row.low, row.high)
     if interval:
         hover.append(f"95 % interval {interval} ms")
+    if shape := input_words(row):
+        hover.append(text.wrap(f"input {shape}"))
     hover += [
         f"{key} {text.number(row.detail[key])} ms" for key in ("p90", "p99") if key in row.detail
     ]

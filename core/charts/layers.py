@@ -8,7 +8,7 @@ from typing import Literal
 import plotly.graph_objects as go
 
 from core.charts import lanes, palette, text
-from core.records import LayerCost, ModelSummary
+from core.records import OPEN_SHAPE, LayerCost, ModelSummary
 
 HEIGHT = 420
 MOST_BARS = 600
@@ -29,7 +29,8 @@ def layers_figure(summary: ModelSummary, share: Share = "macs") -> go.Figure:
     colors = kind_colors(summary)
     kept = [layer for layer in summary.layers if getattr(layer, share)]
     if not kept:
-        return lanes.message(title, "No layer of this model has any.")
+        unknown = any(getattr(layer, share) is None for layer in summary.layers)
+        return lanes.message(title, OPEN_SHAPE if unknown else "No layer of this model has any.")
     total = sum(getattr(layer, share) for layer in kept)
     if len(kept) > MOST_BARS:
         least = sorted((getattr(layer, share) for layer in kept), reverse=True)[MOST_BARS - 1]
@@ -70,7 +71,7 @@ def kind_colors(summary: ModelSummary) -> dict[str, str]:
     """Kind of layer -> colour, those that compute most first; the rare ones share the last."""
     weight: Counter[str] = Counter()
     for layer in summary.layers:
-        weight[layer.kind] += layer.macs + layer.parameters
+        weight[layer.kind] += (layer.macs or 0) + layer.parameters
     common = [kind for kind, _ in weight.most_common(len(_KIND_COLORS))]
     return dict(zip(common, _KIND_COLORS, strict=False)) | {REST: _OTHER}
 
@@ -81,7 +82,8 @@ def _shown(layer: LayerCost, colors: dict[str, str]) -> str:
 
 def layer_rows(summary: ModelSummary) -> list[dict[str, object]]:
     """The layer table: one record per layer that computes, with its share of the MACs."""
-    macs = sum(layer.macs for layer in summary.layers)
+    counted = [layer.macs for layer in summary.layers if layer.macs is not None]
+    macs = sum(counted) if len(counted) == len(summary.layers) else None
     size = sum(layer.size_bytes for layer in summary.layers)
     return [
         {
@@ -91,13 +93,20 @@ def layer_rows(summary: ModelSummary) -> list[dict[str, object]]:
             "output shape": " × ".join(str(side) for side in layer.output_shape),
             "parameters": layer.parameters,
             "MACs": layer.macs,
-            "MACs (%)": 100 * layer.macs / macs if macs else 0.0,
+            "MACs (%)": _percent(layer.macs, macs),
             "bytes": layer.size_bytes,
             "bytes (%)": 100 * layer.size_bytes / size if size else 0.0,
             "what passes can do": "; ".join(getattr(layer, "possible", ()) or ()),
         }
         for layer in summary.layers
     ]
+
+
+def _percent(part: int | None, whole: int | None) -> float | None:
+    """None where either is unknown."""
+    if part is None or whole is None:
+        return None
+    return 100 * part / whole if whole else 0.0
 
 
 def _hover(layer: LayerCost, share: Share, total: int, units: tuple[str, ...]) -> str:

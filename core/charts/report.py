@@ -19,7 +19,7 @@ from core.charts.accuracy import accuracy_figure
 from core.charts.latency import latency_figure
 from core.charts.rows import readable_rows
 from core.charts.size import size_figure
-from core.charts.standing import baseline
+from core.charts.standing import baseline, run_input
 from core.charts.summary import Delta, deltas, headline
 from core.charts.tradeoff import tradeoff_figure
 from core.records import Outcome, Run, StepReport, to_json
@@ -29,8 +29,8 @@ POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
 )
 SHOWN = (
-    "recipe", "backend", "quantity", "value", "95 % interval", "threads", "images", "verdict",
-    "status", "reason",
+    "recipe", "backend", "quantity", "value", "95 % interval", "threads", "input", "images",
+    "verdict", "status", "reason",
 )  # fmt: skip
 _NUMBERS = {"value", "95 % interval"}
 
@@ -180,6 +180,7 @@ def _conditions(run: Run, link: str) -> dict[str, str]:
         "Calibration images SHA-256": spec.calibration or "none",
         "Backends": ", ".join(spec.backends),
         "Threads": ", ".join("all" if count == 0 else str(count) for count in spec.threads),
+        "Input, batch first": run_input(run).removeprefix("input "),
         "Time for one latency comparison": f"{spec.latency_budget_s:g} s at most",
         "Run": run.id,
         "Link": link,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core.charts import palette, quantities
-from core.charts.standing import Standing, baseline, crowd_words, settings_words
+from core.charts.standing import Standing, baseline, crowd_words, input_words, settings_words
 from core.measure import METRICS
 from core.records import Measurement, Run, Status
 
@@ -48,6 +48,7 @@ def readable_rows(run: Run) -> list[dict[str, str]]:
             "value": quantities.reading(row["metric"], row["value"]),
             "95 % interval": quantities.interval(row["metric"], row["low"], row["high"]),
             "threads": row["threads"],
+            "input": row["input"],
             "images": f"{int(row['images']):,}" if row["images"].isdigit() else row["images"],
             "verdict": row["verdict"],
             "machine": row["machine"],
@@ -60,7 +61,7 @@ def readable_rows(run: Run) -> list[dict[str, str]]:
 
 
 _COLUMNS = (
-    "recipe", "backend", "metric", "value", "unit", "low", "high", "threads", "images",
+    "recipe", "backend", "metric", "value", "unit", "low", "high", "threads", "input", "images",
     "verdict", "machine", "settings", "status", "reason", "clock", "candidate",
 )  # fmt: skip
 
@@ -81,6 +82,7 @@ def _record(row: Measurement, names: dict[str, str]) -> dict[str, Any]:
         "low": row.low,
         "high": row.high,
         "threads": "all" if threads == "0" else threads,
+        "input": input_words(row),
         "images": row.condition.get("images", ""),
         "verdict": str(row.detail.get("verdict", "")),
         "machine": crowd_words(row),

@@ -9,7 +9,7 @@ import plotly.graph_objects as go
 from core.charts import lanes, palette, text
 from core.charts.latency import LIVE
 from core.charts.standing import Standing, baseline, outcome_of
-from core.records import ModelSummary, Preview, Run
+from core.records import OPEN_SHAPE, ModelSummary, Preview, Run
 
 TITLE = "Size"
 KINDS_SHOWN = 3
@@ -57,6 +57,10 @@ def preview_figure(summary: ModelSummary, preview: Preview) -> go.Figure:
         ("MACs", summary.macs, preview.macs, text.COUNT),
         ("Nodes", summary.nodes, preview.nodes, text.COUNT),
     ):
+        if before is None or after is None:
+            unknown = lanes.Mark(None, palette.BASELINE, OPEN_SHAPE, OPEN_SHAPE)
+            drawn.append(lanes.Lane(name, [unknown], ""))
+            continue
         share = 100 * after / before if before else 100.0
         words = text.quantity(after, units)
         certain = "exact" if preview.exact else "estimate"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from core.records import Candidate, Measurement, Outcome, Run, Status
 
+BETWEEN = re.compile(r"(?<=\d)x(?=\d)")  # the sizes of a shape
 MEASURED = (Status.OK, Status.UNSTABLE)
 Key = tuple[str, str, str]
 
@@ -13,6 +15,17 @@ Key = tuple[str, str, str]
 def crowd_words(row: Measurement | None) -> str:
     """What others took of the cores while it was timed; empty on a quiet machine."""
     return str(row.detail.get("note", "")) if row is not None and row.detail.get("busy") else ""
+
+
+def input_words(row: Measurement | None) -> str:
+    """The shape of what went in, the batch first: "1×3×224×224"; empty where it was not kept."""
+    return BETWEEN.sub("×", row.condition.get("input", "")) if row is not None else ""
+
+
+def run_input(run: Run) -> str:
+    """The shape that the times of a run are of: "input 1×3×224×224"; empty before the first."""
+    found = {input_words(row) for row in run.measurements if row.metric == "latency_ms"} - {""}
+    return f"input {' and '.join(sorted(found))}" if found else ""
 
 
 def settings_words(row: Measurement) -> str:

@@ -18,6 +18,7 @@ from core.charts.standing import (
     baseline,
     crowd_words,
     first_threads,
+    input_words,
     measured,
     outcome_of,
     threads_text,
@@ -148,7 +149,9 @@ def latency_delta(run: Run, candidate: str, backend: str | None = None) -> Delta
     where = min(found, key=lambda name: found[name])
     before = rows.value(base.digest, "latency_ms", where, threads, candidate) if base else None
     ratio = rows.row(candidate, "latency_ratio", where, threads)
+    shape = input_words(rows.row(candidate, "latency_ms", where, threads))
     label = f"Latency, {palette.label(where)}, {threads_text(threads)}"
+    label += f", input {shape}" if shape else ""
     first = NO_DELTA if before is None else f"{text.number(before)} ms"
     after = f"{text.number(found[where])} ms"
     value = measured(ratio)

@@ -6,7 +6,7 @@ from typing import Any
 
 from core.charts import palette
 from core.charts.accuracy import metric_of
-from core.charts.standing import Standing, baseline, first_threads, measured
+from core.charts.standing import Standing, baseline, first_threads, input_words, measured
 from core.charts.tradeoff import paired, points
 from core.records import Measurement, Outcome, Run, State
 
@@ -49,6 +49,7 @@ def _record(
         f"{'agreement' if metric_of(rows) == 'agreement' else 'top-1'} (%)": measured(gained),
         "change (points)": measured(lost),
         "latency (ms)": measured(spent),
+        "input": input_words(spent),
         "ratio (×)": measured(ratio),
         "verdict": str(ratio.detail.get("verdict", "")) if ratio else "",
         "file (MB)": None if size is None else size / 1e6,
@@ -77,6 +78,7 @@ def _blank(run: Run, outcome: Outcome) -> dict[str, Any]:
         "backend": "",
         "on the front": False,
         **dict.fromkeys(numbers),
+        "input": "",
         "verdict": "",
         "status": f"made no model: {outcome.reason}",
         "candidate": "",

@@ -16,7 +16,7 @@ import plotly.graph_objects as go
 
 from core.charts import lanes, palette, text
 from core.charts.accuracy import metric_of
-from core.charts.standing import Standing, baseline, first_threads, measured
+from core.charts.standing import Standing, baseline, first_threads, measured, run_input
 from core.records import Candidate, Measurement, Recipe, Run
 
 Cost = Literal["latency", "ratio", "size", "zipped"]
@@ -255,7 +255,9 @@ def _axes(figure: go.Figure, found: tuple[Point, ...], run: Run, cost: Cost) -> 
     highest = max(p.gain_span[1] for p in found)
     room = max(1.0, 0.08 * (highest - lowest))
     common = {"gridcolor": palette.GRID, "zeroline": False, "title_standoff": 6}
-    figure.update_xaxes(range=[0, end], title_text=_COSTS[cost][1], **common)
+    shape = run_input(run) if cost == "latency" else ""
+    title = ", ".join(filter(None, (_COSTS[cost][1], shape)))
+    figure.update_xaxes(range=[0, end], title_text=title, **common)
     figure.update_yaxes(
         automargin=True, range=[max(0.0, lowest - room), min(101.0, highest + room)],
         title_text=_GAINS[metric_of(Standing(run))], **common,

@@ -16,12 +16,14 @@ from core.charts.choosing import Loss, loss
 from core.charts.standing import Standing
 from core.charts.sweep import sweep_rows
 from core.charts.tradeoff import points
-from core.cli.inputs import add_model_options, dims_of, preprocess_of
+from core.cli.inputs import add_model_options, dims_of, preprocess_of, sizes_of
 from core.cli.measure import add_measure_options, backends_of, row_json, threads_of
 from core.cli.recipe import load_recipe
 from core.cli.result import PARTLY, Result, table
+from core.cli.sizes import add_at_option, ignored, missing
 from core.cli.telling import Teller
-from core.errors import CoreError, PassPrecondition
+from core.data import at, open_dims, told
+from core.errors import CoreError, OpenShape, PassPrecondition
 from core.experiment import Workspace, grid
 from core.passes.base import not_applied
 from core.records import (
@@ -58,6 +60,7 @@ def add(commands: Any) -> None:
     command.add_argument("--max-latency-ms", type=float, metavar="MS", help="latency at most")
     add_measure_options(command)
     add_model_options(command)
+    add_at_option(command)
     command.set_defaults(run=run)
 
 
@@ -108,6 +111,11 @@ def _spec(
     )
     recipes = tuple(load_recipe(path) for path in options.recipe)
     recipes = recipes or grid.default(calibration is not None, _ratios(options.prune_ratios))
+    given = sizes_of("--at", options.at)
+    ignored(given, [model], "--at")
+    dims = told(model.inputs, model.preprocess, data, given)
+    if open_dims(at(model.inputs, dims)):
+        raise OpenShape(missing(model, data, given))
     return ExperimentSpec(
         title=f"{model.name}: {len(recipes)} recipes",
         model=model.digest,
@@ -118,6 +126,7 @@ def _spec(
         evaluation=data.digest,
         images=options.images,
         latency_budget_s=options.budget_s,
+        dims=dims,
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -69,18 +69,39 @@ def admit(bench: Bench, path: Path, options: argparse.Namespace) -> ModelSummary
     """The model at `path`, through the gate, frozen and with its preprocessing.
 
     Raises:
-        ModelError: the file is missing or refused.
+        ModelError: the file is missing or refused, or has no dimension that shall be frozen.
         DataError: the preprocessing file is wrong.
+    """
+    return as_asked(bench, through_gate(bench, path), options, dims_of(options))
+
+
+def through_gate(bench: Bench, path: Path) -> ModelSummary:
+    """The model at `path` as it is.
+
+    Raises:
+        ModelError: the file is missing or refused.
     """
     if not path.is_file():
         raise InvalidModel(f"{path}: there is no such file.")
-    summary = bench.workshop.admit(path, path.name, bench.models, path.parent, Teller())
-    if options.freeze:
-        summary = bench.workshop.freeze(summary.path, dims_of(options), bench.models)
+    return bench.workshop.admit(path, path.name, bench.models, path.parent, Teller())
+
+
+def as_asked(
+    bench: Bench, summary: ModelSummary, options: argparse.Namespace, dims: Mapping[str, int]
+) -> ModelSummary:
+    """The model with `dims` frozen, and with its preprocessing.
+
+    Raises:
+        InvalidModel: it has no such dimension.
+        DataError: the preprocessing file is wrong.
+    """
+    name = summary.name
+    if dims:
+        summary = bench.workshop.freeze(summary.path, dims, bench.models)
     if options.preprocess:
         preprocess = preprocess_of(options)
         summary = bench.workshop.set_preprocess(summary.path, preprocess, bench.models)
-    return replace(summary, name=path.name)
+    return replace(summary, name=name)
 
 
 def admit_data(bench: Bench, path: Path | None) -> DataSummary | None:
@@ -102,11 +123,20 @@ def dims_of(options: argparse.Namespace) -> dict[str, int]:
     Raises:
         InvalidModel: not of the form DIM=SIZE.
     """
+    return sizes_of("--freeze", options.freeze)
+
+
+def sizes_of(option: str, texts: Sequence[str]) -> dict[str, int]:
+    """The sizes of a repeated option.
+
+    Raises:
+        InvalidModel: not of the form DIM=SIZE.
+    """
     dims: dict[str, int] = {}
-    for text in options.freeze:
+    for text in texts:
         name, _, size = text.rpartition("=")
-        if not name or not size.isdigit() or int(size) < 1:
-            raise InvalidModel(f"--freeze {text}: write DIM=SIZE with a size of at least 1.")
+        if not name or not size.isdecimal() or len(size) > 9 or int(size) < 1:
+            raise InvalidModel(f"{option} {text}: write DIM=SIZE with a size of at least 1.")
         dims[name] = int(size)
     return dims
 

@@ -54,7 +54,7 @@ def _text(summary: ModelSummary) -> str:
                     count(layer.macs),
                 )
                 for layer in summary.layers
-                if layer.parameters or layer.macs
+                if layer.parameters or layer.macs != 0
             ),
         ),
         *(f"\n{item.title}: {item.text}" for item in summary.advice),

@@ -9,14 +9,23 @@ from pathlib import Path
 from typing import Any
 
 from core.cli import why
-from core.cli.inputs import Bench, add_model_options, admit, admit_data, bench
+from core.cli.inputs import (
+    Bench,
+    add_model_options,
+    admit_data,
+    as_asked,
+    bench,
+    dims_of,
+    through_gate,
+)
 from core.cli.result import Result, table
+from core.cli.sizes import add_at_option, at_sizes, ignored
 from core.cli.telling import guessed_pixels
-from core.data import open_set
+from core.data import open_set, shape_text
 from core.errors import BackendUnavailable
 from core.experiment.units import Comparison
 from core.measure import METRICS, Setting, Source, host
-from core.records import Json, Measurement, ModelSummary, to_json
+from core.records import DataSummary, Json, Measurement, ModelSummary, to_json
 
 SHOWN = (
     "size_bytes", "parameters", "macs", "top1", "top1_delta", "agreement", "sqnr_db", "latency_ms",
@@ -37,6 +46,7 @@ def add(commands: Any) -> None:
     )
     add_measure_options(command)
     add_model_options(command)
+    add_at_option(command)
     command.set_defaults(run=run)
 
 
@@ -96,15 +106,31 @@ def run(options: argparse.Namespace) -> Result:
     """
     backends = backends_of(options)
     with bench() as at:
-        models = _named(options.models, [admit(at, path, options) for path in options.models])
-        rows = _measure(at, options, backends, models)
+        data = admit_data(at, options.data)
+        summaries = at_sizes(_admitted(at, options), data, options)
+        models = _named(options.models, summaries)
+        rows = _measure(at, options, backends, models, data)
         told = why.ask(at, models, backends, threads_of(options)) if options.why else []
     names = {summary.digest: name for name, summary in models}
-    data, text = _data(models, rows), _text(names, rows)
+    found, text = _data(models, rows), _text(names, rows)
     if options.why:
-        data["causes"] = [why.as_json(one) for one in told]
+        found["causes"] = [why.as_json(one) for one in told]
         text = "\n\n".join([text, *map(why.as_text, told)])
-    return Result(data, text)
+    return Result(found, text)
+
+
+def _admitted(at: Bench, options: argparse.Namespace) -> list[ModelSummary]:
+    """Every file, with `--freeze` where it has the dimension.
+
+    Raises:
+        CoreError: a file is refused, or none has a dimension that shall be frozen.
+    """
+    models, dims = [through_gate(at, path) for path in options.models], dims_of(options)
+    ignored(dims, models, "--freeze")
+    return [
+        as_asked(at, model, options, {k: v for k, v in dims.items() if k in model.dynamic_dims})
+        for model in models
+    ]
 
 
 def _measure(
@@ -112,8 +138,8 @@ def _measure(
     options: argparse.Namespace,
     backends: Sequence[str],
     models: Sequence[tuple[str, ModelSummary]],
+    data: DataSummary | None,
 ) -> list[Measurement]:
-    data = admit_data(at, options.data)
     guessed_pixels(models[0][1], data)
     path, digest = (data.path, data.digest) if data else (None, "")
     comparison = Comparison(
@@ -178,7 +204,13 @@ def _data(models: Sequence[tuple[str, ModelSummary]], rows: Sequence[Measurement
         "baseline": models[0][0],
         "host": to_json(host()),
         "models": [
-            {"model": name, "digest": s.digest, "size_bytes": s.size_bytes, "macs": s.macs}
+            {
+                "model": name,
+                "digest": s.digest,
+                "size_bytes": s.size_bytes,
+                "macs": s.macs,
+                "input": shape_text(s.inputs),
+            }
             for name, s in models
         ],
         "rows": [row_json(row, names[row.candidate]) for row in rows],
@@ -192,10 +224,11 @@ def _text(names: dict[str, str], rows: Sequence[Measurement]) -> str:
             threads = row.condition.get("threads", "")
             condition = f"{threads} thr" if threads else ""
             lines.append(
-                (names[row.candidate], row.backend, row.metric, condition, number(row), says(row))
-            )
+                (names[row.candidate], row.backend, row.metric, condition,
+                 row.condition.get("input", ""), number(row), says(row))
+            )  # fmt: skip
     return table(
-        ("model", "backend", "metric", "threads", "value", "95 % interval, verdict"), lines
+        ("model", "backend", "metric", "threads", "input", "value", "95 % interval, verdict"), lines
     )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from core.records import Json
+from core.records import OPEN_SHAPE, Json
 
 PARTLY = 3  # some of what was asked for failed, the rest is there
 
@@ -33,8 +33,10 @@ def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join(line.rstrip() for line in lines)
 
 
-def count(value: float) -> str:
-    """A count with a short unit: 1234567 -> "1.23 M"."""
+def count(value: float | None) -> str:
+    """A count with a short unit: 1234567 -> "1.23 M"; None is one that an open shape hides."""
+    if value is None:
+        return OPEN_SHAPE
     for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
         if abs(value) >= size:
             return f"{value / size:.2f} {unit}"

@@ -84,7 +84,7 @@ def as_text(told: Told) -> str:
     head = f"{told.model} on {told.backend}, {told.threads or 'all'} thr"
     if told.answer is None:
         return f"{head}: {told.reason}"
-    lines = [head]
+    lines = [f"{head}; {'; '.join(told.answer.after.notes[:2])}"]
     for cause in told.answer.causes:
         lines.append(f"  {'+' if cause.gain else '-'} {cause.title}: {cause.text}")
         if cause.fix:

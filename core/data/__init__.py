@@ -5,6 +5,14 @@ Imports neither onnx nor a model runtime: a worker that times must start fast.
 
 from core.data.admission import admit, describe, shared_images, split, thinned
 from core.data.archive import Archive, Bounds
+from core.data.input_sizes import (
+    at,
+    called,
+    model_at,
+    open_dims,
+    shape_text,
+    told,
+)
 from core.data.opening import open_set
 from core.data.preprocess import (
     PRESETS,
@@ -16,6 +24,7 @@ from core.data.preprocess import (
     same_pixels,
 )
 from core.data.sets import ImageSet, check_labels, has_background_class
+from core.data.size_proposals import Proposal, proposed, usual
 from core.data.synthetic import synthetic_feeds
 
 __all__ = [
@@ -23,7 +32,10 @@ __all__ = [
     "Archive",
     "Bounds",
     "ImageSet",
+    "Proposal",
     "admit",
+    "at",
+    "called",
     "check_channels",
     "check_labels",
     "default_preprocess",
@@ -31,11 +43,17 @@ __all__ = [
     "fitted",
     "has_background_class",
     "image_input",
+    "model_at",
+    "open_dims",
     "open_set",
+    "proposed",
     "read_preprocess",
     "same_pixels",
+    "shape_text",
     "shared_images",
     "split",
     "synthetic_feeds",
     "thinned",
+    "told",
+    "usual",
 ]

@@ -13,11 +13,12 @@ import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from core.data.input_sizes import IMAGES
 from core.data.opening import ADMITTED, folder_files, open_set
 from core.data.sets import ImageSet
 from core.errors import DataError
@@ -59,7 +60,7 @@ def admit(source: Path, filename: str, data: Path, progress: Progress | None = N
     if source.is_file() and source.stat().st_size > MAX_BYTES:
         raise DataError(f"{filename} is larger than {MAX_BYTES >> 30} GiB.")
     images = open_set(source, filename)
-    digests = _image_digests(images, progress)
+    digests, shapes = _read_all(images, progress)
     data.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=data, prefix="."))
     try:
@@ -71,15 +72,19 @@ def admit(source: Path, filename: str, data: Path, progress: Progress | None = N
             os.replace(scratch, final)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
-    return _summary(images, final / target.name, digest)
+    return replace(_summary(images, final / target.name, digest), shapes=shapes)
 
 
-def _image_digests(images: ImageSet, progress: Progress | None) -> list[bytes]:
-    found = []
+def _read_all(
+    images: ImageSet, progress: Progress | None
+) -> tuple[list[bytes], dict[str, tuple[int, ...]]]:
+    """A digest for each sample, and the shapes of arrays where all samples have the same."""
+    found, shapes = [], set()
     for index in range(images.count):
         running = hashlib.blake2b(digest_size=DIGEST_BYTES)
         if images.kind == "images":
             pixels = images.pixels(index)
+            shapes.add(pixels.shape)
             rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[:, :, :3]
             running.update(str(rgb.shape).encode() + np.ascontiguousarray(rgb).tobytes())
         else:
@@ -88,7 +93,16 @@ def _image_digests(images: ImageSet, progress: Progress | None) -> list[bytes]:
         found.append(running.digest())
         if progress and index % 50 == 0:
             progress(index, images.count)
-    return found
+    if images.kind == "images" and len(shapes) == 1:
+        return found, {IMAGES: tuple(map(int, shapes.pop()))}
+    return found, _array_shapes(images)
+
+
+def _array_shapes(images: ImageSet) -> dict[str, tuple[int, ...]]:
+    """Of one sample of each array; an array holds samples of one shape."""
+    if images.kind == "images":
+        return {}
+    return {name: tuple(map(int, values.shape)) for name, values in images.sample(0).items()}
 
 
 def _keep(source: Path, filename: str, scratch: Path) -> Path:
@@ -134,6 +148,7 @@ def _summary(images: ImageSet, path: Path, digest: str) -> DataSummary:
         image_shape=shape,
         classes=classes,
         notes=images.notes,
+        shapes=_array_shapes(images),
     )
 
 

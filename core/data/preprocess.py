@@ -138,7 +138,7 @@ def default_preprocess(specs: Sequence[TensorSpec]) -> Preprocess:
         DataError: the model does not take images.
     """
     spec = image_input(specs)
-    layout = "NHWC" if _channels_last(spec.shape) else "NCHW"
+    layout = "NHWC" if channels_last(spec.shape) else "NCHW"
     channels = spec.shape[3 if layout == "NHWC" else 1]
     raw = spec.dtype == "uint8"
     return Preprocess(
@@ -149,7 +149,7 @@ def default_preprocess(specs: Sequence[TensorSpec]) -> Preprocess:
     )
 
 
-def _channels_last(shape: Sequence[int | str]) -> bool:
+def channels_last(shape: Sequence[int | str]) -> bool:
     """Whether the last axis of four is that of the channels: 1 or 3 decide, then the shorter."""
     first, last = shape[1], shape[3]
     if first in (1, 3) or last in (1, 3):

@@ -29,7 +29,8 @@ def synthetic_feeds(
         specs: the model's inputs.
         count: how many feeds.
         seed: of the generator.
-        dims: sizes of dynamic dimensions by name; 1 where none is given.
+        dims: sizes of dynamic dimensions by name; 1 where none is given, which is no size to time:
+            see `input_sizes`.
 
     Raises:
         DataError: an input of a type that cannot be made up, or larger than 1 GiB.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from core.candidates import failures
 from core.candidates.client import Workshop
-from core.data import open_set
+from core.data import model_at, open_set
 from core.errors import CoreError, ModelError, no_room
 from core.experiment import builds, layer_times
 from core.experiment.home import Home
@@ -204,7 +204,7 @@ class Job:
         spec = self._run.spec
         _, images = self._images()
         return Comparison(
-            models=models,
+            models=tuple((name, model_at(model, spec.dims)) for name, model in models),
             backends=spec.backends,
             threads=spec.threads,
             source=Source(images.path, images.digest, self._run.model.preprocess, spec.images),

@@ -11,7 +11,7 @@ import hashlib
 import json
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures import TimeoutError as StillRunning
 from dataclasses import replace
@@ -103,9 +103,15 @@ class Profiles:
         return self._folder / f"{key}.json"
 
 
-def key_of(before: str, after: str, backend: str, threads: int) -> str:
-    """A name for the question: both digests, the backend, the threads, and this host's versions."""
-    parts = (FORMAT, before, after, backend, threads, host_digest(host()))
+def key_of(
+    before: str, after: str, backend: str, threads: int, dims: Mapping[str, int] | None = None
+) -> str:
+    """A name for the question: both digests, the backend, the threads, and this host's versions.
+
+    `dims` are the sizes at which open dimensions are measured.
+    """
+    parts: tuple[object, ...] = (FORMAT, before, after, backend, threads, host_digest(host()))
+    parts += (sorted(dims.items()),) if dims else ()
     return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
 
 

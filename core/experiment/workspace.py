@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import core.backends.base as backends
+from core.data import model_at
 from core.errors import BackendUnavailable, DataError, StoreError
 from core.experiment import drafts, jobs, keeping
 from core.experiment.hindsight import hindsights
@@ -22,6 +23,7 @@ from core.experiment.job import Job, Watch, held
 from core.experiment.pixels import PixelTrial, trials
 from core.experiment.profiles import Profiles, key_of, passes_of
 from core.experiment.sensing import Sensing, Study
+from core.experiment.sizes import sizes_of
 from core.experiment.stair_times import StairTimes
 from core.experiment.turns import Turns
 from core.experiment.warm import Previews
@@ -354,7 +356,10 @@ class Workspace(Inventory):
             CoreError: the backend does not take one of the two models.
         """
         run, setting = self.run(run_id), Setting.of(backend, threads)
-        models = [self._summary_in(run, which) for which in (run.spec.model, digest)]
+        models = [
+            model_at(self._summary_in(run, which), run.spec.dims)
+            for which in (run.spec.model, digest)
+        ]
         source = Source(
             self._home.data_path(run.spec.evaluation), run.spec.evaluation, run.model.preprocess
         )
@@ -363,7 +368,7 @@ class Workspace(Inventory):
             zeros = [self._bench.get().zero_share(model.path) for model in models]
             return ProfileJob(models[0], models[1], setting, source, (zeros[0], zeros[1]))
 
-        key = key_of(models[0].digest, models[1].digest, backend, threads)
+        key = key_of(models[0].digest, models[1].digest, backend, threads, run.spec.dims)
         return self._profiles.get(key, job, wait_s, passes_of(run, digest))
 
     def profiled(self, run_id: str, digest: str, backend: str, threads: int) -> bool:
@@ -372,7 +377,8 @@ class Workspace(Inventory):
         Raises:
             StoreError: there is no such run.
         """
-        return self._profiles.known(key_of(self.run(run_id).spec.model, digest, backend, threads))
+        asked = self.run(run_id).spec
+        return self._profiles.known(key_of(asked.model, digest, backend, threads, asked.dims))
 
     def _summary_in(self, run: Run, digest: str) -> ModelSummary:
         """The summary of the original or a candidate of a run, with its file in place."""
@@ -391,6 +397,8 @@ class Workspace(Inventory):
         for digest in {spec.calibration, spec.evaluation} - {""}:
             if self._home.data_path(digest) is None:
                 raise DataError("An image set of this run is gone.", "Upload it again.")
+        if model.dynamic_dims or spec.dims:
+            spec = self._at_sizes(spec, model, owner)
         created = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
         run = Run(
             id=secrets.token_urlsafe(16).replace("_", "x").replace("-", "y"),
@@ -406,6 +414,12 @@ class Workspace(Inventory):
             raise StoreError(f"The run cannot be kept: {error.strerror}.") from error
         self._store.add_run(run)
         return run
+
+    def _at_sizes(self, spec: ExperimentSpec, model: ModelSummary, owner: str) -> ExperimentSpec:
+        """The question with a size for every open dimension of the model."""
+        sets = (*self.data_sets(owner), *self.sample_data()) if spec.evaluation else ()
+        data = next((one for one in sets if one.digest == spec.evaluation), None)
+        return replace(spec, dims=sizes_of(spec, model, data))
 
 
 def _info(name: str, backend: backends.Backend) -> BackendInfo:

@@ -2,7 +2,9 @@
 
 - A node name that occurs twice (ONNX allows it, ONNX Runtime refuses it) becomes unique.
 - A weight that is listed as a graph input too (IR version 3 demanded it) is a constant only.
-- A dimension written as -1 is dynamic.
+- A dimension written as -1 is dynamic. One whose name names nothing ("?", as Paddle writes for all
+  of them), and a name that stands for the batch and for another axis of the same input, name no
+  dimension: these go by INPUT:AXIS, so that each can be given a size of its own.
 - A weight that goes through Transpose, Reshape or Identity each time the model runs is stored as it
   is used (exporters that fold no constants leave it to the runtime): else it is no layer's weight.
 - IR version 3, in which no weight may be added without a graph input, becomes 4.
@@ -20,6 +22,7 @@ from core.graph.values import STANDARD, all_graphs, constant
 Array = np.ndarray[Any, Any]
 
 FIRST_IR_WITH_PURE_INITIALIZERS = 4
+PLACEHOLDERS = frozenset({"?", "*", "-1", "none", "unknown", "dynamic"})  # whatever their case
 MOVES = frozenset({"Identity", "Transpose", "Reshape"})
 
 
@@ -34,6 +37,11 @@ def normalise(graph: ir.Model) -> tuple[str, ...]:
         notes.append(f"{stored} weights were rearranged in every run; they are stored as used now.")
     graph.ir_version = max(graph.ir_version or 0, FIRST_IR_WITH_PURE_INITIALIZERS)
     _dynamic_dims(graph)
+    if unnamed := _unname(graph):
+        notes.append(
+            "Dimensions without a name of their own are called INPUT:AXIS, from 0: "
+            f"{', '.join(unnamed)}."
+        )
     return tuple(notes)
 
 
@@ -74,6 +82,30 @@ def _dynamic_dims(graph: ir.Model) -> None:
     for value in (*graph.graph.inputs, *graph.graph.outputs):
         if value.shape is not None and any(dim == -1 for dim in value.shape):
             value.shape = ir.Shape([None if dim == -1 else dim for dim in value.shape])
+
+
+def _unname(graph: ir.Model) -> list[str]:
+    """Take placeholders from the dimensions of inputs and outputs; what the inputs' go by now."""
+    shapes = [[_text(d) for d in v.shape] for v in graph.graph.inputs if v.shape is not None]
+    twice = {shape[0] for shape in shapes if shape and shape[0] in shape[1:]}
+    nothing = {name for name in twice if name} | PLACEHOLDERS
+    found = []
+    for value in (*graph.graph.inputs, *graph.graph.outputs):
+        named = [
+            _text(dim).casefold() in nothing or _text(dim) in nothing for dim in value.shape or ()
+        ]
+        if not any(named) or value.shape is None:
+            continue
+        pairs = zip(value.shape, named, strict=True)
+        value.shape = ir.Shape([None if bad else dim for dim, bad in pairs])
+        if value.is_graph_input():
+            found += [f"{value.name}:{axis}" for axis, bad in enumerate(named) if bad]
+    return found
+
+
+def _text(dim: int | ir.SymbolicDim) -> str:
+    """The name of an open dimension; empty for one without and for a number."""
+    return "" if isinstance(dim, int) else dim.value or ""
 
 
 def _as_used(main: ir.Graph) -> int:

@@ -122,6 +122,7 @@ def _key(model: ModelSummary, setting: Setting, source: Source) -> str:
         source.digest or str(source.data),
         to_json(source.preprocess),
         source.images,
+        to_json([spec.shape for spec in model.inputs]),  # the size that it is run at
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 

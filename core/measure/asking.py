@@ -8,7 +8,8 @@ from types import TracebackType
 from typing import Any
 
 from core.backends.base import catalogue
-from core.errors import WorkerError
+from core.data import open_dims
+from core.errors import OpenShape, WorkerError
 from core.measure.subject import Setting, Source, memory_bytes
 from core.process import Child, Limits, Progress
 from core.records import Json, ModelSummary, TensorSpec, to_json
@@ -61,8 +62,15 @@ class Worker:
         """Make `count` feeds for runs and timings.
 
         Raises:
-            DataError, WorkerError
+            DataError: the set does not fit.
+            OpenShape: nobody stated the size of an open dimension.
+            WorkerError
         """
+        if source.data is None and (left := open_dims(model.inputs)):
+            raise OpenShape(
+                f"{model.name} leaves {', '.join(left)} open and no size is stated for it.",
+                "Give the size to measure at.",
+            )
         args = {
             "inputs": to_json(model.inputs),
             "data": str(source.data) if source.data else "",

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from core.data import shape_text
 from core.errors import CoreError
 from core.measure import rows
 from core.measure.asking import Cancelled, Worker
 from core.measure.statistics import Interval
 from core.measure.subject import Setting, Source
 from core.process import lock
-from core.records import Measurement, ModelSummary
+from core.records import OPEN_SHAPE, Measurement, ModelSummary
 from core.records.stored import files_of, stored_bytes
 
 CHUNK = 1 << 20
@@ -31,7 +32,12 @@ def sizes(model: ModelSummary) -> list[Measurement]:
         "macs": model.macs,
         "nodes": model.nodes,
     }
-    return [rows.exact(model.digest, metric, value) for metric, value in counted.items()]
+    return [
+        rows.unknown(model.digest, metric, OPEN_SHAPE)
+        if value is None
+        else rows.exact(model.digest, metric, value)
+        for metric, value in counted.items()
+    ]
 
 
 def zipped_bytes(path: Path) -> int:
@@ -67,7 +73,10 @@ def startup(
         if cancelled():
             raise Cancelled
 
-    condition = {"threads": str(setting.options.threads)}
+    condition = {
+        "threads": str(setting.options.threads),
+        "input": shape_text(model.inputs),
+    }
     try:
         with lock.alone(check), Worker(model, cancelled) as worker:
             worker.prepare(model, source, 1)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from core.data import shape_text
 from core.errors import CoreError
 from core.measure import rows, statistics
 from core.measure.asking import Cancelled, Worker
@@ -56,7 +57,11 @@ class LatencyJob:
     @property
     def condition(self) -> dict[str, str]:
         """What must be equal for two rows to be comparable."""
-        return {"threads": str(self.setting.options.threads), "baseline": self.baseline.digest}
+        return {
+            "threads": str(self.setting.options.threads),
+            "baseline": self.baseline.digest,
+            "input": shape_text(self.baseline.inputs),
+        }
 
 
 @dataclass

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.data import shape_text
 from core.measure.asking import Worker
 from core.measure.subject import Setting, Source
 from core.process import lock
@@ -73,7 +74,10 @@ def read(reply: Json, model: ModelSummary, setting: Setting, zero_share: float =
     layers = tuple(
         _layer(row, costs.get(row["name"]), total, model.quantized) for row in reply["layers"]
     )
-    notes = [f"{reply['runs']} runs, in turns with the other model"]
+    notes = [
+        f"{reply['runs']} runs, in turns with the other model",
+        f"input {shape_text(model.inputs)}",
+    ]
     if reply["profiled_s"] > NOTICEABLE * reply["total_s"]:
         notes.append(
             f"keeping the times made a call {reply['profiled_s'] / reply['total_s']:.1f} times as "
@@ -93,7 +97,7 @@ def read(reply: Json, model: ModelSummary, setting: Setting, zero_share: float =
         layers=layers,
         total_s=reply["total_s"],
         notes=tuple(notes),
-        macs=model.macs,
+        macs=model.macs or 0,
         parameters=model.parameters,
         size_bytes=model.size_bytes,
         batch_norms=model.batch_norms,
@@ -119,7 +123,7 @@ def _layer(
         provider=row["provider"],
         implementation=row["implementation"],
         role=row["role"],
-        macs=cost.macs if cost and computes else 0,
+        macs=(cost.macs or 0) if cost and computes else 0,
         channels=channels if isinstance(channels, int) else 0,
         stored_integer=quantized and _is_small(cost),
         sources=tuple(row["sources"]),

@@ -34,6 +34,11 @@ def exact(candidate: str, metric: str, value: float) -> Measurement:
     return measured(candidate, "", metric, Interval(value, value, value))
 
 
+def unknown(candidate: str, metric: str, reason: str) -> Measurement:
+    """What cannot be counted: never a number."""
+    return Measurement(candidate, "", metric, None, None, None, Status.UNAVAILABLE, reason)
+
+
 def failed(
     candidate: str,
     backend: str,

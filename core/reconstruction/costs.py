@@ -75,8 +75,8 @@ class Budget:
 
 
 def macs(channels: ChannelMap) -> Budget:
-    """Multiply-accumulates for one sample."""
-    listed = {c.name: c.macs for c in layer_costs(channels.flow.graph)}
+    """Multiply-accumulates for one sample; of an open shape nothing is known, nor saved."""
+    listed = {c.name: c.macs or 0 for c in layer_costs(channels.flow.graph)}
     parts, fixed = [], float(sum(listed.values()))
     for node, axes in _weights(channels):
         now = float(listed.get(node_name(node), 0))

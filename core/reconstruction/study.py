@@ -153,7 +153,8 @@ class Study:
 
     def _tried_images(self, groups: int) -> int:
         """On how many images the effects of so many groups are measured."""
-        macs = cost.totals(self.graph)[1] * groups * len(DEPTHS) / 2  # half of the net is run
+        whole = cost.totals(self.graph)[1] or 0  # nothing is known of an open shape
+        macs = whole * groups * len(DEPTHS) / 2  # half of the net is run
         return int(np.clip(TRIED_MACS / max(macs, 1), LEAST_TRIED, TRIED_IMAGES))
 
     def _is_measured(self, group: Group, ranking: Ranking) -> bool:

@@ -31,6 +31,7 @@ from core.records.measurements import (
     Verdict,
 )
 from core.records.models import (
+    OPEN_SHAPE,
     Advice,
     DataSummary,
     LayerCost,
@@ -65,6 +66,7 @@ from core.records.runs import (
 )
 
 __all__ = [
+    "OPEN_SHAPE",
     "AccuracyForecast",
     "Advice",
     "BackendInfo",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.records.recipes import StepReport
+
+OPEN_SHAPE = "unknown: open shape"  # in the place of a count that depends on a size left open
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +56,7 @@ class LayerCost:
         op_type: ONNX operator.
         output_shape: with dynamic dimensions as in TensorSpec.
         parameters: elements of its constant inputs.
-        macs: multiply-accumulates for one sample.
+        macs: multiply-accumulates for one sample; None where an open shape leaves them unknown.
         size_bytes: bytes of its constant inputs.
         possible: what passes could do to it, or why they cannot.
     """
@@ -63,7 +66,7 @@ class LayerCost:
     op_type: str
     output_shape: tuple[int | str, ...]
     parameters: int
-    macs: int
+    macs: int | None
     size_bytes: int
     possible: tuple[str, ...] = ()
 
@@ -80,7 +83,7 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
-    """Everything the screen says of a model before anything runs."""
+    """Everything the screen says of a model before anything runs; `macs` as in LayerCost."""
 
     digest: str
     name: str
@@ -92,7 +95,7 @@ class ModelSummary:
     producer: str
     nodes: int
     parameters: int
-    macs: int
+    macs: int | None
     size_bytes: int
     batch_norms: int
     dynamic_dims: tuple[str, ...] = ()
@@ -106,7 +109,13 @@ class ModelSummary:
 
 @dataclass(frozen=True, slots=True)
 class DataSummary:
-    """An image set: `kind` is "images" or "tensors" (one preprocessed array per model input)."""
+    """An image set: `kind` is "images" or "tensors" (one preprocessed array per model input).
+
+    Attributes:
+        image_shape: of the first sample.
+        shapes: by array ("images" for pixels), of every sample where all are of one shape; empty
+            where they differ, or where only the first one was looked at.
+    """
 
     digest: str
     name: str
@@ -117,6 +126,7 @@ class DataSummary:
     image_shape: tuple[int, ...] = ()
     classes: int = 0
     notes: tuple[str, ...] = ()
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +137,7 @@ class Preview:
     """
 
     parameters: int
-    macs: int
+    macs: int | None
     size_bytes: int
     nodes: int
     exact: bool = True

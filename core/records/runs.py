@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from core.records.measurements import Host, Measurement
 from core.records.models import ModelSummary
@@ -34,6 +35,7 @@ class ExperimentSpec:
         calibration, evaluation: digests of image sets; empty for none.
         images: evaluation images used at most; 0 means all.
         latency_budget_s: wall time for one pair (baseline, candidate) on one backend, at most.
+        dims: sizes of open dimensions, at which the model is measured; its file keeps them open.
     """
 
     title: str
@@ -45,6 +47,7 @@ class ExperimentSpec:
     evaluation: str = ""
     images: int = 0
     latency_budget_s: float = 12.0
+    dims: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from pages.widgets import (
     progress,
     result_card,
     session,
+    size_form,
     sweep_form,
     tradeoff,
     wording,
@@ -43,6 +44,7 @@ def show() -> None:
         st.header("Recipes to try")
         recipes = sweep_form.show(model, bool(data.calibration))
         st.header("Measure")
+        size_form.show(workspace, model, data)
         measure_form.show(workspace.backends())
     with start:
         ask(workspace, owner, question(model, recipes, data), data.misfit)

@@ -19,6 +19,7 @@ from pages.widgets import (
     samples,
     sensitivity,
     session,
+    size_form,
     staircase,
     why,
     wording,
@@ -74,6 +75,7 @@ def recipe_panel(board: Board, images: int | None) -> None:
     behind = staircase.Behind(board.workspace, board.model)
     recipe = recipe_form.show(board.model, behind, images)
     st.header("Measure on")
+    size_form.show(board.workspace, board.model, data_picker.chosen())
     measure_form.show(board.workspace.backends())
     board.paint_draft(recipe)
     drafts.keep(board.workspace, session.owner())

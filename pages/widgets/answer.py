@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.charts import asides, steps
-from core.charts.standing import first_threads, threads_text
+from core.charts.standing import first_threads, run_input, threads_text
 from core.charts.summary import headline
 from core.experiment import offers
 from core.passes.base import catalogue
@@ -38,7 +38,7 @@ def draft_sentence(model: ModelSummary, preview: Preview | None, steps: int) -> 
     if not steps:
         return "No pass is on: this is the original model. Switch passes on, then measure."
     parts = [size_words(model.size_bytes, preview.size_bytes)]
-    if model.macs and preview.macs != model.macs:
+    if model.macs and preview.macs is not None and preview.macs != model.macs:
         parts.append(f"{wording.percent_change(model.macs, preview.macs)} MACs")
     why = idle(preview)
     if len(why) == len(preview.report) > 0:
@@ -75,6 +75,7 @@ def condition(run: Run) -> str:
     images = rows[-1].condition.get("images", "") if rows else ""
     parts = [f"{int(images):,} images"] if images.isdigit() else []
     parts.append(threads_text(first_threads(run)))
+    parts += filter(None, (run_input(run),))
     if run.host is not None:
         parts.append(f"{run.host.cpu}, {run.host.cores} cores")
     return f"Measured here: {' · '.join(parts)}"

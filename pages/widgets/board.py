@@ -13,7 +13,7 @@ from core.charts.choosing import best
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.passes.base import build
-from core.records import ModelSummary, Outcome, Preview, Recipe, Run, Step
+from core.records import OPEN_SHAPE, ModelSummary, Outcome, Preview, Recipe, Run, Step
 from pages.widgets import answer, foreseen, headline, progress, recipe_form, wording
 
 CHART_HEIGHT = 340
@@ -150,7 +150,7 @@ def facts(model: ModelSummary) -> str:
     words = [
         wording.size(model.size_bytes),
         f"{wording.count(model.parameters)} parameters",
-        f"{wording.count(model.macs)} MACs",
+        f"MACs {OPEN_SHAPE}" if model.macs is None else f"{wording.count(model.macs)} MACs",
         f"{model.batch_norms} batch norms",
         f"opset {model.opset}",
     ]

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from core.charts import palette, text
 from core.charts.standing import Standing
 from core.charts.summary import LIVE, NO_DELTA, Delta, accuracy_delta, latency_delta
-from core.records import Hindsight, ModelSummary, Outcome, Preview, Run, Verdict
+from core.records import OPEN_SHAPE, Hindsight, ModelSummary, Outcome, Preview, Run, Verdict
 from pages.widgets import wording
 from pages.widgets.foreseen import Foreseen
 from pages.widgets.wording import BYTES, COUNT, escape
@@ -69,21 +69,30 @@ def cost_tiles(
     before: ModelSummary, after: ModelSummary | Preview, note: str, hollow: bool
 ) -> list[Tile]:
     """Size and MACs, which need no run."""
-    pairs = (
-        ("Size", before.size_bytes, after.size_bytes, BYTES),
-        ("MACs", before.macs, after.macs, COUNT),
-    )
     return [
-        Tile(
-            label,
-            wording.change(first, second, units),
-            "unchanged" if first == second else wording.percent_change(first, second),
-            note,
-            "good" if second < first else "bad" if second > first else "",
-            hollow,
-        )
-        for label, first, second, units in pairs
+        _cost_tile("Size", (before.size_bytes, after.size_bytes), BYTES, note, hollow),
+        _cost_tile("MACs", (before.macs, after.macs), COUNT, note, hollow),
     ]
+
+
+def _cost_tile(
+    label: str,
+    pair: tuple[int | None, int | None],
+    units: tuple[str, ...],
+    note: str,
+    hollow: bool,
+) -> Tile:
+    first, second = pair
+    if first is None or second is None:
+        return Tile(label, NO_DELTA, note=OPEN_SHAPE, hollow=hollow)
+    return Tile(
+        label,
+        wording.change(first, second, units),
+        "unchanged" if first == second else wording.percent_change(first, second),
+        note,
+        "good" if second < first else "bad" if second > first else "",
+        hollow,
+    )
 
 
 def run_tiles(
@@ -108,9 +117,12 @@ def original_tiles(run: Run, waiting: str) -> list[Tile]:
     """What was measured of the original, while there is no candidate to compare it with."""
     base = run.model.digest
     tiles = [Tile(name, NO_DELTA, note=waiting) for name in ("Top-1", "Latency", "Size", "MACs")]
-    counted = (wording.size(run.model.size_bytes), wording.count(run.model.macs))
-    for place, value in enumerate(counted, start=2):
-        tiles[place] = replace(tiles[place], value=value, note="the original, counted in the file")
+    note = "the original, counted in the file"
+    tiles[2] = replace(tiles[2], value=wording.size(run.model.size_bytes), note=note)
+    if run.model.macs is None:
+        tiles[3] = replace(tiles[3], note=OPEN_SHAPE)
+    else:
+        tiles[3] = replace(tiles[3], value=wording.count(run.model.macs), note=note)
     for place, delta in enumerate((accuracy_delta(run, base), latency_delta(run, base))):
         if delta.after != NO_DELTA:
             words = ("the original", delta.label.partition(", ")[2])

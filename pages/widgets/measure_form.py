@@ -8,10 +8,10 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.backends.base import label as label_of
-from core.errors import CoreError
+from core.errors import CoreError, OpenShape
 from core.experiment import Workspace
 from core.records import BackendInfo, ExperimentSpec, ModelSummary, Recipe
-from pages.widgets import session, wording
+from pages.widgets import session, size_form, wording
 from pages.widgets.data_picker import Data
 
 BACKENDS, THREADS, IMAGES, BUDGET = (
@@ -54,6 +54,7 @@ def load(spec: ExperimentSpec) -> None:
     st.session_state[BUDGET] = min(BUDGETS_S, key=lambda s: abs(s - spec.latency_budget_s))
     st.session_state["data.calibration"] = spec.calibration
     st.session_state["data.evaluation"] = spec.evaluation
+    size_form.load(spec)
 
 
 def show(infos: tuple[BackendInfo, ...]) -> None:
@@ -126,6 +127,7 @@ def spec(model: ModelSummary, recipe: Recipe, data: Data) -> ExperimentSpec:
         evaluation=data.evaluation,
         images=int(st.session_state.get(IMAGES, 0)),
         latency_budget_s=float(st.session_state.get(BUDGET, 12)),
+        dims=size_form.dims(model),
     )
 
 
@@ -149,7 +151,9 @@ def submit(workspace: Workspace, question: ExperimentSpec, owner: str) -> None:
     try:
         run_id = workspace.submit(question, owner)
     except CoreError as error:
-        st.session_state["notice"] = f"{error.message} {error.remedy}".strip()
+        where = "The fields stand under Measure on, beside the recipe."
+        words = (error.message, error.remedy, where if isinstance(error, OpenShape) else "")
+        st.session_state["notice"] = " ".join(filter(None, words))
         return
     session.show_run(run_id)
     st.session_state["forms_of"] = run_id  # they stand at its question already

@@ -9,6 +9,7 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
+from core.data import called, open_dims, proposed
 from core.errors import CoreError
 from core.experiment import Workspace
 from core.records import Json, ModelSummary, Run
@@ -168,23 +169,28 @@ def freeze_form(workspace: Workspace, model: ModelSummary, owner: str) -> None:
     """Numbers for the dimensions that the file leaves open; a free batch alone can stay so."""
     if not model.dynamic_dims:
         return
-    if set(model.dynamic_dims) <= _batches(model):
+    if not open_dims(model.inputs):
         with st.popover("Batch size: free", width="stretch"):
             st.caption("Latency is measured with one image. Freeze the batch if you ship it fixed.")
             _freeze_fields(workspace, model, owner)
         return
-    st.markdown("**Open dimensions**: give each a size before measuring.")
-    _freeze_fields(workspace, model, owner)
+    with st.popover("Input size: free", width="stretch"):
+        st.caption(
+            "It is measured at the size that you state under *Measure on*. Freeze it here if you "
+            "ship it for one size: that makes a new file."
+        )
+        _freeze_fields(workspace, model, owner)
 
 
 def _freeze_fields(workspace: Workspace, model: ModelSummary, owner: str) -> None:
+    likely = dict.fromkeys(model.dynamic_dims, 1) | proposed(model).dims
     with st.form("freeze", border=True):
         sizes = {
             name: st.number_input(
-                f"Size of {wording.plain(name)}",
+                f"{called(model.inputs, name).capitalize()} ({wording.plain(name)})",
                 1,
                 1 << 16,
-                value=_likely(model, name),
+                value=likely[name],
                 key=f"freeze.{name}",
             )
             for name in model.dynamic_dims
@@ -208,14 +214,3 @@ def _take_pending(names: dict[str, str]) -> None:
     digest = st.session_state.pop("pending.model", None)
     if digest in names:
         st.session_state[KEY] = digest
-
-
-def _likely(model: ModelSummary, name: str) -> int:
-    """1 for a batch (the first axis); 224 for an open side of an image."""
-    sides = {dim for spec in model.inputs for dim in spec.shape[1:]}
-    return 224 if name in sides and name not in _batches(model) else 1
-
-
-def _batches(model: ModelSummary) -> set[int | str]:
-    """The first dimension of every input."""
-    return {spec.shape[0] for spec in model.inputs if spec.shape}

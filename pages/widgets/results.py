@@ -18,6 +18,7 @@ COLUMNS = {
     "backend": st.column_config.TextColumn("backend", width=130),
     "quantity": st.column_config.TextColumn("quantity", width=165),
     "95 % interval": st.column_config.TextColumn("95 % interval", width=130),
+    "input": st.column_config.TextColumn("input", width=120),
     "verdict": st.column_config.TextColumn("verdict", width=105),
     "reason": st.column_config.TextColumn("reason", width="large"),
 }

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 
 from core.charts.text import BYTES, COUNT, MINUS, escape, number, percent_change, quantity, scale
+from core.records import OPEN_SHAPE
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])")
 
@@ -20,8 +21,10 @@ def size(value: float) -> str:
     return quantity(value, BYTES)
 
 
-def count(value: float) -> str:
-    """A large count: 41.2 M."""
+def count(value: float | None) -> str:
+    """A large count: 41.2 M; None is one that an open shape hides."""
+    if value is None:
+        return OPEN_SHAPE
     return quantity(value, COUNT)
 
 

@@ -81,7 +81,7 @@ def row(
 def latency(
     candidate: str, backend: str, ms: float, ratio: float, verdict: str
 ) -> list[Measurement]:
-    paired = {"threads": "1", "baseline": BASE}
+    paired = {"threads": "1", "baseline": BASE, "input": "1x3x64x64"}
     detail = {"p90": ms * 1.1, "p99": ms * 1.4, "cpu_ms": ms, "samples": 400, "busy": False}
     return [
         row(
@@ -135,7 +135,7 @@ def measurements() -> tuple[Measurement, ...]:
     rows += latency(QUANTIZED, "onnxruntime", 2.9, 1.38, "slower")
     rows += latency(QUANTIZED, "openvino", 0.7, 0.39, "faster")
     reason = "InferenceFailed: opencv cannot load QuantizeLinear <node 3>"
-    paired = {"threads": "1", "baseline": BASE}
+    paired = {"threads": "1", "baseline": BASE, "input": "1x3x64x64"}
     rows.append(row(QUANTIZED, "latency_ms", None, "opencv", reason=reason, condition=paired))
     rows.append(row(QUANTIZED, "top1", None, "opencv", reason=reason))
     for backend in BACKENDS:

@@ -9,15 +9,24 @@ from dataclasses import replace
 
 import pytest
 
-from core.charts import text
+from core.charts import (
+    latency_figure,
+    layers_figure,
+    preview_figure,
+    text,
+    tradeoff_figure,
+)
 from core.charts.card import card
 from core.charts.choosing import best
+from core.charts.compare import Side, obstacles
+from core.charts.layers import layer_rows
 from core.charts.report import report_html
 from core.charts.rows import rows_table
 from core.charts.standing import Standing
 from core.charts.summary import deltas, headline
+from core.charts.sweep import sweep_rows
 from core.charts.table import to_csv
-from core.records import Recipe, Run, RunProgress, State
+from core.records import Preview, Recipe, Run, RunProgress, State
 from tests.charts import builders as b
 
 
@@ -279,3 +288,42 @@ def test_labels_beyond_the_outputs_are_said_where_the_number_stands():
     said = headline(b.run(measurements=tuple(rows)), b.PRUNED)
     assert f"Top-1 was not counted: {why}" in said
     assert "same answer as the original on 97.2 % of images" in said
+
+
+def test_the_shape_of_the_input_stands_beside_every_latency():
+    run, shape = b.run(), "1×3×64×64"
+    timed = [r for r in rows_table(run) if r["metric"] in ("latency_ms", "latency_ratio")]
+    assert {r["input"] for r in timed} == {shape}
+    assert shape in deltas(run, b.PRUNED)[1].label
+    drawn = card(run, b.PRUNED)
+    assert any(shape in delta["label"] for delta in drawn["deltas"])
+    assert shape in drawn["machine"]
+    assert shape in str(latency_figure(run, b.PRUNED))
+    assert shape in str(tradeoff_figure(run))
+    assert report_html(run).count(shape) > len(timed)
+    assert {r["input"] for r in sweep_rows(run) if r["latency (ms)"]} == {shape}
+
+
+def test_times_at_two_shapes_are_not_weighed():
+    run = b.run()
+    other = replace(
+        run,
+        measurements=tuple(
+            replace(row, condition={**row.condition, "input": "8x3x64x64"})
+            for row in run.measurements
+        ),
+    )
+    first, second = (Side(one, one.outcomes[1]) for one in (run, other))
+    assert not obstacles(first, first)
+    assert any("shape" in said for said in obstacles(first, second))
+
+
+def test_macs_of_an_open_shape_are_unknown_everywhere():
+    unknown = replace(b.summary(), macs=None)
+    layers = tuple(replace(layer, macs=None) for layer in unknown.layers)
+    unknown = replace(unknown, layers=layers)
+    assert {row["MACs"] for row in layer_rows(unknown)} == {None}
+    assert {row["MACs (%)"] for row in layer_rows(unknown)} == {None}
+    assert "unknown: open shape" in str(layers_figure(unknown))
+    preview = Preview(1, None, 1, 1)
+    assert "unknown: open shape" in str(preview_figure(unknown, preview))

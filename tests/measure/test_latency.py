@@ -72,7 +72,7 @@ def test_rows_hold_what_a_reader_needs(pair, threads: int):
     for row in rows:
         assert row.metric in METRICS
         assert row.backend == "onnxruntime"
-        paired = {"threads": str(threads), "baseline": small.digest}
+        paired = {"threads": str(threads), "baseline": small.digest, "input": "1x3x8x8"}
         beside = {"beside": large.digest} if row.candidate == small.digest else {}
         assert row.condition == paired | beside
         assert 0 < row.low <= row.value <= row.high

@@ -18,6 +18,7 @@ from core.records import (
     State,
     Step,
     StepReport,
+    TensorSpec,
 )
 from pages.widgets import alternatives, data_picker, measure_form, recipe_form, session
 from tests.pages.fake_workspace import model
@@ -486,6 +487,52 @@ def test_a_model_with_open_dimensions_has_one_field_each(optimize, workspace, di
     assert [n.key for n in page.number_input if n.key.startswith("freeze.")] == [
         f"freeze.{name}" for name in dims
     ]
+
+
+OPEN = (TensorSpec("x", "float32", ("N", 3, "H", "W")),)
+
+
+def opened(optimize, workspace) -> AppTest:
+    """The page at a model of any input size."""
+    dims = {"inputs": OPEN, "dynamic_dims": ("N", "H", "W"), "preprocess": None, "macs": None}
+    workspace.uploads["9" * 64] = model("open", "9" * 64, **dims)
+    optimize.session_state["model"] = "9" * 64
+    return clean(optimize.run())
+
+
+def field(page: AppTest, name: str):
+    return page.number_input(key=f"measure.at.{'9' * 64}.{name}")
+
+
+def test_the_size_of_an_open_model_is_asked_for_and_proposed(optimize, workspace):
+    page = opened(optimize, workspace)
+    assert [field(page, name).label for name in "HW"] == ["Height", "Width"]
+    assert [field(page, name).value for name in "HW"] == [None, None]
+    assert "224 × 224" in page_text(page)
+    assert "unknown: open shape" in page_text(page)
+    page.button(key="measure.at.use").click()
+    page = clean(page.run())
+    assert [field(page, name).value for name in "HW"] == [224, 224]
+    field(page, "W").set_value(320)
+    page.button(key="measure").click()
+    clean(page.run())
+    (asked,) = workspace.asked
+    assert asked.dims == {"H": 224, "W": 320}
+
+
+def test_a_run_is_reopened_at_its_size(optimize, workspace):
+    opened(optimize, workspace)
+    asked = spec(model="9" * 64, dims={"H": 96, "W": 128}, evaluation="")
+    run = workspace.make_run(asked, "me", "r9")
+    workspace.known["r9"] = replace(run, model=workspace.uploads["9" * 64])
+    optimize.query_params["run"] = "r9"
+    page = clean(optimize.run())
+    assert [field(page, name).value for name in "HW"] == [96, 128]
+
+
+def test_a_model_of_one_size_is_not_asked_for(optimize):
+    page = clean(optimize.run())
+    assert not [n.key for n in page.number_input if n.key.startswith("measure.at.")]
 
 
 def test_the_row_holds_the_plain_choices_and_no_more(optimize):

@@ -107,7 +107,7 @@ class Means:
     @functools.cached_property
     def _macs(self) -> Mapping[str, int]:
         layers = {node.name for node in self.graph.graph if is_weighted(node)}
-        return {la.name: la.macs for la in cost.layers(self.graph) if la.name in layers}
+        return {la.name: la.macs or 0 for la in cost.layers(self.graph) if la.name in layers}
 
     def seconds(self, selection: Selection) -> tuple[float, float]:
         """Of the float graph, and of the selection; no time at all without a stopwatch."""

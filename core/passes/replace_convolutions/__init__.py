@@ -265,7 +265,7 @@ def _amount(cost: float, unit: str) -> str:
 def _total(graph: Graph, price: Price) -> float:
     """What the whole model costs, as far as it is counted."""
     if price.budget == "macs":
-        return float(cost.totals(graph)[1])
+        return float(cost.totals(graph)[1] or 0)
     if price.budget == "bytes":
         return float(sum(layer.size_bytes for layer in cost.layers(graph)))
     return sum(price.of((layer,)) or 0.0 for layer in signatures(graph).values())
