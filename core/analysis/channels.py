@@ -112,6 +112,7 @@ def channel_map(graph: ir.Model) -> ChannelMap:
     settle_sizes(flow)
     for value in graph.graph.outputs:
         flow.freeze_all(flow.axes.get(value, []), "a model output")
+    _freeze_shared_with_bodies(graph.graph, flow)
     settle_groups(flow)
     return ChannelMap(_groups(flow), flow)
 
@@ -152,6 +153,15 @@ def _freeze(node: ir.Node, flow: Flow, reason: str) -> None:
         shape = flow.facts.shape(value)
         if shape is not None:
             flow.put(value, [None] * len(shape))
+
+
+def _freeze_shared_with_bodies(main: ir.Graph, flow: Flow) -> None:
+    """Freeze weights that a body reads as well, wherever in the graph it stands."""
+    for node in main:
+        for inner in subgraphs(node):
+            for value in _captured(inner):
+                reason = f"read in a body of {node.op_type} ({node_name(node)})"
+                flow.freeze_all(flow.axes.get(value, []), reason)
 
 
 def _captured(graph: ir.Graph) -> Iterable[ir.Value]:

@@ -33,6 +33,19 @@ STANDARD = ("", "ai.onnx")
 OPSET = 13
 
 
+def refuse_sequences(graph: ir.Model) -> None:
+    """Hold a model to outputs whose error can be judged.
+
+    Raises:
+        PassPrecondition: it gives a sequence of tensors.
+    """
+    for value in graph.graph.outputs:
+        if isinstance(value.type, ir.SequenceType):
+            raise PassPrecondition(
+                f"Output {value.name!r} is a sequence of tensors: its error cannot be judged here."
+            )
+
+
 def prepared(graph: ir.Model, opset: int = OPSET, integers: bool = True) -> ir.Model:
     """A copy of `graph` as described above.
 

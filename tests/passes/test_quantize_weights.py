@@ -10,6 +10,7 @@ from core.errors import PassPrecondition
 from core.passes.base import NoStatistics, Report
 from core.passes.quantize_weights import QuantizeWeights
 from core.quantization.packing import packed, stored_bytes
+from tests.builders import graph, refused
 from tests.quantization.nets import Random, kernels, parsed, random, run, signal_to_noise_db
 
 DB = {"8": 35.0, "4": 20.0, "3": 12.0}
@@ -239,3 +240,12 @@ def test_a_transposed_convolution_that_is_not_known_stays_float_and_is_told(how)
     report = quantize(model, NoStatistics())
     assert report.changed == 1
     assert any("transposed" in skip.reason for skip in report.skipped)
+
+
+def test_a_sequence_as_output_is_refused_with_its_name():
+    before = graph(
+        "(float[N,64] x) => (seq(float[N,64]) s) "
+        "{ a = MatMul (x, w) s = SequenceConstruct (a, x) }",
+        w=(64, 64),
+    )
+    assert "'s' is a sequence of tensors" in refused(before, QuantizeWeights())

@@ -44,7 +44,7 @@ from core.quantization.batches import misread
 from core.quantization.calibrate import layers_of
 from core.quantization.images import Images
 from core.quantization.judge import Backend
-from core.quantization.prepare import prepared
+from core.quantization.prepare import prepared, refuse_sequences
 from core.quantization.regions import is_weighted, select, weights_only
 from core.quantization.scheme import BACKENDS, LARGEST, Scheme, scheme
 from core.quantization.wide import OPSET
@@ -177,6 +177,7 @@ class QuantizeInt8(Pass):
                 "The model is already quantized; quantizing twice would only lose accuracy. Start "
                 "from the float model."
             )
+        refuse_sequences(graph)
         if not any(is_weighted(node) for node in graph.graph):
             raise PassPrecondition(
                 "The model has no convolution or fully connected layer with float32 weights to "

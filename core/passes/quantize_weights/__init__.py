@@ -32,7 +32,7 @@ from core.quantization.grids import Weight
 from core.quantization.images import Images
 from core.quantization.judge import Judge, headless
 from core.quantization.packing import LIMITS, OPSETS, WIDTHS, stored_bytes
-from core.quantization.prepare import prepared
+from core.quantization.prepare import prepared, refuse_sequences
 from core.quantization.regions import is_weighted, weights_only
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
@@ -116,6 +116,7 @@ class QuantizeWeights(Pass):
         nodes = [node for inner in graphs.all_graphs(graph) for node in inner]
         if any(node.op_type in QUANTIZED for node in nodes):
             raise PassPrecondition("The model is already quantized. Start from the float model.")
+        refuse_sequences(graph)
         if not any(is_weighted(node) for node in graph.graph):
             raise PassPrecondition(
                 "The model has no convolution or fully connected layer with float32 weights."
