@@ -331,6 +331,9 @@ LEFT_OUT = {
     "a transposed convolution in groups": (
         "(float[N,5,H,W] y) { c = Conv (x, w) [it] r = ConvTranspose <group=2> (c, g, k) "
         "y = Conv (r, u) }", TWO | {"g": (4, 2, 2, 2), "k": (4,)}),
+    "a tensor of nothing": (
+        "(float[N,5,6,6] y) { c = Conv (x, w) [it] r = Concat <axis=1> (c, none) "
+        "y = Conv (r, u) }", TWO | {"none": np.zeros((2, 0, 6, 6), np.float32)}),
 }  # fmt: skip
 
 

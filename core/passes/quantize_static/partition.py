@@ -90,6 +90,9 @@ def _obstacle(node: ir.Node) -> str:
     first = node.inputs[0]
     if first is None or first.dtype is None:
         return "the type of its input is not known"
+    # (the empty roi of a Resize is not a tensor that is quantized)
+    if node.op_type != "Resize" and any(_is_empty(value) for value in node.inputs):
+        return "one of its inputs is empty"
     if node.op_type in MERGED:
         return _merging(node, first)
     if node.op_type in WEIGHTED and graphs.constant(origin(first)) is not None:
@@ -100,6 +103,11 @@ def _obstacle(node: ir.Node) -> str:
     if node.op_type == "ConvTranspose" and bias and node.attributes.get_int("group", 1) > 1:
         return "a transposed convolution in groups with a bias"
     return ""
+
+
+def _is_empty(value: ir.Value | None) -> bool:
+    array = graphs.constant(origin(value))
+    return array is not None and array.size == 0 and array.dtype == np.float32
 
 
 def _merging(node: ir.Node, before: ir.Value) -> str:
