@@ -111,7 +111,7 @@ def _missing(infos: tuple[BackendInfo, ...]) -> None:
         for info in absent:
             st.markdown(f"**{wording.plain(info.label)}**: {wording.plain(info.reason)}")
             if info.remedy:
-                st.code(info.remedy, language="sh")
+                st.code(info.remedy, language=None)
 
 
 def spec(model: ModelSummary, recipe: Recipe, data: Data) -> ExperimentSpec:

@@ -126,7 +126,7 @@ def _switch(name: str, kind: type[Pass]) -> bool:
     )
     if lacks:
         st.caption("Not installed here; this brings it:")
-        st.code(lacks, language="sh", wrap_lines=True)
+        st.code(lacks, language=None, wrap_lines=True)
     return on
 
 
