@@ -22,6 +22,8 @@ RUN_SLACK = 1.5  # a convolution's buffers beside its input and output
 BASE_BYTES = 64 * MIB  # a session, allocators, what is rounded up
 WORKER_BYTES = 48 * MIB  # of each core: what the products of matrices are packed into
 HELPS = 0.8  # a remedy that leaves more of the need than this is none
+SUMS_OF_ONE = 6  # the sums of one layer, its moments, their inverse and what eliminates in it
+CHUNK_BYTES = 512 * MIB  # activations of the original and the changed net, kept to be refitted
 MARGIN = 1.25  # on what is stated, and for what the process holds before the step
 
 
@@ -88,6 +90,17 @@ def of_streams(graph: Graph, work: Workload, kept_bytes: int, wish_bytes: int, w
     size = memory.measure(graph, work.batch)
     base = _with_run(size, 0) + WORKER_BYTES * work.workers
     return Needs(base + kept_bytes, base + max(kept_bytes, wish_bytes), why)
+
+
+def of_a_refit(graph: Graph, work: Workload) -> Needs:
+    """Of layers refitted to images: the sums of the widest at least; of all at once if they fit."""
+    if not work.images:
+        return of_a_run(graph, work)
+    each = sums(graph)
+    chunk = min(CHUNK_BYTES, work.images * memory.measure(graph, 1).all)
+    least = SUMS_OF_ONE * max(each, default=0) + chunk
+    why = f"the sums over the inputs of its widest layer and images for {len(each)} layers"
+    return of_streams(graph, work, least, least + 2 * sum(each), why)
 
 
 def _with_run(size: GraphMemory, kept_bytes: int) -> int:

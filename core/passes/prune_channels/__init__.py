@@ -22,7 +22,6 @@ from core.analysis.surgery import remove
 from core.catalogue import names
 from core.errors import PassPrecondition
 from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, parameter
-from core.passes.prune_channels import memory
 from core.passes.prune_channels.choice import (
     budget_of,
     by_images,
@@ -32,7 +31,7 @@ from core.passes.prune_channels.choice import (
 )
 from core.passes.prune_channels.repair import CHOSEN, repair, stands
 from core.passes.prune_channels.saying import EMPTIED, kept_all, nothing_to_cut, title
-from core.reconstruction.needs import Needs, Workload
+from core.reconstruction.needs import Needs, Workload, of_a_refit
 from core.reconstruction.study import RANKED, Study, study
 from core.reconstruction.telling import part
 from core.records import Cut
@@ -177,7 +176,7 @@ class PruneChannels(Pass):
 
     def needs(self, graph: Graph, work: Workload) -> Needs:
         """See `memory`."""
-        return memory.needs(graph, work)
+        return of_a_refit(graph, work)
 
     def preview(self, graph: Graph, report: Report) -> bool:
         """Counts do not depend on the images unless a budget is allocated."""

@@ -26,7 +26,6 @@ from core.analysis.layer_signatures import signatures
 from core.catalogue import names
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, parameter
-from core.passes.replace_convolutions import memory
 from core.passes.replace_convolutions.allocation import allocate
 from core.passes.replace_convolutions.eligible import Target, targets
 from core.passes.replace_convolutions.forms import CHOICES, FORMS
@@ -44,7 +43,7 @@ from core.reconstruction import cores
 from core.reconstruction.cases import Stand
 from core.reconstruction.layers import find
 from core.reconstruction.lockstep import refit
-from core.reconstruction.needs import Needs, Workload
+from core.reconstruction.needs import Needs, Workload, of_a_refit
 from core.reconstruction.study import RUN
 from core.reconstruction.telling import part
 
@@ -148,7 +147,7 @@ class ReplaceConvolutions(Pass):
 
     def needs(self, graph: Graph, work: Workload) -> Needs:
         """See `memory`."""
-        return memory.needs(graph, work)
+        return of_a_refit(graph, work)
 
     def preview(self, graph: Graph, report: Report) -> bool:
         """Sizes of about the right magnitude: which layers shrink most depends on the images."""
