@@ -16,7 +16,6 @@ from core.records import DataSummary, ModelSummary, Run
 from pages.widgets import model_picker, preprocess_finder, wording
 
 NONE = ""
-TAKEN = "data.taken"
 CALIBRATION, EVALUATION = ROLES = ("calibration", "evaluation")
 _CALIBRATING = re.compile(r"calib|train", re.IGNORECASE)
 
@@ -39,7 +38,7 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
     sets = available(workspace, owner)
     _defaults(workspace, model, sets, run)
     with model_picker.sheet("data", _face(sets), width="stretch") as opened:
-        data = _taken() if model_picker.closes("data") else _pickers(sets, run)
+        data = _pickers(sets, run)
         st.divider()
         st.caption(_FORMATS)
         model_picker.upload(workspace, owner, "data", "Your images: .npz, or .zip of a folder")
@@ -70,21 +69,43 @@ def _face(sets: dict[str, DataSummary]) -> str:
 
 def _pickers(sets: dict[str, DataSummary], run: Run | None) -> Data:
     names = wording.apart({NONE: "none"} | {d.digest: label(d) for d in sets.values()})
-    chosen = {}
     for role, text in ((CALIBRATION, "Calibration images"), (EVALUATION, "Evaluation images")):
-        key = f"data.{role}"
-        known = names | _foreign(role, run, names)
-        if st.session_state.get(key) not in known:
-            st.session_state[key] = NONE
-        chosen[role] = st.selectbox(
-            text,
-            list(known),
-            format_func=lambda digest, known=known: known.get(digest, "images"),
-            key=key,
-            help=_HELP[role],
-            persist_state="session",
-        )
-    return Data(chosen[CALIBRATION], chosen[EVALUATION])
+        _picker(role, text, names | _foreign(role, run, names))
+    return chosen()
+
+
+def _picker(role: str, text: str, known: dict[str, str]) -> None:
+    """The selectbox of a role, whose choice is kept apart from it, under `data.ROLE`.
+
+    What was set elsewhere (by an upload, a run, a draft) is shown by a new selectbox: no browser
+    has an older choice of it that it could send back, and no page that is left forgets it.
+    """
+    at, shown = f"data.{role}", f"shown.{role}"
+    if st.session_state.get(at, NONE) not in known:
+        st.session_state[at] = NONE
+    digest = st.session_state.setdefault(at, NONE)
+    turn, before = st.session_state.get(shown, (0, digest))
+    turn += before != digest
+    st.session_state[shown] = (turn, digest)
+    key = f"pick.{role}.{turn}"
+    st.selectbox(
+        text,
+        list(known),
+        index=list(known).index(digest),
+        format_func=lambda digest: known.get(digest, "images"),
+        key=key,
+        help=_HELP[role],
+        on_change=_picked,
+        args=(role, key),
+    )
+
+
+def _picked(role: str, key: str) -> None:
+    """Keep a choice before the script runs, which the next click may cut short."""
+    digest = st.session_state[key]
+    turn, _ = st.session_state[f"shown.{role}"]
+    st.session_state[f"data.{role}"] = digest
+    st.session_state[f"shown.{role}"] = (turn, digest)
 
 
 def calibration_images(workspace: Workspace, owner: str, data: Data) -> int | None:
@@ -144,7 +165,6 @@ def _defaults(
             _drop_samples(workspace)
     if fresh in sets:
         _take(sets, fresh)
-        st.session_state[TAKEN] = chosen()
 
 
 def _take(sets: dict[str, DataSummary], fresh: str) -> None:
@@ -165,14 +185,6 @@ def _take(sets: dict[str, DataSummary], fresh: str) -> None:
         evaluates = new
     for role, one in zip(ROLES, (calibrates, evaluates), strict=True):
         st.session_state[f"data.{role}"] = one.digest if one is not None else NONE
-
-
-def _taken() -> Data:
-    """The roles as the last upload set them, whatever the browser still says."""
-    data: Data = st.session_state.get(TAKEN, chosen())
-    for role in ROLES:
-        st.session_state[f"data.{role}"] = getattr(data, role)
-    return data
 
 
 def _calibrating(data: DataSummary) -> tuple[bool, bool]:

@@ -174,10 +174,7 @@ def test_an_upload_that_was_taken_closes_its_sheet(visitor):
     upload(page, "Images:", "more images.npz", images(30))
     expect(page.get_by_text("80 to calibrate, 30 to evaluate")).to_be_in_viewport(timeout=60_000)
     page.get_by_text(catalogue()["simplify"].label, exact=True).click()
-    page.wait_for_timeout(1500)
-    server.settled(page)
     page.get_by_role("link", name="Runs", exact=True).first.click()  # and the choice stays
-    page.wait_for_timeout(1500)
     page.get_by_role("link", name="Optimize", exact=True).first.click()
     expect(page.get_by_text("80 to calibrate, 30 to evaluate")).to_be_in_viewport(timeout=30_000)
     assert visitor.complaints == []

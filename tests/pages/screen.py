@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from streamlit.testing.v1.element_tree import Selectbox
 
 from pages.widgets import session
 from tests.pages.stocked_workspace import StockedWorkspace
@@ -33,6 +34,11 @@ def clean(test: AppTest) -> AppTest:
     """The page, if nothing was raised."""
     assert not test.exception, [error.value for error in test.exception]
     return test
+
+
+def picker(test: AppTest, role: str) -> Selectbox:
+    """The selectbox of the images that calibrate or evaluate."""
+    return next(box for box in test.selectbox if box.label == f"{role.capitalize()} images")
 
 
 def words(test: AppTest) -> str:

@@ -10,7 +10,7 @@ from core.errors import DataError
 from core.experiment.pixels import PixelTrial
 from core.records import DataSummary, Preprocess
 from tests.pages.fake_workspace import model
-from tests.pages.screen import clean, words
+from tests.pages.screen import clean, picker, words
 
 
 def image_set(name: str, labelled: bool, count: int = 20) -> DataSummary:
@@ -32,14 +32,13 @@ def roles(optimize, workspace):
     def take(*sets: DataSummary) -> tuple[str, str]:
         page = clean(optimize.run())
         for role in ("calibration", "evaluation"):
-            page.selectbox(key=f"data.{role}").set_value("")
+            picker(page, role).set_value("")
         workspace.data_sets = lambda owner: sets
         for found in sets:
             page.session_state["pending.data"] = found.digest
             page = clean(page.run())
         names = {found.digest: found.name for found in sets} | {"": "none"}
-        keys = ("data.calibration", "data.evaluation")
-        first, second = (names[page.selectbox(key=key).value] for key in keys)
+        first, second = (names[picker(page, role).value] for role in ("calibration", "evaluation"))
         return first, second
 
     return take

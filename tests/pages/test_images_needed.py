@@ -9,7 +9,7 @@ import pytest
 from core.records import Cut, DataSummary, Preview, Recipe, Step, StepReport
 from pages.widgets import answer
 from pages.widgets.recipe_form import key_of
-from tests.pages.screen import clean, words
+from tests.pages.screen import clean, picker, words
 
 CRITERION, REPAIR = key_of("prune_channels", "criterion"), key_of("prune_channels", "repair")
 
@@ -22,7 +22,7 @@ def pruning(page):
 def test_without_images_only_what_needs_none_is_offered_and_used(optimize, workspace):
     page = pruning(clean(optimize.run()))
     assert page.session_state[CRITERION] == "obs"
-    page.selectbox(key="data.calibration").set_value("")
+    picker(page, "calibration").set_value("")
     page = clean(page.run())
     assert "No calibration images" in words(page)
     options = [o.content for o in page.button_group(key=CRITERION).proto.options]
@@ -36,9 +36,9 @@ def test_without_images_only_what_needs_none_is_offered_and_used(optimize, works
 
 def test_what_was_put_aside_comes_back_with_the_images(optimize):
     page = pruning(clean(optimize.run()))
-    page.selectbox(key="data.calibration").set_value("")
+    picker(page, "calibration").set_value("")
     page = clean(page.run())
-    page.selectbox(key="data.calibration").set_value("d" * 64)
+    picker(page, "calibration").set_value("d" * 64)
     page = clean(page.run())
     assert page.session_state[CRITERION] == "obs"
     assert page.session_state[REPAIR] is True

@@ -22,6 +22,7 @@ from core.records import (
 )
 from pages.widgets import alternatives, data_picker, measure_form, recipe_form, session
 from tests.pages.fake_workspace import model
+from tests.pages.screen import picker
 
 
 def page_text(page: AppTest) -> str:
@@ -348,7 +349,7 @@ def test_preprocessing_is_saved_with_the_model(optimize, workspace):
 
 def test_one_set_for_both_roles_is_said(optimize):
     page = clean(optimize.run())
-    page.selectbox(key="data.calibration").set_value("e" * 64)
+    picker(page, "calibration").set_value("e" * 64)
     page = clean(page.run())
     assert "half of it calibrates" in page_text(page)
 
@@ -363,7 +364,7 @@ def test_sets_that_share_images_are_warned_of(optimize, monkeypatch):
 
 def test_without_images_accuracy_is_announced_as_unknown(optimize):
     page = clean(optimize.run())
-    page.selectbox(key="data.evaluation").set_value("")
+    picker(page, "evaluation").set_value("")
     page = clean(page.run())
     assert "accuracy is not" in page_text(page)
 
@@ -407,7 +408,7 @@ def test_the_forms_stand_as_they_were_left_in_a_new_tab(optimize, workspace, kno
     switch(page, "simplify").set_value(True)
     page.button_group(key=measure_form.BACKENDS).set_value(["openvino"])
     page = clean(page.run())
-    page.selectbox(key="data.evaluation").set_value("")
+    picker(page, "evaluation").set_value("")
     pruning(page)
     page.slider(key=recipe_form.key_of("prune_channels", "ratio")).set_value(0.5)
     clean(page.run())
@@ -416,7 +417,7 @@ def test_the_forms_stand_as_they_were_left_in_a_new_tab(optimize, workspace, kno
     assert switch(other, "simplify").value
     assert other.slider(key=recipe_form.key_of("prune_channels", "ratio")).value == 0.5
     assert other.button_group(key=measure_form.BACKENDS).value == ["openvino"]
-    assert other.selectbox(key="data.evaluation").value == ""
+    assert picker(other, "evaluation").value == ""
 
 
 def test_a_new_tab_shows_the_run_that_goes_on(optimize, workspace, known_visitor):
