@@ -20,6 +20,7 @@ from core.passes.base import NoStatistics, Report
 from core.passes.prune_channels import PruneChannels
 from core.reconstruction import costs
 from core.timings import Conditions, LayerTime, LayerTimes
+from tests import builders
 from tests.analysis.nets import NETS, SIZE, head, image, residual
 from tests.reconstruction.images import Pictures, error
 
@@ -523,3 +524,15 @@ def test_the_cost_of_a_grouped_layer_is_that_of_the_cut_graph():
     expected = budget.total({group: 4})
     remove(channels, group.atoms[:4])
     assert totals(model)[1] == pytest.approx(expected, rel=1e-6)
+
+
+def test_a_budget_of_macs_that_nobody_knows_is_refused():
+    net = builders.graph(
+        "(float[1,3,H,W] x) => (float[1,4,A,B] y) { a = Conv (x, w) r = Relu (a) y = Conv (r, u) }",
+        w=(16, 3, 3, 3), u=(4, 16, 1, 1),
+    )  # fmt: skip
+    assert "an input size is open" in builders.refused(
+        net, PruneChannels(budget="macs", target=0.5)
+    )
+    made, _ = builders.rewrite(net, PruneChannels(budget="parameters", target=0.5))
+    assert made.graph.initializers["w"].shape[0] < 16

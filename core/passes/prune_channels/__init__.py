@@ -18,6 +18,7 @@ from typing import ClassVar
 
 from core.analysis import selection
 from core.analysis.channels import ChannelMap, Group, channel_map
+from core.analysis.cost import totals
 from core.analysis.surgery import remove
 from core.catalogue import names
 from core.errors import PassPrecondition
@@ -138,7 +139,7 @@ class PruneChannels(Pass):
     def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
         """Choose per group, cut, repair, say what went."""
         channels = channel_map(graph)
-        self._look(channels, report)
+        self._look(graph, channels, report)
         learnt = study(graph, statistics) if statistics.count and self._uses_images else None
         if learnt is not None:
             last = RANKED if self.budget == "none" else 1.0  # of a study: no cut need be tried
@@ -155,12 +156,17 @@ class PruneChannels(Pass):
         elif atoms and not statistics.count:
             self._say_what_is_lost(report)
 
-    def _look(self, channels: ChannelMap, report: Report) -> None:
-        """See that there is something to cut, before images are run.
+    def _look(self, graph: Graph, channels: ChannelMap, report: Report) -> None:
+        """See that there is something to cut and to count by, before images are run.
 
         Raises:
             PassPrecondition: there is nothing.
         """
+        if self.budget == "macs" and totals(graph)[1] is None:
+            raise PassPrecondition(
+                "The MACs of this model are unknown: an input size is open. Freeze it, or set the "
+                "budget in parameters or bytes."
+            )
         seen = Report()
         if self._asks and not self._open(channels.groups, seen):
             report.skipped += seen.skipped
@@ -181,7 +187,8 @@ class PruneChannels(Pass):
     def preview(self, graph: Graph, report: Report) -> bool:
         """Counts do not depend on the images unless a budget is allocated."""
         timeless = self.budget == "latency"  # which only measured times can spread
-        budget = "macs" if timeless else self.budget
+        counted = "macs" if totals(graph)[1] is not None else "parameters"
+        budget = counted if timeless else self.budget
         cheap = replace(self, criterion="l1", repair=False, budget=budget)
         cheap.apply(graph, report, NoStatistics())
         return self.budget == "none"
