@@ -1,7 +1,8 @@
 """Turns: background work for several visitors, one piece at a time and fair between them.
 
-Who asks keeps asking, as pages do that look again and again; what nobody has asked for a while
-loses its place to those who wait. The next turn goes to the visitor who was served longest ago.
+Who asks keeps asking, as pages do that look again and again; what nobody has asked for a while is
+not begun any more (a slider's earlier question, a tab that was closed). The next turn goes to the
+visitor who was served longest ago.
 Work that is running is never stopped for another question, only where nobody looks any more, or
 where a measurement waits for the machine: then it steps back and comes again.
 """
@@ -115,6 +116,7 @@ class Turns:
 
     def _next(self) -> tuple[str, _Turn] | None:
         with self._guard:
+            self._waiting = {k: t for k, t in self._waiting.items() if not self._is_stale(t)}
             if self._closed or not self._waiting:
                 self._thread = None
                 return None
@@ -130,9 +132,9 @@ class Turns:
             if again and not self._closed and not self._is_stale(turn):
                 self._waiting.setdefault(key, turn)
 
-    def _rank(self, key: str) -> tuple[bool, float, float]:
+    def _rank(self, key: str) -> tuple[float, float]:
         turn = self._waiting[key]
-        return self._is_stale(turn), self._served.get(turn.visitor, -1.0), turn.first_s
+        return self._served.get(turn.visitor, -1.0), turn.first_s
 
     def _is_stale(self, turn: _Turn) -> bool:
         return self.clock() - turn.asked_s > PATIENCE_S

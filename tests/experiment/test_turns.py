@@ -128,3 +128,18 @@ def test_what_is_withdrawn_is_not_done(bench: Bench) -> None:
     bench.ask("c", "one")
     bench.until(bench.begun, 2)
     assert bench.begun == ["a", "c"]
+
+
+def test_what_nobody_asks_for_any_more_is_not_begun(bench: Bench) -> None:
+    bench.ask("a", "one")
+    bench.until(bench.begun, 1)
+    bench.ask("b", "one")
+    bench.now += PATIENCE_S + 1
+    bench.ask("a", "one")
+    bench.ask("c", "one")
+    bench.finish("a")
+    bench.until(bench.begun, 2)
+    bench.finish("c")
+    bench.until(bench.done, 2)
+    assert bench.begun == ["a", "c"]
+    assert bench.turns.before("b") is None
