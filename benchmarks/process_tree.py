@@ -107,10 +107,11 @@ class Tree:
             status = _fields(folder / "status")
             spent = _stat(folder)[11:13]
             share = _fields(folder / "smaps_rollup").get("Pss", "0")
+            name = _name(folder)
         except OSError:
             return 0
-        one = self.seen.setdefault(process, _Seen(_name(folder)))
-        one.name = _name(folder) or one.name
+        one = self.seen.setdefault(process, _Seen(name))
+        one.name = name or one.name
         one.peak_bytes = max(one.peak_bytes, _kilobytes(status.get("VmHWM", "0")))
         one.cpu_s = sum(map(int, spent)) / TICKS
         return _kilobytes(share)

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 
@@ -120,3 +121,15 @@ def holders(size):
         if f"({size} << 20)".encode() in text and b"held = " in text and b"Popen" not in text:
             found.append(name)
     return found
+
+
+def test_a_process_that_ends_while_it_is_looked_at_counts_nothing(tmp_path, monkeypatch):
+    """Its files go one after the other; the last that is read may be gone already."""
+    own = Path("/proc/self")
+    (tmp_path / "7").mkdir()
+    for name in ("status", "stat", "smaps_rollup"):
+        (tmp_path / "7" / name).write_bytes((own / name).read_bytes())
+    monkeypatch.setattr(process_tree, "PROC", tmp_path)
+    tree = process_tree.Tree(7)
+    assert tree._look((7, 1)) == 0
+    assert not tree.seen
