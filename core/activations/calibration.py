@@ -162,14 +162,18 @@ class Calibration:
         return found
 
     def race(
-        self, contestants: Sequence[Graph], sessions: int = 1, backend: str = "onnxruntime"
+        self,
+        contestants: Sequence[Graph],
+        sessions: int = 1,
+        brief: bool = False,
+        backend: str = "onnxruntime",
     ) -> list[Lap]:
         """Times of each graph on one image and one thread of a backend, taken in turns.
 
         Raises:
             BackendUnavailable: it is not here.
         """
-        return race(contestants, self.first(), sessions, backend, self._alone)
+        return race(contestants, self.first(), sessions, backend, self._alone, brief)
 
     @property
     def _fixed_batch(self) -> int:

@@ -28,6 +28,7 @@ BLOCKS_MOST, BLOCKS_LEAST = 16, 2
 CALLS_PER_BLOCK = 4  # two that count, two that fill the caches
 LASTING_S = 0.03  # a call that one other warms up
 SESSION_S, SESSIONS_S = 1.0, 0.5  # wall time of a graph in one session, or in each of several
+BRIEF_S = 0.3  # the same of a brief race
 CPU_S = 240.0
 
 
@@ -37,6 +38,7 @@ def race(
     sessions: int,
     backend: str,
     alone: Callable[[], AbstractContextManager[None]],
+    brief: bool = False,
 ) -> list[Lap]:
     """A lap for each graph: on one thread, in the backend's default precision.
 
@@ -46,6 +48,7 @@ def race(
         sessions: how often all of them are loaded anew.
         backend: name, or name:precision.
         alone: keeps all other measurements away.
+        brief: a few runs of each graph.
 
     Raises:
         BackendUnavailable: there is no such backend here.
@@ -55,7 +58,7 @@ def race(
     with tempfile.TemporaryDirectory(prefix="lathe-race-") as folder:
         setting = {"backend": name, "precision": precision, "threads": 1}
         with _Course(Path(folder), contestants, feeds, setting) as course, alone():
-            return course.laps(sessions)
+            return course.laps(sessions, brief)
 
 
 class _Course:
@@ -79,14 +82,14 @@ class _Course:
         if self._child is not None:
             self._child.close()
 
-    def laps(self, sessions: int) -> list[Lap]:
+    def laps(self, sessions: int, brief: bool = False) -> list[Lap]:
         reasons: dict[int, str] = {}
         call_s = self._alone_s(0, reasons)
         if reasons:
             return [Lap(reason=reasons[0]) for _ in self._files]
         while True:
             running = [i for i in range(len(self._files)) if i not in reasons]
-            plan = TRIAL | _effort(call_s, sessions)
+            plan = TRIAL | _effort(call_s, sessions, brief)
             try:
                 times = self._sessions(running, sessions, plan)
                 break
@@ -128,8 +131,8 @@ class _Course:
         return minima
 
 
-def _effort(call_s: float, sessions: int) -> Json:
+def _effort(call_s: float, sessions: int, brief: bool) -> Json:
     """Warm-up and blocks where the first graph runs so long."""
-    share = SESSION_S if sessions == 1 else SESSIONS_S
+    share = BRIEF_S if brief else SESSION_S if sessions == 1 else SESSIONS_S
     blocks = int(np.clip(share / (CALLS_PER_BLOCK * max(call_s, 1e-3)), BLOCKS_LEAST, BLOCKS_MOST))
     return {"warmup": 1 if call_s >= LASTING_S else 3, "blocks": blocks}

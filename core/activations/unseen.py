@@ -34,7 +34,11 @@ class Unseen(NoStatistics):
         self._specs, self._preprocess, self._alone = tuple(specs), preprocess, alone
 
     def race(
-        self, contestants: Sequence[Graph], sessions: int = 1, backend: str = "onnxruntime"
+        self,
+        contestants: Sequence[Graph],
+        sessions: int = 1,
+        brief: bool = False,
+        backend: str = "onnxruntime",
     ) -> list[Lap]:
         """As `Calibration.race`, on a made-up input, of usual lengths where the model states none.
 
@@ -44,7 +48,7 @@ class Unseen(NoStatistics):
         """
         made = self.made_up()
         feeds = made.first() if made else next(synthetic_feeds(usual(self._specs), 1))
-        return race(contestants, feeds, sessions, backend, self._alone)
+        return race(contestants, feeds, sessions, backend, self._alone, brief)
 
     def made_up(self) -> Calibration | None:
         """Made-up images as if they were calibration images; None if the model takes no images."""

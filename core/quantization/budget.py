@@ -33,6 +33,7 @@ def prices(
     ranked: Sequence[str],
     build: Callable[[Selection], ir.Model],
     race: Race | None,
+    most: int = PRICED,
 ) -> dict[str, float]:
     """Layer -> by what share the whole takes longer with it in float; as measured, never negative.
 
@@ -43,12 +44,13 @@ def prices(
         ranked: layers, the most sensitive first.
         build: writes a selection into a graph that can be timed.
         race: times graphs; without it all layers cost alike.
+        most: so many layers are priced.
     """
-    mixes = {name: without(graph, pinned | {name}) for name in ranked[:PRICED]}
+    mixes = {name: without(graph, pinned | {name}) for name in ranked[:most]}
     mixes = {name: mix for name, mix in mixes.items() if mix.weighted}
     if race is None or not mixes:
         return {}
-    laps = race([build(plan.selection), *(build(mix) for mix in mixes.values())])
+    laps = race([build(plan.selection), *(build(mix) for mix in mixes.values())], brief=True)
     base = laps[0].typical
     return {
         name: max(lap.typical / base - 1.0, 0.0)
@@ -80,16 +82,24 @@ class Mixes:
         pinned: frozenset[str],
         names: Sequence[str],
         ranked: Mapping[str, float],
+        error: float | None = None,
     ) -> None:
-        """Nothing is measured yet."""
+        """Nothing is measured yet but the error of the plan itself, where it is given."""
         self._graph, self._plan, self._judge, self._pinned = graph, plan, judge, pinned
         self._names, self.ranked = names, ranked
         self._known: dict[int, Fallback | None] = {}
+        if error is not None:
+            self._known[0] = Fallback(plan, (), error, ranked)
 
     @property
     def most(self) -> int:
         """How many layers can be float with one left in integers."""
         return max(len(self._names) - 1, 0)
+
+    @property
+    def errors(self) -> dict[frozenset[str], float]:
+        """Layers left float -> error, of all mixes that were tried."""
+        return {frozenset(m.floats): m.error for m in self._known.values() if m is not None}
 
     def at(self, count: int) -> Fallback | None:
         """The first `count` layers float; None where the plan knows too little for that."""

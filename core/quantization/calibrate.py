@@ -27,7 +27,6 @@ Array = np.ndarray[Any, Any]
 METHODS = (("minmax", 100.0), ("percentile", 99.999), ("percentile", 99.99), ("mse", 100.0))
 BALANCE = 0.7  # of the longer side of a range, that the shorter one reaches: 18 % of a grid at most
 ALIKE = 2.0  # inputs of a Concat whose ranges differ by less than this share one
-TOLD = 2  # layers of each core between two reports
 WORKING_COPIES = 4  # of a layer's sums while it is rounded
 BOUNDING_OPS = ("Relu", "Clip")
 
@@ -193,13 +192,15 @@ def weights(
     each = WORKING_COPIES * cores.count()
     wide = {n for n in names if moments is not None and each * sums.size_bytes(layers[n]) > bound}
     narrow = [name for name in names if name not in wide]
-    row = TOLD * cores.count()
-    turns = [[n] for n in names if n in wide]
-    turns += [narrow[start : start + row] for start in range(0, len(narrow), row)]
-    found: dict[str, Weight] = {}
-    for turn in turns:
-        found |= zip(turn, cores.each(made, turn), strict=True)
-        told(len(turn))
+    narrow.sort(key=lambda name: -sums.size_bytes(layers[name]))  # so that no core waits long
+
+    def one(name: str) -> Weight:
+        weight = made(name)
+        told(1)
+        return weight
+
+    found = {name: one(name) for name in names if name in wide}
+    found |= zip(narrow, cores.each(one, narrow), strict=True)
     return {name: found[name] for name in names}
 
 

@@ -16,6 +16,7 @@ Source: Nagel et al. 2019, arXiv:1906.04721, section 4.2 and appendix D (empiric
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -64,10 +65,15 @@ def corrected(
         found = [batch[after[at]] for batch in walk.run(at)]
         shift = mean_shift(wanted, found, layers[name].channel_axis, _steep(outputs[name]))
         float_walk.keep(at, wanted)
-        walk.keep(at, [y + shift.astype(y.dtype) for y in found])  # a bias only adds
+        walk.keep(at, cores.each(functools.partial(_shifted, by=shift), found))
         old, more = weights[name].bias, shift.reshape(-1)
         weights[name] = replace(weights[name], bias=more if old is None else old + more)
     return replace(plan, weights=weights)
+
+
+def _shifted(y: Array, by: Array) -> Array:
+    """What a bias does to an output: it only adds."""
+    return np.asarray(y + by.astype(y.dtype))
 
 
 def mean_shift(wanted: Sequence[Array], found: Sequence[Array], axis: int, steep: Range) -> Array:
@@ -88,9 +94,13 @@ def mean_shift(wanted: Sequence[Array], found: Sequence[Array], axis: int, steep
         off *= inside
         return off.sum(axes, dtype=np.float64, keepdims=True), inside.sum(axes, keepdims=True)
 
-    found_sums, found_counts = zip(
-        *cores.each(summed, list(zip(wanted, found, strict=True))), strict=True
-    )
+    # One image after another stays in the cache, a batch of them would not.
+    singly = [
+        (y[i : i + 1], y_q[i : i + 1])
+        for y, y_q in zip(wanted, found, strict=True)
+        for i in range(len(y))
+    ]
+    found_sums, found_counts = zip(*cores.each(summed, singly), strict=True)
     sums, counts = np.concatenate(found_sums), np.concatenate(found_counts)
     every = np.maximum(counts.sum(0, keepdims=True), 1)
     mean = sums.sum(0, keepdims=True) / every

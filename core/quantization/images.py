@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import onnx_ir as ir
@@ -18,6 +19,8 @@ from core.quantization import effort
 Array = np.ndarray[Any, Any]
 Tensors = dict[str, Array]
 Run = Callable[[Tensors], Tensors]
+
+T = TypeVar("T")
 
 EVERY = 4
 LARGEST_BYTES = 64 << 20
@@ -95,6 +98,12 @@ class Images:
 
     def calibration(self, largest: int = 0) -> Iterator[Tensors]:
         """The other images, at most about `largest` from all over the set; 0 is all of them."""
+        for at, feeds in self._calibration(largest):
+            self.at = at
+            yield feeds
+
+    def _calibration(self, largest: int) -> Iterator[tuple[int, Tensors]]:
+        """(place of its first image, batch)."""
         free = [i for i in range(self.batches) if i not in self._held] or [0]
         wanted = self.batches
         if 0 < largest < self.count:
@@ -104,8 +113,7 @@ class Images:
         seen = 0
         for index, feeds in enumerate(self._source.feeds()):
             if index in chosen:
-                self.at = seen
-                yield feeds
+                yield seen, feeds
             seen += images_of(feeds)
 
     def every(self) -> Iterator[Tensors]:
@@ -115,18 +123,25 @@ class Images:
     def values(self, graph: ir.Model, names: Sequence[str], largest: int = 0) -> Iterator[Tensors]:
         """Named tensors of `graph` on the calibration part, batch by batch.
 
-        Batches are as large as memory bears, where the net takes any number of images.
+        Batches are as large as memory bears, where the net takes any number of images. The next is
+        run while the caller works on one: neither uses all cores all the time.
         """
+        for at, values in ahead(self._values(graph, names, largest)):
+            self.at = at
+            yield values
+
+    def _values(
+        self, graph: ir.Model, names: Sequence[str], largest: int
+    ) -> Iterator[tuple[int, Tensors]]:
+        """(place of its first image, values)."""
         fed = {value.name for value in graph.graph.inputs}
         run = self.runner(graph, [name for name in names if name not in fed])
         most = _at_once(graph, names)
-        for feeds in self.calibration(largest):
-            start = self.at
+        for start, feeds in self._calibration(largest):
             for first, part in parts(feeds, most or 1):
                 values = run(part) | {name: part[name] for name in names if name in fed}
                 most = most or _fitting(sum(a.nbytes for a in values.values()))
-                self.at = start + first
-                yield values
+                yield start + first, values
 
     def runner(self, graph: ir.Model, names: Sequence[str]) -> Run:
         """A function from inputs of `graph` to the named tensors."""
@@ -143,6 +158,17 @@ class Images:
             return found
 
         return told
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made in a thread of its own while the caller works on the one before."""
+    end = object()
+    with ThreadPoolExecutor(1) as other:
+        item: Any
+        waiting = other.submit(next, items, end)
+        while (item := waiting.result()) is not end:
+            waiting = other.submit(next, items, end)
+            yield item
 
 
 def singly(feeds: Tensors) -> Iterator[Tensors]:

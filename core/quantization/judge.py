@@ -29,6 +29,7 @@ from core.quantization.images import (
     Tensors,
     any_batch,
     images_of,
+    parts,
     singly,
 )
 from core.quantization.observers import refuse_bad
@@ -140,18 +141,22 @@ class Judge:
         rows, now = np.arange(len(outputs)), (outputs + noise).argmax(2)
         return float(100 * np.mean(odds[rows, first] - odds[rows, now]))
 
-    def expected_of(self, graph: ir.Model) -> Loss | None:
-        """Points of top-1 accuracy that `graph` may be expected to cost; None without outputs.
+    def outcome(self, graph: ir.Model) -> tuple[float, Loss | None]:
+        """`error`, and points of top-1 accuracy that `graph` may be expected to cost.
 
-        What it adds to the logits of each image is added to those of each other one. So the errors
-        are as large, as unequal and as partial to some classes as they are.
-
-        Raises:
-            PassPrecondition: the outputs are not the scores of classes.
+        None for the points without outputs, or where these are not the scores of classes.
         """
         found = self._outputs(graph, self.backend)
-        if found is None:
-            return None
+        if found is None or not self.counts_points:
+            return self._error(found), None
+        return self._error(found), self._expected_of(found)
+
+    def _expected_of(self, found: Sequence[Tensors]) -> Loss:
+        """Points that are expected to be lost.
+
+        What a graph adds to the logits of each image is added to those of each other one. So the
+        errors are as large, as unequal and as partial to some classes as they are.
+        """
         before, after = self._scores(self._reference), self._scores(found)
         odds, first, rows = _confidence(before), before.argmax(1), np.arange(len(before))
         lost = np.empty((len(before), len(before)))
@@ -193,18 +198,23 @@ class Judge:
             )
         return np.concatenate(flat).astype(np.float64)
 
-    def few(self, largest: int) -> Judge:
+    def few(self, largest: int, at_once: int = 0) -> Judge:
         """This judge on about so many of its images, from all over them: enough to rank.
 
         It judges what the file says, whatever the backend: ranking takes many graphs.
+
+        Args:
+            largest: about so many images.
+            at_once: images of one run; 0 for as many as before, which is quicker than few at once.
         """
         other = copy.copy(self)
         other.backend = None
-        other._thin(largest)
+        other._thin(largest, at_once)
         return other
 
-    def _thin(self, largest: int) -> None:
+    def _thin(self, largest: int, at_once: int = 0) -> None:
         """Keep about so many images, from all over them."""
+        most = at_once or max(map(images_of, self._feeds))
         step = max(1, round(self.images / largest))
         if self._divisible:
             pairs, at = [], 0
@@ -214,7 +224,9 @@ class Judge:
                 at += count
                 if range(count)[rows]:
                     pairs.append([{n: a[rows] for n, a in t.items()} for t in (feeds, values)])
-            self._feeds, self._reference = [f for f, _ in pairs], [v for _, v in pairs]
+            self._feeds, self._reference = (
+                _regrouped([pair[side] for pair in pairs], most) for side in (0, 1)
+            )
         else:
             self._feeds, self._reference = self._feeds[::step], self._reference[::step]
 
@@ -270,6 +282,12 @@ class Judge:
             return float("inf")
         used = size > 0
         return float(np.mean(wrong[used] / size[used])) if used.any() else float(wrong.sum())
+
+
+def _regrouped(batches: Sequence[Tensors], most: int) -> list[Tensors]:
+    """The same images in batches of so many; the last may hold fewer."""
+    whole = {name: np.concatenate([b[name] for b in batches]) for name in batches[0]}
+    return [part for _, part in parts(whole, most)]
 
 
 def _rows_are_images(feeds: Tensors, values: Tensors) -> bool:

@@ -45,8 +45,16 @@ class Lap:
 class Race(Protocol):
     """Times whole graphs on the backend that the recipe is for."""
 
-    def __call__(self, contestants: Sequence[ir.Model], sessions: int = 1) -> Sequence[Lap]:
-        """A lap for each graph; with more sessions the answer is surer."""
+    def __call__(
+        self, contestants: Sequence[ir.Model], sessions: int = 1, brief: bool = False
+    ) -> Sequence[Lap]:
+        """A lap for each graph.
+
+        Args:
+            contestants: the graphs.
+            sessions: with more of them the answer is surer.
+            brief: a few runs of each, which tell plain differences apart and decide nothing.
+        """
         ...
 
 

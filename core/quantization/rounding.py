@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from core.quantization.grids import SMALLEST_SCALE, Weight, widened
 from core.reconstruction.layers import Layer
+from core.reconstruction.products import cholesky
 from core.reconstruction.transposed import Transposed
 
 Array = np.ndarray[Any, Any]
@@ -179,9 +180,9 @@ def _feedback(second: Matrix, order: NDArray[np.int64]) -> Matrix:
         # A floor in absolute terms: inputs that are always zero would leave nothing to invert.
         turned[range(d), range(d)] += max(RIDGE * np.trace(turned) / d, 1e-10)
         try:
-            lower = np.linalg.cholesky(turned.astype(kind, copy=False))
+            lower = cholesky(turned.astype(kind, copy=False))
         except np.linalg.LinAlgError:  # one direction has nearly all the power
-            lower = np.linalg.cholesky(turned)
+            lower = cholesky(turned)
         del turned
         lower /= np.diagonal(lower).copy()
         result[group] = lower[::-1, ::-1].T

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from core.analysis import cost
 from core.quantization import effort
 from core.quantization.judge import Judge
 from core.quantization.regions import CARRYING, JOINING, Selection, is_weighted, select
@@ -47,10 +48,18 @@ class Fallback:
     sensitivities: Mapping[str, float]
 
 
+def macs(graph: ir.Model, plan: Plan) -> int:
+    """Multiply-accumulates that `sensitivities` takes, about: half the net for each layer."""
+    return len(plan.selection.weighted) * _images(graph) * (cost.totals(graph)[1] or 0) // 2
+
+
+def _images(graph: ir.Model) -> int:
+    return effort.images(graph, RANKING_IMAGES, RANKING_MACS, LEAST_IMAGES)
+
+
 def sensitivities(graph: ir.Model, plan: Plan, judge: Judge) -> dict[str, float]:
     """Layer -> the error of quantizing it alone, largest first."""
-    most = effort.images(graph, RANKING_IMAGES, RANKING_MACS, LEAST_IMAGES)
-    found, judge = {}, judge.few(most)
+    found, judge = {}, judge.few(_images(graph))
     stages = Stages(graph, judge.feeds, judge.runner)
 
     def alone(name: str, piece: ir.Model) -> ir.Model:
@@ -78,6 +87,7 @@ def fall_back(
     target: float,
     affordable: Callable[[Selection], bool],
     ranked: Mapping[str, float] | None = None,
+    known: Mapping[frozenset[str], float] | None = None,
 ) -> Fallback:
     """Leave the most sensitive layers float until the error meets `target`.
 
@@ -89,8 +99,11 @@ def fall_back(
         target: relative error of the logits to get below.
         affordable: whether a selection is still fast enough.
         ranked: sensitivities, where they are known already.
+        known: layers left float -> error, where that was measured already.
     """
-    error = judge.error(written(graph, plan))
+    known = known or {}
+    error = known.get(frozenset(), -1.0)
+    error = judge.error(written(graph, plan)) if error < 0 else error
     if error <= target:
         return Fallback(plan, (), error, {})
     ranked = ranked or sensitivities(graph, plan, judge)
@@ -103,7 +116,8 @@ def fall_back(
         if not selection.weighted or not covered(plan, selection) or not affordable(selection):
             continue
         trial = restricted(plan, selection)
-        now = judge.error(written(graph, trial))
+        now = known.get(trial_floats, -1.0)
+        now = judge.error(written(graph, trial)) if now < 0 else now
         if now < error * 0.9:
             best, floats, error = trial, trial_floats, now
         if error <= target:

@@ -14,7 +14,7 @@ from core.process import memory
 from core.quantization import effort, rounding
 from core.quantization.images import Images, Tensors
 from core.reconstruction import cores
-from core.reconstruction.gram import Gram
+from core.reconstruction.gram import LARGE, Gram
 from core.reconstruction.layers import Layer
 
 SMALLEST_BYTES, LARGEST_BYTES = 128 << 20, 768 << 20  # of sums that are held at a time
@@ -87,7 +87,8 @@ def _reading(layer: Layer) -> Hashable:
 
 def size_bytes(layer: Layer) -> int:
     """Of the sums over the layer's inputs."""
-    return layer.groups * columns(layer) ** 2 * 8
+    width = columns(layer) + 1
+    return layer.groups * width**2 * (4 if width > LARGE else 8)
 
 
 def columns(layer: Layer) -> int:

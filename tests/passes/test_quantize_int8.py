@@ -116,7 +116,7 @@ def test_without_anything_to_run_only_the_weights_are_quantized_and_it_says_so()
 
 def test_where_integers_lose_the_race_the_model_stays_as_it_is():
     class Slow(Random):
-        def race(self, graphs, sessions=1, backend=""):
+        def race(self, graphs, sessions=1, brief=False, backend=""):
             return [Lap((1.0,) * 8), *[Lap((2.0,) * 8)] * (len(graphs) - 1)]
 
     model = residual()
@@ -183,7 +183,7 @@ class Clocked(Random):
 
     unit = 0.001
 
-    def race(self, graphs, sessions=1, backend=""):
+    def race(self, graphs, sessions=1, brief=False, backend=""):
         return [Lap((self.cost(graph),) * 8) for graph in graphs]
 
     def cost(self, graph):
@@ -229,7 +229,7 @@ def test_what_time_is_left_goes_into_accuracy(limit, changed, said):
 
 def test_a_backend_that_is_not_here_is_not_raced_and_it_says_so():
     class Away(Random):
-        def race(self, graphs, sessions=1, backend=""):
+        def race(self, graphs, sessions=1, brief=False, backend=""):
             raise BackendUnavailable(f"{backend} is not installed.")
 
     report = quantize(residual(), Away(count=64), backend="openvino")

@@ -43,7 +43,7 @@ def test_what_cannot_run_is_never_faster():
 def test_an_open_race_is_run_again(share, noise, most):
     asked = []
 
-    def race(graphs, sessions=1):
+    def race(graphs, sessions=1, brief=False):
         asked.append(sessions)
         return laps(share, noise, 8, len(asked))
 
@@ -111,7 +111,7 @@ def test_a_backend_that_is_not_there_is_said_to_be_so():
 @pytest.mark.parametrize("call_s", [0.0002, 0.002, 0.03, 0.3, 3.0])
 @pytest.mark.parametrize("sessions", [1, CAREFUL])
 def test_long_runs_take_fewer_turns_but_enough_to_decide(call_s, sessions):
-    effort = races._effort(call_s, sessions)
+    effort = races._effort(call_s, sessions, brief=False)
     blocks = effort["blocks"] * sessions
     assert effort["blocks"] * races.CALLS_PER_BLOCK * call_s <= max(1.1, 8.1 * call_s)
     assert effort["blocks"] == races.BLOCKS_MOST or call_s > 0.005

@@ -229,7 +229,7 @@ def test_the_search_leaves_float_what_is_slower_in_integers():
     choice = search.fastest(
         source, source, frozenset(),
         lambda selection: written(source, stand_in(source, selection, Scheme())),
-        lambda graphs, sessions=1: [Lap((cost(g),) * 8) for g in graphs],
+        lambda graphs, sessions=1, brief=False: [Lap((cost(g),) * 8) for g in graphs],
     )  # fmt: skip
     assert choice.moves[0].startswith("depthwise layers")
     assert choice.ratio.faster
@@ -255,7 +255,7 @@ def test_grouped_layers_are_decided_apart_from_depthwise_ones():
     choice = search.fastest(
         source, source, frozenset(),
         lambda selection: written(source, stand_in(source, selection, Scheme())),
-        lambda graphs, sessions=1: [Lap((seconds(g),) * 8) for g in graphs],
+        lambda graphs, sessions=1, brief=False: [Lap((seconds(g),) * 8) for g in graphs],
     )  # fmt: skip
     assert choice.moves[0] == "grouped layers stay float"
     assert len(alone) == 1
@@ -273,7 +273,7 @@ def test_goal_safe_leaves_float_what_it_takes_if_that_is_still_faster(work, affo
         plan, weights=plan.weights | {victim: replace(plan.weights[victim], codes=codes)}
     )
 
-    def race(graphs, sessions=1):
+    def race(graphs, sessions=1, brief=False):
         return [Lap((t,) * 8) for t in (1.0, *[0.5 if affordable else 1.5] * (len(graphs) - 1))]
 
     def build(selection):

@@ -120,7 +120,7 @@ def _first(count: int) -> str:
 
 def say_outcome(made: Graph, judge: Judge, real: bool, report: Report) -> None:
     """What the finished graph loses where it will run, and whether that is more than promised."""
-    error = judge.error(made)
+    error, loss = judge.outcome(made)
     if judge.backend is not None:
         report.note(
             f"{judge.backend.label}'s own outputs on {judge.images} held-out images: relative "
@@ -128,7 +128,7 @@ def say_outcome(made: Graph, judge: Judge, real: bool, report: Report) -> None:
         )
     if not real or not judge.counts_points:
         return
-    lost = judge.expected_of(made) or Loss(100.0, 100.0, 100.0)
+    lost = loss or Loss(100.0, 100.0, 100.0)
     by = (
         f"by the net's own confidence and the errors on {judge.images} held-out images (relative "
         f"{error:.2g})"

@@ -26,7 +26,8 @@ SAFE_POINTS = 0.2
 LEAST_TARGET = 1e-4  # no more than 8 bits can give
 SLACK = 2.0  # borders between integers and float cost conversions
 PLAINLY_FASTER = 0.9  # of the time of the float net
-CHARTED = 64  # layers whose errors are found for the reader's sake alone: each takes a run or two
+# Of all runs for the errors of single layers, where they are found for the reader's sake alone.
+CHARTED_MACS = 10**12
 GOALS = (SAFE, FASTEST, WITHIN_POINTS, WITHIN_MS)
 
 
@@ -127,8 +128,14 @@ def met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | 
         floats: names that are float already.
     """
     found = _met(goal, means, plan, floats)
-    if found is not None and not means.report.effects and len(found.weights) <= CHARTED:
-        _list(sensitivity.sensitivities(means.graph, found, means.judge), means.report)
+    if found is not None and not means.report.effects:
+        if sensitivity.macs(means.graph, found) <= CHARTED_MACS:
+            _list(sensitivity.sensitivities(means.graph, found, means.judge), means.report)
+        else:
+            means.report.note(
+                f"What each of the {len(found.weights)} layers costs alone was not measured: "
+                "nothing here depends on it, and it would take longer than all else."
+            )
     return found
 
 
@@ -156,12 +163,14 @@ def _safest(target: float, means: Means, plan: Plan, floats: frozenset[str]) -> 
     error = means.judge.error(written(means.graph, plan))
     if error <= target:
         return Fallback(plan, (), error, {})
-    mixes = _mixes(means, plan, floats, sensitivity.STEPS[-1])
-    found = mixes.fewest(lambda mix: mix.error <= target)
+    mixes = _mixes(means, plan, floats, sensitivity.STEPS[-1], error)
+    most = mixes.at(mixes.most)
+    reached = most is not None and most.error <= target  # else nothing in between does
+    found = mixes.fewest(lambda mix: mix.error <= target) if reached else None
     if found is not None and means.affordable(found.plan.selection):
         return found
     return sensitivity.fall_back(
-        means.graph, plan, means.judge, floats, target, means.affordable, mixes.ranked
+        means.graph, plan, means.judge, floats, target, means.affordable, mixes.ranked, mixes.errors
     )
 
 
@@ -245,13 +254,21 @@ def _within_ms(limit: float, means: Means, plan: Plan, floats: frozenset[str]) -
     return found.plan
 
 
-def _mixes(means: Means, plan: Plan, floats: frozenset[str], most: int = 0) -> budget.Mixes:
+def _mixes(
+    means: Means,
+    plan: Plan,
+    floats: frozenset[str],
+    most: int = 0,
+    error: float | None = None,
+) -> budget.Mixes:
     """Layers back to float in the order of error saved per time lost; at most so many, if given."""
     ranked = sensitivity.sensitivities(means.graph, plan, means.judge)
-    priced = budget.prices(means.graph, plan, floats, list(ranked), means.build, means.race)
+    priced = budget.prices(
+        means.graph, plan, floats, list(ranked), means.build, means.race, most or budget.PRICED
+    )
     names = budget.order(ranked, priced)
     names = names[: most + 1] if most else names
-    return budget.Mixes(means.graph, plan, means.judge, floats, names, ranked)
+    return budget.Mixes(means.graph, plan, means.judge, floats, names, ranked, error)
 
 
 def _list(sensitivities: Mapping[str, float], report: Report) -> None:

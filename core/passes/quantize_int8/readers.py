@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 
 from core.errors import BackendUnavailable
 from core.passes.base import Graph, Report, Statistics
-from core.passes.quantize_int8.fitting import FIRST, SLACK, STRAYS
+from core.passes.quantize_int8.fitting import FIRST, STRAYS
 from core.passes.quantize_int8.sources import maker_of
 from core.quantization.judge import Backend, Judge
 from core.quantization.regions import select
@@ -21,6 +21,7 @@ from core.quantization.writer import Plan, written
 
 READERS = ("onnxruntime", "openvino", "opencv")
 IMAGES = 8
+SEEN = 1e-3  # a relative error of the logits, below which no answer changes that was not a tie
 
 
 def readers_of(statistics: Statistics, backend: str) -> list[Backend]:
@@ -47,7 +48,7 @@ def agreed(
         readers: runtimes; each is closed.
         report: hears what each made of it.
     """
-    few, said = judge.few(IMAGES), list[str]()
+    few, said = judge.few(IMAGES, at_once=1), list[str]()
     for reader in readers:
         few.backend = reader
         try:
@@ -105,4 +106,4 @@ def _errors(graph: Graph, plan: Plan, judge: Judge) -> tuple[float, float]:
 
 
 def _alike(there: float, right: float) -> bool:
-    return there <= STRAYS * right + SLACK
+    return there <= STRAYS * right + SEEN

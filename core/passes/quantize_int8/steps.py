@@ -11,7 +11,7 @@ from core.graph.opset import raised
 from core.passes.base import Graph, Report
 from core.passes.quantize_int8.equalising import equalised
 from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
-from core.passes.quantize_int8.goals import SAFE, Goal, Means, met
+from core.passes.quantize_int8.goals import LEAST_TARGET, SAFE, Goal, Means, met
 from core.passes.quantize_int8.progress import Progress
 from core.passes.quantize_int8.stand_in import stand_in
 from core.quantization import (
@@ -37,6 +37,8 @@ from core.reconstruction.layers import Layer
 
 CORRECTION_IMAGES = 64
 QUICK_IMAGES = 8
+MENDED_FROM = 5e-4  # relative error of the logits of a classifier: 33 dB
+MENDED_FROM_POINTS = 0.02  # of accuracy that noise of such a size is expected to cost
 ROUNDED_AS = 4  # images that go through the net while a layer is rounded, about
 
 
@@ -150,10 +152,12 @@ class Work:
         return best
 
     def _told(self, race: Race) -> Race:
-        def told(contestants: Sequence[Graph], sessions: int = 1) -> Sequence[Lap]:
+        def told(
+            contestants: Sequence[Graph], sessions: int = 1, brief: bool = False
+        ) -> Sequence[Lap]:
             kinds = "graph" if len(contestants) == 1 else "graphs"
             self.progress.say(f"Timing {len(contestants)} {kinds} in turns")
-            return race(contestants, sessions=sessions)
+            return race(contestants, sessions=sessions, brief=brief)
 
         return told
 
@@ -191,13 +195,25 @@ class Work:
             self.settings.ranges,
         )  # fmt: skip
         self.report.note(f"Ranges by {method}: relative logit error {error:.2g}.")
+        if not self._worth_mending(error):
+            self.report.note("Weights are rounded to nearest: so small an error needs no repair.")
+            return plan
         summed = effort.calibration(self.judged, sums.IMAGES) + self.judge.images
         summed += ROUNDED_AS * len(layers)
         self.progress.stage("Rounding the weights", 0.45, 0.7, summed)
         plan, error = self._round(plan, error, layers)
-        walked = 3 * effort.images(self.judged, CORRECTION_IMAGES) * len(layers)
+        most = effort.images(self.judged, CORRECTION_IMAGES, effort.COMPARED_MACS)
+        walked = 3 * most * len(layers)
         self.progress.stage("Correcting biases", 0.7, 0.8, walked)
         return self._correct(plan, error, layers)[0]
+
+    def _worth_mending(self, error: float) -> bool:
+        """Whether a repair has anything to win; on a small net it costs too little to ask."""
+        if effort.calibration(self.judged, self.images.count) == self.images.count:
+            return True
+        if not self.real or not self.judge.counts_points:
+            return error > LEAST_TARGET
+        return error > MENDED_FROM or self.judge.expected(error) > MENDED_FROM_POINTS
 
     def _fitted(
         self, selection: Selection, floats: frozenset[str]
@@ -269,7 +285,7 @@ class Work:
     def _correct(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
         if not self.settings.correct_bias:
             return plan, error
-        most = effort.images(self.judged, CORRECTION_IMAGES)
+        most = effort.images(self.judged, CORRECTION_IMAGES, effort.COMPARED_MACS)
         trial = correction.corrected(self.judged, plan, layers, self.images, most)
         return self._kept("Bias correction", plan, dict(trial.weights), error)
 
