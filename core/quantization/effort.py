@@ -14,7 +14,7 @@ from core.process import memory
 
 LARGEST_MACS = 128 * 10**9  # multiply-accumulates of one question: about two seconds of two cores
 COMPARED_MACS = 64 * 10**9  # of one of several ways that are compared
-CALIBRATION_MACS = 384 * 10**9  # of a walk over calibration images
+CALIBRATION_MACS = 256 * 10**9  # of a walk over calibration images
 LEAST_IMAGES, LEAST_CALIBRATION = 16, 64
 SMALLEST_BYTES, LARGEST_BYTES = 16 << 20, 128 << 20  # of what one run gives out
 SHARE = 32  # of the memory that is free

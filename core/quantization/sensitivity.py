@@ -28,7 +28,7 @@ from core.quantization.writer import Plan, written
 
 STEPS = (1, 2, 4, 8)
 RANKING_IMAGES, LEAST_IMAGES = 16, 4
-RANKING_MACS = 24 * 10**9  # of all images together, for each layer
+RANKING_MACS = 16 * 10**9  # of all images together, for each layer
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,8 @@ from core.reconstruction.layers import Layer
 SMALLEST_BYTES, LARGEST_BYTES = 128 << 20, 768 << 20  # of sums that are held at a time
 SHARE = 6  # of the memory that is free
 IMAGES = 128
+LEAST_PLACES, MOST_PLACES = 16, 64  # of one of so many images
+DENSEST = 96  # where there are fewer images: more places hardly differ from their neighbours
 
 
 def grams(
@@ -40,17 +42,17 @@ def grams(
             def add(key: Hashable, values: Tensors = values, turn: int = turn) -> None:
                 layer = firsts[key]  # noqa: B023 - done before the next part
                 x = values[layer.input]
-                sites = layer.sites(x.shape, _per_image(layer), turn)
+                sites = layer.sites(x.shape, _per_image(layer, most), turn)
                 found[key].add(layer.rows(x, sites))  # noqa: B023
 
             cores.each(add, order)
         yield {name: found[key] for key, shared in part.items() for name in shared}
 
 
-def _per_image(layer: Layer) -> int:
-    """Enough rows for a stable sum: ten per input, over the images at hand."""
-    wanted = 10 * columns(layer) // IMAGES
-    return int(np.clip(wanted, 16, 64))
+def _per_image(layer: Layer, images: int) -> int:
+    """Enough rows for a stable sum: ten per input, over so many images."""
+    most = min(MOST_PLACES * IMAGES // images, DENSEST)
+    return int(np.clip(10 * columns(layer) // images, LEAST_PLACES, most))
 
 
 def _parts(layers: Mapping[str, Layer], names: Sequence[str]) -> list[dict[Hashable, list[str]]]:

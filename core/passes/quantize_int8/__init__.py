@@ -42,7 +42,7 @@ from core.passes.quantize_int8.steps import Settings, Work
 from core.quantization import rounding
 from core.quantization.batches import misread
 from core.quantization.calibrate import layers_of
-from core.quantization.images import Images
+from core.quantization.images import Images, any_batch, singly
 from core.quantization.judge import Backend
 from core.quantization.prepare import prepared, refuse_sequences
 from core.quantization.regions import is_weighted, select, weights_only
@@ -292,6 +292,7 @@ def _same_outputs(old: Graph, new: Graph, statistics: Statistics) -> None:
     """Raise PassPrecondition if the prepared graph computes something else."""
     names = [value.name or "" for value in old.graph.outputs]
     feeds = next(iter(statistics.feeds()))
+    feeds = next(singly(feeds)) if any_batch(old) else feeds
     before, after = (statistics.runner(g, names)(feeds) for g in (old, new))
     for name, array in before.items():
         other = after[name]
