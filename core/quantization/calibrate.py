@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.process import memory
-from core.quantization import effort, ranges, rounding, sums
+from core.quantization import effort, ranges, rounding, sums, twins
 from core.quantization.grids import Grid, Weight, around_zero, fitted, over
 from core.quantization.images import Images
 from core.quantization.judge import Judge
@@ -39,11 +39,13 @@ class Ranges:
         extents: of each root tensor.
         method: in words.
         signed: root tensors whose grid is even around zero.
+        alike: root tensors that have one grid.
     """
 
     extents: Mapping[str, ranges.Range]
     method: str
     signed: frozenset[str] = frozenset()
+    alike: tuple[tuple[str, ...], ...] = ()
 
 
 def layers_of(graph: ir.Model) -> dict[str, Layer]:
@@ -83,9 +85,10 @@ def extents(
         name: ranges.chosen(observer, method, kind, percentile) for name, observer in found.items()
     }
     shared(graph, selection, result, scheme)
+    alike = _tied(graph, selection, result)
     signed = _balanced(graph, selection, result) if scheme.mixed else frozenset[str]()
     label = f"{method} {percentile:g} %" if method == "percentile" else method
-    return Ranges(result, label, signed)
+    return Ranges(result, label, signed, alike)
 
 
 def _balanced(
@@ -113,17 +116,46 @@ def shared(
         result.update(dict.fromkeys(alike, ranges.merged([result[r] for r in alike])))
 
 
+def _tied(
+    graph: ir.Model, selection: Selection, result: dict[str, ranges.Range]
+) -> tuple[tuple[str, ...], ...]:
+    """Merge the ranges of what layers with one weight read and make, where they are alike."""
+    layers = [node for node in graph.graph if node.name in set(selection.weighted)]
+
+    def are_alike(roots: set[str]) -> bool:
+        low, high = ranges.merged([result[r] for r in roots])
+        return all(result[r][1] - result[r][0] >= (high - low) / ALIKE for r in roots)
+
+    known = (result.keys() & some for some in twins.meetings(layers, selection.tensors))
+    tied = [roots for roots in _joined(known) if len(roots) > 1 and are_alike(roots)]
+    joins = [some for some in _meetings(graph, selection) if some]
+    equal = [{r for r in some if result[r] == result[some[0]]} for some in joins]
+    order, found = {root: index for index, root in enumerate(selection.roots)}, []
+    for roots in _joined([*tied, *equal]):
+        if any(some <= roots for some in tied):
+            result.update(dict.fromkeys(roots, ranges.merged([result[r] for r in roots])))
+            found.append(tuple(sorted(roots, key=order.__getitem__)))
+    return tuple(found)
+
+
+def _joined(sets: Iterable[Iterable[str]]) -> list[set[str]]:
+    """The same sets, those that have something in common made one."""
+    found: list[set[str]] = []
+    for some in map(set, sets):
+        touched = [other for other in found if other & some]
+        found = [other for other in found if not other & some]
+        found.append(some.union(*touched))
+    return found
+
+
 def _meetings(graph: ir.Model, selection: Selection) -> list[list[str]]:
     """Sets of root tensors that Concats join."""
-    found: list[set[str]] = []
+    joins = []
     for node in graph.graph:
-        if node.op_type != "Concat" or node.name not in selection.nodes:
-            continue
-        names = [v.name or "" for v in (*node.inputs, *node.outputs) if v is not None]
-        roots = {selection.tensors[n] for n in names if n in selection.tensors}
-        touched = [other for other in found if other & roots]
-        found = [other for other in found if not other & roots]
-        found.append(roots.union(*touched))
+        if node.op_type == "Concat" and node.name in selection.nodes:
+            names = [v.name or "" for v in (*node.inputs, *node.outputs) if v is not None]
+            joins.append({selection.tensors[n] for n in names if n in selection.tensors})
+    found = _joined(joins)
     order = {root: index for index, root in enumerate(selection.roots)}
     return [sorted(roots, key=order.__getitem__) for roots in found]
 
@@ -146,6 +178,8 @@ def grids(
             and len(observer.levels) > 1
         ):
             result[name] = fitted(result[name], observer.levels)
+    for first, *others in selected.alike:
+        result |= dict.fromkeys(others, result[first])
     return result
 
 
@@ -170,11 +204,16 @@ def weights(
             only has to keep what varies.
         told: hears how many more layers are done.
     """
+    names = [name for name in selection.weighted if moments is None or name in moments]
+    heads = twins.firsts(layers[name].node for name in names)
+    steps: dict[str, float] = {}  # layers that share a weight: by the finest of their grids
+    for name in names:
+        first = layers[name].node.inputs[0]
+        grid = activation_grids[selection.tensors[(first.name or "") if first else ""]]
+        steps[heads[name]] = min(grid.scale, steps.get(heads[name], np.inf))
 
     def made(name: str) -> Weight:
         layer = layers[name]
-        first = layer.node.inputs[0]
-        grid = activation_grids[selection.tensors[(first.name or "") if first else ""]]
         gram = moments.pop(name) if moments is not None else None
         taken = gram.moments() if gram is not None and mending and _holds_bias(layer) else None
         second = gram.second_moment() if gram is not None and taken is None else None
@@ -182,16 +221,16 @@ def weights(
         del gram  # its sums are as large as the moments that were made of them
         limit, paired = scheme.pairing(layer.matrix().shape[2] // layer.taps, layer.groups)
         weight = rounding.quantized(
-            layer, limit, scheme.per_channel, second, grid.scale, paired=paired
+            layer, limit, scheme.per_channel, second, steps[name], paired=paired
         )
         return weight if taken is None else _mended(layer, weight, taken.mean_in)
 
-    names = [name for name in selection.weighted if moments is None or name in moments]
     # Layers whose factors would not fit beside each other take all cores one after another.
     bound = memory.budget_bytes() // sums.SHARE
     each = WORKING_COPIES * cores.count()
-    wide = {n for n in names if moments is not None and each * sums.size_bytes(layers[n]) > bound}
-    narrow = [name for name in names if name not in wide]
+    own = [name for name in names if heads[name] == name]
+    wide = {n for n in own if moments is not None and each * sums.size_bytes(layers[n]) > bound}
+    narrow = [name for name in own if name not in wide]
     narrow.sort(key=lambda name: -sums.size_bytes(layers[name]))  # so that no core waits long
 
     def one(name: str) -> Weight:
@@ -199,9 +238,9 @@ def weights(
         told(1)
         return weight
 
-    found = {name: one(name) for name in names if name in wide}
+    found = {name: one(name) for name in own if name in wide}
     found |= zip(narrow, cores.each(one, narrow), strict=True)
-    return {name: found[name] for name in names}
+    return {n: twins.like(found[heads[n]], layers[heads[n]], layers[n]) for n in names}
 
 
 def _holds_bias(layer: Layer) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ class Constants:
         """Read the names of `main`."""
         self._main, self._taken = main, names(main)
         self._shared: dict[str, ir.Value] = {}
+        self._kept: dict[tuple[int, str], tuple[Array, ir.Value]] = {}
 
     def add(self, stem: str, array: Array, dtype: ir.DataType | None = None) -> ir.Value:
         """A new initializer; `dtype` where numpy's own does not say (4 bits)."""
@@ -34,6 +36,16 @@ class Constants:
         if stem not in self._shared:
             self._shared[stem] = self.add(stem, array)
         return self._shared[stem]
+
+    def kept(self, source: Array, stem: str, make: Callable[[], ir.Value]) -> ir.Value:
+        """What `make` gives, made once for each array `source` and what the stem ends in.
+
+        Layers that share a weight share the array that it is stored from.
+        """
+        key = id(source), stem.rpartition("_")[2]
+        if key not in self._kept:
+            self._kept[key] = source, make()
+        return self._kept[key][1]
 
     def fresh(self, stem: str) -> str:
         """A name that nothing has, and now has."""

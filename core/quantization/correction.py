@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from core.quantization import twins
 from core.quantization.images import Images
 from core.quantization.moments import clip_bounds
 from core.quantization.pieces import Pieces, Walk, affordable
@@ -59,11 +60,15 @@ def corrected(
     feeds = list(images.calibration(affordable(graph, images, largest)))
     float_walk = Walk(Pieces(graph), before, images, feeds)
     walk = Walk(Pieces(quantized), after, images, feeds)
-    weights = dict(plan.weights)
+    weights, shifts = dict(plan.weights), dict[str, Array]()
+    heads = twins.firsts(layers[name].node for name in names)
     for at, name in enumerate(names):
         wanted = [batch[before[at]] for batch in float_walk.run(at)]
         found = [batch[after[at]] for batch in walk.run(at)]
-        shift = mean_shift(wanted, found, layers[name].channel_axis, _steep(outputs[name]))
+        shift = shifts.get(heads[name])  # layers with one weight have one bias
+        if shift is None:
+            shift = mean_shift(wanted, found, layers[name].channel_axis, _steep(outputs[name]))
+            shifts[name] = shift
         float_walk.keep(at, wanted)
         walk.keep(at, cores.each(functools.partial(_shifted, by=shift), found))
         old, more = weights[name].bias, shift.reshape(-1)

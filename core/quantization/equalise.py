@@ -24,6 +24,7 @@ arXiv:2211.10438, equation 4.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -32,6 +33,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core import graph as graphs
+from core.quantization import twins
 from core.quantization.observers import Observer
 from core.quantization.regions import is_weighted
 from core.reconstruction.layers import Layer
@@ -76,10 +78,20 @@ class Link:
 
 
 def links(graph: ir.Model) -> list[Link]:
-    """Every place where channels can be scaled, in the order of the graph."""
+    """Every place where channels can be scaled, in the order of the graph.
+
+    None where layers share a weight: to scale it for one of them would make it two.
+    """
     layers = {node: Layer(node, _groups(node)) for node in graph.graph if is_weighted(node)}
+    uses = Counter(twins.firsts(layers).values())
+    shared = {n for n, head in twins.firsts(layers).items() if uses[head] > 1}
     found = (_link(layer, layers) for node, layer in layers.items() if node.op_type == "Conv")
-    return [link for link in found if link is not None]
+    return [
+        link
+        for link in found
+        if link is not None
+        and shared.isdisjoint(la.node.name for la in (link.maker, *link.readers))
+    ]
 
 
 def equalise(found: list[Link], seen: Mapping[str, Observer]) -> dict[str, Array]:

@@ -21,6 +21,7 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from core.quantization import twins
 from core.quantization.grids import Weight
 from core.quantization.images import Images
 from core.quantization.pieces import Pieces, Walk, affordable
@@ -53,14 +54,23 @@ def rounded(
     """
     copy = graph.clone()
     nodes = {node.name: node for node in copy.graph}
+    bare = {node.name or "": layer_of(node) for node in graph.graph if node.name in set(names)}
+    heads = twins.firsts(bare[name].node for name in names)
     layers = {name: _own(nodes[name]) for name in names}
     trial, stops = Pieces(copy), [layer.node.outputs[0].name or "" for layer in layers.values()]
     feeds = list(images.calibration(affordable(copy, images, LARGEST_IMAGES)))
     float_walk = Walk(Pieces(copy), stops, images, feeds)
     walk = Walk(trial, stops, images, feeds)
-    found = {}
+    found: dict[str, Weight] = {}
     for at, (name, layer) in enumerate(layers.items()):
         truth = [batch[stops[at]] for batch in float_walk.run(at)]
+        head = heads[name]
+        if head != name:  # its weight is settled
+            found[name] = twins.like(found[head], bare[head], bare[name])
+            _install(trial, layer, found[name])
+            float_walk.keep(at, truth)
+            walk.keep(at, [batch[stops[at]] for batch in walk.run(at)])
+            continue
         inputs = [batch[layer.input] for batch in walk.run(at, layer.input)]
         moments = _moments(layer, inputs, truth)
         target, ridge = _target(layer, moments)

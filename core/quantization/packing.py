@@ -53,7 +53,10 @@ def unpacked(node: ir.Node, weight: Weight, constants: Constants) -> ir.Value:
     if weight.packed:
         return _unfold(node, stem, weight, constants)
     kind = ir.DataType.INT4 if weight.bits <= 4 else ir.DataType.INT8
-    codes = constants.add(f"{stem}_codes", weight.codes.astype(kind.numpy()), kind)
+    name = f"{stem}_codes"
+    codes = constants.kept(
+        weight.codes, name, lambda: constants.add(name, weight.codes.astype(kind.numpy()), kind)
+    )
     return dequantized(node, stem, codes, weight.scales, kind, weight.axis, constants)
 
 
@@ -106,10 +109,16 @@ def _unfold(node: ir.Node, stem: str, weight: Weight, constants: Constants) -> i
     )
     steps: Sequence[tuple[str, list[ir.Value], list[ir.Attr]]]
     if bits == 8:
-        value = constants.add(f"{stem}_codes", weight.codes)
+        name = f"{stem}_codes"
+        value = constants.kept(weight.codes, name, lambda: constants.add(name, weight.codes))
         steps = (cast, ("Mul", [factor], []))
     else:
-        value = constants.add(f"{stem}_words", packed(weight.codes, bits)[:, None])
+        name = f"{stem}_words"
+        value = constants.kept(
+            weight.codes,
+            name,
+            lambda: constants.add(name, packed(weight.codes, bits)[:, None]),
+        )
         given = {
             name: constants.shared(f"unpack_{bits}_{name}", array)
             for name, array in {

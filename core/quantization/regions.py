@@ -19,6 +19,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core import graph as graphs
+from core.quantization.twins import completed
 
 STANDARD = ("", "ai.onnx")
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
@@ -83,10 +84,11 @@ def select(
 
     Args:
         graph: a prepared graph.
-        exclude: names of nodes that stay float.
+        exclude: names of nodes that stay float; layers that share a weight do so together.
         joining: operators that may take part between integer neighbours.
         carrying: operators that may hand integers on.
     """
+    exclude = completed(exclude, [n for n in graph.graph if is_weighted(n)])
     nodes = [n for n in graph.graph if n.name not in exclude and n.domain in STANDARD]
     weighted = [n for n in nodes if is_weighted(n)]
     others = {n for n in nodes if n.op_type in joining | carrying and _only_data(n)}

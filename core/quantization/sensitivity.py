@@ -24,6 +24,7 @@ from core.quantization import effort
 from core.quantization.judge import Judge
 from core.quantization.regions import CARRYING, JOINING, Selection, is_weighted, select
 from core.quantization.stages import Stages
+from core.quantization.twins import completed
 from core.quantization.writer import Plan, written
 
 STEPS = (1, 2, 4, 8)
@@ -63,7 +64,8 @@ def sensitivities(graph: ir.Model, plan: Plan, judge: Judge) -> dict[str, float]
     stages = Stages(graph, judge.feeds, judge.runner)
 
     def alone(name: str, piece: ir.Model) -> ir.Model:
-        others = {node.name or "" for node in piece.graph if is_weighted(node)} - {name}
+        weighted = [node for node in piece.graph if is_weighted(node)]
+        others = {node.name or "" for node in weighted} - completed({name}, weighted)
         selection = select(piece, frozenset(others), frozenset(), frozenset())
         return written(piece, restricted(plan, selection))
 

@@ -5,13 +5,14 @@ All layers of a part are summed up in one walk over the images, so larger parts 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 
 import numpy as np
 import onnx_ir as ir
 
 from core.process import memory
-from core.quantization import effort, rounding
+from core.quantization import effort, rounding, twins
 from core.quantization.images import Images, Tensors
 from core.reconstruction import cores
 from core.reconstruction.gram import LARGE, Gram
@@ -29,21 +30,22 @@ def grams(
 ) -> Iterator[dict[str, Gram]]:
     """Sums over the inputs of these layers of the float graph, as many at a time as memory bears.
 
-    Layers that read the same places of the same tensor share theirs.
+    Layers that read the same places of the same tensor share theirs, and so do those that share a
+    weight, whatever they read.
     """
     most = effort.calibration(graph, IMAGES)
     for part in _parts(layers, names):
         found = {key: Gram(layers[shared[0]].groups) for key, shared in part.items()}
-        firsts = {key: layers[shared[0]] for key, shared in part.items()}
-        inputs = list(dict.fromkeys(layer.input for layer in firsts.values()))
-        order = sorted(part, key=lambda key: -size_bytes(firsts[key]))
+        readers = {key: _distinct(layers[name] for name in shared) for key, shared in part.items()}
+        inputs = list(dict.fromkeys(la.input for some in readers.values() for la in some))
+        order = sorted(part, key=lambda key: -size_bytes(readers[key][0]))
         for turn, values in enumerate(images.values(graph, inputs, most)):
 
             def add(key: Hashable, values: Tensors = values, turn: int = turn) -> None:
-                layer = firsts[key]  # noqa: B023 - done before the next part
-                x = values[layer.input]
-                sites = layer.sites(x.shape, _per_image(layer, most), turn)
-                found[key].add(layer.rows(x, sites))  # noqa: B023
+                for layer in readers[key]:  # noqa: B023 - done before the next part
+                    x = values[layer.input]
+                    sites = layer.sites(x.shape, _per_image(layer, most), turn)
+                    found[key].add(layer.rows(x, sites))  # noqa: B023
 
             cores.each(add, order)
         yield {name: found[key] for key, shared in part.items() for name in shared}
@@ -60,8 +62,12 @@ def _parts(layers: Mapping[str, Layer], names: Sequence[str]) -> list[dict[Hasha
     room = memory.budget_bytes() // SHARE
     bound = int(np.clip(room, SMALLEST_BYTES, LARGEST_BYTES))
     shared: dict[Hashable, list[str]] = {}
+    heads = twins.firsts(layers[name].node for name in names)
+    uses = Counter(heads.values())
     for name in names:
-        shared.setdefault(_reading(layers[name]), []).append(name)
+        head = heads[name]
+        key: Hashable = (_reading(layers[head]), head if uses[head] > 1 else "")
+        shared.setdefault(key, []).append(name)
     parts: list[dict[Hashable, list[str]]] = [{}]
     size = 0
     for key, readers in shared.items():
@@ -72,6 +78,11 @@ def _parts(layers: Mapping[str, Layer], names: Sequence[str]) -> list[dict[Hasha
         parts[-1][key] = readers
         size += here
     return parts
+
+
+def _distinct(layers: Iterable[Layer]) -> list[Layer]:
+    """One of those that read the same tensor."""
+    return list({layer.input: layer for layer in layers}.values())
 
 
 def _reading(layer: Layer) -> Hashable:

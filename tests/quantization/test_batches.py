@@ -55,7 +55,7 @@ def stem(act="Relu(a)"):
           r = {act}
           b = Conv<kernel_shape=[1,1]>(r, w2, b1)
           q = Relu(b)
-          d = Conv<kernel_shape=[1,1]>(q, w2, b1)
+          d = Conv<kernel_shape=[1,1]>(q, w3, b1)
           s = Shape(x)
           n = Slice(s, zero, one)
           t = Concat<axis=0>(n, rest)
@@ -65,6 +65,7 @@ def stem(act="Relu(a)"):
         {
             "w1": random(8, 3, 3, 3),
             "w2": random(8, 8, 1, 1, seed=5),
+            "w3": random(8, 8, 1, 1, seed=6),
             "b1": random(8, scale=2.0, seed=2),
             "cls": random(1, 1, 12, 12, seed=4),
             "zero": np.array([0]),

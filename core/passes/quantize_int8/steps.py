@@ -32,6 +32,7 @@ from core.quantization.observers import observe
 from core.quantization.race import Lap, Race, Ratio, careful, ratio
 from core.quantization.regions import Selection, select
 from core.quantization.scheme import Scheme
+from core.quantization.twins import completed
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
 
@@ -119,7 +120,9 @@ class Work:
 
     def _wide(self, plan: Plan, names: Iterable[str]) -> Plan:
         """The plan with 16-bit activations for these layers."""
-        tensors = wide.roots(plan.selection, layers_of(self.judged), names)
+        layers = layers_of(self.judged)
+        both = completed(list(names), [layers[name].node for name in plan.selection.weighted])
+        tensors = wide.roots(plan.selection, layers, sorted(both))
         if not tensors:
             return plan
         seen = observe(self.images.values(self.judged, list(tensors)), list(tensors))

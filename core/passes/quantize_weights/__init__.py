@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from core import graph as graphs
 from core.errors import PassPrecondition
 from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, adopt, parameter
-from core.quantization import correction, lockstep, rounding, widths
+from core.quantization import correction, lockstep, rounding, twins, widths
 from core.quantization.grids import Weight
 from core.quantization.images import Images
 from core.quantization.judge import Judge, headless
@@ -133,7 +133,7 @@ class QuantizeWeights(Pass):
         images = Images(statistics) if statistics.count else None
         if images is None:
             report.note("Without calibration images: weights rounded to nearest, nothing repaired.")
-            plan = self._nearest(layers, self._edged([*layers]))
+            plan = self._nearest(layers, self._edged(layers))
         else:
             room = self._room(source, layers, len(graphs.serialize(graph)), report)
             bits = self._bits(judged, layers, images, room, report)
@@ -149,11 +149,16 @@ class QuantizeWeights(Pass):
         return self.bits == "8"
 
     def _nearest(self, layers: Mapping[str, Layer], bits: Mapping[str, int]) -> Plan:
-        weights = {name: self._quantized(layer, bits[name]) for name, layer in layers.items()}
+        heads = twins.firsts(layer.node for layer in layers.values())
+        own = {name for name, head in heads.items() if name == head}
+        made = {name: self._quantized(layers[name], bits[name]) for name in layers if name in own}
+        weights = {n: twins.like(made[heads[n]], layers[heads[n]], layers[n]) for n in layers}
         return Plan(weights_only([*layers]), {}, weights)
 
-    def _edged(self, names: list[str]) -> dict[str, int]:
-        edges = (names[0], names[-1]) if self.edges else ()
+    def _edged(self, layers: Mapping[str, Layer]) -> dict[str, int]:
+        names = list(layers)
+        edges = {names[0], names[-1]} if self.edges else set[str]()
+        edges |= twins.completed(edges, [layer.node for layer in layers.values()])
         return {name: 8 if name in edges else int(self.bits) for name in names}
 
     def _bits(
@@ -175,11 +180,16 @@ class QuantizeWeights(Pass):
         )  # fmt: skip
         report.effects += [LayerEffect((name,), f"int{low}", e) for name, e in errors.items()]
         offered = [bits for bits in WIDTHS[self.store] if bits >= low]
+        heads = twins.firsts(layer.node for layer in layers.values())
+        summed = dict.fromkeys(heads.values(), 0.0)  # layers that share a weight store it once
+        for name, error in errors.items():
+            summed[heads[name]] += error
         sizes = {
-            name: {bits: stored_bytes(layer.weight.size, bits, self.store) for bits in offered}
-            for name, layer in layers.items()
+            name: {b: stored_bytes(layers[name].weight.size, b, self.store) for b in offered}
+            for name in summed
         }
-        bits = widths.allocate(errors, sizes, room)
+        chosen = widths.allocate(summed, sizes, room)
+        bits = {name: chosen[heads[name]] for name in layers}
         ranked = sorted(errors, key=lambda name: -errors[name])
         listed = ", ".join(f"{n} {errors[n]:.1g} ({bits[n]} bits)" for n in ranked[:LISTED])
         report.note(f"Relative logit error of a layer alone in {low} bits, the largest: {listed}.")
