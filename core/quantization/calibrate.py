@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -269,15 +269,18 @@ def best_ranges(
     rounded to nearest.
     """
     tried = [m for m in METHODS if method in ("auto", m[0])]
-    best: tuple[Plan, float, str] | None = None
-    few = judge.few(effort.images(graph, judge.images, effort.COMPARED_MACS))
-    for name, percentile in tried:
-        selected = extents(graph, selection, found, scheme, name, percentile)
-        plan = Plan(selection, grids(selected, scheme, found))
-        error = few.error_as_written(written(graph, plan))
-        if best is None or error < best[1]:
-            best = plan, error, selected.method
-    if best is None:
+    if not tried:
         raise ValueError(f"no method {method!r}")
-    plan = replace(best[0], weights=weights(layers, selection, best[0].grids, scheme))
-    return plan, judge.error(written(graph, plan)), best[2]
+    few = judge.few(effort.images(graph, judge.images, effort.COMPARED_MACS))
+    plans: list[tuple[Plan, str]] = []
+
+    def graphs() -> Iterator[ir.Model]:
+        for name, percentile in tried:
+            selected = extents(graph, selection, found, scheme, name, percentile)
+            plans.append((Plan(selection, grids(selected, scheme, found)), selected.method))
+            yield written(graph, plans[-1][0])
+
+    errors = list(few.errors_as_written(graphs()))
+    plan, how = plans[int(np.argmin(errors))]
+    plan = replace(plan, weights=weights(layers, selection, plan.grids, scheme))
+    return plan, judge.error(written(graph, plan)), how

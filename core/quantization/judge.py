@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import bisect
 import copy
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -27,6 +27,7 @@ from core.quantization.images import (
     Images,
     Run,
     Tensors,
+    ahead,
     any_batch,
     images_of,
     parts,
@@ -251,8 +252,13 @@ class Judge:
 
     def error_as_written(self, graph: ir.Model) -> float:
         """The same of what the file says, computed by ONNX Runtime."""
-        run = self._images.runner_as_written(graph, self._names)
-        return self._error([run(feeds) for feeds in self._feeds])
+        return next(self.errors_as_written(iter([graph])))
+
+    def errors_as_written(self, graphs: Iterator[ir.Model]) -> Iterator[float]:
+        """The same of several; while one runs, the next is made and loaded."""
+        runs = (self._images.runner_as_written(graph, self._names) for graph in graphs)
+        for run in ahead(runs):
+            yield self._error([run(feeds) for feeds in self._feeds])
 
     def _outputs(self, graph: ir.Model, backend: Backend | None) -> list[Tensors] | None:
         """Outputs for each feed; None, and a reason, where the backend gives none."""

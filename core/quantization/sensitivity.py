@@ -69,8 +69,9 @@ def sensitivities(graph: ir.Model, plan: Plan, judge: Judge) -> dict[str, float]
         selection = select(piece, frozenset(others), frozenset(), frozenset())
         return written(piece, restricted(plan, selection))
 
-    for name in plan.selection.weighted:
-        found[name] = judge.error_of(stages.changed(name, functools.partial(alone, name)))
+    changes = ((name, functools.partial(alone, name)) for name in plan.selection.weighted)
+    for name, outputs in stages.each(changes):
+        found[name] = judge.error_of(outputs)
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 

@@ -9,18 +9,19 @@ nothing to cut, and a stage is long.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
 import onnx_ir as ir
 
 from core import graph as graphs
 from core.analysis.shapes import subgraphs
-from core.quantization.images import Run, Tensors
+from core.quantization.images import Run, Tensors, ahead
 from core.quantization.pieces import Pieces
 from core.quantization.regions import is_weighted
 
 MOST = 8  # stages: each keeps what it reads, of all images
 
+Change = Callable[[ir.Model], ir.Model]
 Runner = Callable[[ir.Model, Sequence[str]], Run]
 
 
@@ -52,12 +53,25 @@ class Stages:
         for run, piece in zip(self._runs[:-1], self._pieces, strict=False):
             self._known.append(self._through(run, piece, self._known[-1]))
 
-    def changed(self, name: str, change: Callable[[ir.Model], ir.Model]) -> list[Tensors]:
+    def changed(self, name: str, change: Change) -> list[Tensors]:
         """The outputs, batch by batch, with `change` made to the stage of this node."""
-        at = self._home[name]
-        piece = self._pieces[at]
-        run = self._runner(change(piece), self._ends[at])
-        values = self._through(run, piece, self._known[at])
+        return next(self.each([(name, change)]))[1]
+
+    def each(self, changes: Iterable[tuple[str, Change]]) -> Iterator[tuple[str, list[Tensors]]]:
+        """The same for one node after another; while one runs, the stage of the next is loaded."""
+        loaded = (
+            (
+                name,
+                self._runner(change(self._pieces[self._home[name]]), self._ends[self._home[name]]),
+            )
+            for name, change in changes
+        )
+        for name, run in ahead(loaded):
+            yield name, self._onwards(self._home[name], run)
+
+    def _onwards(self, at: int, run: Run) -> list[Tensors]:
+        """The outputs with `run` in place of a stage."""
+        values = self._through(run, self._pieces[at], self._known[at])
         for later in range(at + 1, len(self._runs)):
             values = self._through(self._runs[later], self._pieces[later], values)
         return values

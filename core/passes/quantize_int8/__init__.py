@@ -31,7 +31,6 @@ import numpy as np
 from core import graph as graphs
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
-from core.passes.quantize_int8 import memory
 from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
 from core.passes.quantize_int8.readers import agreed, readers_of
@@ -44,6 +43,7 @@ from core.quantization.batches import misread
 from core.quantization.calibrate import layers_of
 from core.quantization.images import Images, any_batch, singly
 from core.quantization.judge import Backend
+from core.quantization.needs import of_a_repair
 from core.quantization.prepare import prepared, refuse_sequences
 from core.quantization.regions import is_weighted, select, weights_only
 from core.quantization.scheme import BACKENDS, LARGEST, Scheme, scheme
@@ -243,8 +243,8 @@ class QuantizeInt8(Pass):
         say_scheme(work.settings.scheme, report)
 
     def needs(self, graph: Graph, work: Workload) -> Needs:
-        """See `memory`."""
-        return memory.needs(graph, work)
+        """See `core.quantization.needs`."""
+        return of_a_repair(graph, work)
 
     def preview(self, graph: Graph, report: Report) -> bool:
         """The same rewriting with made-up ranges; which layers stay float is not known yet."""

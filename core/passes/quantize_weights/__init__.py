@@ -31,11 +31,13 @@ from core.quantization import correction, lockstep, rounding, twins, widths
 from core.quantization.grids import Weight
 from core.quantization.images import Images
 from core.quantization.judge import Judge, headless
+from core.quantization.needs import of_a_repair
 from core.quantization.packing import LIMITS, OPSETS, WIDTHS, stored_bytes
 from core.quantization.prepare import prepared, refuse_sequences
 from core.quantization.regions import is_weighted, weights_only
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
+from core.reconstruction.needs import Needs, Workload, of_a_run
 from core.reconstruction.transposed import layer_of, refusal
 from core.records import LayerEffect
 
@@ -142,6 +144,10 @@ class QuantizeWeights(Pass):
         adopt(graph, written(source, plan))
         report.changed = len(layers)
         self._say_widths(plan, report)
+
+    def needs(self, graph: Graph, work: Workload) -> Needs:
+        """As a repair needs; without images only copies of the weights are made."""
+        return of_a_repair(graph, work) if work.images else of_a_run(graph, work)
 
     def preview(self, graph: Graph, report: Report) -> bool:
         """As `apply` without images; with them, what room is left goes to more bits."""

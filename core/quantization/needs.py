@@ -5,17 +5,16 @@ from __future__ import annotations
 from core.analysis import memory
 from core.graph import Graph
 from core.quantization import calibrate
-from core.quantization.sums import LARGEST_BYTES
+from core.quantization.pieces import LARGEST_BYTES as KEPT_BYTES
+from core.quantization.sums import LARGEST_BYTES as SUMS_BYTES
 from core.reconstruction.needs import Needs, Workload, of_streams, sums
 
 SUMS_OF_ONE = calibrate.WORKING_COPIES + 1  # its sums, and what the rounding makes of them
-SUMS_BYTES = LARGEST_BYTES  # of the layers that are summed in one go
-KEPT_BYTES = 768 << 20  # of what is kept of two nets that are walked side by side
 NETS = 2  # the float one and the quantized one, run beside each other
 MADE_UP = 48  # images, where there are none
 
 
-def needs(graph: Graph, work: Workload) -> Needs:
+def of_a_repair(graph: Graph, work: Workload) -> Needs:
     """The widest layer's sums, and what is compared between the two nets."""
     each = sums(graph)
     widest = SUMS_OF_ONE * max(each, default=0)
