@@ -69,6 +69,11 @@ class Calibration:
         return self._set.count // batch * batch if self._set.count >= batch else self._set.count
 
     @property
+    def guessed(self) -> bool:
+        """Whether nobody said how pixels become inputs, so that these are a guess."""
+        return self._preprocess is None
+
+    @property
     def batch(self) -> int:
         """Images in one of the `feeds`: as many as the model takes at once, if it says."""
         first = self._specs[0].shape[0] if self._specs and self._specs[0].shape else None

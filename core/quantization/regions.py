@@ -110,6 +110,20 @@ def select(
     )
 
 
+def reading_inputs(graph: ir.Model) -> frozenset[str]:
+    """Layers with weights that read an input of the net, as it came or without weights between."""
+    near, found = set(graph.graph.inputs), set()
+    for node in graph.graph:
+        moving = [v for v in node.inputs if v is not None and graphs.constant(v) is None]
+        if not moving or not near.issuperset(moving):
+            continue
+        if is_weighted(node):
+            found.add(node.name or "")
+        else:
+            near |= set(node.outputs)
+    return frozenset(found)
+
+
 def weights_only(names: list[str]) -> Selection:
     """A selection that quantizes the weights of these nodes and no activation."""
     return Selection(frozenset(names), tuple(names))

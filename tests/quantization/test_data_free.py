@@ -145,6 +145,23 @@ def test_the_safe_goal_trusts_no_made_up_range():
     assert signal_to_noise_db(truth, run(model, x)["y"]) > SQNR_DB
 
 
+def test_a_guess_of_the_pixels_is_no_range():
+    """Without a word on the preprocessing, inputs may reach five times as far as was guessed."""
+    x = 5 * pictures(7)
+    folded, _ = apply(normed(), Recipe("fold", (Step("fold_batch_norm", {}),)))
+    for model, layers in ((folded, 3), (normed(), 2)):
+        truth, report = run(model, x)["y"], Report()
+        unseen = Unseen(graphs.input_specs(model), None)
+        QuantizeInt8(backend="generic", goal="fastest").apply(model, report, unseen)
+        assert report.changed == layers
+        said = [*report.notes, *(skip.reason for skip in report.skipped)]
+        assert any("does not say how pixels become inputs" in text for text in said)
+        kept = not any("six deviations" in note for note in report.notes)
+        assert kept == (model is folded)  # weights alone, or all but what reads the input
+        if kept:
+            assert signal_to_noise_db(truth, run(model, x)["y"]) > SQNR_DB
+
+
 def test_what_a_relu6_or_a_sigmoid_lets_through_needs_no_image():
     model = ir.from_onnx_text("""
         <ir_version: 8, opset_import: ["" : 17]>

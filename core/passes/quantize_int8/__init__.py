@@ -35,7 +35,7 @@ from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
 from core.passes.quantize_int8.readers import agreed, readers_of
 from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
-from core.passes.quantize_int8.sources import backend_of, made_up_of, race_of
+from core.passes.quantize_int8.sources import backend_of, guessed_of, made_up_of, race_of
 from core.passes.quantize_int8.stand_in import stand_in
 from core.passes.quantize_int8.steps import Settings, Work
 from core.quantization import rounding
@@ -45,7 +45,7 @@ from core.quantization.images import Images, any_batch, singly
 from core.quantization.judge import Backend
 from core.quantization.needs import of_a_repair
 from core.quantization.prepare import prepared, refuse_sequences
-from core.quantization.regions import is_weighted, select, weights_only
+from core.quantization.regions import is_weighted, reading_inputs, select, weights_only
 from core.quantization.scheme import BACKENDS, LARGEST, Scheme, scheme
 from core.quantization.wide import OPSET
 from core.quantization.writer import Plan, written
@@ -58,6 +58,8 @@ QUANTIZED = frozenset(
 LARGEST_ERROR = 1e-3
 ELSEWHERE = "generic"  # phones and their accelerators, whose clock is not here
 MISREAD = "stays float: OpenVINO loses the bias of a first int8 convolution where the batch is free"
+GUESSED = "the model does not say how pixels become inputs: a guess of that tells no range"
+UNTOLD = "stays float: the model does not say how pixels become inputs, so their range is unknown"
 NOT_RACED = "Not raced against fp32: there is no clock of the target here, so measure it there."
 
 
@@ -218,13 +220,19 @@ class QuantizeInt8(Pass):
         kept = misread(source) - frozenset(self.exclude)
         for name in sorted(kept):
             report.skip(name, MISREAD)
+        if guessed := guessed_of(made_up):
+            entrances = reading_inputs(source) - kept - frozenset(self.exclude)
+            for name in sorted(entrances):
+                report.skip(name, UNTOLD)
+            kept |= entrances
         given = source, graph.clone(), self._settings(kept), report, images, race, backend
         labels = None if made_up else getattr(statistics, "labels", None)
         work: Work = Work(*given, labels)
         if made_up:
-            work = DataFree(*given, unfolded=statistics.original)
-            if self.goal == SAFE and (tensor := work.lacking()):
+            work = DataFree(*given, unfolded=statistics.original, guessed=guessed)
+            if (self.goal == SAFE or guessed) and (tensor := work.lacking()):
                 why = f"no batch norm tells the range of {tensor!r} (folded, or there is none)"
+                why += f", and {GUESSED}" if guessed else ""
                 self._weights_alone(graph, source, report, why)
                 return
         plan = work.run()

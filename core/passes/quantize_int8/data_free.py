@@ -30,17 +30,19 @@ class DataFree(Work):
 
     Attributes:
         unfolded: the model before its batch norms were folded, where there is one.
+        guessed: how pixels become inputs is a guess, so the reach of the inputs is none.
     """
 
     real: ClassVar[bool] = False
     unfolded: Graph | None = None
+    guessed: bool = False
     _norms: Mapping[str, Moments] = field(init=False)
     _inputs: Mapping[str, Moments] = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._norms = norms(self.original) | (norms(self.unfolded) if self.unfolded else {})
-        self._inputs = self._of_inputs()
+        self._inputs = {} if self.guessed else self._of_inputs()
 
     def lacking(self) -> str:
         """A tensor whose range nothing but images could tell; empty if there is none."""

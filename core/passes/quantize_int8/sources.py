@@ -19,6 +19,11 @@ def made_up_of(statistics: Statistics) -> Statistics | None:
     return make() if make else None
 
 
+def guessed_of(made_up: Statistics | None) -> bool:
+    """Whether made-up images rest on a guess of how pixels become inputs."""
+    return bool(getattr(made_up, "guessed", False))
+
+
 def maker_of(statistics: Statistics) -> Callable[[str], Backend] | None:
     """What makes a runtime that graphs are run on, if such came with the calibration data."""
     return getattr(statistics, "elsewhere", None)
