@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
+
 import numpy as np
 import pytest
 
 from core.activations import Probe
 from core.quantization import calibrate, regions, sensitivity, stages
 from core.quantization.calibrate import layers_of
-from core.quantization.images import Images
+from core.quantization.images import Images, ahead
 from core.quantization.judge import Judge, headless
 from core.quantization.prepare import prepared
 from core.quantization.regions import is_weighted, select
@@ -105,3 +107,31 @@ def test_there_are_no_more_stages_than_are_worth_keeping():
     made = prepared(graph)
     cut = Stages(made, list(Random((3, 4, 4), count=4).feeds()), lambda g, n: Probe(g, n).run)
     assert 4 <= len(cut._ends) <= stages.MOST
+
+
+def test_items_come_in_order_and_the_next_is_made_meanwhile():
+    made, seen = [], []
+
+    def items():
+        for item in range(4):
+            made.append(item)
+            yield item
+
+    for item in ahead(items()):
+        seen.append(item)
+        deadline = time.monotonic() + 5
+        while len(made) < min(item + 2, 4) and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert len(made) == min(item + 2, 4)  # one more, and only one
+    assert seen == [0, 1, 2, 3]
+
+
+def test_what_fails_in_the_other_thread_fails_here():
+    def items():
+        yield 1
+        raise ValueError("no more")
+
+    found = ahead(items())
+    assert next(found) == 1
+    with pytest.raises(ValueError, match="no more"):
+        next(found)
