@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.errors import PassPrecondition
 from core.quantization.grids import SMALLEST_SCALE, Weight, widened
 from core.reconstruction.layers import Layer
 from core.reconstruction.products import cholesky
@@ -34,6 +35,7 @@ Array = np.ndarray[Any, Any]
 Matrix = NDArray[np.float64]
 
 RIDGE = 1e-2
+RIDGES = 4  # times ten, one after the other, before it is given up
 CLIPS = np.linspace(0.35, 1.0, 40)
 BLOCK = 128
 WIDE = 1024  # columns
@@ -177,16 +179,34 @@ def _feedback(second: Matrix, order: NDArray[np.int64]) -> Matrix:
     result = np.empty(second.shape, kind)
     for group, (whole, columns) in enumerate(zip(second, order[:, ::-1], strict=True)):
         turned = whole[columns[:, None], columns]
-        # A floor in absolute terms: inputs that are always zero would leave nothing to invert.
-        turned[range(d), range(d)] += max(RIDGE * np.trace(turned) / d, 1e-10)
-        try:
-            lower = cholesky(turned.astype(kind, copy=False))
-        except np.linalg.LinAlgError:  # one direction has nearly all the power
-            lower = cholesky(turned)
+        lower = _factor(turned, kind)
         del turned
         lower /= np.diagonal(lower).copy()
         result[group] = lower[::-1, ::-1].T
     return result
+
+
+def _factor(system: Matrix, kind: type[np.floating[Any]]) -> Array:
+    """The lower factor of a covariance with its ridge, in this precision if that bears it.
+
+    Where one direction has nearly all the power, single precision does not; and sums that were
+    made in it may be off by more than the ridge, which then grows.
+    """
+    # A floor in absolute terms: inputs that are always zero would leave nothing to invert.
+    ridge = max(RIDGE * float(np.trace(system)) / len(system), 1e-10)
+    diagonal = np.diag_indices(len(system))
+    system[diagonal] += ridge
+    try:
+        return cholesky(system.astype(kind, copy=False))
+    except np.linalg.LinAlgError:
+        wider = system.astype(np.float64)
+    for _ in range(RIDGES):
+        try:
+            return cholesky(wider).astype(kind)
+        except np.linalg.LinAlgError:
+            wider[diagonal] += 9 * ridge
+            ridge *= 10
+    raise PassPrecondition("The inputs of a layer vary in so few directions that none is left.")
 
 
 def _scales(matrix: Matrix, limit: int, weights: Matrix, search: bool) -> Matrix:

@@ -10,7 +10,15 @@ import pytest
 from core.passes.base import Report
 from core.passes.quantize_int8.goals import Goal, Means, met
 from core.passes.quantize_int8.stand_in import stand_in
-from core.quantization import calibrate, correction, equalise, regions, search, sensitivity
+from core.quantization import (
+    calibrate,
+    correction,
+    equalise,
+    regions,
+    rounding,
+    search,
+    sensitivity,
+)
 from core.quantization.calibrate import layers_of
 from core.quantization.grids import over
 from core.quantization.images import Images
@@ -301,3 +309,19 @@ def test_one_batch_judges_and_calibrates():
     images = Images(Random(count=4))
     assert not images.separate
     assert len(list(images.calibration())) == 1
+
+
+@pytest.mark.parametrize("off", [0.0, 1e-5, 1e-4])
+def test_a_wide_layer_with_one_strong_direction_is_rounded_all_the_same(off):
+    """What sums in single precision are off by may be more than the ridge: no covariance then."""
+    d, draw = 1600, np.random.default_rng(0)
+    strong = draw.standard_normal(d)
+    strong /= np.linalg.norm(strong)
+    truth = (1e4 * np.outer(strong, strong) + 1e-6 * np.eye(d))[None]
+    noise = draw.standard_normal((d, d))
+    second = (truth + off * 1e4 * (noise + noise.T) / np.sqrt(d)).astype(np.float32)
+    matrix, scales = draw.standard_normal((1, 4, d)), np.full((1, 4), 0.05)
+    codes = rounding.gptq(matrix, scales, 127, second)
+    plain = rounding.nearest(matrix, scales, 127)
+    found, naive = (rounding.output_error(matrix, c, scales, truth) for c in (codes, plain))
+    assert found < 0.1 * naive
