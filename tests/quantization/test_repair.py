@@ -293,6 +293,24 @@ def test_goal_safe_leaves_float_what_it_takes_if_that_is_still_faster(work, affo
     assert judge.error(written(judged, found)) <= 2 * error or not affordable
 
 
+def test_goal_safe_hands_out_no_destroyed_net(work):
+    """Where nothing may go back to float for the time that it takes, float is what is left."""
+    judged, _, judge, plan, _ = work
+    zeros = {n: replace(w, codes=np.zeros_like(w.codes)) for n, w in plan.weights.items()}
+    spoilt, report = replace(plan, weights=zeros), Report()
+
+    def race(graphs, sessions=1, brief=False):
+        return [Lap((1.0 if i == 0 else 1.5,) * 8) for i in range(len(graphs))]
+
+    def build(selection):
+        return written(judged, sensitivity.restricted(plan, selection))
+
+    means = Means(judged, judged, judge, build, race, report)
+    assert met(Goal("safe", 0.005, 0, 0), means, spoilt, frozenset()) is None
+    assert "keeps what the net computes" in report.notes[-1]
+    assert met(Goal("fastest", 0, 0, 0), means, spoilt, frozenset()) is spoilt
+
+
 def test_images_are_held_out_from_all_over_the_set_and_never_calibrate():
     images = Images(Random(count=400))
     held = {f["x"].tobytes() for f in images.held_out}
