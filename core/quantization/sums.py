@@ -48,6 +48,8 @@ def grams(
                     found[key].add(layer.rows(x, sites))  # noqa: B023
 
             cores.each(add, order)
+        for gram in found.values():
+            gram.finish()  # layers on different cores may share it
         yield {name: found[key] for key, shared in part.items() for name in shared}
 
 

@@ -177,6 +177,10 @@ class Gram:
         mean = moments.mean_in
         return np.asarray(moments.second + mean[:, :, None] * mean[:, None, :])
 
+    def finish(self) -> None:
+        """No more rows come: sum up those that wait, so that several threads may ask for moments."""
+        self._whole()
+
     def rest(self) -> None:
         """No more rows come: keep the sums in single precision, which shifted rows are worth."""
         self._product = self._whole().astype(np.float32, copy=False)

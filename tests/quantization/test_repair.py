@@ -343,3 +343,14 @@ def test_a_wide_layer_with_one_strong_direction_is_rounded_all_the_same(off):
     plain = rounding.nearest(matrix, scales, 127)
     found, naive = (rounding.output_error(matrix, c, scales, truth) for c in (codes, plain))
     assert found < 0.1 * naive
+
+
+def test_sums_that_layers_share_do_not_change_when_they_are_read():
+    """Layers that read the same tensor are rounded on different cores, from the same sums."""
+    judged = headless(prepared(dense()))
+    layers = layers_of(judged)
+    for part in sums.grams(judged, layers, list(layers), Images(Random(count=64))):
+        for gram in {id(g): g for g in part.values()}.values():
+            assert gram._block is None
+            first, again = gram.moments().second, gram.moments().second
+            np.testing.assert_array_equal(first, again)
