@@ -178,7 +178,7 @@ class Gram:
         return np.asarray(moments.second + mean[:, :, None] * mean[:, None, :])
 
     def finish(self) -> None:
-        """No more rows come: sum up those that wait, so that several threads may ask for moments."""
+        """No more rows come: sum up those that wait; several threads may ask for moments then."""
         self._whole()
 
     def rest(self) -> None:

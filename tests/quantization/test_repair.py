@@ -18,6 +18,7 @@ from core.quantization import (
     rounding,
     search,
     sensitivity,
+    sums,
 )
 from core.quantization.calibrate import layers_of
 from core.quantization.grids import over
