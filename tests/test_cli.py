@@ -19,8 +19,10 @@ from core.cli import main
 from core.cli.main import parser
 from core.cli.recipe import read_recipe
 from core.errors import PassPrecondition
+from core.experiment import Workspace
 from core.passes.base import build, catalogue, parameters
-from core.records import Recipe, Step, to_json
+from core.records import ExperimentSpec, Recipe, Step, to_json
+from core.store import Store
 from tests.builders import graph, kinds, norm, run, same, weights_of
 
 
@@ -470,3 +472,39 @@ def test_why_tells_layers_and_causes(lathe: Lathe, model: Path, tmp_path: Path):
     row = next(layer for layer in told["layers"] if layer["kind"] == "conv 3x3")
     assert row["before_precision"] == row["after_precision"] == "f32"
     assert "causes" not in lathe("measure", model, out, "--budget-s", 0.1, "--json").json
+
+
+# uploads
+
+
+def test_uploads_of_the_page_are_listed_and_deleted(lathe: Lathe, tmp_path: Path, model: Path):
+    workspace = Workspace.open(tmp_path / "home")
+    first = workspace.add_model("=first.onnx", model.read_bytes(), "ann")
+    workspace.add_model("same.onnx", model.read_bytes(), "bob")
+    other = graph("(float[N,4] x) => (float[N,4] y) { y = Relu (x) }")
+    second = workspace.add_model("second.onnx", graphs.serialize(other), "ann")
+    run = workspace._new_run(
+        ExperimentSpec("t", second.digest, (), ("null",), dims={"N": 1}), "ann"
+    )
+    workspace.close()
+
+    told = lathe("uploads", "--json").json
+    assert {(one["owner"], one["name"]) for one in told["uploads"]} == {
+        ("ann", "=first.onnx"), ("bob", "same.onnx"), ("ann", "second.onnx"),
+    }  # fmt: skip
+    assert told["used_bytes"] == first.size_bytes + second.size_bytes  # one file for two visitors
+
+    refused = lathe("uploads", "--delete", second.digest[:12])
+    assert (refused.status, refused.err.count("\n")) == (2, 1)
+    assert "1 run needs second.onnx. Delete the runs first." in refused.err
+    assert lathe("uploads", "--delete", "0" * 64).status == 2
+
+    gone = lathe("uploads", "--delete", first.digest[:12], "--json").json
+    assert [one["name"] for one in gone["uploads"]] == ["second.onnx"]
+    assert gone["freed_bytes"] == first.size_bytes
+    assert not first.path.exists()
+
+    rest = lathe("uploads", "--delete", second.digest, "--with-runs")
+    assert rest.status == 0
+    assert "became free" in rest.out
+    assert Store(tmp_path / "home" / "lathe.sqlite3").run(run.id) is None

@@ -19,6 +19,7 @@ import pytest
 from core import store as stores
 from core.errors import StoreError
 from core.records import (
+    Answer,
     Candidate,
     DataSummary,
     ExperimentSpec,
@@ -120,7 +121,7 @@ def test_a_deleted_run_takes_everything_along_and_stops(store: Store):
     assert store.run("r1") is None
     assert store.cancelled("r1")
     with sqlite3.connect(store.path) as db:
-        for table in ("measurements", "outcomes", "units"):
+        for table in ("measurements", "outcomes", "units", "answers"):
             assert db.execute(f"select count(*) from {table}").fetchone() == (0,)
     db.close()
 
@@ -148,6 +149,39 @@ def test_owners_see_their_own_newest_first(store: Store):
     store.add_model("ann", replace(MODEL, name="renamed"))
     assert [m.name for m in store.models("ann")] == ["renamed", "net"]
     assert store.models("bob") == ()
+
+
+def test_a_list_of_runs_reads_no_row_and_knows_the_answer_until_a_run_goes_on(store: Store):
+    done = RunProgress(State.DONE, 3, 3)
+    store.set_progress("r1", done)
+    (line,) = store.lines("ann", "one")
+    assert (line.spec, line.progress, line.model) == (run().spec, done, "net")
+    assert line.answer is None
+    store.keep_answer(line, "one", Answer("2× faster.", 2, 1))
+    assert store.lines("ann", "one")[0].answer == Answer("2× faster.", 2, 1)
+    assert store.lines("ann", "two")[0].answer is None  # other words by now
+    store.set_progress("r1", RunProgress(State.QUEUED))
+    assert store.lines("ann", "one")[0].answer is None
+    store.keep_answer(line, "one", Answer("2× faster."))  # worded before it went on
+    assert store.lines("ann", "one")[0].answer is None
+    assert store.lines("bob", "one") == ()
+
+
+def test_a_list_names_what_somebody_brought_and_the_runs_that_need_it(store: Store, tmp_path: Path):
+    store.add_model("ann", MODEL)
+    store.add_model("bob", MODEL)
+    store.add_data("ann", DataSummary("d" * 64, "set", tmp_path, "images", 4, True))
+    store.add_run(run("r2", evaluation="d" * 64))
+    found = {(one.owner, one.kind): one for one in store.listed()}
+    assert set(found) == {("ann", "model"), ("bob", "model"), ("ann", "images")}
+    assert set(found["ann", "model"].runs) == {"r1", "r2"}
+    assert found["ann", "images"].runs == ("r2",)
+    assert found["bob", "model"].runs == ()
+    assert found["ann", "images"].name == "set"
+    assert {one.owner for one in store.listed("bob")} == {"bob"}
+    store.unlist("ann", MODEL.digest)
+    assert [one.kind for one in store.listed("ann")] == ["images"]
+    assert len(store.listed("bob")) == 1
 
 
 def test_what_some_run_or_list_needs_is_referenced(store: Store, tmp_path: Path):
@@ -198,9 +232,9 @@ def test_a_folder_that_is_not_there(tmp_path: Path):
     assert "LATHE_HOME" in raised.value.remedy
 
 
-def test_a_locked_file_says_so_and_loses_nothing(store: Store, monkeypatch: pytest.MonkeyPatch):
+def test_a_locked_file_says_so_and_loses_nothing(store: Store):
     store.add_measurements("r1", [row(1.0)])
-    monkeypatch.setattr(stores, "BUSY_S", 0.2)
+    store = Store(store.path, busy_s=0.2)
     other = sqlite3.connect(store.path)
     other.execute("begin immediate")
     with pytest.raises(StoreError, match="locked") as raised:

@@ -25,6 +25,7 @@ from core.cli.telling import Teller
 from core.data import at, open_dims, told
 from core.errors import CoreError, OpenShape, PassPrecondition
 from core.experiment import Workspace, grid
+from core.experiment.quota import Quota
 from core.passes.base import not_applied
 from core.records import (
     ExperimentSpec,
@@ -71,7 +72,7 @@ def run(options: argparse.Namespace) -> Result:
         CoreError: bad models, data, recipes or names.
     """
     backends = backends_of(options)
-    workspace = Workspace.open()
+    workspace = Workspace.open(quota=Quota.unlimited())
     try:
         spec = _spec(workspace, options, backends)
         found = _resumable(workspace, spec)

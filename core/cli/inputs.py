@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from core.candidates.client import Workshop
 from core.cli.telling import Teller
 from core.data import read_preprocess
 from core.errors import DataError, InvalidModel
+from core.process import Scratch
 from core.records import DataSummary, ModelSummary, Preprocess, parse_json
 
 
@@ -37,8 +37,7 @@ class Bench:
 @contextlib.contextmanager
 def bench() -> Iterator[Bench]:
     """A bench whose files vanish with it: a command leaves nothing behind but its output."""
-    with tempfile.TemporaryDirectory(prefix="lathe-") as directory:
-        home = Path(directory)
+    with Scratch() as home:
         (home / "models").mkdir()
         (home / "data").mkdir()
         workshop = Workshop()

@@ -8,11 +8,11 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from core.cli import backends, explore, inspect, measure, optimize
+from core.cli import backends, explore, inspect, measure, optimize, uploads
 from core.cli.result import Result
 from core.errors import CoreError
 
-COMMANDS = (inspect, optimize, measure, explore, backends)
+COMMANDS = (inspect, optimize, measure, explore, backends, uploads)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -7,45 +7,56 @@ are per owner.
 
 from __future__ import annotations
 
-import contextlib
-import secrets
+import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from core.candidates.client import Workshop
-from core.errors import DataError, InvalidModel, StoreError
-from core.experiment import samples
+from core.errors import DataError, StoreError
+from core.experiment import incoming, samples
+from core.experiment.bench import Bench
+from core.experiment.gates import Gates, Tell
+from core.experiment.holdings import NOBODY, Holdings
 from core.experiment.home import Home
+from core.experiment.quota import Quota
+from core.experiment.reserve import Reserve
 from core.process import Progress
 from core.process.launch import Check
+from core.process.memory import free_bytes
 from core.records import DataSummary, ModelSummary, Preprocess, SampleModel
+from core.records.stored import Room, Upload
 from core.store import Store
 
-NOBODY = ""  # the owner of what belongs to all: samples
-SUFFIXES = (".onnx", ".zip", ".npz")
+MODELS_AT_ONCE, SETS_AT_ONCE = 2, 3  # that are read, each of another visitor
 
 
 class Inventory:
     """Models and image sets. Thread-safe."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, quota: Quota | None = None) -> None:
         """Open the store in `home`; children start when they are first needed.
 
+        Args:
+            home: where all files lie.
+            quota: of uploads; None takes what the environment says.
+
         Raises:
-            StoreError: the store cannot be opened.
+            StoreError: the store cannot be opened, or the environment says no size.
         """
         self._home = home
-        self._store = Store(home.database)
-        # Two children: a large upload in the gate does not keep a slider waiting.
-        self._gate, self._bench = _Lazy(), _Lazy()
+        self._reserve = Reserve(home)
+        self._store = self._reserve.with_room(lambda: Store(home.database))
+        self._holdings = Holdings(home, self._store, quota or Quota.of())
+        # Models do not wait for images, which take minutes, and sliders wait for neither.
+        self._models, self._sets = Gates(MODELS_AT_ONCE), Gates(SETS_AT_ONCE)
+        self._bench = Bench()
         self._samples_lock = threading.Lock()
 
     def close(self) -> None:
         """End the children."""
-        self._gate.close()
-        self._bench.close()
+        for children in (self._models, self._sets, self._bench):
+            children.close()
 
     # Samples
 
@@ -86,7 +97,8 @@ class Inventory:
             found = known.get(digest)
             if found is None or not found.path.exists():
                 source, title = samples.FOLDER / name, Path(name).stem
-                found = self._gate.get().admit_data(source, name, self._home.data)
+                with self._sets.enter(NOBODY) as gate:
+                    found = gate.admit_data(source, name, self._home.data)
                 found = replace(found, name=f"sample images, {title}")
                 self._store.add_data(NOBODY, found)
         return found
@@ -106,18 +118,23 @@ class Inventory:
             filename: what the user called it.
             content: the file, or where it lies.
             owner: who brought it.
-            progress: hears what is being done with a large file.
+            progress: hears what is being done with a large file, and what it waits for.
 
         Raises:
             ModelError: refused, with the reason.
             WorkerError: the file ended the child that read it.
-            StoreError: the disk is full.
+            StoreError: the disk is full, or the quota of uploads.
         """
-        with self._raw(filename, content) as source:
+        self._holdings.check(owner, _size(content))
+        with (
+            incoming.as_file(self._home.uploads, filename, content) as source,
+            self._models.enter(owner, _teller(progress)) as gate,
+        ):
             # Only who opened a file by its path may mean what lies beside it.
             beside = source.parent if isinstance(content, Path) else None
-            summary = self._gate.get().admit(source, filename, self._home.models, beside, progress)
-        self._store.add_model(owner, summary)
+            summary = gate.admit(source, filename, self._home.models, beside, progress)
+            self._store.add_model(owner, summary)
+        self._holdings.settle(owner, summary.digest)
         return summary
 
     def model(self, digest: str, owner: str) -> ModelSummary:
@@ -147,6 +164,7 @@ class Inventory:
         name = f"{_stem(model.name)} " + " ".join(f"{k}={v}" for k, v in dims.items())
         frozen = self._bench.get().freeze(model.path, dims, self._home.models, name)
         self._store.add_model(owner, frozen)
+        self._holdings.settle(owner, frozen.digest)
         return frozen
 
     def set_preprocess(self, digest: str, preprocess: Preprocess, owner: str) -> ModelSummary:
@@ -161,6 +179,7 @@ class Inventory:
             model.path, preprocess, self._home.models, model.name
         )
         self._store.add_model(owner, made)
+        self._holdings.settle(owner, made.digest)
         return made
 
     # Image sets
@@ -179,19 +198,22 @@ class Inventory:
             filename: what the user called it.
             content: the file, or where it lies.
             owner: who brought it.
-            progress: hears {"done", "total", "eta_s"} of the images.
+            progress: hears {"done", "total", "eta_s"} of the images; {"current"} while it waits.
             check: called several times a second; what it raises ends the reading.
 
         Raises:
             DataError: refused, with the reason.
             WorkerError: the set ended the child that read it.
-            StoreError: the disk is full.
+            StoreError: the disk is full, or the quota of uploads.
         """
-        with self._raw(filename, content) as source:
-            summary = self._gate.get().admit_data(
-                source, filename, self._home.data, progress, check
-            )
-        self._store.add_data(owner, summary)
+        self._holdings.check(owner, _size(content))
+        with (
+            incoming.as_file(self._home.uploads, filename, content) as source,
+            self._sets.enter(owner, _teller(progress)) as gate,
+        ):
+            summary = gate.admit_data(source, filename, self._home.data, progress, check)
+            self._store.add_data(owner, summary)
+        self._holdings.settle(owner, summary.digest)
         return summary
 
     def data_sets(self, owner: str) -> tuple[DataSummary, ...]:
@@ -208,6 +230,24 @@ class Inventory:
             if data.digest == digest:
                 return data
         raise StoreError(f"No image set of yours has the digest {digest[:12]}.", "Upload it again.")
+
+    # What uploads take
+
+    def uploads(self, owner: str | None = None) -> tuple[Upload, ...]:
+        """What an owner uploaded, or everybody, newest first."""
+        return self._holdings.uploads(owner)
+
+    def room(self, owner: str) -> Room:
+        """What is free for an upload and the work on it."""
+        quota, holdings = self._holdings.quota, self._holdings
+        return Room(
+            disk=shutil.disk_usage(self._home.root).free,
+            memory=free_bytes(),
+            upload=quota.upload,
+            used=holdings.used(owner),
+            quota=quota.visitor,
+            shared=max(0, quota.everybody - holdings.used()),
+        )
 
     def misfit(self, model: ModelSummary, data: str, owner: str, labels: bool = False) -> str:
         """Why an image set cannot feed a model, found with its first sample; empty if it can.
@@ -250,47 +290,17 @@ class Inventory:
         except StoreError:
             return self._bench.get().summary(self._model_path(digest))
 
-    @contextlib.contextmanager
-    def _raw(self, filename: str, content: bytes | Path) -> Iterator[Path]:
-        """The upload as a file; a copy that vanishes where it came as bytes."""
-        if isinstance(content, Path):
-            if not content.exists():
-                raise InvalidModel(f"{content}: there is no such file.")
-            yield content
-            return
-        suffix = Path(filename).suffix.lower()
-        path = self._home.uploads / (
-            secrets.token_hex(16) + (suffix if suffix in SUFFIXES else ".bin")
-        )
-        try:
-            path.write_bytes(content)
-        except OSError as error:
-            path.unlink(missing_ok=True)
-            raise StoreError(f"The upload cannot be kept: {error.strerror}.") from error
-        try:
-            yield path
-        finally:
-            path.unlink(missing_ok=True)
+
+def _size(content: bytes | Path) -> int:
+    """Bytes of an upload; a folder of images is not counted before it is packed."""
+    if not isinstance(content, Path):
+        return len(content)
+    return content.stat().st_size if content.is_file() else 0
 
 
-class _Lazy:
-    """A workshop that starts when it is first needed."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._workshop: Workshop | None = None
-
-    def get(self) -> Workshop:
-        with self._lock:
-            if self._workshop is None:
-                self._workshop = Workshop()
-            return self._workshop
-
-    def close(self) -> None:
-        with self._lock:
-            if self._workshop is not None:
-                self._workshop.close()
-                self._workshop = None
+def _teller(progress: Progress | None) -> Tell | None:
+    """Says what an upload waits for where its progress is told."""
+    return (lambda words: progress({"current": words})) if progress else None
 
 
 def _stem(name: str) -> str:

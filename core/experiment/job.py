@@ -38,7 +38,7 @@ from core.records import (
     State,
     to_json,
 )
-from core.store import Store
+from core.store import PATIENT_S, Store
 
 BUILD_GUESS_S = 3.0
 EARLY_BUDGET_S = 2.0  # of one latency: it is timed again beside every candidate
@@ -349,7 +349,7 @@ def distinct_models(
 def main(run_id: str) -> None:
     """The body of the job process."""
     home = Home.default()
-    store = Store(home.database)
+    store = Store(home.database, PATIENT_S)
     with held(home, run_id) as free:
         run = store.run(run_id)
         if not free or run is None:

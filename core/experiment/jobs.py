@@ -10,18 +10,21 @@ import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 from core.errors import StoreError
 from core.experiment import home as homes
 from core.experiment.home import Home
 from core.experiment.job import is_alive
-from core.records import Run, State
+from core.records import Run, RunLine, State
 from core.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 STARTED = "started"
 START_S = 30.0  # importing takes a second or two; more on a machine that is busy
 LIVE = (State.QUEUED, State.RUNNING)
+Seen = TypeVar("Seen", Run, RunLine)
 
 
 def launch(home: Home, run_id: str) -> None:
@@ -33,7 +36,7 @@ def launch(home: Home, run_id: str) -> None:
     folder = home.job(run_id)
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / STARTED).touch()
+        (folder / STARTED).write_text(_now(), encoding="utf-8")
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "core.experiment", run_id],
@@ -49,7 +52,7 @@ def launch(home: Home, run_id: str) -> None:
     threading.Thread(target=process.wait, daemon=True).start()  # or it stays as a zombie
 
 
-def observed(home: Home, run: Run) -> Run:
+def observed(home: Home, run: Seen) -> Seen:
     """The run as it is: one whose process died is interrupted, whatever it wrote last."""
     if run.progress.state not in LIVE or is_alive(home, run.id):
         return run
@@ -71,8 +74,23 @@ def stop(home: Home, store: Store, run_id: str) -> None:
             return
 
 
-def _age_s(home: Home, run_id: str) -> float:
+def _now() -> str:
+    """This moment by a clock that nobody sets: seconds since this start of the machine."""
+    return f"{_boot()} {time.monotonic()}"
+
+
+def _boot() -> str:
     try:
-        return time.time() - (home.job(run_id) / STARTED).stat().st_mtime
+        return BOOT.read_text(encoding="utf-8").strip()
     except OSError:
+        return "-"
+
+
+def _age_s(home: Home, run_id: str) -> float:
+    """Seconds since the process of a run was started; endless where that cannot be told."""
+    try:
+        boot, started_s = (home.job(run_id) / STARTED).read_text(encoding="utf-8").split()
+        age_s = time.monotonic() - float(started_s)
+    except (OSError, ValueError):
         return float("inf")
+    return age_s if boot == _boot() and age_s >= 0 else float("inf")

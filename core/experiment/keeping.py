@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from core.experiment.home import Home
-from core.records.stored import DATA_SUFFIX
+from core.records.stored import DATA_SUFFIX, data_of
 from core.store import Store
 
 YOUNG_S = 3600.0  # a file this new may belong to work whose row is not written yet
@@ -38,10 +38,28 @@ def sweep(home: Home, store: Store, spared: frozenset[str] = frozenset()) -> int
     return freed + _shrink(home.caches)
 
 
+def files(home: Home, digest: str) -> tuple[Path, ...]:
+    """What lies on disk of a model or an image set."""
+    model = home.models / f"{digest}.onnx"
+    found = (model, data_of(model), home.data / digest)
+    return tuple(path for path in found if digest.isalnum() and path.exists())
+
+
+def let_go(home: Home, store: Store, digest: str) -> int:
+    """Delete the files of a model or an image set at once, unless something refers to it.
+
+    Returns:
+        Bytes that became free.
+    """
+    if digest in store.referenced():
+        return 0
+    return sum(_remove(path) for path in files(home, digest))
+
+
 def _shrink(caches: Path) -> int:
     """Drop the entries used longest ago until the caches fit their bound."""
     entries = [entry for kind in caches.iterdir() if kind.is_dir() for entry in kind.iterdir()]
-    sizes = {entry: _bytes(entry) for entry in entries}
+    sizes = {entry: bytes_of(entry) for entry in entries}
     excess, freed = sum(sizes.values()) - CACHE_BYTES, 0
     for entry in sorted(entries, key=_age_s, reverse=True):
         if freed >= excess:
@@ -51,7 +69,7 @@ def _shrink(caches: Path) -> int:
 
 
 def _remove(path: Path) -> int:
-    size = _bytes(path)
+    size = bytes_of(path)
     if path.is_dir():
         shutil.rmtree(path, ignore_errors=True)
     else:
@@ -59,7 +77,8 @@ def _remove(path: Path) -> int:
     return size
 
 
-def _bytes(path: Path) -> int:
+def bytes_of(path: Path) -> int:
+    """Of a file, or of all files in a folder."""
     if not path.is_dir():
         return _size(path)
     return sum(_size(inner) for inner in path.rglob("*") if inner.is_file())

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
 import functools
-import secrets
-import shutil
-import threading
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,24 +10,21 @@ from pathlib import Path
 import core.backends.base as backends
 from core.data import model_at
 from core.errors import BackendUnavailable, DataError, StoreError
-from core.experiment import drafts, jobs, keeping
+from core.experiment import drafts
 from core.experiment.hindsight import hindsights
 from core.experiment.home import Home
 from core.experiment.images import ImageSource, sources
-from core.experiment.inventory import Inventory
-from core.experiment.job import Job, Watch, held
 from core.experiment.pixels import PixelTrial, trials
 from core.experiment.profiles import Profiles, key_of, passes_of
+from core.experiment.quota import Quota
+from core.experiment.runs import Runs
 from core.experiment.sensing import Sensing, Study
-from core.experiment.sizes import sizes_of
 from core.experiment.stair_times import StairTimes
 from core.experiment.turns import Turns
 from core.experiment.warm import Previews
 from core.measure import ProfileJob, Setting, Source, host
-from core.process.memory import free_bytes
 from core.records import (
     BackendInfo,
-    ExperimentSpec,
     Explanation,
     Hindsight,
     Host,
@@ -40,43 +33,44 @@ from core.records import (
     Preview,
     Recipe,
     Run,
-    RunProgress,
     Sensitivity,
     StaircaseQuestion,
     StaircaseState,
-    State,
 )
-from core.records.stored import Room, files_of
-
-MOST_LIVE_RUNS = 4
 
 
-class Workspace(Inventory):
+class Workspace(Runs):
     """One installation. Thread-safe: all sessions of a server share one."""
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: Home, quota: Quota | None = None) -> None:
         """Open what is in `home`; children start when they are first needed.
+
+        Args:
+            home: where all files lie.
+            quota: of uploads; None takes what the environment says.
 
         Raises:
             StoreError: the store cannot be opened.
         """
-        super().__init__(home)
-        self._packing = threading.Lock()
+        super().__init__(home, quota)
         self._previews = Previews(self._preview)
         self._turns = Turns()
         self._sensing = Sensing(home, self._turns)
         self._stairs = StairTimes(home, self._turns)
         self._profiles = Profiles(home.caches / "profiles")
-        keeping.sweep(home, self._store)
 
     @classmethod
-    def open(cls, home: Path | None = None) -> Workspace:
+    def open(cls, home: Path | None = None, quota: Quota | None = None) -> Workspace:
         """The workspace in `home`, or in the default folder.
+
+        Args:
+            home: the folder; None takes what LATHE_HOME names.
+            quota: of uploads; None takes what the environment says.
 
         Raises:
             StoreError: the folder or the store cannot be used.
         """
-        return cls(Home.at(home) if home else Home.default())
+        return cls(Home.at(home) if home else Home.default(), quota)
 
     def close(self) -> None:
         """End the children; runs go on."""
@@ -220,127 +214,7 @@ class Workspace(Inventory):
         """This machine."""
         return host()
 
-    # Runs
-
-    def submit(self, spec: ExperimentSpec, owner: str) -> str:
-        """Start a run in a process of its own; its id is its permalink.
-
-        Raises:
-            StoreError: too many at once, the model is gone, or the disk is full.
-            DataError: an image set is gone.
-        """
-        live = sum(run.progress.state in jobs.LIVE for run in self.runs(owner))
-        if live >= MOST_LIVE_RUNS:
-            raise StoreError(
-                f"{live} of your runs are still being measured.", "Cancel one, or wait for it."
-            )
-        run = self._new_run(spec, owner)
-        jobs.launch(self._home, run.id)
-        return run.id
-
-    def measure(self, spec: ExperimentSpec, owner: str, watch: Watch | None = None) -> Run:
-        """Do a run in this process and return it when it ended.
-
-        Raises:
-            StoreError, DataError: as `submit`.
-        """
-        run = self._new_run(spec, owner)
-        return self.work_on(run.id, watch)
-
-    def work_on(self, run_id: str, watch: Watch | None = None) -> Run:
-        """Go on with a run in this process, unless another one does; the run as it then is."""
-        with held(self._home, run_id) as free:
-            if free:
-                Job(self._home, self._store, self.run(run_id), watch).execute()
-        return self.run(run_id)
-
-    def run(self, run_id: str) -> Run:
-        """Everything known of a run.
-
-        Raises:
-            StoreError: there is no such run.
-        """
-        run = self._store.run(run_id)
-        if run is None:
-            raise StoreError("There is no such run: it was deleted, or the link is incomplete.")
-        return jobs.observed(self._home, run)
-
-    def runs(self, owner: str) -> tuple[Run, ...]:
-        """The runs of an owner, newest first."""
-        return tuple(jobs.observed(self._home, run) for run in self._store.runs(owner))
-
-    def cancel(self, run_id: str) -> None:
-        """Ask a run to stop; what it measured is kept."""
-        run = self.run(run_id)
-        self._store.set_cancelled(run_id, True)
-        if run.progress.state is State.INTERRUPTED:
-            stopped = replace(run.progress, state=State.CANCELLED, message="")
-            self._store.set_progress(run_id, stopped)
-
-    def allow(self, run_id: str) -> None:
-        """Take a request to stop back, so that `work_on` can go on."""
-        self._store.set_cancelled(run_id, False)
-
-    def resume(self, run_id: str) -> None:
-        """Go on with a run that was stopped or interrupted; what is done is not done again.
-
-        Raises:
-            StoreError: there is no such run, or its model is gone.
-        """
-        run = self.run(run_id)
-        if run.progress.state in jobs.LIVE:
-            return
-        self._model_path(run.spec.model)
-        self._store.set_cancelled(run_id, False)
-        self._store.set_progress(run_id, RunProgress(State.QUEUED))
-        jobs.launch(self._home, run_id)
-
-    def delete(self, run_id: str, owner: str) -> None:
-        """Forget a run, and let files go that nothing else refers to.
-
-        Raises:
-            StoreError: it is not this owner's.
-        """
-        if self.run(run_id).owner != owner:
-            raise StoreError("Only who started a run can delete it.")
-        jobs.stop(self._home, self._store, run_id)
-        self._store.delete_run(run_id)
-        shutil.rmtree(self._home.job(run_id), ignore_errors=True)
-        keeping.sweep(self._home, self._store)
-
-    def candidate_file(self, run_id: str, digest: str) -> Path:
-        """The file of a candidate of a run.
-
-        Raises:
-            StoreError: the run made no such file, or it is gone.
-        """
-        for outcome in self.run(run_id).outcomes:
-            candidate = outcome.candidate
-            if candidate and candidate.digest == digest and candidate.path.is_file():
-                return candidate.path
-        raise StoreError("This run has no such model file, or it is gone.")
-
-    def download(self, run_id: str, digest: str) -> Path:
-        """The model file of a candidate as one file: an .onnx, or a .zip beyond 2 GiB.
-
-        That of a large model is made when it is first asked for, and kept among the caches.
-
-        Raises:
-            StoreError: no such run or candidate, or its file is gone.
-        """
-        path = self.candidate_file(run_id, digest)
-        if len(files_of(path)) == 1:
-            return path
-        folder = self._home.caches / "downloads"
-        for made in (folder / path.name, folder / f"{path.stem}.zip"):
-            if made.exists():
-                return made
-        with self._packing:
-            return self._gate.get().pack(path, folder)
-
-    def room(self) -> Room:
-        """What is free for an upload and the work on it."""
-        return Room(shutil.disk_usage(self._home.root).free, free_bytes())
+    # Why a candidate is as fast as it is
 
     def profile(
         self, run_id: str, digest: str, backend: str, threads: int, wait_s: float | None = None
@@ -389,37 +263,6 @@ class Workspace(Inventory):
             if outcome.summary is not None and outcome.summary.digest == digest:
                 return replace(outcome.summary, path=path)
         raise StoreError("This run has no such model file, or it is gone.")
-
-    def _new_run(self, spec: ExperimentSpec, owner: str) -> Run:
-        model = self._named(spec.model, owner)
-        if not spec.recipes or spec.recipes[0].steps:
-            spec = replace(spec, recipes=(Recipe("original"), *spec.recipes))
-        for digest in {spec.calibration, spec.evaluation} - {""}:
-            if self._home.data_path(digest) is None:
-                raise DataError("An image set of this run is gone.", "Upload it again.")
-        if model.dynamic_dims or spec.dims:
-            spec = self._at_sizes(spec, model, owner)
-        created = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
-        run = Run(
-            id=secrets.token_urlsafe(16).replace("_", "x").replace("-", "y"),
-            owner=owner,
-            created=created.isoformat(timespec="seconds"),
-            spec=spec,
-            progress=RunProgress(State.QUEUED),
-            model=model,
-        )
-        try:
-            self._home.job(run.id).mkdir(parents=True)
-        except OSError as error:
-            raise StoreError(f"The run cannot be kept: {error.strerror}.") from error
-        self._store.add_run(run)
-        return run
-
-    def _at_sizes(self, spec: ExperimentSpec, model: ModelSummary, owner: str) -> ExperimentSpec:
-        """The question with a size for every open dimension of the model."""
-        sets = (*self.data_sets(owner), *self.sample_data()) if spec.evaluation else ()
-        data = next((one for one in sets if one.digest == spec.evaluation), None)
-        return replace(spec, dims=sizes_of(spec, model, data))
 
 
 def _info(name: str, backend: backends.Backend) -> BackendInfo:

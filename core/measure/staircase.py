@@ -21,7 +21,6 @@ Rows are written as they come, so that a table cut short is used and goes on whe
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -37,7 +36,7 @@ from core.measure import statistics
 from core.measure.asking import Cancelled, Worker
 from core.measure.host import digest, host
 from core.measure.subject import Setting
-from core.process import lock
+from core.process import Scratch, lock
 from core.timings import Chain, Conditions, LayerSignature, LayerTime, LayerTimes, MicroModel
 from core.worker.timing import Plan
 
@@ -105,9 +104,9 @@ def measure(
             raise Cancelled
 
     with (
-        tempfile.TemporaryDirectory(prefix="lathe-") as folder,
+        Scratch() as folder,
         lock.alone(check),
-        Clock(setting, write, Path(folder), cancelled) as clock,
+        Clock(setting, write, folder, cancelled) as clock,
     ):
         for row in clock.rows(missing, table):
             timings.append(path, row)

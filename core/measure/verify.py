@@ -7,7 +7,6 @@ are held to a loose bound here and are judged by accuracy.
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from core.errors import BackendUnavailable, CoreError, InferenceFailed
 from core.fidelity import Powers, groups
 from core.measure.asking import Worker
 from core.measure.subject import Setting, Source
+from core.process import Scratch
 from core.records import ModelSummary
 
 REFERENCE = "onnxruntime"
@@ -49,8 +49,8 @@ class Verifier:
         key = (model.digest, setting.spec)
         if key in self._passed:
             return
-        with tempfile.TemporaryDirectory(prefix="lathe-") as folder:
-            out = Path(folder) / "outputs.npz"
+        with Scratch() as folder:
+            out = folder / "outputs.npz"
             worker.run(slot, out)
             given = _read(out)
         if (setting.name, setting.options.precision) != parse(REFERENCE):
@@ -71,12 +71,12 @@ class Verifier:
     def _run_reference(self, digest: str) -> Outputs:
         model = self._models[digest]
         with (
-            tempfile.TemporaryDirectory(prefix="lathe-") as folder,
+            Scratch() as folder,
             Worker(model, self._cancelled) as worker,
         ):
             worker.prepare(model, self._source, FEEDS)
             worker.load("reference", model, Setting.of(REFERENCE))
-            out = Path(folder) / "outputs.npz"
+            out = folder / "outputs.npz"
             worker.run("reference", out)
             return _read(out)
 

@@ -2,6 +2,7 @@
 
 from core.process.launch import Child
 from core.process.limits import Limits
+from core.process.scratch import Scratch
 from core.process.wire import Progress, serve
 
-__all__ = ["Child", "Limits", "Progress", "serve"]
+__all__ = ["Child", "Limits", "Progress", "Scratch", "serve"]

@@ -9,7 +9,6 @@ import select
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +24,7 @@ from core.errors import (
 )
 from core.process import isa, memory, wire
 from core.process.limits import Limits
+from core.process.scratch import Scratch
 from core.records import Json, to_json
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -52,9 +52,9 @@ class Child:
     def __init__(self, module: str, limits: Limits, environment: Json | None = None) -> None:
         """Start the child; it answers its first request as soon as its imports are done."""
         self.module, self.limits = module, limits
-        self._directory = tempfile.TemporaryDirectory(prefix="lathe-")
+        self._scratch = Scratch()
         # Vendors explain themselves on stderr; a pipe that no one reads would block them.
-        self._stderr = (Path(self._directory.name) / STDERR).open("ab")
+        self._stderr = (self._scratch.path / STDERR).open("ab")
         child_in, self._requests = os.pipe()
         self._replies, child_out = os.pipe()
         child_line, self._lifeline = os.pipe()
@@ -66,7 +66,7 @@ class Child:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=self._stderr,
-            cwd=self._directory.name,
+            cwd=self._scratch.path,
             env=_clean_environment() | (environment or {}),
             start_new_session=True,
         )
@@ -138,7 +138,7 @@ class Child:
         for descriptor in (self._requests, self._replies, self._lifeline):
             with contextlib.suppress(OSError):
                 os.close(descriptor)
-        self._directory.cleanup()
+        self._scratch.close()
 
     def __enter__(self) -> Child:
         return self
@@ -218,7 +218,7 @@ class Child:
             code = self._process.wait(GRACE_S)
         except subprocess.TimeoutExpired:
             code = 0
-        words = last_words(Path(self._directory.name))
+        words = last_words(self._scratch.path)
         self.close()
         if code == -signal.SIGXCPU:
             return WorkerTimeout(f"{self.module} used up its CPU time.")

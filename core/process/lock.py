@@ -18,11 +18,19 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 POLL_S = 0.1
+NAME = "lathe-measure.lock"
+
+_fixed: list[Path] = []
 
 
 def path() -> Path:
     """Where the lock lies: the same file for every user of the host."""
-    return Path(tempfile.gettempdir()) / "lathe-measure.lock"
+    return (_fixed[-1] if _fixed else Path(tempfile.gettempdir())) / NAME
+
+
+def fix() -> None:
+    """Stay with this lock when the process's temporary directory becomes another one."""
+    _fixed.append(path().parent)
 
 
 @contextlib.contextmanager

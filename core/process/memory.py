@@ -74,7 +74,12 @@ def resident_bytes(pid: str, proc: Path = PROC) -> int:
 
 def asked_bytes() -> int | None:
     """`LATHE_MEMORY` in bytes; None where it is not set or not a size."""
-    text = os.environ.get(VARIABLE, "").strip().upper().removesuffix("B").removesuffix("I")
+    return size_of(os.environ.get(VARIABLE, ""))
+
+
+def size_of(text: str) -> int | None:
+    """The bytes of a size as people write it: 1048576, 800M, 6G, 6GiB; None if it is none."""
+    text = text.strip().upper().removesuffix("B").removesuffix("I")
     unit = UNITS.get(text[-1:], 1)
     number = text[:-1] if text[-1:] in UNITS else text
     try:

@@ -12,12 +12,14 @@ from __future__ import annotations
 import json
 import os
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Mapping
 from typing import Any
 
 from core.errors import MORE_MEMORY, CoreError, WorkerOutOfMemory, no_room
 from core.process import limits as bounds
+from core.process import lock
 from core.records import Json, from_json
 
 Progress = Callable[[Json], None]
@@ -32,6 +34,8 @@ def serve(handlers: Mapping[str, Handler]) -> None:
     request_fd, reply_fd, lifeline = (int(number) for number in sys.argv[1:4])
     bounds.apply(from_json(bounds.Limits, json.loads(sys.argv[4])))
     bounds.die_with_parent(lifeline)
+    lock.fix()
+    tempfile.tempdir = os.getcwd()  # what is left there goes with the child, however it ends
     with os.fdopen(request_fd, "rb") as requests, os.fdopen(reply_fd, "wb") as replies:
 
         def send(message: Json) -> None:

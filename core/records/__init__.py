@@ -58,9 +58,11 @@ from core.records.recipes import (
     StepReport,
 )
 from core.records.runs import (
+    Answer,
     ExperimentSpec,
     Outcome,
     Run,
+    RunLine,
     RunProgress,
     State,
 )
@@ -69,6 +71,7 @@ __all__ = [
     "OPEN_SHAPE",
     "AccuracyForecast",
     "Advice",
+    "Answer",
     "BackendInfo",
     "Better",
     "Candidate",
@@ -93,6 +96,7 @@ __all__ = [
     "Profile",
     "Recipe",
     "Run",
+    "RunLine",
     "RunOptions",
     "RunProgress",
     "SampleModel",

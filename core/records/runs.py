@@ -95,3 +95,36 @@ class Run:
     outcomes: tuple[Outcome, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     host: Host | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What was said of a run that stands still.
+
+    Attributes:
+        headline: the answer sentence.
+        forecasts: how many forecasts of a cut it tried.
+        held: how many of them held.
+    """
+
+    headline: str
+    forecasts: int = 0
+    held: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RunLine:
+    """A run as a list shows it, without its numbers.
+
+    Attributes:
+        model: its name.
+        answer: None where nobody worded it since the run last went on.
+    """
+
+    id: str
+    owner: str
+    created: str
+    spec: ExperimentSpec
+    progress: RunProgress
+    model: str
+    answer: Answer | None = None

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 DATA_SUFFIX = ".data"
+UNBOUNDED = 1 << 62
 
 
 def data_of(path: Path) -> Path:
@@ -29,12 +30,40 @@ def stored_bytes(path: Path) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """Bytes that are free.
+    """Bytes that are free, and what a visitor may still upload.
 
     Attributes:
         disk: where Lathe keeps its files.
         memory: of the machine, or of the part of it that this process may use.
+        upload: most of one upload.
+        used: that the visitor's uploads take.
+        quota: that they may take in all.
+        shared: that all visitors' uploads may still take together.
     """
 
     disk: int
     memory: int
+    upload: int = UNBOUNDED
+    used: int = 0
+    quota: int = UNBOUNDED
+    shared: int = UNBOUNDED
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """What somebody uploaded, as a list shows it.
+
+    Attributes:
+        kind: "model" or "images".
+        size_bytes: of its files.
+        created: UTC, ISO 8601.
+        runs: ids of the owner's runs that need it.
+    """
+
+    digest: str
+    name: str
+    kind: str
+    size_bytes: int
+    created: str
+    owner: str
+    runs: tuple[str, ...] = ()

@@ -48,7 +48,8 @@ def show() -> None:
     with st.sidebar:
         images = data_picker.calibration_images(workspace, owner, data)
         recipe_panel(board, images if run is None else None)
-    if measure_form.button(board.measure, busy=run is not None and progress.is_live(run)):
+    busy = run is not None and progress.is_live(run) and run.owner == owner
+    if measure_form.button(board.measure, busy=busy):
         if data.misfit:
             st.session_state["notice"] = data.misfit
         else:

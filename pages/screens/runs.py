@@ -1,7 +1,8 @@
-"""Runs: everything this visitor measured: reopen, compare, delete, share."""
+"""Runs: everything this visitor measured and uploaded: reopen, compare, delete, share."""
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 
 import pandas as pd
@@ -11,11 +12,12 @@ from core.charts import palette
 from core.charts.summary import headline
 from core.errors import CoreError
 from core.experiment import Workspace
-from core.records import Run, State
-from pages.widgets import comparison, downloads, session, wording
+from core.records import Answer, Run, RunLine, State
+from pages.widgets import comparison, downloads, progress, session, uploads, wording
 
 CHOSEN = "runs.chosen"
 TABLE = "runs.table"
+MANY = 20  # runs that are worded without a word
 STATE_WORDS = {
     State.QUEUED: "○ waiting",
     State.RUNNING: "▶ running",
@@ -27,25 +29,66 @@ STATE_WORDS = {
 
 
 def show() -> None:
-    """The table of runs, what can be done with the chosen one, and two results side by side."""
+    """The table of runs, what can be done with the chosen one, two results, uploads."""
     workspace, owner = session.workspace(), session.owner()
     st.title("Runs")
     if notice := st.session_state.pop("notice", None):
         st.error(wording.plain(notice))
-    runs = {run.id: run for run in workspace.runs(owner)}
-    if not runs:
+    if done := st.session_state.pop("done", None):
+        st.success(wording.plain(done))
+    lines = {line.id: line for line in workspace.lines(owner)}
+    if lines:
+        answers = answered(workspace, lines)
+        table(lines, answers)
+        forecasts(answers)
+        detail(workspace, owner, lines)
+    else:
         st.info("Nothing is measured yet. Choose a model and a recipe on Optimize, then measure.")
         if st.button("Go to Optimize", key="runs.begin"):
             st.switch_page(session.OPTIMIZE)
+    uploads.show(workspace, owner)
+
+
+def detail(workspace: Workspace, owner: str, lines: Mapping[str, RunLine]) -> None:
+    """The chosen run, and beside another one."""
+    run_id = choose(lines)
+    loaded: dict[str, Run] = {}
+
+    def load(which: str) -> Run:
+        if which not in loaded:
+            loaded[which] = workspace.run(which)
+        return loaded[which]
+
+    try:
+        chosen = load(run_id)
+    except CoreError as error:  # deleted in another tab
+        st.error(wording.plain(error.message))
         return
-    table(runs)
-    forecasts(workspace, runs)
-    chosen = choose(runs)
     actions(workspace, owner, chosen)
-    comparison.show(tuple(runs.values()), chosen)
+    comparison.show(tuple(lines.values()), chosen, load)
 
 
-def table(runs: Mapping[str, Run]) -> None:
+def answered(workspace: Workspace, lines: Mapping[str, RunLine]) -> dict[str, Answer]:
+    """What is said of each run: as it was kept, or worded now from all of its rows."""
+    unsaid = [line for line in lines.values() if line.answer is None]
+    found = {line.id: line.answer for line in lines.values() if line.answer is not None}
+    slow = st.spinner("Reading runs …") if len(unsaid) > MANY else contextlib.nullcontext()
+    with slow:
+        for line in unsaid:
+            try:
+                run = workspace.run(line.id)
+            except CoreError:  # deleted in another tab
+                found[line.id] = Answer("It is gone.")
+                continue
+            seen = workspace.hindsights(run)
+            said = Answer(headline(run), len(seen), sum(one.held for one in seen))
+            found[line.id] = said
+            if run.progress.state not in progress.LIVE:
+                workspace.keep_answer(line, said)
+    return found
+
+
+def table(runs: Mapping[str, RunLine], answers: Mapping[str, Answer]) -> None:
     """One line per run; a click chooses it."""
     names = model_names(runs)
     frame = pd.DataFrame(
@@ -56,7 +99,7 @@ def table(runs: Mapping[str, Run]) -> None:
                 "recipe": comparison.recipe_of(run),
                 "state": STATE_WORDS[run.progress.state],
                 "backends": ", ".join(map(palette.label, run.spec.backends)),
-                "answer": headline(run),
+                "answer": answers[run.id].headline,
             }
             for run in runs.values()
         ]
@@ -83,37 +126,34 @@ def table(runs: Mapping[str, Run]) -> None:
     st.session_state["runs.order"] = list(runs)
 
 
-def model_names(runs: Mapping[str, Run]) -> dict[str, str]:
+def model_names(runs: Mapping[str, RunLine]) -> dict[str, str]:
     """What each run's model is called; of several files of one name, with the digest's start."""
     files: dict[str, set[str]] = {}
     for run in runs.values():
-        files.setdefault(run.model.name, set()).add(run.spec.model)
+        files.setdefault(run.model, set()).add(run.spec.model)
     return {
-        key: run.model.name
-        if len(files[run.model.name]) == 1
-        else f"{run.model.name} ({run.spec.model[:6]})"
+        key: run.model if len(files[run.model]) == 1 else f"{run.model} ({run.spec.model[:6]})"
         for key, run in runs.items()
     }
 
 
-def forecasts(workspace: Workspace, runs: Mapping[str, Run]) -> None:
+def forecasts(answers: Mapping[str, Answer]) -> None:
     """How often the forecast of a cut was right, over all of this visitor's runs."""
-    told = [seen for run in runs.values() for seen in workspace.hindsights(run)]
-    if told:
-        held = sum(seen.held for seen in told)
+    if told := sum(answer.forecasts for answer in answers.values()):
+        held = sum(answer.held for answer in answers.values())
         st.caption(
-            f"Forecasts so far: in {held} of {len(told)} pruned recipes the share of same answers "
+            f"Forecasts so far: in {held} of {told} pruned recipes the share of same answers "
             "that was counted lay in the interval that had been forecast."
         )
 
 
-def choose(runs: Mapping[str, Run]) -> Run:
-    """The run that the buttons below are about; follows a click in the table."""
+def choose(runs: Mapping[str, RunLine]) -> str:
+    """The id of the run that the buttons below are about; follows a click in the table."""
     if st.session_state.get(CHOSEN) not in runs:
         st.session_state[CHOSEN] = next(iter(runs))
     names = wording.apart({key: comparison.name_of(run) for key, run in runs.items()})
     st.selectbox("Run", list(names), format_func=names.__getitem__, key=CHOSEN)
-    return runs[st.session_state[CHOSEN]]
+    return str(st.session_state[CHOSEN])
 
 
 def actions(workspace: Workspace, owner: str, run: Run) -> None:
@@ -134,7 +174,7 @@ def actions(workspace: Workspace, owner: str, run: Run) -> None:
 def confirm(workspace: Workspace, owner: str, run: Run) -> None:
     """Ask once; a deleted run is gone for everybody who has its link."""
     st.markdown(wording.plain(run.spec.title))
-    st.caption("Its numbers and its link are gone afterwards. Models and images stay.")
+    st.caption("Its numbers, the models that it made and its link are gone. Uploads stay.")
     words = {"key": "runs.delete.yes", "on_click": _delete, "args": (workspace, owner, run.id)}
     if st.button("Delete", type="primary", **words):
         st.rerun()

@@ -2,32 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 import streamlit as st
 
 from core.charts.choosing import best
 from core.charts.compare import Side, compare_figures, compare_rows, obstacles
 from core.charts.summary import headline
-from core.records import Run
+from core.errors import CoreError
+from core.records import Run, RunLine
 from pages.widgets import wording
 
 HEIGHT = 340
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 
-def show(runs: tuple[Run, ...], chosen: Run) -> None:
-    """Pick A and B, then see them in one table and two charts."""
+def show(lines: tuple[RunLine, ...], chosen: Run, load: Callable[[str], Run]) -> None:
+    """Pick A and B, then see them in one table and two charts.
+
+    Args:
+        lines: the runs to pick from.
+        chosen: what B begins with.
+        load: a run by its id; raises a CoreError where it is gone.
+    """
     st.header("Compare two results")
-    others = [run for run in runs if run.id != chosen.id]
-    others.sort(key=lambda run: run.spec.model != chosen.spec.model)  # the same model first
+    others = [line.id for line in lines if line.id != chosen.id]
+    models = {line.id: line.spec.model for line in lines}
+    others.sort(key=lambda run_id: models[run_id] != chosen.spec.model)  # the same model first
     if not others and len(chosen.outcomes) < 2:
         st.caption("There is only one result so far.")
         return
     left, right = st.columns(2)
     with left:
-        first = pick("A", runs, (others or [chosen])[0], from_original=not others)
+        first = pick("A", lines, (others or [chosen.id])[0], load, from_original=not others)
     with right:
-        second = pick("B", runs, chosen)
+        second = pick("B", lines, chosen.id, load)
     if first is None or second is None:
         st.caption("One of them has made no model yet.")
         return
@@ -42,13 +52,13 @@ def show(runs: tuple[Run, ...], chosen: Run) -> None:
     table(first, second)
 
 
-def name_of(run: Run) -> str:
+def name_of(run: RunLine) -> str:
     """What a run is called in a list of runs: model, recipe, time."""
     when = run.created[:19].replace("T", " ")
-    return f"{run.model.name}: {recipe_of(run)} · {when}"
+    return f"{run.model}: {recipe_of(run)} · {when}"
 
 
-def recipe_of(run: Run) -> str:
+def recipe_of(run: RunLine) -> str:
     """The recipe that a run weighs, or how many."""
     asked = [recipe for recipe in run.spec.recipes if recipe.steps]
     if len(asked) > 1:
@@ -57,16 +67,24 @@ def recipe_of(run: Run) -> str:
 
 
 def pick(
-    name: str, runs: tuple[Run, ...], default: Run, from_original: bool = False
+    name: str,
+    lines: tuple[RunLine, ...],
+    default: str,
+    load: Callable[[str], Run],
+    from_original: bool = False,
 ) -> Side | None:
     """A run, and where it has several recipes, one of them: the best, or the original at first."""
-    known = {run.id: run for run in runs}
+    known = {line.id: line for line in lines}
     key = f"compare.{name}.run"
     if st.session_state.get(key) not in known:
-        st.session_state[key] = default.id
-    names = wording.apart({key: name_of(run) for key, run in known.items()})
+        st.session_state[key] = default
+    names = wording.apart({key: name_of(line) for key, line in known.items()})
     st.selectbox(f"Result {name}", list(names), format_func=names.__getitem__, key=key)
-    run = known[st.session_state[key]]
+    try:
+        run = load(st.session_state[key])
+    except CoreError as error:
+        st.error(wording.plain(error.message))
+        return None
     made = {o.candidate.digest: o for o in run.outcomes if o.candidate is not None}
     if not made:
         return None

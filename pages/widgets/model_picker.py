@@ -114,7 +114,7 @@ def upload(workspace: Workspace, owner: str, kind: str, label: str) -> None:
     It offers every file, whatever its name: the gate knows what a foreign one is and what to do
     about it, where a filter of suffixes would say nothing.
     """
-    room = workspace.room()
+    room = workspace.room(owner)
     most = upload_room.most_bytes(room)
     file = st.file_uploader(label, key=f"upload.{kind}", max_upload_size=max(1, most >> 20))
     st.caption(upload_room.words(room, most))

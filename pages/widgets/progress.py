@@ -27,7 +27,9 @@ def show(run: Run) -> None:
         else:
             st.caption(_end(run))
     with action:
-        if state in LIVE:
+        if run.owner != session.owner():
+            st.caption("Started by another visitor: you can look at it.")
+        elif state in LIVE:
             st.button(
                 "Cancel", key="cancel", on_click=_ask, args=("cancel", run.id), width="stretch"
             )
@@ -63,8 +65,8 @@ def _ask(verb: str, run_id: str) -> None:
     workspace = session.workspace()
     try:
         if verb == "cancel":
-            workspace.cancel(run_id)
+            workspace.cancel(run_id, session.owner())
         else:
-            workspace.resume(run_id)
+            workspace.resume(run_id, session.owner())
     except CoreError as error:
         st.session_state["notice"] = error.message

@@ -22,7 +22,11 @@ class Reading:
         st.button("Cancel", key=f"cancel.{kind}", on_click=_cancelled, args=(seen, file_id, name))
 
     def progress(self, message: Json) -> None:
-        """Hear how many images are read."""
+        """Hear how many images are read, or what they wait for."""
+        if "done" not in message:
+            self._words = str(message["current"]).capitalize()
+            self.check()
+            return
         done, total = int(message["done"]), max(int(message["total"]), 1)
         self._share = min(done / total, 1.0)
         self._words = f"Reading images: {done:,} of {total:,}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.records.stored import Room
+from core.records.stored import UNBOUNDED, Room
 from pages.widgets import wording
 
 DISK_SHARE = 3  # the upload, the model kept from it, and a first candidate
@@ -14,12 +14,19 @@ MEMORY_SHARE = 3.5  # the server holds the upload whole; reading it takes up to 
 def most_bytes(room: Room) -> int:
     """The largest file that can be taken in now."""
     limit = int(st.get_option("server.maxUploadSize") or 200) << 20
-    return max(0, min(limit, room.disk // DISK_SHARE, int(room.memory / MEMORY_SHARE)))
+    free = (room.disk // DISK_SHARE, int(room.memory / MEMORY_SHARE))
+    return max(0, min(limit, *free, room.upload, room.quota - room.used, room.shared))
 
 
 def words(room: Room, most: int) -> str:
     """What may be uploaded, and why no more."""
-    return (
+    words = (
         f"Up to {wording.size(most)}. Free here: disk {wording.size(room.disk)}, "
         f"memory {wording.size(room.memory)}."
     )
+    if room.quota < UNBOUNDED:
+        words += f" Your uploads take {wording.size(room.used)} of {wording.size(room.quota)}"
+        words += "; delete some under Runs." if room.used else "."
+    if room.shared < room.quota - room.used:
+        words += f" All visitors together have {wording.size(room.shared)} left."
+    return words

@@ -97,7 +97,7 @@ def test_a_job_that_is_killed_goes_on_where_it_was(workspace: Workspace, home: P
     finished = [row for row in kept.values() if row.metric == "latency_ratio" and row.detail]
     first = next(row for row in finished if row.condition["threads"] == "1")
 
-    workspace.resume(run_id)
+    workspace.resume(run_id, OWNER)
     until(lambda: workspace.run(run_id).progress.state is State.DONE)
     run = workspace.run(run_id)
     assert answers(run)[stores.question(first)] == first  # a second measurement would differ
@@ -145,7 +145,7 @@ def test_a_new_server_finds_the_run_and_stops_it(workspace: Workspace, home: Pat
     assert again.run(run_id).progress.state in jobs.LIVE
     assert [run.id for run in again.runs(OWNER)] == [run_id]
     before = answers(again.run(run_id))
-    again.cancel(run_id)
+    again.cancel(run_id, OWNER)
     until(lambda: workspace.run(run_id).progress.state is State.CANCELLED)
     assert answers(workspace.run(run_id)).keys() >= before.keys()
     again.close()
@@ -189,12 +189,10 @@ def test_a_full_disk_is_said_and_nothing_is_lost(workspace: Workspace, home: Pat
     assert workspace.run(run_id).measurements == (row(0), row(1))
 
 
-def test_a_locked_database_is_said_and_nothing_is_lost(
-    workspace: Workspace, home: Path, monkeypatch: pytest.MonkeyPatch
-):
+def test_a_locked_database_is_said_and_nothing_is_lost(workspace: Workspace, home: Path):
     store = store_of(home)
     run_id = run_in(store, workspace)
-    monkeypatch.setattr(stores, "BUSY_S", 0.1)
+    store = Store(store.path, busy_s=0.1)
     holder = sqlite3.connect(store.path, isolation_level=None)
     holder.execute("begin immediate")
     with pytest.raises(StoreError, match="locked") as caught:

@@ -33,7 +33,7 @@ def test_a_run_whose_build_is_deep_in_native_code_is_cancelled(workspace, tmp_pa
     run_id = workspace.submit(spec, OWNER)
     until(lambda: any(busy_s(pid) > 2 for pid in descendants(workspace, run_id)))
     inner = descendants(workspace, run_id)
-    workspace.cancel(run_id)
+    workspace.cancel(run_id, OWNER)
     until(lambda: workspace.run(run_id).progress.state is State.CANCELLED, 20)
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in inner), 20)
     assert not list((tmp_path / "home" / "models").glob("*.part"))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.errors import BackendUnavailable, InvalidModel, StoreError
 from core.records import (
+    Answer,
     BackendInfo,
     Candidate,
     Cause,
@@ -28,6 +29,7 @@ from core.records import (
     Profile,
     Recipe,
     Run,
+    RunLine,
     RunProgress,
     SampleModel,
     Sensitivity,
@@ -38,7 +40,7 @@ from core.records import (
     StepReport,
     TensorSpec,
 )
-from core.records.stored import Room
+from core.records.stored import Room, Upload
 
 BACKENDS = (
     BackendInfo("onnxruntime", "ONNX Runtime", "CPU", ("f32",), "1.32", "CPU"),
@@ -159,7 +161,7 @@ class FakeWorkspace:
     state: State = State.DONE
     asked: list[ExperimentSpec] = field(default_factory=list)
     known: dict[str, Run] = field(default_factory=dict)
-    uploads: dict[str, ModelSummary] = field(default_factory=dict)
+    brought: dict[str, ModelSummary] = field(default_factory=dict)
     refuse: str = ""
     verbs: list[tuple[str, str]] = field(default_factory=list)
     known_sensitivity: Sensitivity | None = None
@@ -170,6 +172,8 @@ class FakeWorkspace:
     slow_looks: int = 0
     misfits: dict[tuple[str, str, bool], str] = field(default_factory=dict)
     drafts: dict[str, dict[str, object]] = field(default_factory=dict)
+    answers: dict[str, Answer] = field(default_factory=dict)
+    held: tuple[Upload, ...] = ()
 
     def samples(self) -> tuple[SampleModel, ...]:
         return tuple(
@@ -187,10 +191,10 @@ class FakeWorkspace:
         )
 
     def models(self, owner: str) -> tuple[ModelSummary, ...]:
-        return tuple(self.uploads.values())
+        return tuple(self.brought.values())
 
     def model(self, digest: str, owner: str) -> ModelSummary:
-        return self.uploads[digest]
+        return self.brought[digest]
 
     def data_sets(self, owner: str) -> tuple[DataSummary, ...]:
         return ()
@@ -201,8 +205,18 @@ class FakeWorkspace:
     def host(self) -> Host:
         return HOST
 
-    def room(self) -> Room:
-        return Room(disk=100 << 30, memory=8 << 30)
+    def room(self, owner: str) -> Room:
+        return Room(disk=100 << 30, memory=8 << 30, upload=4 << 30, used=2 << 20, quota=20 << 30)
+
+    def uploads(self, owner: str) -> tuple[Upload, ...]:
+        return self.held
+
+    def delete_upload(self, digest: str, owner: str, with_runs: bool = False) -> int:
+        self.verbs.append(("delete_upload", f"{digest} {with_runs}"))
+        if self.refuse:
+            raise StoreError(self.refuse, "Try again.")
+        self.held = tuple(one for one in self.held if one.digest != digest)
+        return 1000
 
     def add_model(
         self, filename: str, content: bytes, owner: str, progress: object = None
@@ -210,16 +224,16 @@ class FakeWorkspace:
         if self.refuse:
             raise InvalidModel(self.refuse)
         dims = ("N",) if b"dynamic" in content else ()
-        self.uploads["9" * 64] = model(filename, "9" * 64, dynamic_dims=dims)
-        return self.uploads["9" * 64]
+        self.brought["9" * 64] = model(filename, "9" * 64, dynamic_dims=dims)
+        return self.brought["9" * 64]
 
     def freeze(self, digest: str, dims: dict[str, int], owner: str) -> ModelSummary:
-        self.uploads["8" * 64] = model(f"frozen {dims}", "8" * 64)
-        return self.uploads["8" * 64]
+        self.brought["8" * 64] = model(f"frozen {dims}", "8" * 64)
+        return self.brought["8" * 64]
 
     def set_preprocess(self, digest: str, preprocess: Preprocess, owner: str) -> ModelSummary:
-        self.uploads["7" * 64] = model("with preprocess", "7" * 64, preprocess=preprocess)
-        return self.uploads["7" * 64]
+        self.brought["7" * 64] = model("with preprocess", "7" * 64, preprocess=preprocess)
+        return self.brought["7" * 64]
 
     def misfit(self, model: ModelSummary, data: str, owner: str, labels: bool = False) -> str:
         return self.misfits.get((model.digest, data, labels), "")
@@ -310,12 +324,29 @@ class FakeWorkspace:
     def runs(self, owner: str) -> tuple[Run, ...]:
         return tuple(self.known.values())
 
-    def cancel(self, run_id: str) -> None:
+    def lines(self, owner: str) -> tuple[RunLine, ...]:
+        return tuple(
+            RunLine(
+                run.id,
+                run.owner,
+                run.created,
+                run.spec,
+                run.progress,
+                run.model.name,
+                self.answers.get(run.id),
+            )
+            for run in self.known.values()
+        )
+
+    def keep_answer(self, line: RunLine, answer: Answer) -> None:
+        self.answers[line.id] = answer
+
+    def cancel(self, run_id: str, owner: str) -> None:
         self.verbs.append(("cancel", run_id))
         run = self.known[run_id]
         self.known[run_id] = replace(run, progress=replace(run.progress, state=State.CANCELLED))
 
-    def resume(self, run_id: str) -> None:
+    def resume(self, run_id: str, owner: str) -> None:
         self.verbs.append(("resume", run_id))
 
     def delete(self, run_id: str, owner: str) -> None:

@@ -45,7 +45,7 @@ def words(test: AppTest) -> str:
     """Everything that the page says in Markdown, captions and messages."""
     kinds = (
         test.title, test.header, test.subheader, test.markdown, test.caption, test.error,
-        test.warning, test.info,
+        test.warning, test.info, test.success,
     )  # fmt: skip
     return "\n".join([e.value for kind in kinds for e in kind] + [e.body for e in test.get("html")])
 

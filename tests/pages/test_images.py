@@ -88,7 +88,7 @@ def trial(name: str, top1: float) -> PixelTrial:
 def unlike_samples(optimize, workspace, labelled=True):
     """The page of an uploaded model that says nothing of its pixels, with a labelled set."""
     mine = model("net.onnx", "1" * 64, preprocess=None)
-    workspace.uploads = {mine.digest: mine}
+    workspace.brought = {mine.digest: mine}
     workspace.data_sets = lambda owner: (LABELLED if labelled else PHOTOS,)
     page = clean(optimize.run())
     page.selectbox(key="model").set_value(mine.digest)
@@ -107,7 +107,7 @@ def test_labels_find_the_preprocessing_and_it_is_saved(optimize, workspace):
     assert "ImageNet: 91.0 % of 200 images right (87.0 … 95.0); saved with the model." in said
     assert "Not clearly worse: CIFAR." in said
     assert "it is guessed" not in said
-    assert workspace.uploads["7" * 64].preprocess == found[0].preprocess
+    assert workspace.brought["7" * 64].preprocess == found[0].preprocess
 
 
 def test_without_labels_nothing_is_offered(optimize, workspace):
@@ -128,7 +128,7 @@ def test_why_it_cannot_be_told_is_said(optimize, workspace):
 def test_images_that_do_not_fit_are_said_when_they_are_chosen(optimize, workspace):
     why = "set.npz: 'images' has the shape [20, 3, 8, 8]; the input 'input' takes [1, 3, 64, 64]."
     mine = model("net.onnx", "5" * 64)
-    workspace.uploads = {mine.digest: mine}
+    workspace.brought = {mine.digest: mine}
     workspace.data_sets = lambda owner: (LABELLED,)
     workspace.misfits[mine.digest, LABELLED.digest, True] = why
     page = clean(optimize.run())

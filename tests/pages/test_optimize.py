@@ -223,6 +223,17 @@ def test_a_live_run_has_progress_and_a_cancel_that_works(optimize, workspace):
     assert "Nothing was measured before that." in page_text(page)
 
 
+def test_who_has_the_link_of_a_live_run_can_look_and_measure_but_not_stop_it(optimize, workspace):
+    workspace.state = State.RUNNING
+    workspace.known["r"] = workspace.make_run(spec(), "somebody else", "r")
+    optimize.query_params["run"] = "r"
+    page = clean(optimize.run())
+    assert page.get("progress")
+    assert "Started by another visitor" in page_text(page)
+    assert not [button for button in page.button if button.key == "cancel"]
+    assert not page.button(key="measure").disabled
+
+
 def test_a_cancelled_run_says_one_thing(optimize, workspace):
     workspace.state = State.CANCELLED
     made = workspace.make_run(spec(), "me", "r")
@@ -342,7 +353,7 @@ def test_preprocessing_is_saved_with_the_model(optimize, workspace):
     page = clean(page.run())
     page.button(key="preprocess.save").click()
     page = clean(page.run())
-    saved = workspace.uploads["7" * 64].preprocess
+    saved = workspace.brought["7" * 64].preprocess
     assert (saved.color, saved.scale, saved.resize) == ("bgr", 1.0, (64, 64))
     assert page.selectbox(key="model").value == "7" * 64
 
@@ -482,7 +493,7 @@ def test_only_a_token_is_believed_from_the_cookie(optimize, monkeypatch, sent, b
 
 @pytest.mark.parametrize("dims", [("N",), ("N", "H")])
 def test_a_model_with_open_dimensions_has_one_field_each(optimize, workspace, dims):
-    workspace.uploads["9" * 64] = model("open", "9" * 64, dynamic_dims=dims)
+    workspace.brought["9" * 64] = model("open", "9" * 64, dynamic_dims=dims)
     optimize.session_state["model"] = "9" * 64
     page = clean(optimize.run())
     assert [n.key for n in page.number_input if n.key.startswith("freeze.")] == [
@@ -496,7 +507,7 @@ OPEN = (TensorSpec("x", "float32", ("N", 3, "H", "W")),)
 def opened(optimize, workspace) -> AppTest:
     """The page at a model of any input size."""
     dims = {"inputs": OPEN, "dynamic_dims": ("N", "H", "W"), "preprocess": None, "macs": None}
-    workspace.uploads["9" * 64] = model("open", "9" * 64, **dims)
+    workspace.brought["9" * 64] = model("open", "9" * 64, **dims)
     optimize.session_state["model"] = "9" * 64
     return clean(optimize.run())
 
@@ -525,7 +536,7 @@ def test_a_run_is_reopened_at_its_size(optimize, workspace):
     opened(optimize, workspace)
     asked = spec(model="9" * 64, dims={"H": 96, "W": 128}, evaluation="")
     run = workspace.make_run(asked, "me", "r9")
-    workspace.known["r9"] = replace(run, model=workspace.uploads["9" * 64])
+    workspace.known["r9"] = replace(run, model=workspace.brought["9" * 64])
     optimize.query_params["run"] = "r9"
     page = clean(optimize.run())
     assert [field(page, name).value for name in "HW"] == [96, 128]
@@ -579,7 +590,7 @@ def test_a_recipe_from_elsewhere_shows_its_choice(optimize, workspace, choice):
 
 def test_two_models_of_one_name_can_be_told_apart(optimize, workspace):
     twins = (model("net.onnx", "1" * 64), model("net.onnx", "2" * 64))
-    workspace.uploads |= {twin.digest: twin for twin in twins}
+    workspace.brought |= {twin.digest: twin for twin in twins}
     page = clean(optimize.run())
     options = page.selectbox(key="model").options
     assert len(set(options)) == len(options)

@@ -7,6 +7,8 @@ from dataclasses import replace
 import pytest
 
 from core.errors import StoreError
+from core.records import Answer
+from core.records.stored import Upload
 from pages.widgets import downloads
 from tests.charts import builders
 from tests.pages.screen import clean, files, markup, page, stock, words
@@ -126,3 +128,55 @@ def test_two_files_of_one_name_can_be_told_apart(fake):
     test = clean(page("runs").run())
     assert list(test.dataframe[0].value["model"]) == ["resnet (aaaaaa)", "resnet (f0f0f0)"]
     assert len(set(test.selectbox(key="runs.chosen").options)) == 2
+
+
+def test_an_answer_is_worded_once_and_again_only_when_the_run_goes_on(fake, monkeypatch):
+    clean(page("runs").run())
+    assert set(fake.answers) == {"sweep", "hostile", "unlabelled"}  # "live" may still change
+    looked = []
+    monkeypatch.setattr(fake, "hindsights", lambda run: looked.append(run.id) or ())
+    fake.answers["sweep"] = Answer("As it was kept.")
+    frame = clean(page("runs").run()).dataframe[0].value
+    assert frame["answer"][0] == "As it was kept."
+    assert looked == ["live"]
+
+
+UPLOADS = (
+    Upload(
+        "9" * 64, "<b>net</b>.onnx", "model", 2_000_000, "2026-01-01 10:00:00", "me", ("sweep",)
+    ),
+    Upload("8" * 64, "set.zip", "images", 5_000_000, "2026-01-01 09:00:00", "me"),
+)
+
+
+def test_uploads_are_listed_with_the_room_that_they_take(fake):
+    fake.held = UPLOADS
+    test = clean(page("runs").run())
+    frame = test.dataframe[-1].value
+    assert list(frame["name"]) == ["<b>net</b>.onnx", "set.zip"]
+    assert list(frame["runs"]) == [1, 0]
+    assert "They take 2.10 MB of the 21.5 GB that each visitor has" in words(test)
+    assert not markup(test)
+
+
+def test_an_upload_is_deleted_with_its_runs_only_when_that_was_read(fake):
+    fake.held = UPLOADS
+    test = clean(page("runs").run())
+    asked = clean(test.button(key="uploads.delete").click().run())
+    assert "1 run need it" not in words(asked)
+    assert "1 run needs it and would go with it" in words(asked)
+    assert asked.button(key="uploads.delete.yes").label == "Delete it and 1 run"
+    after = clean(asked.button(key="uploads.delete.yes").click().run())
+    assert ("delete_upload", f"{'9' * 64} True") in fake.verbs
+    assert "is deleted" in words(after)
+    assert list(after.dataframe[-1].value["name"]) == ["set.zip"]
+
+
+def test_uploads_are_there_before_anything_is_measured(fake):
+    fake.known.clear()
+    fake.held = UPLOADS[1:]
+    test = clean(page("runs").run())
+    asked = clean(test.button(key="uploads.delete").click().run())
+    assert asked.button(key="uploads.delete.yes").label == "Delete"
+    fake.refuse = "The disk is full."
+    assert "The disk is full" in words(clean(asked.button(key="uploads.delete.yes").click().run()))

@@ -7,10 +7,12 @@ import mmap
 import os
 import signal
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 from core.errors import InferenceFailed
-from core.process import Child, Limits, Progress, serve
+from core.process import Child, Limits, Progress, lock, serve
 from core.records import Json
 
 
@@ -142,6 +144,12 @@ def place(args: Json, progress: Progress) -> Json:
     return {"cwd": os.getcwd(), "environment": dict(os.environ), "group": os.getpgid(0)}
 
 
+def temporary(args: Json, progress: Progress) -> Json:
+    del args, progress
+    made = tempfile.mkdtemp()
+    return {"cwd": os.getcwd(), "tempdir": str(Path(made).parent), "lock": str(lock.path())}
+
+
 def ignore_cpu_signal(args: Json, progress: Progress) -> Json:
     signal.signal(signal.SIGXCPU, signal.SIG_IGN)
     return spin(args, progress)
@@ -150,6 +158,7 @@ def ignore_cpu_signal(args: Json, progress: Progress) -> Json:
 if __name__ == "__main__":
     handlers = [
         echo, segv, abort, leave, sleep, spin, flood, hog, throw_bad_alloc, chatter, garbage,
-        refuse, bug, fill_disk, spawn, take, hold, nest, share_memory, place, ignore_cpu_signal,
+        refuse, bug, fill_disk, spawn, take, hold, nest, share_memory, place, temporary,
+        ignore_cpu_signal,
     ]  # fmt: skip
     serve({handler.__name__: handler for handler in handlers})

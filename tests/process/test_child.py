@@ -15,6 +15,7 @@ from core.errors import InferenceFailed, StoreError, WorkerCrashed, WorkerOutOfM
 from core.process import Child, Limits
 from core.process.launch import STDERR_BYTES, ChildBug, last_words
 from core.process.limits import GIB
+from core.process.scratch import HELD
 
 ROOT = Path(__file__).parents[2]
 LIMITS = Limits(memory_bytes=GIB, cpu_s=20.0)
@@ -236,7 +237,7 @@ def test_it_runs_alone_in_an_empty_folder_with_a_clean_environment(
     monkeypatch.setenv("SECRET_TOKEN", "s")
     with Child("tests.process.naughty", LIMITS) as fresh:
         place = fresh.request("place", {})
-        assert os.listdir(place["cwd"]) == ["stderr.log"]
+        assert set(os.listdir(place["cwd"])) == {HELD, "stderr.log"}
         assert "SECRET_TOKEN" not in place["environment"]
         assert place["group"] == fresh.pid
     assert not Path(place["cwd"]).exists()
