@@ -21,14 +21,35 @@ PATIENCE = 5.0  # an estimate of s seconds is approached over s / PATIENCE, near
 LEAST_PATIENCE_S = 4.0
 
 
+class Steady:
+    """An estimate of the seconds left that is approached where it jumps, not followed."""
+
+    def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
+        """Nothing was told yet."""
+        self._now = now
+        self._told: float | None = None
+        self._told_at = 0.0
+
+    def follow(self, found: float, share: float) -> float:
+        """What to tell where `found` seconds are expected once `share`, 0 to 1, is done."""
+        now = self._now()
+        if self._told is not None:
+            passed = now - self._told_at
+            expected = max(0.0, self._told - passed)
+            shorter = min(expected, found)  # an overestimate comes down while there is time
+            over = max(LEAST_PATIENCE_S, shorter * (1 - share) / PATIENCE)
+            found = expected + (found - expected) * (1 - math.exp(-passed / over))
+        self._told, self._told_at = found, now
+        return found
+
+
 class Remaining:
     """Seconds left of work whose share done is told now and then."""
 
     def __init__(self, now: Callable[[], float] = time.monotonic) -> None:
         """The work begins."""
         self._now, self._begun = now, now()
-        self._told: float | None = None
-        self._told_at = 0.0
+        self._steady = Steady(now)
 
     def after(self, share: float) -> float | None:
         """What is left once `share` is done, 0 to 1; None while nothing can be said."""
@@ -36,14 +57,7 @@ class Remaining:
         elapsed = now - self._begun
         if share < SHARE_TO_TELL_BY or elapsed < SECONDS_TO_TELL_BY:
             return None
-        found = elapsed * max(0.0, 1 - share) / share
-        if self._told is not None:
-            passed = now - self._told_at
-            expected = max(0.0, self._told - passed)
-            over = max(LEAST_PATIENCE_S, expected * (1 - share) / PATIENCE)
-            found = expected + (found - expected) * (1 - math.exp(-passed / over))
-        self._told, self._told_at = found, now
-        return found
+        return self._steady.follow(elapsed * max(0.0, 1 - share) / share, share)
 
 
 class Told:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import fcntl
 import functools
 import json
+import math
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -23,6 +24,7 @@ from core.errors import CoreError, ModelError, no_room
 from core.experiment import builds, layer_times
 from core.experiment.home import Home
 from core.experiment.images import ImageSource, sources
+from core.experiment.pace import Progress
 from core.experiment.units import Comparison, Emit, Unit, early, only_times
 from core.measure import Cancelled, Source, host
 from core.process.launch import ChildBug
@@ -40,9 +42,8 @@ from core.records import (
 )
 from core.store import PATIENT_S, Store
 
-BUILD_GUESS_S = 3.0
 EARLY_BUDGET_S = 2.0  # of one latency: it is timed again beside every candidate
-TOLD_EVERY_S = 0.5
+LOOK_EVERY_S = 0.5  # whether it was cancelled
 Watch = Callable[[RunProgress], None]
 
 
@@ -75,7 +76,9 @@ class Job:
         self._home, self._store, self._run = home, store, run
         self._watch = watch or (lambda progress: None)
         self._checked_s, self._stop = 0.0, False
-        self._progress = Progress(run.spec)
+        builds = len(recipes(run.spec))
+        units = builds * len(run.spec.backends) * (2 + len(run.spec.threads))
+        self._progress = Progress(builds, units)
 
     def execute(self) -> State:
         """Work until done, cancelled or failed; the state is in the store as well."""
@@ -122,7 +125,10 @@ class Job:
         alone = replace(alone, budget_s=min(alone.budget_s, EARLY_BUDGET_S))
         for unit in early(alone.units(), len(recipes(self._run.spec)) > 1):
             if unit.name not in finished:
+                start = time.monotonic()
                 self._do(unit, functools.partial(self._keep_early, unit))
+                most_s = alone.budget_s if unit.kind.startswith("latency") else math.inf
+                self._progress.was_early(unit, time.monotonic() - start, most_s)
 
     def _keep_early(self, unit: Unit, rows: Sequence[Measurement]) -> None:
         """Rows of the original alone; its latency is told as well, for who watches the words."""
@@ -215,7 +221,7 @@ class Job:
         )
 
     def _cancelled(self) -> bool:
-        if not self._stop and time.monotonic() - self._checked_s > TOLD_EVERY_S:
+        if not self._stop and time.monotonic() - self._checked_s > LOOK_EVERY_S:
             self._checked_s = time.monotonic()
             self._stop = self._store.cancelled(self._run.id)
         return self._stop
@@ -253,56 +259,6 @@ class Job:
         self._store.set_progress(self._run.id, progress)
         self._watch(progress)
         return state
-
-
-class Progress:
-    """How far a run is, and how long the rest will take by what its like has taken."""
-
-    def __init__(self, spec: ExperimentSpec) -> None:
-        """Nothing is done yet; the units are guessed from the spec."""
-        builds = len(recipes(spec))
-        self.built = 0
-        self._builds = builds
-        self._left: list[Unit] = []
-        self._total = builds * (1 + len(spec.backends) * (2 + len(spec.threads)))
-        self._done = 0
-        self._seconds: dict[str, list[float]] = {}
-        self._told_s = 0.0
-
-    def measuring(self, units: list[Unit], finished: frozenset[str]) -> None:
-        """The candidates are built: now the work is known."""
-        self._left = [unit for unit in units if unit.name not in finished]
-        self._total = self._builds + len(units)
-        self._done = len(units) - len(self._left)
-
-    def finished(self, unit: Unit, seconds: float) -> None:
-        """One unit is done."""
-        self._left.remove(unit)
-        self._done += 1
-        self._seconds.setdefault(unit.kind, []).append(seconds)
-
-    def is_due(self) -> bool:
-        """Whether it is time to say something again."""
-        return time.monotonic() - self._told_s > TOLD_EVERY_S
-
-    def now(self, current: str) -> RunProgress:
-        """Where the run is."""
-        self._told_s = time.monotonic()
-        eta_s = sum(self._expected(unit) for unit in self._left)
-        eta_s += BUILD_GUESS_S * (self._builds - self.built)
-        done = self.built + self._done
-        known = eta_s if self._left else None
-        return RunProgress(State.RUNNING, done, self._total, current, known)
-
-    def end(self, state: State, message: str) -> RunProgress:
-        """The last word."""
-        done = self.built + self._done
-        total = done if state is State.DONE else self._total
-        return RunProgress(state, done, total, "", None, message)
-
-    def _expected(self, unit: Unit) -> float:
-        seen = self._seconds.get(unit.kind)
-        return sum(seen) / len(seen) if seen else unit.guess_s
 
 
 def key(recipe: Recipe) -> str:
