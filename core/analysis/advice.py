@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from core.analysis.cost import totals
 from core.analysis.shapes import Facts, facts
+from core.analysis.training_mode import BY_OUTPUTS, is_training
 from core.analysis.values import constant_tensor, node_name
 from core.records import OPEN_SHAPE, Advice, LayerCost
 
@@ -77,14 +78,30 @@ def separable(graph: ir.Model, known: Facts) -> dict[str, Separable]:
 
 def folding(graph: ir.Model) -> dict[str, str]:
     """Batch norm -> the layer right before it that it folds into; empty if there is none."""
+    opset = graph.opset_imports.get("", 1)
     found = {}
     for node in graph.graph:
         if node.op_type == "BatchNormalization":
             maker = node.inputs[0].producer() if node.inputs[0] is not None else None
-            alone = maker is not None and len(maker.outputs[0].uses()) == 1
-            host = maker if alone and maker is not None and maker.op_type in _HOSTS else None
+            host = maker if maker is not None and _takes(maker, node, opset) else None
             found[node_name(node)] = node_name(host) if host is not None else ""
     return found
+
+
+def _takes(host: ir.Node, norm: ir.Node, opset: int) -> bool:
+    """Whether a layer can take the batch norm over that reads it, as the pass will judge it."""
+    out = host.outputs[0]
+    alone = len(out.uses()) == 1 and not out.is_graph_output()
+    fixed = all(map(_is_fixed, (*host.inputs[1:2], *norm.inputs[1:5])))
+    inference = opset >= BY_OUTPUTS and not is_training(norm, opset)
+    return host.op_type in _HOSTS and alone and fixed and inference
+
+
+def _is_fixed(value: ir.Value | None) -> bool:
+    """Whether a value is a constant of the file that no caller may set."""
+    while value is not None and (node := value.producer()) and node.op_type == "Identity":
+        value = node.inputs[0]
+    return value is not None and constant_tensor(value) is not None and not value.is_graph_input()
 
 
 def _static(dims: Sequence[int | str]) -> bool:
@@ -104,6 +121,9 @@ def _batch_norm(graph: ir.Model) -> Advice | None:
             text = (
                 f"{_many(len(folds), 'batch norm')} stand before an activation or behind a Concat, "
                 "not directly behind a layer: a scale and a shift per element that stay."
+                if _in_use(graph)
+                else f"{_many(len(folds), 'batch norm')} cannot be folded: the file was exported "
+                "in training mode."
             )
         return Advice("Batch norms", text, ready, "to fold")
     if count < DEEP or any("QuantizeLinear" in n.op_type for n in graph.graph):
@@ -114,6 +134,13 @@ def _batch_norm(graph: ir.Model) -> Advice | None:
         "cannot tell. Trained with them it would train more easily, and folded they cost nothing."
     )
     return Advice("No batch norm in the file", text, count, "convolutions")
+
+
+def _in_use(graph: ir.Model) -> bool:
+    """Whether some batch norm computes as in a network that is in use."""
+    opset = graph.opset_imports.get("", 1)
+    norms = [node for node in graph.graph if node.op_type == "BatchNormalization"]
+    return not all(is_training(node, opset) for node in norms)
 
 
 def _shortcuts(graph: ir.Model) -> Advice | None:
@@ -154,7 +181,9 @@ def _separable(graph: ir.Model, known: Facts, layers: Sequence[LayerCost]) -> Ad
     dense = list(separable(graph, known).values())
     parameters, macs = totals(graph, layers)
     saved = sum(d.macs - d.macs_after for d in dense)
-    shrunk = sum(d.parameters - d.parameters_after for d in dense)
+    held = {layer.name: layer.parameters for layer in layers}
+    # Of a weight that several layers share there is one to shrink: the others hold none.
+    shrunk = sum(max(0, min(d.parameters, held.get(d.name, 0)) - d.parameters_after) for d in dense)
     if not dense or not parameters:
         return None
     dense.sort(key=lambda d: (d.macs - d.macs_after, d.parameters), reverse=True)

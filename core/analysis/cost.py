@@ -5,8 +5,9 @@ elements times taps per output), transposed convolutions (input elements times t
 MatMul (also activation by activation) and recurrent layers. Normalisation, activation functions
 and pooling count as zero, as is the custom of the field. Parameters are the elements of constant
 tensors that enter the arithmetic: weights, biases, normalisation parameters, also behind
-DequantizeLinear; not shapes, axes, scales and zero points. A tensor that several nodes share
-counts once, at the first.
+DequantizeLinear; not shapes, axes, scales and zero points. A weight that nodes unpack from other
+constants (few-bit files do) counts by its elements once unpacked, and what unpacks it is no layer.
+A tensor that several nodes share counts once, at the first.
 
 A dynamic first dimension counts as one sample, in the shapes too; a fixed batch is divided out.
 Where a spatial dimension is dynamic the MACs are unknown, None, and the kind says so. All branches
@@ -16,7 +17,8 @@ of an If are counted; the body of a Loop or Scan counts for one turn.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import onnx_ir as ir
 
@@ -41,6 +43,7 @@ _NOT_A_WEIGHT = {  # operator -> positions of the constant inputs that carry no 
 }
 _WEIGHT_AT = {"Conv": 1, "ConvTranspose": 1, "ConvInteger": 1, "QLinearConv": 3, "DeformConv": 1}
 _PRODUCT_AT = {"MatMul": (0, 1), "Gemm": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
+LONGEST_CHAIN = 32  # nodes that unpack a weight; what is longer is no unpacking
 _RECURRENT = {"LSTM": 4, "GRU": 3, "RNN": 1}
 _NAMES = {
     "BatchNormalization": "batch norm",
@@ -59,10 +62,13 @@ def layers(graph: ir.Model) -> tuple[LayerCost, ...]:
     known = facts(graph, batch=1)
     batch = _batch(graph)
     seen: set[ir.Value] = set()
+    every = list(_nodes(graph.graph))
+    packed = {value: found for node in every if (pair := _packed(node)) for value, found in [pair]}
+    unpacking = {node for found in packed.values() for node in found.nodes}
     return tuple(
-        _layer(node, known, batch, seen)
-        for node in _nodes(graph.graph)
-        if not _is_plumbing(node, known)
+        _layer(node, known, batch, seen, packed)
+        for node in every
+        if node not in unpacking and not _is_plumbing(node, known)
     )
 
 
@@ -100,8 +106,54 @@ def _is_plumbing(node: ir.Node, known: Facts) -> bool:
     return node.op_type == "Shape" or (node.op_type in PASSES_ON and sources(out) is not None)
 
 
-def _layer(node: ir.Node, known: Facts, batch: int, seen: set[ir.Value]) -> LayerCost:
+@dataclass(frozen=True)
+class Unpacked:
+    """A weight that is computed from constants alone: by which nodes, from which constants."""
+
+    nodes: tuple[ir.Node, ...]
+    constants: tuple[ir.Value, ...]
+
+
+def _packed(node: ir.Node) -> tuple[ir.Value, Unpacked] | None:
+    """The weight of a layer that other nodes unpack, and how; None where it is a plain one."""
+    at = _WEIGHT_AT.get(node.op_type, _PRODUCT_AT.get(node.op_type, (0, 0))[1])
+    value = node.inputs[at] if 0 < at < len(node.inputs) else None
+    if value is None or sources(value) is not None:
+        return None
+    nodes: dict[ir.Node, None] = {}
+    constants: dict[ir.Value, None] = {}
+    waiting = [value]
+    while waiting:
+        one = waiting.pop()
+        maker = one.producer()
+        if constant_tensor(one) is not None:
+            constants[one] = None
+        elif maker is None or maker.op_type.startswith("Random") or len(nodes) > LONGEST_CHAIN:
+            return None
+        elif maker not in nodes:
+            nodes[maker] = None
+            waiting += [v for v in maker.inputs if v is not None]
+    return (value, Unpacked(tuple(nodes), tuple(constants))) if constants else None
+
+
+def _layer(
+    node: ir.Node,
+    known: Facts,
+    batch: int,
+    seen: set[ir.Value],
+    packed: Mapping[ir.Value, Unpacked],
+) -> LayerCost:
     parameters = size_bytes = 0
+    for value in node.inputs:
+        if value is None or value not in packed or value in seen:
+            continue
+        seen.add(value)
+        parameters += _product(known.shape(value), ()) or 0
+        for constant in packed[value].constants:
+            tensor = constant_tensor(constant)
+            if tensor is not None and constant not in seen:
+                seen.add(constant)
+                size_bytes += tensor.nbytes
     for source in weights(node):
         if source not in seen:
             seen.add(source)
@@ -143,7 +195,7 @@ def kind(node: ir.Node, known: Facts) -> str:
     if node.op_type in _WEIGHT_AT:
         return _convolution(node, known)
     if node.op_type in _PRODUCT_AT:
-        return "fully connected" if weights(node) else "matrix product"
+        return "fully connected" if weights(node) or _packed(node) else "matrix product"
     return _NAMES.get(node.op_type, node.op_type)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import onnx_ir as ir
 
 from core import graph as graphs
-from core.analysis import advice, cost
+from core.analysis import advice, cost, training_mode
 from core.graph import Graph
 from core.records import ModelSummary
 from core.records.stored import stored_bytes
@@ -24,9 +24,23 @@ def nodes(graph: Graph) -> list[ir.Node]:
 
 
 def summarise(
-    graph: Graph, path: Path, digest: str, name: str, notes: tuple[str, ...] = ()
+    graph: Graph,
+    path: Path,
+    digest: str,
+    name: str,
+    notes: tuple[str, ...] = (),
+    own_bytes: int = 0,
 ) -> ModelSummary:
-    """The summary of a model whose file lies at `path`."""
+    """The summary of a model whose file lies at `path`.
+
+    Args:
+        graph: what the file holds.
+        path: of the file that Lathe keeps.
+        digest: of it.
+        name: for a person.
+        notes: of the gate.
+        own_bytes: of the user's own file, where it was taken in from one.
+    """
     every = nodes(graph)
     layers = cost.layers(graph)
     parameters, macs = cost.totals(graph, layers)
@@ -42,7 +56,7 @@ def summarise(
         nodes=len(every),
         parameters=parameters,
         macs=macs,
-        size_bytes=stored_bytes(path),
+        size_bytes=own_bytes or stored_bytes(path),
         batch_norms=sum(node.op_type == "BatchNormalization" for node in every),
         dynamic_dims=graphs.dynamic_dims(graph),
         quantized=any(node.op_type in _QUANTIZED for node in every),
@@ -51,4 +65,5 @@ def summarise(
         layers=layers,
         advice=advice.advise(graph, layers),
         notes=notes,
+        warnings=tuple(filter(None, (training_mode.said(every, graph.opset_imports.get("", 1)),))),
     )

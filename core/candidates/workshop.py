@@ -87,7 +87,10 @@ def _admit(args: Json, progress: Progress) -> Json:
     admitted = gate.admit(source, args["filename"], models, beside, told)
     name = Path(args["filename"]).name
     _remember(admitted.path, admitted.graph)
-    return _reply(summarise(admitted.graph, admitted.path, admitted.digest, name, admitted.notes))
+    own = gate.weigh(source, args["filename"], beside)
+    return _reply(
+        summarise(admitted.graph, admitted.path, admitted.digest, name, admitted.notes, own)
+    )
 
 
 def _freeze(args: Json, _: Progress) -> Json:

@@ -94,13 +94,13 @@ def as_asked(
         InvalidModel: it has no such dimension.
         DataError: the preprocessing file is wrong.
     """
-    name = summary.name
+    name, own_bytes = summary.name, summary.size_bytes
     if dims:
         summary = bench.workshop.freeze(summary.path, dims, bench.models)
     if options.preprocess:
         preprocess = preprocess_of(options)
         summary = bench.workshop.set_preprocess(summary.path, preprocess, bench.models)
-    return replace(summary, name=name)
+    return replace(summary, name=name, size_bytes=own_bytes)
 
 
 def admit_data(bench: Bench, path: Path | None) -> DataSummary | None:

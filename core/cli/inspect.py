@@ -59,6 +59,7 @@ def _text(summary: ModelSummary) -> str:
         ),
         *(f"\n{item.title}: {item.text}" for item in summary.advice),
         *(f"\nnote: {note}" for note in summary.notes),
+        *(f"\nwarning: {warning}" for warning in summary.warnings),
     ]
     return "\n".join(lines)
 

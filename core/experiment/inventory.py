@@ -163,6 +163,7 @@ class Inventory:
         model = self._named(digest, owner)
         name = f"{_stem(model.name)} " + " ".join(f"{k}={v}" for k, v in dims.items())
         frozen = self._bench.get().freeze(model.path, dims, self._home.models, name)
+        frozen = replace(frozen, size_bytes=model.size_bytes)  # of the user's own file
         self._store.add_model(owner, frozen)
         self._holdings.settle(owner, frozen.digest)
         return frozen
@@ -178,6 +179,7 @@ class Inventory:
         made = self._bench.get().set_preprocess(
             model.path, preprocess, self._home.models, model.name
         )
+        made = replace(made, size_bytes=model.size_bytes)
         self._store.add_model(owner, made)
         self._holdings.settle(owner, made.digest)
         return made

@@ -121,7 +121,8 @@ class Job:
         if baseline.summary is None:
             return
         finished = self._store.finished(self._run.id)
-        alone = self._comparison((("baseline", baseline.summary),))
+        own = replace(baseline.summary, size_bytes=self._run.model.size_bytes)
+        alone = self._comparison((("baseline", own),))
         alone = replace(alone, budget_s=min(alone.budget_s, EARLY_BUDGET_S))
         for unit in early(alone.units(), len(recipes(self._run.spec)) > 1):
             if unit.name not in finished:
@@ -295,7 +296,8 @@ def distinct_models(
     """
     if not outcomes or outcomes[0].summary is None:
         raise ModelError(outcomes[0].reason if outcomes else "There is no model.")
-    found = {model.digest: ("baseline", outcomes[0].summary)}
+    own = replace(outcomes[0].summary, size_bytes=model.size_bytes)  # the user's file, not our copy
+    found = {model.digest: ("baseline", own)}
     for outcome in outcomes[1:]:
         if outcome.summary is not None:
             found.setdefault(outcome.summary.digest, (outcome.recipe.name, outcome.summary))

@@ -16,7 +16,7 @@ from core.measure.statistics import Interval
 from core.measure.subject import Setting, Source
 from core.process import lock
 from core.records import OPEN_SHAPE, Measurement, ModelSummary
-from core.records.stored import files_of, stored_bytes
+from core.records.stored import files_of
 
 CHUNK = 1 << 20
 PART = 64 << 20
@@ -26,7 +26,7 @@ STARTUP_METRICS = ("load_ms", "first_ms", "peak_memory_bytes")
 def sizes(model: ModelSummary) -> list[Measurement]:
     """Bytes of the file, bytes when zipped, and what was counted in the graph."""
     counted = {
-        "size_bytes": stored_bytes(model.path),
+        "size_bytes": model.size_bytes,
         "zipped_bytes": sum(map(zipped_bytes, files_of(model.path))),
         "parameters": model.parameters,
         "macs": model.macs,

@@ -83,7 +83,13 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class ModelSummary:
-    """Everything the screen says of a model before anything runs; `macs` as in LayerCost."""
+    """Everything the screen says of a model before anything runs; `macs` as in LayerCost.
+
+    Attributes:
+        size_bytes: of the user's own file with its external data; of what Lathe wrote otherwise.
+        notes: what was done when the file was taken in.
+        warnings: what is wrong with it, although it runs.
+    """
 
     digest: str
     name: str
@@ -105,6 +111,7 @@ class ModelSummary:
     layers: tuple[LayerCost, ...] = ()
     advice: tuple[Advice, ...] = ()
     notes: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ def show() -> None:
         return
     st.title(wording.plain(model.name))
     facts(model)
+    for warning in model.warnings:
+        st.warning(wording.plain(warning))
     for note in model.notes:
         st.info(wording.plain(note))
     advice(model)

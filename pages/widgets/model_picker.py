@@ -49,6 +49,8 @@ def show(workspace: Workspace, owner: str, run: Run | None) -> ModelSummary | No
     except CoreError as error:
         st.error(wording.plain(error.message))
         return None
+    for warning in model.warnings:
+        st.warning(wording.plain(warning))
     freeze_form(workspace, model, owner)
     preprocess_form.show(workspace, model, owner)
     return model

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx_ir as ir
 import pytest
 
 from core.analysis import cost
 from core.analysis.advice import advise
 from core.analysis.opportunities import annotate, opportunities
-from core.records import Advice
+from core.analysis.training_mode import said
+from core.candidates import runner
+from core.passes.base import NoStatistics
+from core.records import Advice, Recipe, Step
 from tests.analysis.nets import Net, head, image, residual
+from tests.builders import graph, norm
+
+FOLD = Recipe("fold", (Step("fold_batch_norm"),))
 
 
 def remarks(model: ir.Model) -> dict[str, Advice]:
@@ -29,6 +36,60 @@ def plain(depth: int, width: int = 16, shortcut: bool = False, norm: bool = Fals
 def test_batch_norms_that_follow_a_layer_are_counted():
     advice = remarks(plain(3, norm=True))["Batch norms"]
     assert (advice.value, advice.text.split(" directly")[0]) == (3, "3 of 3 batch norms")
+
+
+@pytest.mark.parametrize(
+    ("attributes", "outputs", "opset"),
+    [("training_mode=1", "n, m, v", 15), ("epsilon=0.001", "n, m, v, sm, sv", 9)],
+)
+def test_a_batch_norm_in_training_mode_is_pointed_out_and_no_fold_is_promised(
+    attributes: str, outputs: str, opset: int
+):
+    text = f"""(float[2,4,8,8] x) => (float[2,4,8,8] y) {{
+        c = Conv <pads=[1,1,1,1]> (x, w)
+        {outputs} = BatchNormalization <{attributes}> (c, s, t, mean, var)
+        y = Relu (n)
+    }}"""
+    model = graph(text, opset, w=(4, 4, 3, 3), s=(4,), t=(4,), mean=(4,), var=(4,))
+    assert "cannot be folded" in remarks(model)["Batch norms"].text
+    assert "in training mode (1 batch norm)" in said(list(model.graph), opset)
+    _, report = runner.apply(model, FOLD, NoStatistics())
+    assert report[0].changed == 0  # as the advice has it
+
+
+@pytest.mark.parametrize("place", ["initializer", "constant", "identity"])
+def test_what_is_promised_to_fold_is_what_the_pass_folds(place: str):
+    text = """(float[2,4,8,8] x) => (float[2,4,8,8] y, float[2,4,8,8] tap) {
+        c = Conv <pads=[1,1,1,1]> (x, w) a = BatchNormalization (c, s, t, m, v) r = Relu (a)
+        tap = Conv <pads=[1,1,1,1]> (r, w2) y = BatchNormalization (tap, s, t, m, v)
+    }"""
+    model = graph(text, 17, place, w=(4, 4, 3, 3), w2=(4, 4, 3, 3), **norm(4))
+    _, report = runner.apply(model, FOLD, NoStatistics())
+    assert remarks(model)["Batch norms"].value == report[0].changed == 1
+
+
+@pytest.mark.parametrize(("opset", "text", "says"), [
+    (17, "y = Dropout (x, r, on)", True),
+    (17, "y = Dropout (x, r)", False),
+    (11, "y = Dropout <ratio=0.5> (x)", False),
+])  # fmt: skip
+def test_a_dropout_that_still_drops_is_pointed_out(opset: int, text: str, says: bool):
+    weights = {"r": np.float32(0.5), "on": np.bool_(True)} if opset == 17 else {}
+    model = graph(f"(float[2,4] x) => (float[2,4] y) {{ {text} }}", opset, **weights)
+    assert ("1 dropout" in said(list(model.graph), opset)) is says
+
+
+def test_shared_weights_are_not_shrunk_twice():
+    net = image(channels=16)
+    left = net.conv("x", 16, 16, name="one")
+    right = net.conv(left, 16, 16, name="two")
+    model = head(net, right, 16)
+    nodes = [node for node in model.graph if node.op_type == "Conv"]
+    nodes[1].replace_input_with(1, nodes[0].inputs[1])
+    text = remarks(model)["Depthwise + pointwise would shrink it"].text
+    parameters = cost.totals(model)[0]
+    kept = parameters - (16 * 16 * 9 - 16 * 9 - 16 * 16)
+    assert f"to {kept / 1000:.3g} k parameters" in text or f"to {kept} parameters" in text
 
 
 def test_a_deep_net_without_batch_norm_may_be_a_folded_one_and_that_is_said():

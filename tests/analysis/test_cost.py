@@ -94,6 +94,43 @@ def test_quantized_weights_count_and_their_scales_do_not():
     assert (layer.op_type, layer.parameters, layer.size_bytes) == ("MatMul", 12, 12)
 
 
+PACKED = """g (float[N,4] x) => (float[N,3] y{more})
+    <int8[6] q = {{1,2,3,4,5,6}}, float[2] u = {{1.0, 0.5}}, int64[2] t = {{6, 1}},
+     int64[2] s = {{4, 3}}, float[3] scale = {{1, 2, 3}}> {{
+        f = Cast <to=1> (q)
+        c = Reshape (f, t)
+        two = Mul (c, u)
+        flat = Reshape (two, s)
+        w = Mul (flat, scale)
+        y = MatMul (x, w)
+        {nodes}
+    }}"""
+
+
+def test_a_weight_that_is_unpacked_counts_by_its_elements_and_unpacking_is_no_layer():
+    (layer,) = cost.layers(graph(PACKED.format(more="", nodes="")))
+    assert (layer.op_type, layer.kind) == ("MatMul", "fully connected")
+    assert (layer.parameters, layer.macs) == (12, 12)
+    assert layer.size_bytes == 6 + 2 * 4 + 3 * 4 + 2 * 2 * 8
+
+
+def test_an_unpacked_weight_that_two_layers_share_counts_once():
+    model = graph(PACKED.format(more=", float[N,3] z", nodes="r = Relu (x) z = MatMul (r, w)"))
+    assert [c.parameters for c in cost.layers(model) if c.op_type == "MatMul"] == [12, 0]
+    assert cost.totals(model)[0] == 12
+
+
+def test_what_is_computed_from_an_input_is_no_weight():
+    model = graph(
+        """g (float[N,4] x, float[4,3] given) => (float[N,3] y) <float[3] s = {1, 2, 3}> {
+            w = Mul (given, s)
+            y = MatMul (x, w)
+        }"""
+    )
+    assert [(c.op_type, c.parameters) for c in cost.layers(model)] == [("Mul", 3), ("MatMul", 0)]
+    assert cost.layers(model)[1].kind == "matrix product"
+
+
 def test_sizes_computed_by_a_chain_of_shapes_are_followed():
     model = graph(
         """g (float[N,2,4,4] x, float[3,32] w) => (float[N,3] y) <int64[1] rest = {-1}> {

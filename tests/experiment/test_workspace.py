@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from core import graph as graphs
@@ -63,6 +64,22 @@ def test_a_run_has_the_original_in_front_and_numbers_for_all(workspace: Workspac
     assert {row.condition.get("data") for row in scored} != {data.digest}
     assert workspace.runs(OWNER)[0].id == run.id
     assert workspace.runs("somebody else") == ()
+
+
+def test_the_size_of_the_original_is_that_of_the_file_that_the_user_has(workspace: Workspace):
+    proto = onnx.ModelProto.FromString(graphs.serialize(net(8)))
+    # Our copy leaves out what can be inferred again.
+    content = onnx.shape_inference.infer_shapes(proto).SerializeToString()
+    model = workspace.add_model("small.onnx", content, OWNER)
+    assert model.size_bytes == len(content) > model.path.stat().st_size
+    fixed = workspace.freeze(model.digest, {"N": 1}, OWNER)
+    assert fixed.size_bytes == len(content)
+    spec = ExperimentSpec("t", fixed.digest, (CLEANED,), ("null",), latency_budget_s=0.2)
+    run = workspace.measure(spec, OWNER)
+    sizes = {row.candidate: row.value for row in run.measurements if row.metric == "size_bytes"}
+    assert sizes[fixed.digest] == len(content)
+    made = run.outcomes[1].candidate
+    assert made.digest == fixed.digest or sizes[made.digest] == made.path.stat().st_size
 
 
 def test_the_original_is_timed_on_every_backend_before_anything_is_built(

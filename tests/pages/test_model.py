@@ -103,3 +103,12 @@ def test_the_digits_of_large_counts_have_room(fake):
     widest = len("86,567,656,448")
     for name in ("parameters", "MACs", "bytes"):
         assert layers[name]["width"] >= 9 * widest
+
+
+def test_what_is_wrong_with_a_file_is_pointed_out_where_it_is_chosen(fake, monkeypatch):
+    said = "This file was exported in training mode (1 batch norm)."
+    plain = fake.sample
+    monkeypatch.setattr(fake, "sample", lambda name: replace(plain(name), warnings=(said,)))
+    for screen in ("model", "optimize"):
+        test = clean(page(screen).run())
+        assert any("training mode" in warning.value for warning in test.warning), screen
