@@ -86,14 +86,14 @@ def admit(
 
 
 def weigh(source: Path, filename: str, beside: Path | None = None) -> int:
-    """Bytes of an upload with all its data; of the file alone where more cannot be told yet."""
+    """Bytes of a model with all its data, unpacked; of the file where more cannot be told yet."""
     with _opened(source, filename) as file:
         size = file.seek(0, io.SEEK_END)
         file.seek(0)
         try:
             if refuse_foreign(file, filename):
                 with Archive(file, filename, _bounds(source.parent)) as archive:
-                    return max(size, sum(map(archive.size, archive.names)))
+                    return sum(map(archive.size, archive.names))
             if beside is None or size > SINGLE_FILE_BYTES:
                 return size
             model = _parse(cut(map_file(file), cut_from(size), Values(), filename), filename)

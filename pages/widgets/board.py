@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import streamlit as st
@@ -118,9 +118,12 @@ class Board:
     def preview(self, recipe: Recipe) -> tuple[Preview | None, str]:
         """What is known without running, or why nothing is."""
         try:
-            return self.workspace.preview(self.model.digest, recipe), ""
+            preview = self.workspace.preview(self.model.digest, recipe)
         except CoreError as error:
             return None, error.message
+        if not recipe.steps:  # then it is the user's own file that stays, not one of ours
+            preview = replace(preview, size_bytes=self.model.size_bytes)
+        return preview, ""
 
     def warm(self, recipe: Recipe) -> None:
         """Have the answer for every stop of every visible slider ready before it is asked for."""

@@ -18,6 +18,8 @@ def workspace(monkeypatch: pytest.MonkeyPatch) -> FakeWorkspace:
     fake = FakeWorkspace()
     monkeypatch.setattr(session, "workspace", lambda: fake)
     monkeypatch.setattr(session, "cookie", lambda: "")
+    owner = session.owner
+    monkeypatch.setattr(session, "owner", lambda: "me" if owner() else "")
     return fake
 
 
