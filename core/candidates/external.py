@@ -142,10 +142,11 @@ def take_in(
     """
     found = slices(tensors, upload)
     total = sum(piece.length for piece in found)
-    if total > most_bytes:
+    if total and total > most_bytes:
         raise InvalidModel(
-            f"The model keeps {total / 1e9:.1f} GB of weights; there is room for "
-            f"{max(most_bytes, 0) / 1e9:.1f} GB on this disk."
+            f"The model keeps {total / 1e9:.2g} GB of weights beside it; there is room for "
+            f"{max(most_bytes, 0) / 1e9:.2g} GB on this disk.",
+            "Free some space on it.",
         )
     least = cut_from(held_bytes + total)
     for piece in found:

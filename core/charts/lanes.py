@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import plotly.graph_objects as go
 
@@ -88,7 +88,6 @@ def draw(panel: Panel) -> go.Figure:
     """A panel as a figure of fixed height."""
     if panel.message:
         return message(panel.title, panel.message)
-    figure = frame(panel.title, panel.subtitle)
     rows = max(len(panel.lanes), FEWEST_LANES)
     spacing = _ROOMY if rows <= _ROOMY_LANES else _TIGHT
     placed = [
@@ -98,41 +97,57 @@ def draw(panel: Panel) -> go.Figure:
     ]
     shown = [(y, mark) for y, mark in placed if mark.value is not None]
     missing = [(y, mark) for y, mark in placed if mark.value is None]
-    figure.add_trace(_bars(shown, spacing.bar) if panel.kind == "bars" else _dots(shown))
-    figure.add_trace(_signs(missing, panel.span[0]))
-    figure.add_trace(_words(placed, panel.span))
-    for index, lane in enumerate(panel.lanes):
-        note = f"  {text.escape(lane.note)}" if lane.note else ""
-        figure.add_annotation(
-            text=f"<b>{text.escape(text.shorten(lane.label, 34))}</b>{note}",
-            x=0, xref="paper", xanchor="left",
-            y=index + spacing.label, yanchor="middle",
-            showarrow=False, font_size=12,
-        )  # fmt: skip
-    figure.update_yaxes(range=[rows, 0], visible=False, fixedrange=True)
-    figure.update_xaxes(
-        range=list(panel.span), title_text=panel.axis, title_font_size=12, title_standoff=12,
-        gridcolor=palette.GRID, zeroline=False, fixedrange=True, nticks=6, tickfont_size=11,
-    )  # fmt: skip
+    axis = {
+        "range": list(panel.span), "title": {"text": panel.axis, "font": {"size": 12},
+        "standoff": 12}, "gridcolor": palette.GRID, "zeroline": False, "fixedrange": True,
+        "nticks": 6, "tickfont": {"size": 11},
+    }  # fmt: skip
     if panel.ticks:
-        figure.update_xaxes(tickmode="array", tickvals=list(panel.ticks))
-    return figure
+        axis |= {"tickmode": "array", "tickvals": list(panel.ticks)}
+    # All at once: Plotly takes as long over one piece as over the whole.
+    whole = layout(panel.title, panel.subtitle, HEIGHT) | {
+        "annotations": [
+            _label(index + spacing.label, lane) for index, lane in enumerate(panel.lanes)
+        ],
+        "xaxis": axis,
+        "yaxis": {"range": [rows, 0], "visible": False, "fixedrange": True},
+    }
+    bars = _bars(shown, spacing.bar) if panel.kind == "bars" else _dots(shown)
+    return go.Figure(
+        {
+            "data": [bars, _signs(missing, panel.span[0]), _words(placed, panel.span)],
+            "layout": whole,
+        }
+    )
 
 
-def frame(title: str, subtitle: str, height: int = HEIGHT) -> go.Figure:
-    """An empty figure with the common title, margins and neutral colours."""
-    figure = go.Figure()
-    figure.update_layout(
-        title={
+def _label(y: float, lane: Lane) -> dict[str, object]:
+    """What stands above a lane."""
+    note = f"  {text.escape(lane.note)}" if lane.note else ""
+    return {
+        "text": f"<b>{text.escape(text.shorten(lane.label, 34))}</b>{note}",
+        "x": 0, "xref": "paper", "xanchor": "left", "y": y, "yanchor": "middle",
+        "showarrow": False, "font": {"size": 12},
+    }  # fmt: skip
+
+
+def layout(title: str, subtitle: str, height: int) -> dict[str, Any]:
+    """The common title, margins and neutral colours."""
+    return {
+        "title": {
             "text": title, "x": 0, "xref": "paper", "y": 0.985, "yanchor": "top",
             "font": {"size": 15},
             "subtitle": {"text": subtitle, "font": {"size": 12}},
         },
-        height=height, margin={"l": 6, "r": 10, "t": 56, "b": 50},
-        showlegend=False, bargap=0, hoverlabel={"align": "left", "namelength": -1},
-        paper_bgcolor=palette.NOTHING, plot_bgcolor=palette.NOTHING, dragmode=False,
-    )  # fmt: skip
-    return figure
+        "height": height, "margin": {"l": 6, "r": 10, "t": 56, "b": 50},
+        "showlegend": False, "bargap": 0, "hoverlabel": {"align": "left", "namelength": -1},
+        "paper_bgcolor": palette.NOTHING, "plot_bgcolor": palette.NOTHING, "dragmode": False,
+    }  # fmt: skip
+
+
+def frame(title: str, subtitle: str, height: int = HEIGHT) -> go.Figure:
+    """An empty figure with the common title, margins and neutral colours."""
+    return go.Figure({"layout": layout(title, subtitle, height)})
 
 
 def message(title: str, words: str) -> go.Figure:
@@ -168,9 +183,10 @@ def _errors(marks: Placed) -> dict[str, object]:
     }  # fmt: skip
 
 
-def _bars(marks: Placed, width: float) -> go.Bar:
-    return go.Bar(
-        orientation="h", x=[m.value for _, m in marks], y=[y for y, _ in marks], width=width,
+def _bars(marks: Placed, width: float) -> dict[str, object]:
+    return dict(
+        type="bar", orientation="h", x=[m.value for _, m in marks], y=[y for y, _ in marks],
+        width=width,
         marker={
             "color": [palette.NOTHING if m.hollow else m.color for _, m in marks],
             "line": {"color": [m.color for _, m in marks], "width": 1.6},
@@ -179,9 +195,9 @@ def _bars(marks: Placed, width: float) -> go.Bar:
     )  # fmt: skip
 
 
-def _dots(marks: Placed) -> go.Scatter:
-    return go.Scatter(
-        mode="markers", x=[m.value for _, m in marks], y=[y for y, _ in marks],
+def _dots(marks: Placed) -> dict[str, object]:
+    return dict(
+        type="scatter", mode="markers", x=[m.value for _, m in marks], y=[y for y, _ in marks],
         marker={
             "size": 12, "symbol": ["circle-open" if m.hollow else "circle" for _, m in marks],
             "color": [m.color for _, m in marks],
@@ -192,9 +208,9 @@ def _dots(marks: Placed) -> go.Scatter:
     )  # fmt: skip
 
 
-def _signs(marks: Placed, start: float) -> go.Scatter:
-    return go.Scatter(
-        mode="markers", x=[start] * len(marks), y=[y for y, _ in marks],
+def _signs(marks: Placed, start: float) -> dict[str, object]:
+    return dict(
+        type="scatter", mode="markers", x=[start] * len(marks), y=[y for y, _ in marks],
         marker={
             "size": 10, "symbol": ["x" if m.failed else "circle-open" for _, m in marks],
             "color": [palette.FAILED if m.failed else m.color for _, m in marks],
@@ -213,5 +229,5 @@ def _words(marks: Placed, span: tuple[float, float]) -> go.Scatter:
     return go.Scatter(
         mode="text", x=ends, y=[y for y, _ in marks],
         text=[text.escape(m.text) for _, m in marks], textposition="middle right",
-        textfont_size=12, hoverinfo="skip", cliponaxis=False,
+        textfont={"size": 12}, hoverinfo="skip", cliponaxis=False,
     )  # fmt: skip

@@ -46,22 +46,26 @@ def sensitivity_figure(effects: Sequence[LayerEffect], measure: str = ERROR) -> 
     settings = list(dict.fromkeys(effect.setting for effect in effects))
     groups = list(dict.fromkeys(effect.layers for effect in effects))
     height = AROUND_PX + ROW_PX * len(groups)
-    figure = lanes.frame(TITLE, SUBTITLES[measure], height)
+    layout = lanes.layout(TITLE, SUBTITLES[measure], height)
+    title = {"xref": "container", "x": 0, "pad": {"l": 6}}
+    axis: dict[str, object] = {
+        "fixedrange": True, "tickfont": {"size": 11}, "gridcolor": palette.GRID,
+    }  # fmt: skip
     if len(settings) > 1:
-        figure.add_trace(_heat(effects, groups, settings, measure))
-        cut = any(effect.share for effect in effects)
-        title = "share of the channels removed" if cut else ""
-        figure.update_xaxes(type="category", title_text=title, title_font_size=11)
+        trace = _heat(effects, groups, settings, measure)
+        below = "share of the channels removed" if any(e.share for e in effects) else ""
+        axis |= {"type": "category", "title": {"text": below, "font": {"size": 11}}}
     else:
-        figure.add_trace(_bars(effects, measure))
+        trace = _bars(effects, measure)
         # A bar of a logarithm starts at the smallest error shown: its label is the number.
         top = max([_height(effect, measure) for effect in effects], default=0.0)
         least = -math.log10(SMALLEST) if measure == ERROR else 1.0
-        figure.update_xaxes(showticklabels=False, range=[0, 1.2 * max(top, least)])
-    figure.update_layout(title={"xref": "container", "x": 0, "pad": {"l": 6}})
-    figure.update_yaxes(autorange="reversed", fixedrange=True, tickfont_size=11, automargin=True)
-    figure.update_xaxes(fixedrange=True, tickfont_size=11, gridcolor=palette.GRID)
-    return figure
+        axis |= {"showticklabels": False, "range": [0, 1.2 * max(top, least)]}
+    rows = {
+        "autorange": "reversed", "fixedrange": True, "tickfont": {"size": 11}, "automargin": True,
+    }  # fmt: skip
+    layout["title"] = {**layout["title"], **title}
+    return go.Figure({"data": [trace], "layout": layout | {"xaxis": axis, "yaxis": rows}})
 
 
 def _heat(
@@ -69,11 +73,12 @@ def _heat(
     groups: Sequence[tuple[str, ...]],
     settings: Sequence[str],
     measure: str,
-) -> go.Heatmap:
+) -> dict[str, object]:
     known = {(effect.layers, effect.setting): effect for effect in effects}
     cells = [[known.get((group, setting)) for setting in settings] for group in groups]
     top = max([_height(effect, measure) for effect in effects], default=1.0)
-    return go.Heatmap(
+    return dict(
+        type="heatmap",
         x=list(settings),
         y=[label(group) for group in groups],
         z=[[None if cell is None else _height(cell, measure) for cell in row] for row in cells],
@@ -81,7 +86,7 @@ def _heat(
         zmax=max(top, 1.0),
         text=[["" if cell is None else _short(cell, measure) for cell in row] for row in cells],
         texttemplate="%{text}",
-        textfont_size=10,
+        textfont={"size": 10},
         hovertext=[["" if cell is None else hover(cell) for cell in row] for row in cells],
         hoverinfo="text",
         colorscale=LIGHT_TO_DARK,
@@ -91,12 +96,13 @@ def _heat(
     )
 
 
-def _bars(effects: Sequence[LayerEffect], measure: str) -> go.Bar:
-    return go.Bar(
+def _bars(effects: Sequence[LayerEffect], measure: str) -> dict[str, object]:
+    return dict(
+        type="bar",
         x=[_height(effect, measure) for effect in effects],
         y=[label(effect.layers) for effect in effects],
         orientation="h",
-        marker_color=palette.CANDIDATE,
+        marker={"color": palette.CANDIDATE},
         text=[words(effect, measure) for effect in effects],
         textposition="outside",
         cliponaxis=False,

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from core.errors import InvalidModel, StoreError
 
+MAKE_ROOM = "Free some space on the disk, as by deleting runs and uploads under Runs."
 SUFFIXES = (".onnx", ".zip", ".npz")
 
 
@@ -38,7 +39,7 @@ def as_file(folder: Path, filename: str, content: bytes | Path) -> Iterator[Path
         path.unlink(missing_ok=True)
         raise StoreError(
             f"The upload cannot be kept: {error.strerror}.",
-            "Free some space on the disk, as by deleting runs and uploads under Runs.",
+            MAKE_ROOM,
         ) from error
     try:
         yield path

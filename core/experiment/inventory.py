@@ -277,13 +277,13 @@ class Inventory:
         return ""
 
     def _model_path(self, digest: str) -> Path:
+        path = self._home.models / f"{digest}.onnx"
+        if digest.isalnum() and path.is_file():
+            return path
         for sample in samples.table():
             if sample.digest == digest:
                 return self.sample(sample.name).path
-        path = self._home.models / f"{digest}.onnx"
-        if not (digest.isalnum() and path.is_file()):
-            raise StoreError("The file of this model is gone.", "Upload it again.")
-        return path
+        raise StoreError("The file of this model is gone.", "Upload it again.")
 
     def _named(self, digest: str, owner: str) -> ModelSummary:
         """The summary of a model that is listed, or that somebody knows the digest of."""

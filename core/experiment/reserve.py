@@ -15,6 +15,7 @@ from core.errors import StoreError
 from core.experiment.home import Home
 
 SIZE = 4 << 20
+LEAST, MARGIN = 1 << 18, 1 << 16  # what still lets a run be deleted; what files round up to
 R = TypeVar("R")
 
 
@@ -28,10 +29,12 @@ class Reserve:
     def fill(self) -> None:
         """Set the bytes aside, where the disk has them."""
         try:
-            if self._path.exists() or shutil.disk_usage(self._path.parent).free < 2 * SIZE:
+            held = self._path.stat().st_size if self._path.exists() else 0
+            size = min(SIZE, held + shutil.disk_usage(self._path.parent).free - MARGIN)
+            if size < max(LEAST, held + 1):
                 return
-            with self._path.open("wb") as file:
-                os.posix_fallocate(file.fileno(), 0, SIZE)
+            with self._path.open("ab") as file:
+                os.posix_fallocate(file.fileno(), 0, size)
         except OSError:  # a full disk, or one that is read-only: then there is none
             with contextlib.suppress(OSError):
                 self._path.unlink(missing_ok=True)

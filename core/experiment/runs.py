@@ -19,6 +19,7 @@ from core.errors import CoreError, DataError, StoreError
 from core.experiment import jobs, keeping
 from core.experiment.holdings import NOBODY
 from core.experiment.home import Home
+from core.experiment.incoming import MAKE_ROOM
 from core.experiment.inventory import Inventory
 from core.experiment.job import Job, Watch, held
 from core.experiment.quota import Quota
@@ -117,7 +118,7 @@ class Runs(Inventory):
             StoreError: there is no such run, or it is not this owner's.
         """
         run = self._own(run_id, owner, "stop")
-        self._store.set_cancelled(run_id, True)
+        self._reserve.with_room(lambda: self._store.set_cancelled(run_id, True))
         if run.progress.state is State.INTERRUPTED:
             stopped = replace(run.progress, state=State.CANCELLED, message="")
             self._store.set_progress(run_id, stopped)
@@ -149,6 +150,8 @@ class Runs(Inventory):
         run = self._own(run_id, owner, "delete")
         jobs.stop(self._home, self._store, run_id)
         self._reserve.with_room(lambda: self._store.delete_run(run_id))
+        with contextlib.suppress(StoreError):  # it is only room
+            self._store.give_back()
         shutil.rmtree(self._home.job(run_id), ignore_errors=True)
         if not self._store.is_any_live():  # else one may be about to name the same file
             for outcome in run.outcomes:
@@ -244,7 +247,7 @@ class Runs(Inventory):
         try:
             self._home.job(run.id).mkdir(parents=True)
         except OSError as error:
-            raise StoreError(f"The run cannot be kept: {error.strerror}.") from error
+            raise StoreError(f"The run cannot be kept: {error.strerror}.", MAKE_ROOM) from error
         self._store.add_run(run)
         return run
 

@@ -12,6 +12,7 @@ from core.errors import StoreError
 VERSION = 1
 BUSY_S = 15.0  # that a page waits for another writer
 PATIENT_S = 600.0  # that a run does: what it measured is worth more than a moment
+LOG_PAGES = 32  # of 4 KiB; a log that grows further takes room that a full disk lacks
 SCHEMA = """
 create table if not exists runs (
     id text primary key, owner text not null, created text not null, spec text not null,
@@ -85,6 +86,15 @@ class Database:
             raise StoreError(f"Results cannot be read: {error}.", _advice(error)) from error
         return anchor
 
+    def give_back(self) -> None:
+        """Return what the log takes on disk, as far as nobody reads it; best called after deleting.
+
+        Raises:
+            StoreError: the file cannot be opened.
+        """
+        with self._open() as db:
+            db.execute("pragma wal_checkpoint(truncate)")
+
     @contextlib.contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         """One transaction on a connection of its own."""
@@ -93,6 +103,7 @@ class Database:
             try:
                 db.execute("pragma foreign_keys = on")
                 db.execute("pragma synchronous = full")
+                db.execute(f"pragma wal_autocheckpoint = {LOG_PAGES}")
                 with db:
                     yield db
             finally:

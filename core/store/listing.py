@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import dataclass
 
-from core.records import DataSummary, Json, ModelSummary, from_json, to_json
+from core.records import DataSummary, ModelSummary, from_json, to_json
 from core.store.database import Database
 
 MODELS, DATA_SETS = "models", "data_sets"
@@ -55,7 +56,7 @@ class Listing(Database):
 
     def models(self, owner: str) -> tuple[ModelSummary, ...]:
         """An owner's models, newest first."""
-        return tuple(from_json(ModelSummary, body) for body in self._listed(MODELS, owner))
+        return tuple(_model(body) for body in self._listed(MODELS, owner))
 
     def add_data(self, owner: str, summary: DataSummary) -> None:
         """List an image set for an owner."""
@@ -63,7 +64,9 @@ class Listing(Database):
 
     def data_sets(self, owner: str) -> tuple[DataSummary, ...]:
         """An owner's image sets, newest first."""
-        return tuple(from_json(DataSummary, body) for body in self._listed(DATA_SETS, owner))
+        return tuple(
+            from_json(DataSummary, json.loads(body)) for body in self._listed(DATA_SETS, owner)
+        )
 
     def listed(self, owner: str | None = None) -> tuple[Listed, ...]:
         """The list of one owner, or those of all, newest first; no file is opened."""
@@ -99,12 +102,18 @@ class Listing(Database):
                 (owner, digest, text(summary)),
             )
 
-    def _listed(self, table: str, owner: str) -> list[Json]:
+    def _listed(self, table: str, owner: str) -> list[str]:
         with self._open() as db:
             rows = db.execute(
                 f"select body from {table} where owner = ? order by rowid desc", (owner,)
             ).fetchall()
-        return [json.loads(body) for (body,) in rows]
+        return [body for (body,) in rows]
+
+
+@functools.lru_cache(maxsize=256)
+def _model(body: str) -> ModelSummary:
+    """A summary as a column holds it; a page asks for the same ones again and again."""
+    return from_json(ModelSummary, json.loads(body))
 
 
 def text(record: object) -> str:
