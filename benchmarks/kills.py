@@ -1,6 +1,6 @@
 """Kills processes at random moments of small runs; nothing may be lost, and nothing may be stuck.
 
-    .venv/bin/python -m benchmarks.kills [--kills 200] [--lanes 3] [--seed 0]
+    .venv/bin/python -m benchmarks.kills [--kills 200] [--minutes 60] [--lanes 3] [--seed 0]
 
 The victims, by SIGKILL: a server that takes a model in and starts a run; the job that works on the
 run; the child that reads and rewrites models; the child that times them. Then the user does what
@@ -72,13 +72,15 @@ def main() -> int:
     """Print the table; 1 if anything was lost or stuck."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=200)
+    parser.add_argument("--minutes", type=float, default=60, help="begin no more after that")
     parser.add_argument("--lanes", type=int, default=3)
     parser.add_argument("--seed", type=int, default=0)
     asked = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         os.environ |= {"TMPDIR": folder, "LATHE_HOME": f"{folder}/home"}
         tempfile.tempdir = folder
-        tally = all_of(asked.kills, asked.lanes, asked.seed, Path(folder))
+        until = time.monotonic() + 60 * asked.minutes
+        tally = all_of(asked.kills, until, asked.lanes, asked.seed, Path(folder))
         after(Path(folder), tally)
     print("killed: " + ", ".join(f"{kind} {tally.killed[kind]}" for kind in KINDS))
     print(f"ended before the kill: {tally.missed}")
@@ -90,13 +92,13 @@ def main() -> int:
     return int(bool(tally.wrong))
 
 
-def all_of(kills: int, lanes: int, seed: int, folder: Path) -> Tally:
+def all_of(kills: int, until: float, lanes: int, seed: int, folder: Path) -> Tally:
     """Kill so often, in several lanes that share one home."""
     workspace, tally = Workspace.open(), Tally()
 
     def lane(number: int) -> None:
         choose = random.Random(f"{seed} {number}")
-        while sum(tally.killed.values()) < kills:
+        while sum(tally.killed.values()) < kills and time.monotonic() < until:
             kind = choose.choice(KINDS)
             try:
                 one(workspace, kind, choose, tally, folder)

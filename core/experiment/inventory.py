@@ -54,9 +54,9 @@ class Inventory:
         self._samples_lock = threading.Lock()
 
     def close(self) -> None:
-        """End the children."""
-        for children in (self._models, self._sets, self._bench):
-            children.close()
+        """End the children, and let go of the store."""
+        for opened in (self._models, self._sets, self._bench, self._store):
+            opened.close()
 
     # Samples
 

@@ -82,8 +82,8 @@ class Runs(Inventory):
         """Go on with a run in this process, unless another one does; the run as it then is."""
         with held(self._home, run_id) as free:
             if free:
-                patient = Store(self._home.database, PATIENT_S)
-                Job(self._home, patient, self.run(run_id), watch).execute()
+                with contextlib.closing(Store(self._home.database, PATIENT_S)) as patient:
+                    Job(self._home, patient, self.run(run_id), watch).execute()
         return self.run(run_id)
 
     def run(self, run_id: str) -> Run:

@@ -86,6 +86,10 @@ class Database:
             raise StoreError(f"Results cannot be read: {error}.", _advice(error)) from error
         return anchor
 
+    def close(self) -> None:
+        """Let go of the file; calls go on to work, only not on a full disk."""
+        self._anchor.close()
+
     def give_back(self) -> None:
         """Return what the log takes on disk, as far as nobody reads it; best called after deleting.
 
