@@ -27,6 +27,7 @@ from core.experiment.images import ImageSource, sources
 from core.experiment.pace import Progress
 from core.experiment.units import Comparison, Emit, Unit, early, only_times
 from core.measure import Cancelled, Source, host
+from core.process import lock
 from core.process.launch import ChildBug
 from core.records import (
     ExperimentSpec,
@@ -76,6 +77,7 @@ class Job:
         self._home, self._store, self._run = home, store, run
         self._watch = watch or (lambda progress: None)
         self._checked_s, self._stop = 0.0, False
+        self._label = "Waiting for the machine"
         builds = len(recipes(run.spec))
         units = builds * len(run.spec.backends) * (2 + len(run.spec.threads))
         self._progress = Progress(builds, units)
@@ -203,6 +205,7 @@ class Job:
 
     def _do(self, unit: Unit, keep: Emit | None = None) -> None:
         self._check()
+        self._label = unit.label
         self._tell(unit.label, always=True)
         unit.run(keep or self._keep, functools.partial(self._tell_share, unit.label))
         self._store.finish(self._run.id, unit.name)
@@ -222,6 +225,8 @@ class Job:
         )
 
     def _cancelled(self) -> bool:
+        if lock.is_waiting():
+            self._tell(f"{self._label}: waiting, another measurement has the machine")
         if not self._stop and time.monotonic() - self._checked_s > LOOK_EVERY_S:
             self._checked_s = time.monotonic()
             self._stop = self._store.cancelled(self._run.id)

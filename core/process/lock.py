@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -21,6 +22,7 @@ POLL_S = 0.1
 NAME = "lathe-measure.lock"
 
 _fixed: list[Path] = []
+_waiting: set[int] = set()  # threads of this process
 
 
 def path() -> Path:
@@ -50,6 +52,11 @@ def is_waited_for() -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+def is_waiting() -> bool:
+    """Whether this thread waits for the lock now; asked by the `check` of who took it."""
+    return threading.get_ident() in _waiting
 
 
 class Share:
@@ -106,10 +113,13 @@ def _locked(file: Path, kind: int, check: Callable[[], None]) -> Iterator[None]:
                 fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
                 break
             except BlockingIOError:
+                _waiting.add(threading.get_ident())
                 check()
                 time.sleep(POLL_S)
+        _waiting.discard(threading.get_ident())
         yield
     finally:
+        _waiting.discard(threading.get_ident())
         os.close(descriptor)
 
 

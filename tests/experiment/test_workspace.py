@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from core.candidates.client import Workshop
 from core.errors import StoreError
 from core.experiment import Workspace, samples
 from core.experiment.warm import Previews
-from core.records import ExperimentSpec, Outcome, Preview, Recipe, State, Step
+from core.process import lock
+from core.records import ExperimentSpec, Outcome, Preview, Recipe, RunProgress, State, Step
 from tests.measure.subjects import net
 
 OWNER = "ann"
@@ -116,6 +118,24 @@ def test_the_original_is_timed_on_every_backend_before_anything_is_built(
     said = [words for words in told if " ms" in words]
     assert said[0].startswith("Latency of the original on ")
     assert told.index(said[-1]) < told.index("Making the model")
+
+
+def test_a_run_that_waits_for_the_machine_says_for_what(workspace: Workspace):
+    model = workspace.add_model("small.onnx", graphs.serialize(net(8)), OWNER)
+    spec = ExperimentSpec("t", model.digest, (), ("null",), latency_budget_s=0.2, dims={"N": 1})
+    heard, seen = threading.Event(), list[str]()
+
+    def watch(progress: RunProgress) -> None:
+        seen.append(progress.current)
+        if "another measurement has the machine" in progress.current:
+            heard.set()
+
+    worker = threading.Thread(target=lambda: workspace.measure(spec, OWNER, watch))
+    with lock.alone():
+        worker.start()
+        assert heard.wait(60), seen
+    worker.join(60)
+    assert workspace.lines(OWNER)[0].progress.state is State.DONE
 
 
 def test_what_a_recipe_made_before_is_not_made_again(

@@ -42,6 +42,23 @@ class GiveUpError(Exception):
     """What a check raises in these tests."""
 
 
+def test_who_waits_knows_it_and_nobody_else_does(tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    seen: list[bool] = []
+
+    def check() -> None:
+        seen.append(lock.is_waiting())
+        raise GiveUpError
+
+    assert not lock.is_waiting()
+    with holder("alone", tmp_path), pytest.raises(GiveUpError), lock.alone(check):
+        pass
+    assert seen == [True]
+    assert not lock.is_waiting()
+    with lock.alone():
+        assert not lock.is_waiting()
+
+
 def waits(kind: str, turns: int = 3) -> bool:
     """Whether taking the lock in this process has to wait."""
     asked: list[int] = []
