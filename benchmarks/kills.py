@@ -33,7 +33,7 @@ from core import graph as graphs
 from core.errors import CoreError
 from core.experiment import Workspace, jobs
 from core.process import scratch
-from core.records import Measurement, State
+from core.records import Measurement, State, Status
 from core.store import Store, question
 from tests.measure.subjects import net
 
@@ -229,7 +229,7 @@ def watch(workspace: Workspace, run_id: str, kind: str, tally: Tally, died_s: fl
     if silent or not (seen or run.progress.message):
         tally.wrong.append(f"{kind}: ended {state.value} without numbers and without a reason")
     with tally.guard:
-        failed = any(row.value is None for row in seen.values())
+        failed = any(row.status is Status.FAILED for row in seen.values())
         tally.ends[f"{state.value}{' with failed rows' if failed else ''}"] += 1
         tally.slowest_s = max(tally.slowest_s, time.monotonic() - died_s)
 

@@ -121,7 +121,8 @@ class Board:
             preview = self.workspace.preview(self.model.digest, recipe)
         except CoreError as error:
             return None, error.message
-        if not recipe.steps:  # then it is the user's own file that stays, not one of ours
+        if len(answer.idle(preview)) == len(preview.report):
+            # Nothing changes: it is the user's own file that stays, not our copy of it.
             preview = replace(preview, size_bytes=self.model.size_bytes)
         return preview, ""
 
@@ -154,7 +155,7 @@ def facts(model: ModelSummary) -> str:
         wording.size(model.size_bytes),
         f"{wording.count(model.parameters)} parameters",
         f"MACs {OPEN_SHAPE}" if model.macs is None else f"{wording.count(model.macs)} MACs",
-        f"{model.batch_norms} batch norms",
+        f"{model.batch_norms} batch norm{'s' * (model.batch_norms != 1)}",
         f"opset {model.opset}",
     ]
     if model.quantized:
