@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -92,10 +93,7 @@ class Sensing:
             path = self._folder / f"{key}.json"
             if not path.exists():
                 return None
-            found = from_json(Sensitivity, json.loads(path.read_text(encoding="utf-8")))
-            while len(self._kept) >= KEPT:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept[key] = found
+            self._keep(key, from_json(Sensitivity, json.loads(path.read_text(encoding="utf-8"))))
         return self._kept[key]
 
     def told(self, question: Study) -> str:
@@ -126,8 +124,15 @@ class Sensing:
             return
         finally:
             self._told.pop(key, None)
+        self._keep(key, found)
         path = self._folder / f"{key}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
         scratch = path.with_suffix(".part")
-        scratch.write_text(json.dumps(to_json(found)), encoding="utf-8")
-        scratch.replace(path)
+        with contextlib.suppress(OSError):  # a full disk: it is known until the server ends
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch.write_text(json.dumps(to_json(found)), encoding="utf-8")
+            scratch.replace(path)
+
+    def _keep(self, key: str, found: Sensitivity) -> None:
+        while len(self._kept) >= KEPT:
+            self._kept.pop(next(iter(self._kept)))
+        self._kept[key] = found

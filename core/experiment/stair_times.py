@@ -13,7 +13,7 @@ from pathlib import Path
 
 from core import timings
 from core.candidates.client import Workshop
-from core.errors import CoreError, StoreError
+from core.errors import CoreError, StoreError, no_room
 from core.experiment.builds import code_digest
 from core.experiment.home import Home
 from core.experiment.stairs import staircase, wanted
@@ -152,6 +152,10 @@ class StairTimes:
             clock.measure(chains, setting, path, workshop.micro_models, told, _asked(check))
         except CoreError as error:
             now.reasons[backend] = error.message
+        except OSError as error:
+            if (full := no_room(error)) is None:
+                raise
+            now.reasons[backend] = full.reason
 
     def _drawn_on(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from pathlib import Path
 from typing import Any
 
@@ -283,3 +284,28 @@ def test_a_choice_that_few_need_is_two_clicks_away(visitor):
         "document.querySelector('.lathe-tiles')?.dataset.recipe.endsWith('int8 within 1 points')"
     )
     assert visitor.complaints == []
+
+
+def test_tables_have_no_export_that_hands_names_to_a_spreadsheet(visitor):
+    page = visitor.open()
+    table = page.get_by_test_id("stDataFrame").first
+    table.scroll_into_view_if_needed()
+    table.hover()
+    expect(page.get_by_role("button", name=re.compile("^Search")).first).to_be_visible()
+    expect(page.get_by_role("button", name=re.compile("Download as CSV"))).to_have_count(0)
+
+
+def test_an_upload_is_deleted_where_the_runs_are(visitor):
+    page = visitor.open()
+    page.get_by_text("Upload a model").first.click()
+    page.locator("input[type=file]").first.set_input_files(
+        {"name": "=mine.onnx", "mimeType": "application/octet-stream", "buffer": small_net()}
+    )
+    expect(page.locator(".lathe-title").first).to_contain_text("=mine.onnx", timeout=30_000)
+    page = visitor.open("/runs")
+    expect(page.get_by_text("that each visitor has")).to_be_visible()
+    page.get_by_role("button", name="Delete …").last.click()
+    page.get_by_role("dialog").get_by_role("button", name="Delete", exact=True).click()
+    expect(page.get_by_text("=mine.onnx is deleted.")).to_be_visible()
+    expect(page.get_by_text("They take 0 B of the")).to_be_visible()
+    assert not visitor.complaints

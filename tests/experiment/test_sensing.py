@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import threading
 import time
 from collections.abc import Callable
@@ -98,3 +99,15 @@ def test_the_death_of_a_child_is_not_remembered_for_long(
     monkeypatch.setattr(sensing, "RETRY_S", 0.0)
     until(lambda: studies.get(study("a")))
     assert Workshop.studied == ["a", "a"]
+
+
+def test_what_was_learnt_is_known_where_the_disk_is_full(
+    studies: Sensing, monkeypatch: pytest.MonkeyPatch
+):
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", full)
+    Workshop.go.set()
+    until(lambda: studies.get(study("a"), "one") is not None)
+    assert Workshop.studied == ["a"]
