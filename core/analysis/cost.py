@@ -147,13 +147,12 @@ def _layer(
     for value in node.inputs:
         if value is None or value not in packed or value in seen:
             continue
-        seen.add(value)
-        parameters += _product(known.shape(value), ()) or 0
-        for constant in packed[value].constants:
-            tensor = constant_tensor(constant)
-            if tensor is not None and constant not in seen:
-                seen.add(constant)
-                size_bytes += tensor.nbytes
+        tensors = {v: t for v in packed[value].constants if (t := constant_tensor(v)) is not None}
+        stored = max(tensors, key=lambda v: tensors[v].nbytes)
+        if stored not in seen:  # else another layer unpacks the same numbers for itself
+            parameters += _product(known.shape(value), ()) or 0
+        size_bytes += sum(t.nbytes for v, t in tensors.items() if v not in seen)
+        seen.update(tensors, [value])
     for source in weights(node):
         if source not in seen:
             seen.add(source)

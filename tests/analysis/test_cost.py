@@ -120,6 +120,12 @@ def test_an_unpacked_weight_that_two_layers_share_counts_once():
     assert cost.totals(model)[0] == 12
 
 
+def test_what_two_layers_unpack_from_the_same_numbers_counts_once():
+    nodes = "v = Mul (flat, scale) r = Relu (x) z = MatMul (r, v)"
+    model = graph(PACKED.format(more=", float[N,3] z", nodes=nodes))
+    assert [c.parameters for c in cost.layers(model) if c.op_type == "MatMul"] == [12, 0]
+
+
 def test_what_is_computed_from_an_input_is_no_weight():
     model = graph(
         """g (float[N,4] x, float[4,3] given) => (float[N,3] y) <float[3] s = {1, 2, 3}> {
