@@ -9,7 +9,7 @@ import pytest
 
 from core import graph as graphs
 from core.activations import Probe
-from core.passes.base import Report
+from core.passes.base import NoStatistics, Report
 from core.passes.quantize_int8 import QuantizeInt8
 from core.passes.quantize_weights import QuantizeWeights
 from core.quantization import equalise, regions, twins
@@ -99,6 +99,12 @@ def test_a_weight_is_stored_once_and_both_branches_compute_alike(pass_):
         10 if getattr(pass_, "bits", "") == "4" else 25
     )
     assert np.abs(forth + back).max() < 0.02 * np.abs(forth).max() + 1e-6
+
+
+def test_without_images_a_weight_is_stored_once_too():
+    graph = made(QuantizeInt8(backend="generic"), siamese(), NoStatistics())
+    large = [v for v in graph.graph.initializers.values() if v.const_value.size >= 200]
+    assert len(large) == 2
 
 
 def test_ranges_that_differ_too_much_stay_apart():

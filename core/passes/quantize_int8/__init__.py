@@ -38,7 +38,7 @@ from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
 from core.passes.quantize_int8.sources import backend_of, guessed_of, made_up_of, race_of
 from core.passes.quantize_int8.stand_in import stand_in
 from core.passes.quantize_int8.steps import Settings, Work
-from core.quantization import rounding
+from core.quantization import rounding, twins
 from core.quantization.batches import misread
 from core.quantization.calibrate import layers_of
 from core.quantization.images import Images, any_batch, singly
@@ -268,10 +268,12 @@ class QuantizeInt8(Pass):
         layers = {n: la for n, la in layers_of(source).items() if n not in self.exclude}
         if self.equalise:
             report.note("Not equalised: weights with one scale per channel gain nothing by it.")
-        weights = {
-            name: replace(rounding.quantized(layer, LARGEST), packed=True)
-            for name, layer in layers.items()
+        heads = twins.firsts(layer.node for layer in layers.values())
+        made = {
+            name: replace(rounding.quantized(layers[name], LARGEST), packed=True)
+            for name in set(heads.values())
         }
+        weights = {n: twins.like(made[heads[n]], layers[heads[n]], layers[n]) for n in layers}
         adopt(graph, written(source, Plan(weights_only(list(layers)), {}, weights)))
         report.changed = len(layers)
         report.note(
