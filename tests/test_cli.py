@@ -15,12 +15,14 @@ import pytest
 
 from core import graph as graphs
 from core.backends.base import catalogue as backends
+from core.candidates import start
 from core.cli import main
 from core.cli.main import parser
 from core.cli.recipe import read_recipe
 from core.errors import PassPrecondition
 from core.experiment import Workspace
 from core.passes.base import build, catalogue, parameters
+from core.process import Child
 from core.records import ExperimentSpec, Recipe, Step, to_json
 from core.store import Store
 from tests.builders import graph, kinds, norm, run, same, weights_of
@@ -365,6 +367,26 @@ def test_help_explains(arguments: list[str], capsys: pytest.CaptureFixture[str])
         main(arguments)
     assert left.value.code == 0
     assert len(capsys.readouterr().out) > 200
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_child_that_was_started_in_advance_is_used_and_ended(model: Path, known: bool):
+    asked = []
+
+    class Noted(Child):
+        def request(self, call: str, *rest: Any, **more: Any) -> dict[str, Any]:
+            asked.append(call)
+            return super().request(call, *rest, **more)
+
+    child = Noted(start.MODULE, start.limits())
+    if known:
+        assert main(["inspect", str(model)], child) == 0
+        assert "admit" in asked
+    else:
+        with pytest.raises(SystemExit):
+            main(["inspect"], child)
+        assert not asked
+    assert not child.alive
 
 
 @pytest.mark.parametrize("arguments", [[], ["melt"], ["optimize", "m.onnx"], ["inspect"]])

@@ -14,6 +14,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from core.candidates import start
+from core.candidates.start import DEFAULT_CPU_S, GATE_BYTES, MODULE
 from core.errors import CoreError, PassError, WorkerCrashed, WorkerError
 from core.passes.base import build
 from core.process import Child, Limits, Progress, memory
@@ -34,11 +36,9 @@ from core.records import (
 from core.records.stored import stored_bytes
 from core.timings import Chain, MicroModel
 
-MODULE = "core.candidates"
-GATE_BYTES, GATE_PER_BYTE = 2 * GIB, 12  # of a file: what reading it may take, whatever it claims
+GATE_PER_BYTE = 12  # of a file: what reading it may take beside `GATE_BYTES`
 WORKING = frozenset({"trial", "build", "sensitivity"})  # take what there is, not what a file weighs
 BYTES_PER_CPU_S = 32 << 20  # of a file that is read, digested and written
-FILE_BYTES = 64 * GIB  # the weights of a large model are one file
 STALE_RSS_BYTES = GIB
 CPU_S = {
     "preview": 30.0,
@@ -48,20 +48,18 @@ CPU_S = {
     "sensitivity": 900.0,
     "admit_data": 1200.0,
 }
-DEFAULT_CPU_S = 60.0
 
 
 class Workshop:
     """Models and image sets through the gate; recipes applied to them. Thread-safe."""
 
-    def __init__(self, limits: Limits | None = None) -> None:
-        """Start the child, whose imports run while the caller goes on."""
-        granted = min(GATE_BYTES, memory.share_bytes())
-        self._limits = limits or Limits(granted, DEFAULT_CPU_S, FILE_BYTES)
+    def __init__(self, limits: Limits | None = None, child: Child | None = None) -> None:
+        """Start the child, whose imports run while the caller goes on; or take this one."""
+        self._limits = limits or start.limits()
         self._lock = threading.Lock()
         self._closed = False
         self._tried: set[Path] = set()
-        self._child: Child | None = Child(MODULE, self._limits)
+        self._child: Child | None = child or Child(MODULE, self._limits)
 
     def admit(
         self,

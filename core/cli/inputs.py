@@ -12,7 +12,7 @@ from core.candidates.client import Workshop
 from core.cli.telling import Teller
 from core.data import read_preprocess
 from core.errors import DataError, InvalidModel
-from core.process import Scratch
+from core.process import Child, Scratch
 from core.records import DataSummary, ModelSummary, Preprocess, parse_json
 
 
@@ -35,12 +35,15 @@ class Bench:
 
 
 @contextlib.contextmanager
-def bench() -> Iterator[Bench]:
-    """A bench whose files vanish with it: a command leaves nothing behind but its output."""
+def bench(child: Child | None = None) -> Iterator[Bench]:
+    """A bench whose files vanish with it: a command leaves nothing behind but its output.
+
+    `child` is that of a workshop, if one was started in advance.
+    """
     with Scratch() as home:
         (home / "models").mkdir()
         (home / "data").mkdir()
-        workshop = Workshop()
+        workshop = Workshop(child=child)
         try:
             yield Bench(workshop, home)
         finally:

@@ -27,7 +27,7 @@ def run(options: argparse.Namespace) -> Result:
     Raises:
         ModelError: the file was refused.
     """
-    with bench() as at:
+    with bench(options.child) as at:
         summary = admit(at, options.model, options)
     data = to_json(summary)
     del data["path"]

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from core.cli import backends, explore, inspect, measure, optimize, uploads
 from core.cli.result import Result
 from core.errors import CoreError
+from core.process import Child
 
 COMMANDS = (inspect, optimize, measure, explore, backends, uploads)
 
@@ -29,9 +30,23 @@ def parser() -> argparse.ArgumentParser:
     return root
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the return value is the exit status."""
-    options = parser().parse_args(arguments)
+def main(arguments: Sequence[str] | None = None, child: Child | None = None) -> int:
+    """Run the command line; the return value is the exit status.
+
+    Args:
+        arguments: without the program's name; None for those of this process.
+        child: of a workshop, started in advance; it is ended.
+    """
+    try:
+        options = parser().parse_args(arguments)
+        options.child = child
+        return _run(options)
+    finally:
+        if child is not None:
+            child.close()
+
+
+def _run(options: argparse.Namespace) -> int:
     run: Callable[[argparse.Namespace], Result] = options.run
     try:
         result = run(options)

@@ -105,7 +105,7 @@ def run(options: argparse.Namespace) -> Result:
         CoreError: bad models, data or names.
     """
     backends = backends_of(options)
-    with bench() as at:
+    with bench(options.child) as at:
         data = admit_data(at, options.data)
         summaries = at_sizes(_admitted(at, options), data, options)
         models = _named(options.models, summaries)

@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> Result:
         raise PassPrecondition("Nothing to do: name at least one pass, or a recipe.")
     if not options.output.absolute().parent.is_dir():
         raise CoreError(f"{options.output.parent}: there is no such folder to write to.")
-    with bench() as at:
+    with bench(options.child) as at:
         before = admit(at, options.model, options)
         data = admit_data(at, options.calibration)
         guessed_pixels(before, data)

@@ -14,6 +14,7 @@ import os
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import IO
 
@@ -122,14 +123,21 @@ def write_data(
     running: hashlib._Hash | None = None,
     told: Told | None = None,
 ) -> None:
-    """Write the data file, one tensor after the other; `told` hears of each."""
+    """Write the data file, one tensor after the other; `told` hears of each.
+
+    The digest is made at the same time, on another core.
+    """
     end, total = 0, data_bytes(weights)
-    for _, tensor, offset in weights:
-        for piece in (memoryview(bytes(offset - end)), _bytes_of(tensor)):
-            write_piece(piece, file, running)
-        end = offset + tensor.nbytes
-        if told:
-            told(end, total)
+    with ThreadPoolExecutor(1) as beside:
+        for _, tensor, offset in weights:
+            for piece in (memoryview(bytes(offset - end)), _bytes_of(tensor)):
+                digested = beside.submit(running.update, piece) if running is not None else None
+                write_piece(piece, file)
+                if digested is not None:
+                    digested.result()
+            end = offset + tensor.nbytes
+            if told:
+                told(end, total)
 
 
 def data_bytes(weights: Sequence[Placed]) -> int:
@@ -137,13 +145,10 @@ def data_bytes(weights: Sequence[Placed]) -> int:
     return weights[-1][2] + weights[-1][1].nbytes if weights else 0
 
 
-def write_piece(piece: Piece, file: IO[bytes], running: hashlib._Hash | None = None) -> None:
+def write_piece(piece: Piece, file: IO[bytes]) -> None:
     """Write bytes in chunks, so that mapped ones need no room of their own."""
     for start in range(0, len(piece), CHUNK_BYTES):
-        chunk = piece[start : start + CHUNK_BYTES]
-        file.write(chunk)
-        if running is not None:
-            running.update(chunk)
+        file.write(piece[start : start + CHUNK_BYTES])
 
 
 def _bytes_of(tensor: ir.TensorProtocol) -> memoryview:

@@ -80,3 +80,17 @@ def test_what_a_body_reads_is_before_its_decision():
     )
     assert decisions.before(net) == ("z",)
     assert decisions.behind(net, decisions.SELECTS) == {"y"}
+
+
+def test_an_exact_step_behind_a_free_one_is_held_to_what_that_left_at_every_scale():
+    """The scales of the graph between are run when they are asked for, not those of the first."""
+    free, bent = {"low": np.float32(-50), "high": np.float32(50)}, {"high": np.float32(500)}
+    text = f"{ROW} {{{{ a = {{op}} (x) y = Clip (a, low, high) }}}}"
+    first, between = (graph(text.format(op=op), **free) for op in ("Neg", "Abs"))
+    verifier = Verifier(first, NoStatistics())
+    verifier.accept(between)
+    with pytest.raises(PassPostcondition, match="'y' changed"):
+        verifier.accept(graph(text.format(op="Abs"), **free | bent), exact=True)
+    assert verifier.accept(between.clone(), exact=True) == ()
+    with pytest.raises(PassPostcondition, match="'y' changed"):
+        verifier.accept(first, exact=True)

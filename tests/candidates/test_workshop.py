@@ -12,7 +12,7 @@ import onnx
 import pytest
 
 from core import graph as graphs
-from core.candidates import client
+from core.candidates import client, start
 from core.candidates.client import Workshop
 from core.errors import DataError, InvalidModel, WorkerError, WorkerTimeout
 from core.process import Child, memory
@@ -199,7 +199,7 @@ def test_reading_is_bounded_by_the_file_and_work_by_what_is_free(
     monkeypatch.setattr(Child, "request", spy)
     monkeypatch.setattr(memory, "free_bytes", lambda *_: 100 << 30)
     workshop.summary(summary.path)
-    assert granted["summary"] <= client.GATE_BYTES + client.GATE_PER_BYTE * summary.size_bytes
+    assert granted["summary"] <= start.GATE_BYTES + client.GATE_PER_BYTE * summary.size_bytes
     workshop.build(summary.path, Recipe("fold", (Step("fold_batch_norm"),)), None, tmp_path)
     assert granted["build"] > 90 << 30
     large = tmp_path / "large.onnx"
