@@ -1,16 +1,18 @@
 """Work on many rows, shared out to the cores.
 
-Each core takes every so many'th item, always the same ones, so that sums come out alike in every
-run. Products inside take one thread (`blas`). Work that is itself a share is not shared out again.
+A share is every so many'th item, always the same ones, so that sums come out alike in every run.
+Products inside take one thread (`blas`). Work that is itself a share is not shared out again.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache
+from queue import Empty, SimpleQueue
 from typing import TypeVar
 
 from core.reconstruction import blas
@@ -38,22 +40,76 @@ def shared(
         items: all of them.
         most: shares at the same time, where memory holds no more of them.
     """
-    workers = count() if most is None else max(1, min(count(), most))
-    shares = [items[start::workers] for start in range(min(workers, len(items)))]
-    if len(shares) < 2 or getattr(_here, "busy", False):
+    workers = _workers(len(items), most)
+    if workers < 2:
         return [work(items)] if items else []
+    return _together(work, [items[start::workers] for start in range(workers)])
+
+
+def each(
+    work: Callable[[Item], T],
+    items: Sequence[Item],
+    most: int | None = None,
+    size: Callable[[Item], float] | None = None,
+) -> list[T]:
+    """What `work` makes of each item, in order; a core that is done takes the next.
+
+    Args:
+        work: on one of the items.
+        items: all of them.
+        most: items at the same time, where memory holds no more of them.
+        size: of the work on an item; the largest are begun first, so that none is left at the end.
+    """
+    workers = _workers(len(items), most)
+    if workers < 2:
+        return [work(item) for item in items]
+    found: dict[int, T] = {}
+    failed: dict[int, Exception] = {}
+    waiting: SimpleQueue[int] = SimpleQueue()
+    order = range(len(items))
+    for at in order if size is None else sorted(order, key=lambda i: -size(items[i])):
+        waiting.put(at)
+
+    def take(_: int) -> None:
+        with contextlib.suppress(Empty):
+            while not failed:
+                at = waiting.get_nowait()
+                try:
+                    found[at] = work(items[at])
+                except Exception as error:  # whatever it is, it is raised below
+                    failed[at] = error
+
+    _together(take, range(workers))
+    if failed:
+        raise failed[min(failed)]
+    return [found[at] for at in order]
+
+
+def _workers(items: int, most: int | None) -> int:
+    """Threads that take part; one on a core that works on a share already."""
+    if getattr(_here, "busy", False):
+        return 1
+    return min(count() if most is None else max(1, min(count(), most)), items)
+
+
+def _together(work: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
+    """What `work` makes of each item, all at the same time."""
     with blas.threads(1):
-        waiting = [_pool().submit(_busy, work, share) for share in shares]
-        return [future.result() for future in waiting]
+        futures = [_pool().submit(_busy, work, item) for item in items]
+        return [future.result() for future in futures]
 
 
-def each(work: Callable[[Item], T], items: Sequence[Item], most: int | None = None) -> list[T]:
-    """What `work` makes of each item, in order; of so many at the same time, at most."""
-    shares = shared(lambda share: [work(item) for item in share], items, most)
-    found: list[T | None] = [None] * len(items)
-    for start, share in enumerate(shares):
-        found[start :: len(shares)] = share
-    return found  # type: ignore[return-value]
+def ahead(work: Callable[[Item], T], items: Sequence[Item]) -> Iterator[T]:
+    """What `work` gives for each, in order; the next is worked on while the last is used."""
+    with ThreadPoolExecutor(1) as pool:
+        waiting: Future[T] | None = None
+        for item in items:
+            following = pool.submit(work, item)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = following
+        if waiting is not None:
+            yield waiting.result()
 
 
 @cache
@@ -61,6 +117,6 @@ def _pool() -> ThreadPoolExecutor:
     return ThreadPoolExecutor(count())
 
 
-def _busy(work: Callable[[Sequence[Item]], T], share: Sequence[Item]) -> T:
+def _busy(work: Callable[[Item], T], item: Item) -> T:
     _here.busy = True
-    return work(share)
+    return work(item)

@@ -80,12 +80,24 @@ def _through(graph: ir.Model, parts: dict[str, list[str]], back: Backward) -> No
 
 def _extended(graph: ir.Model, back: Backward, outputs: Iterable[str]) -> ir.Model:
     """The graph with the way back, giving out these tensors."""
-    proto = ir.to_proto(graph)
-    proto.graph.node.extend(back.nodes)
-    proto.graph.initializer.extend(back.constants)
+    proto, named = ir.to_proto(graph), list(dict.fromkeys(outputs))
+    nodes = _needed(back.nodes, named)
+    read = {name for node in nodes for name in node.input}
+    proto.graph.node.extend(nodes)
+    proto.graph.initializer.extend(c for c in back.constants if c.name in read)
     del proto.graph.output[:]
-    proto.graph.output.extend(onnx.ValueInfoProto(name=n) for n in dict.fromkeys(outputs))
+    proto.graph.output.extend(onnx.ValueInfoProto(name=n) for n in named)
     return ir.from_proto(proto)
+
+
+def _needed(nodes: Sequence[onnx.NodeProto], outputs: Iterable[str]) -> list[onnx.NodeProto]:
+    """Those that these tensors depend on: a runtime computes the gradient by the images too."""
+    wanted, found = set(outputs), list[onnx.NodeProto]()
+    for node in reversed(nodes):
+        if wanted.intersection(node.output):
+            wanted.update(node.input)
+            found.append(node)
+    return found[::-1]
 
 
 def _signs(out: str, seed: int, back: Backward) -> str:

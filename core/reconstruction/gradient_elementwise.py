@@ -14,7 +14,9 @@ def _same(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
 
 
 def _relu(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
-    return {0: back.op("Mul", g, back.op("Sign", node.outputs[0].name or ""))}
+    """By a comparison: the runtime computes a Sign on one core."""
+    passes = back.op("Greater", node.outputs[0].name or "", back.const(0))
+    return {0: back.op("Mul", g, back.op("Cast", passes, to=1))}
 
 
 def _clip(node: ir.Node, g: str, back: Backward) -> dict[int, str]:

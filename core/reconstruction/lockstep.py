@@ -32,9 +32,9 @@ from core.reconstruction.pairs import Pair
 from core.reconstruction.parts import Goal
 from core.reconstruction.patches import values_at
 from core.reconstruction.reference import Reference
-from core.reconstruction.rows import Room, Rows, ahead
+from core.reconstruction.rows import Room, Rows
 from core.reconstruction.shelf import Array
-from core.reconstruction.solve import Ridge, error, free_bias
+from core.reconstruction.solve import Ridge, error, explained, free_bias
 from core.reconstruction.statistics import Graph
 from core.reconstruction.tape import NoGradient
 from core.reconstruction.telling import Tell, part, silent
@@ -49,6 +49,7 @@ FACTORS = (1.0, 30.0, 0.1)  # ridges tried, in units of the one that is asked fo
 Constrain = Callable[[Matrix, Moments], Matrix]
 ROWS, EACH = 30_000, 1e10  # about, of a layer; multiplications that go for any layer
 BENT_WIDTH = 1536  # inputs of a layer beyond which one round must do
+SYSTEM_COPIES = 4  # of a covariance, while a ridge is tried
 
 
 @dataclass(frozen=True)
@@ -239,14 +240,16 @@ class _Fit:
     ) -> tuple[float, float]:
         """(error on images held back, ridge) of the ridge that does best there."""
         wide = moments.second.shape[1] > BENT_WIDTH
-        tried, pull, system = [], None, None
-        for factor in factors[:2] if wide else factors:
-            system = None  # before the next takes as much memory
-            system = Ridge(moments, start, self.strength * factor, pull)
-            pull = system.pull
-            fit = self._solve(system, moments)
-            tried.append((self._judge(*fit, held), self.strength * factor))
-        return min(tried)
+        strengths = [self.strength * f for f in (factors[:2] if wide else factors)]
+        pull = explained(moments, start)
+
+        def fit(strength: float) -> tuple[Matrix, Matrix]:
+            return Ridge(moments, start, strength, pull).fit(moments)
+
+        at_once = memory.budget_bytes() // (SYSTEM_COPIES * moments.second.nbytes)
+        fits = cores.each(fit, strengths, at_once)
+        errors = [self._judge(*self._bound(*fit, moments), held) for fit in fits]
+        return min(zip(errors, strengths, strict=True))
 
     def _sums(self) -> tuple[Gram, Gram]:
         """Sums over the images to fit on and over those to judge on."""
@@ -279,7 +282,7 @@ class _Fit:
     def _streamed(self, batches: Sequence[int], shift: Shift) -> tuple[Gram, Gram]:
         """The same where the rows are too many to be kept."""
         grams = [Gram(self.case.layer.groups, shift) for _ in range(2)]
-        for batch, rows in zip(batches, ahead(self._read, batches), strict=True):
+        for batch, rows in zip(batches, cores.ahead(self._read, batches), strict=True):
             grams[self.reference.held(batch)].add(rows.inputs, rows.targets, rows.weights)
         return grams[0], grams[1]
 
@@ -295,23 +298,22 @@ class _Fit:
         wanted = wanted if case.keep is None else wanted[:, case.keep]
         targets = case.aim.targets(wanted, other)
         bounds = case.aim.bounds(wanted, other, targets)
-        weights = reference.weights(case.source, batch, case.keep)
+        weights = reference.weights(case.source, batch)
         return _Batch(inputs, targets, bounds, weights)
 
     def _bent(self, moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
         """The fit, with targets that a Relu zeroes moved to the prediction a few times."""
         system = Ridge(moments, start, strength)
-        weights, bias = self._solve(system, moments)
+        weights, bias = self._bound(*system.fit(moments), moments)
         if not self.case.aim.rectified or self._rows is None:
             return weights, bias
         for _ in range(self.bends if moments.second.shape[1] <= BENT_WIDTH else 1):
             moved = self._rows.moved(moments, weights, bias)
-            weights, bias = self._solve(system, moved)
+            weights, bias = self._bound(*system.fit(moved), moved)
         return weights, bias
 
-    def _solve(self, system: Ridge, moments: Moments) -> tuple[Matrix, Matrix]:
-        """The weights of least error among those that the layer may have."""
-        weights, bias = system.fit(moments)
+    def _bound(self, weights: Matrix, bias: Matrix, moments: Moments) -> tuple[Matrix, Matrix]:
+        """Of the weights that the layer may have, those nearest to these."""
         if self.constrain is None:
             return weights, bias
         place = np.argsort(self.case.layer.order)

@@ -166,7 +166,7 @@ def _wanted(
     if goal.aim.other:
         some = Sites(sites.images[chosen], sites.places[chosen])
         other = values_at(walk.value(goal.aim.other, batch), pair.reader.channel_axis, some)
-    weights = reference.weights(goal.source, batch, goal.keep)
+    weights = reference.weights(goal.source, batch)
     weigh = np.ones(len(chosen), np.float32) if weights is None else weights[chosen]
     targets = goal.aim.targets(wanted, other)
     return (*goal.aim.bounds(wanted, other, targets), targets, weigh)

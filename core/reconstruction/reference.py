@@ -1,9 +1,9 @@
 """What the original computes at the sampled places: wanted values of every layer, kept once.
 
 One pass over the calibration images, after which any number of rewritten graphs can be fitted
-without running the original again. What is kept of each tensor is rows x channels, and how much
-each row matters to the outputs (`gradient`), in half precision: in memory while it is little, on
-disk beyond that, or in a file that the next process goes on from (`keep_at`).
+without running the original again. What is kept of each tensor is rows x channels, in half
+precision: in memory while it is little, on disk beyond that, or in a file that the next process
+goes on from (`keep_at`); and how much each row matters to the outputs (`gradient`), a number.
 """
 
 from __future__ import annotations
@@ -23,8 +23,9 @@ from core.reconstruction.feeds import Feeds, batches
 from core.reconstruction.gradient import backward
 from core.reconstruction.halves import Halves
 from core.reconstruction.patches import Sites, pick, values_at
+from core.reconstruction.power import Power
 from core.reconstruction.shelf import Array
-from core.reconstruction.statistics import Graph, Statistics, Tensors
+from core.reconstruction.statistics import Graph, Run, Statistics, Tensors
 
 IMAGES = 512  # more change nothing that could be measured: see benchmarks/structure.py
 # Places of each image: a layer needs rows in proportion to its inputs, and its inputs go with its
@@ -32,8 +33,8 @@ IMAGES = 512  # more change nothing that could be measured: see benchmarks/struc
 PER_CHANNEL, LEAST_PLACES, PER_IMAGE = 2, 32, 128
 PER_WIDE_IMAGE, WIDE = 48, 128  # and of layers of more channels than this, which cost too much
 HELD_EVERY = 5  # of five batches, one is not fitted but judged on
-POWER_ROWS = 1024  # of gradients that are multiplied at once
 EVEN = 0.5  # share of a row's weight that does not depend on its gradient
+KINDS = ("images", "places", "wanted")  # arrays of each batch of a tensor, in the file
 
 log = logging.getLogger(__name__)
 Visit = Callable[[int, Tensors], None]
@@ -62,7 +63,8 @@ class Reference:
         self.original, self.statistics = original, statistics
         self.sampling = sampling or Sampling()
         self.feeds = Feeds(batches(statistics, original, self.sampling.images))
-        self._wanted, self._matter = Halves(), Halves()
+        self._wanted = Halves()
+        self._matter: dict[tuple[str, int], Array] = {}  # (rows,), squares of gradients
         self._sites: dict[tuple[str, int], Sites] = {}
         self._importance: dict[str, Array] = {}
         self._path: Path | None = None
@@ -102,28 +104,31 @@ class Reference:
     ) -> None:
         run, gradients = self._runner(asked, missing)
         powers = {name: Power() for name in gradients}
-        for batch, feeds in enumerate(self.feeds):
-            values = feeds | run(feeds)
-            for name in missing:
+
+        def keep(batch: int, values: Tensors) -> None:
+            def one(name: str) -> None:
                 self._keep(name, batch, values[name], axes[name])
+                if name in gradients:
+                    rows = values_at(values[gradients[name]], axes[name], self.sites(name, batch))
+                    self._matter[name, batch] = np.einsum("nc,nc->n", rows, rows)
+                    powers[name].add(rows)
+
+            cores.each(one, missing)
             if visit is not None:
                 visit(batch, values)
 
-            def keep(name: str, batch: int = batch, values: Tensors = values) -> None:
-                rows = values_at(values[gradients[name]], axes[name], self.sites(name, batch))
-                self._matter.put(name, batch, np.abs(rows))
-                powers[name].add(rows)
+        def made(batch: int) -> Tensors:
+            feeds = self.feeds[batch]
+            return feeds | run(feeds)
 
-            cores.each(keep, list(gradients))
-            values = {}  # before the next run: of a DenseNet, one batch is gigabytes
+        for batch, values in enumerate(cores.ahead(made, range(len(self.feeds)))):
+            keep(batch, values)
         for name, power in powers.items():
             mean = power.mean()
             if np.isfinite(mean).all() and mean.any():
                 self._importance[name] = mean
 
-    def _runner(
-        self, asked: list[str], missing: list[str]
-    ) -> tuple[Callable[[Tensors], Tensors], dict[str, str]]:
+    def _runner(self, asked: list[str], missing: list[str]) -> tuple[Run, dict[str, str]]:
         """Forwards and backwards at once; forwards only where the runtime cannot go back."""
         runner = self.statistics.runner
         try:
@@ -141,21 +146,12 @@ class Reference:
         """Its values there, (rows, channels)."""
         return self._wanted.get(name, batch)
 
-    def weights(self, name: str, batch: int, keep: Array | None) -> Array | None:
-        """How much each row matters, 1 on average; None if that is not known.
-
-        Args:
-            name: the tensor.
-            batch: number of the batch.
-            keep: channels that count; None for all.
-        """
-        if name not in self._importance:
+    def weights(self, name: str, batch: int) -> Array | None:
+        """How much each row of a tensor matters, 1 on average; None if that is not known."""
+        power = self._matter.get((name, batch))
+        if name not in self._importance or power is None:
             return None
-        gradient, diagonal = self._matter.get(name, batch), np.diag(self._importance[name])
-        counts = np.zeros(len(diagonal), np.float32)
-        counts[slice(None) if keep is None else keep] = 1
-        mean = float(diagonal @ counts)
-        power = np.square(gradient, out=gradient) @ counts
+        mean = float(np.trace(self._importance[name]))
         return np.asarray(EVEN + (1 - EVEN) / mean * power, np.float32) if mean > 0 else None
 
     def importance(self, name: str) -> Array | None:
@@ -190,7 +186,7 @@ class Reference:
         if self._path is None:
             return
         try:
-            size = self._wanted.nbytes + self._matter.nbytes
+            size = self._wanted.nbytes + sum(array.nbytes for array in self._matter.values())
             size += sum(8 * len(sites) for sites in self._sites.values())
             size += sum(array.nbytes for array in self._importance.values())
             count = 4 * len(self._sites) + 3 * len(self._importance)
@@ -207,13 +203,14 @@ class Reference:
                 sites = self._sites[name, batch]
                 yield f"images/{batch}/{name}", sites.images.astype(np.int32)
                 yield f"places/{batch}/{name}", sites.places.astype(np.int32)
-            for kind, halves in (("wanted", self._wanted), ("matter", self._matter)):
-                if name in halves:
-                    yield f"scales/{kind}/{name}", halves.scales(name, count)
-                    for batch in range(count):
-                        yield f"{kind}/{batch}/{name}", halves.raw(name, batch)
+            yield f"scales/0/{name}", self._wanted.scales(name, count)
+            for batch in range(count):
+                yield f"wanted/{batch}/{name}", self._wanted.raw(name, batch)
             if name in self._importance:
                 yield f"importance/0/{name}", self._importance[name]
+            for batch in range(count):
+                if (name, batch) in self._matter:
+                    yield f"matter/{batch}/{name}", self._matter[name, batch]
 
     def _load(self, arrays: Mapping[str, Array]) -> None:
         """Take over what `_arrays` gave.
@@ -221,60 +218,47 @@ class Reference:
         Raises:
             StoreError: of other images.
         """
-        names = [key.split("/", 2)[2] for key in arrays if key.startswith("scales/wanted/")]
+        names = [key.split("/", 2)[2] for key in arrays if key.startswith("scales/")]
         batches = range(len(self.feeds))
         try:
             for name in names:
-                sites = [[arrays[f"{k}/{b}/{name}"] for b in batches] for k in ("images", "places")]
-                counts = zip(sites[0], self.feeds.counts, strict=True)
-                if any(images.max(initial=0) >= count for images, count in counts):
-                    raise ValueError("other images")
-                for kind, halves in (("wanted", self._wanted), ("matter", self._matter)):
-                    if f"scales/{kind}/{name}" in arrays:
-                        if len(arrays[f"scales/{kind}/{name}"]) != len(batches):
-                            raise ValueError("other batches")
-                        parts = {b: arrays[f"{kind}/{b}/{name}"] for b in batches}
-                        if any(len(parts[b]) != len(sites[0][b]) for b in batches):
-                            raise ValueError("values of other places")
-                        halves.map(name, parts, arrays[f"scales/{kind}/{name}"])
+                images, places, wanted = (
+                    [arrays[f"{kind}/{batch}/{name}"] for batch in batches] for kind in KINDS
+                )
+                matter = {b: arrays[k] for b in batches if (k := f"matter/{b}/{name}") in arrays}
+                scales = arrays[f"scales/0/{name}"]
+                self._check(images, [places, wanted, matter], scales)
+                self._wanted.map(name, dict(enumerate(wanted)), scales)
+                self._matter |= {(name, b): rows for b, rows in matter.items()}
                 if f"importance/0/{name}" in arrays:
                     self._importance[name] = arrays[f"importance/0/{name}"]
-                pairs = zip(*sites, strict=True)
+                pairs = zip(images, places, strict=True)
                 self._sites |= {(name, b): Sites(*pair) for b, pair in enumerate(pairs)}
         except (KeyError, ValueError) as error:
             raise StoreError(
                 f"The kept reference does not fit: {error}", "Delete it; it is made again."
             ) from error
 
+    def _check(
+        self,
+        images: Sequence[Array],
+        others: Sequence[Sequence[Array] | Mapping[int, Array]],
+        scales: Array,
+    ) -> None:
+        """Hold what was kept of one tensor to the batches that there are.
 
-class Power:
-    """The mean of g g' over rows g, multiplied when there are enough of them."""
-
-    def __init__(self) -> None:
-        """No rows yet."""
-        self._waiting: list[Array] = []
-        self._total: Array | None = None
-        self._count = 0
-
-    def add(self, rows: Array) -> None:
-        """Count more rows, (n, channels)."""
-        self._waiting.append(rows)
-        self._count += len(rows)
-        if sum(map(len, self._waiting)) >= POWER_ROWS:
-            self._multiply()
-
-    def mean(self) -> Array:
-        """(channels, channels), in single precision."""
-        self._multiply()
-        total = np.zeros((0, 0), np.float32) if self._total is None else self._total
-        return np.asarray(total / np.float32(max(self._count, 1)))
-
-    def _multiply(self) -> None:
-        if self._waiting:
-            rows = np.concatenate(self._waiting)
-            product = rows.T @ rows
-            self._total = product if self._total is None else self._total + product
-            self._waiting = []
+        Raises:
+            ValueError: of other images.
+        """
+        counts = list(zip(images, self.feeds.counts, strict=True))
+        if any(some.max(initial=0) >= count for some, count in counts):
+            raise ValueError("other images")
+        if len(scales) != len(images):
+            raise ValueError("other batches")
+        for rows in others:
+            listed = rows.items() if isinstance(rows, Mapping) else enumerate(rows)
+            if any(len(each) != len(images[batch]) for batch, each in listed):
+                raise ValueError("values of other places")
 
 
 def with_outputs(graph: Graph, names: Sequence[str]) -> Graph:

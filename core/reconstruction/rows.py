@@ -9,10 +9,8 @@ that the next fit needs: two passes over the rows for each round.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TypeVar
 
 import numpy as np
 
@@ -20,21 +18,7 @@ from core.reconstruction import cores
 from core.reconstruction.gram import Gram, Matrix, Moments, Shift, split
 from core.reconstruction.shelf import Array
 
-T = TypeVar("T")
 STRETCH = 1024  # rows at a time: what is made of them stays in the cache
-
-
-def ahead(work: Callable[[int], T], items: Sequence[int]) -> Iterator[T]:
-    """What `work` gives for each, in order; the next is worked on while the last is used."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting: Future[T] | None = None
-        for item in items:
-            following = pool.submit(work, item)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = following
-        if waiting is not None:
-            yield waiting.result()
 
 
 class Room:

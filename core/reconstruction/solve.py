@@ -25,11 +25,7 @@ SIDES = 1 << 15  # numbers of right-hand sides that are not worth sharing out
 
 
 class Ridge:
-    """The fit to any targets of the same inputs.
-
-    Attributes:
-        pull: (G, d, o), what the weights that are there explain; alike for every strength.
-    """
+    """The fit to any targets of the same inputs."""
 
     def __init__(
         self, moments: Moments, start: Matrix, strength: float, pull: Matrix | None = None
@@ -40,7 +36,7 @@ class Ridge:
             moments: of the layer's inputs; their targets do not matter here.
             start: the weights towards which the ridge pulls, (G, o, d).
             strength: of the ridge, relative to the mean variance of an input.
-            pull: of another strength, so that it need not be made again.
+            pull: `explained` by the start, if that is known: it is alike for every strength.
         """
         d = moments.second.shape[1]
         power = np.trace(moments.second, axis1=1, axis2=2, dtype=np.float64)
@@ -49,13 +45,11 @@ class Ridge:
         systems[:, np.arange(d), np.arange(d)] += size[:, None]
         self._start = start
         self._systems = [Positive(system) for system in systems]
-        self.pull: Matrix = (
-            _seen(moments.second, start).transpose(0, 2, 1) if pull is None else pull
-        )
+        self._pull: Matrix = explained(moments, start) if pull is None else pull
 
     def fit(self, moments: Moments) -> tuple[Matrix, Matrix]:
         """Weights (G, o, d) and bias (G, o) of least error; `moments` are of the same inputs."""
-        pairs = zip(self._systems, moments.cross - self.pull, strict=True)
+        pairs = zip(self._systems, moments.cross - self._pull, strict=True)
         weights = self._start + np.stack([system.solve(rest).T for system, rest in pairs])
         return weights, free_bias(moments, weights)
 
@@ -101,6 +95,11 @@ class Positive:
 
     def _stretches(self, turn: int) -> tuple[slice, slice]:
         return slice(turn * BLOCK, (turn + 1) * BLOCK), slice(0, turn * BLOCK)
+
+
+def explained(moments: Moments, weights: Matrix) -> Matrix:
+    """Covariance of the inputs and what these weights make of them, (G, d, o)."""
+    return _seen(moments.second, weights).transpose(0, 2, 1)
 
 
 def _seen(second: Array, weights: Matrix) -> Matrix:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import onnx
 import onnx_ir as ir
 
+from core.reconstruction import cores
 from core.reconstruction.shelf import Array, Shelf
 from core.reconstruction.statistics import Graph, Run, Tensors
 
@@ -82,8 +83,11 @@ class Walk:
         kept = [n for n in made if n in later | ends | set(wanted)]
         run = self._runner(self._piece(nodes, kept), kept)
         read = self._read(nodes)
-        for batch in range(self.count):
-            values = run({name: self.value(name, batch) for name in read})
+
+        def computed(batch: int) -> Tensors:
+            return run({name: self.value(name, batch) for name in read})
+
+        for batch, values in enumerate(cores.ahead(computed, range(self.count))):
             for name in kept:
                 self._shelf.put(name, batch, values[name])
 

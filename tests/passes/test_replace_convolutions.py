@@ -16,7 +16,7 @@ from core.errors import PassPrecondition
 from core.passes.base import NoStatistics, Report
 from core.passes.replace_convolutions import ReplaceConvolutions
 from core.passes.replace_convolutions.allocation import Offer, allocate
-from core.passes.replace_convolutions.bound import Bound
+from core.passes.replace_convolutions.bound import Bound, Latest
 from core.passes.replace_convolutions.eligible import targets
 from core.passes.replace_convolutions.fitting import Product, error, problem
 from core.passes.replace_convolutions.forms import CHOICES, FORMS, Form
@@ -489,7 +489,7 @@ def test_a_layer_that_keeps_its_weights_keeps_the_factors_of_those():
     target = next(t for t in targets(model, (), Report()) if t.name == "b")
     kernel = kernel_of(target)
     form, metric = FORMS["spatial_svd"], Metric.of(16, None)
-    bound = Bound(target.layer, form, metric, form.start(kernel, np.eye(144), (8,)))
+    bound = Bound(target.layer, form, metric, form.start(kernel, np.eye(144), (8,)), Latest())
     kept = target.layer.weight.copy()
     zeros = np.zeros((1, 16))
     other = Moments(1, np.eye(144)[None], np.zeros((1, 144, 16)), zeros, np.zeros((1, 144)), zeros)

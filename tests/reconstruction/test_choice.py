@@ -222,6 +222,19 @@ def test_gradients_are_those_of_small_differences(name):
     assert checked or name in ("late_style",) or not tensors
 
 
+def test_nothing_runs_backwards_that_no_gradient_needs():
+    """The gradient by the images is the dearest of all, and nobody asks for it."""
+    model = residual()
+    for names in (["b_out0"], [layer.output for layer in find(model)]):
+        graph, found = backward(model, names)
+        assert len(found) == len(names)
+        asked, read = {v.name for v in graph.graph.outputs}, set()
+        for node in graph.graph:
+            read |= {v.name for v in node.inputs if v is not None}
+        made = {v.name for n in graph.graph for v in n.outputs if v.name.startswith("__g")}
+        assert made <= asked | read
+
+
 def shifted(model: ir.Model, name: str, step: np.ndarray, feeds: dict) -> np.ndarray:
     """The output when `step` is added to a tensor."""
     copy = model.clone()

@@ -10,7 +10,7 @@ import pytest
 from core.reconstruction import cores
 from core.reconstruction.feeds import Feeds, batches
 from core.reconstruction.gram import LARGE, Gram, Moments
-from core.reconstruction.reference import Power
+from core.reconstruction.power import Power
 from core.reconstruction.solve import error, ridge
 from core.reconstruction.telling import part
 from tests.analysis.nets import residual
@@ -71,7 +71,7 @@ def test_a_wide_fit_is_as_good_in_single_precision():
 
 
 def test_powers_are_means_of_products_however_many_rows_come_at_once(monkeypatch):
-    monkeypatch.setattr("core.reconstruction.reference.POWER_ROWS", 10)
+    monkeypatch.setattr("core.reconstruction.power.ROWS", 10)
     rows = np.random.default_rng(0).normal(size=(25, 4)).astype(np.float32)
     power = Power()
     for start in range(0, 25, 4):

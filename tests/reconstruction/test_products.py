@@ -62,6 +62,35 @@ def test_shares_are_the_same_in_every_run_and_each_comes_in_order(many):
     assert cores.each(lambda item: item * item, range(7)) == [i * i for i in range(7)]
 
 
+def test_the_largest_items_are_begun_first(monkeypatch):
+    monkeypatch.setattr(cores, "count", lambda: 2)
+    begun, lock = [], threading.Barrier(2)
+
+    def work(item: int) -> int:
+        begun.append(item)
+        lock.wait(10)  # two at a time
+        return item
+
+    assert cores.each(work, [1, 4, 2, 3], size=float) == [1, 4, 2, 3]
+    assert set(begun[:2]) == {3, 4}
+    assert set(begun[2:]) == {1, 2}
+
+
+def test_a_core_that_is_done_takes_the_next_item(monkeypatch):
+    monkeypatch.setattr(cores, "count", lambda: 2)
+    others = threading.Semaphore(0)
+
+    def work(item: int) -> int:
+        if item:
+            others.release()
+        else:
+            for _ in range(4):
+                assert others.acquire(timeout=10)
+        return item
+
+    assert cores.each(work, range(5)) == list(range(5))
+
+
 def test_a_share_is_not_shared_out_again(monkeypatch):
     monkeypatch.setattr(cores, "count", lambda: 2)
 

@@ -7,9 +7,10 @@ import pytest
 
 from core.analysis.shapes import facts
 from core.reconstruction.aims import Aim, aim
+from core.reconstruction.cores import ahead
 from core.reconstruction.gram import Gram, Shift
 from core.reconstruction.layers import find
-from core.reconstruction.rows import Room, Rows, ahead
+from core.reconstruction.rows import Room, Rows
 from tests.analysis.nets import head, image
 
 

@@ -29,7 +29,7 @@ from core.passes.base import Graph, Pass, Report, Statistics, parameter
 from core.passes.replace_convolutions.allocation import allocate
 from core.passes.replace_convolutions.eligible import Target, targets
 from core.passes.replace_convolutions.forms import CHOICES, FORMS
-from core.passes.replace_convolutions.known import Known, at_once, fitted
+from core.passes.replace_convolutions.known import Known, at_once, fitted, weigh
 from core.passes.replace_convolutions.menus import (
     RANKS,
     Choice,
@@ -199,7 +199,7 @@ class ReplaceConvolutions(Pass):
             metric, second = known.metric(target), known.second(target)
             return menu(target, metric, second, forms, price, self.multiple, self.tolerance)
 
-        menus = cores.each(of, found, at_once(found))
+        menus = cores.each(of, found, at_once(found), weigh)
         for one in menus:
             if not one.choices:
                 report.skip(one.target.name, one.reason)

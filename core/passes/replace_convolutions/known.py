@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.passes.base import Graph, Statistics
-from core.passes.replace_convolutions.bound import Bound
+from core.passes.replace_convolutions.bound import Bound, Latest
 from core.passes.replace_convolutions.eligible import Target
 from core.passes.replace_convolutions.fitting import problem
 from core.passes.replace_convolutions.forms import Factors, Matrix
@@ -55,6 +55,12 @@ class Known:
         return lambda: known.moments([output])[output].second[0]
 
 
+def weigh(target: Target) -> float:
+    """About how long looking at a layer takes, beside the others."""
+    outputs, *patch = target.layer.weight.shape
+    return float(outputs * math.prod(patch) ** 2)
+
+
 def at_once(found: Sequence[Target]) -> int:
     """Layers that memory holds what it takes to look at them, at the same time."""
     widest = max(math.prod(target.layer.weight.shape[1:]) for target in found)
@@ -70,9 +76,10 @@ def fitted(chosen: Sequence[tuple[Menu, Choice]], known: Known) -> dict[str, Bou
         ready = problem(choice.form, known.second(one.target)(), kernel.shape)
         return ready.fit(choice.factors, kernel, TURNS)
 
-    found = cores.each(factors_of, chosen, at_once([one.target for one, _ in chosen]))
-    bound = {}
+    most = at_once([one.target for one, _ in chosen])
+    found = cores.each(factors_of, chosen, most, lambda taken: weigh(taken[0].target))
+    bound, latest = {}, Latest()
     for (one, choice), factors in zip(chosen, found, strict=True):
         layer = one.target.layer
-        bound[layer.output] = Bound(layer, choice.form, one.metric, factors)
+        bound[layer.output] = Bound(layer, choice.form, one.metric, factors, latest)
     return bound
