@@ -47,7 +47,7 @@ def sweep(monkeypatch: pytest.MonkeyPatch, tmp_path, capsys):
             def measure(self, *_: object) -> Run:
                 return run
 
-        monkeypatch.setattr(explore.Workspace, "open", Fake)
+        monkeypatch.setattr(explore.Workspace, "open", lambda **_: Fake())
         monkeypatch.setattr(explore, "_spec", lambda *_: run.spec)
         monkeypatch.setattr(explore, "_resumable", lambda *_: None)
         status = main(["explore", "net.onnx", "--data", str(tmp_path / "data.npz"), "--json"])

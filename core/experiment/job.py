@@ -226,7 +226,7 @@ class Job:
 
     def _cancelled(self) -> bool:
         if lock.is_waiting():
-            self._tell(f"{self._label}: waiting, another measurement has the machine")
+            self._tell(f"{self._label}: waiting for the machine")
         if not self._stop and time.monotonic() - self._checked_s > LOOK_EVERY_S:
             self._checked_s = time.monotonic()
             self._stop = self._store.cancelled(self._run.id)

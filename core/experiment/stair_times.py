@@ -55,6 +55,7 @@ class StairTimes:
         self._tables = home.caches / "layer_times"
         self._turns = turns
         self._guard = threading.Lock()
+        self._working = threading.Lock()
         self._thinking: threading.Thread | None = None
         self._timings: dict[str, _Timing] = {}
         self._known: dict[str, Ladder] = {}
@@ -233,15 +234,16 @@ class StairTimes:
     def _worked_out(
         self, key: str, question: StaircaseQuestion, model: Path, workshop: Workshop
     ) -> Ladder:
-        if (kept := self._kept(key)) is not None:
-            return kept
-        found = workshop.ladder(model, question.recipes)
-        path = self._ladders / f"{key}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        scratch = path.with_suffix(f".{threading.get_ident()}.part")
-        scratch.write_text(json.dumps(to_json(found)), encoding="utf-8")
-        scratch.replace(path)
-        return self._remembered(key, found)
+        with self._working:  # a look and a measurement may ask at once: the second finds it done
+            if (kept := self._kept(key)) is not None:
+                return kept
+            found = workshop.ladder(model, question.recipes)
+            path = self._ladders / f"{key}.json"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            scratch = path.with_suffix(f".{threading.get_ident()}.part")
+            scratch.write_text(json.dumps(to_json(found)), encoding="utf-8")
+            scratch.replace(path)
+            return self._remembered(key, found)
 
     def _kept(self, key: str) -> Ladder | None:
         try:

@@ -127,7 +127,7 @@ def test_a_run_that_waits_for_the_machine_says_for_what(workspace: Workspace):
 
     def watch(progress: RunProgress) -> None:
         seen.append(progress.current)
-        if "another measurement has the machine" in progress.current:
+        if "waiting for the machine" in progress.current:
             heard.set()
 
     worker = threading.Thread(target=lambda: workspace.measure(spec, OWNER, watch))
