@@ -14,9 +14,9 @@ from benchmarks import process_tree
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 MB = 1 << 20
 HOLDS = """
-import sys, time
+import os, sys, time
 held = bytearray(b"1") * ({} << 20)
-print("ready", flush=True)
+os.write(1, b"ready\\n")
 {}
 """
 UNTIL_TOLD = "sys.stdin.read()"
