@@ -10,7 +10,7 @@ from collections.abc import Callable
 from core.candidates import failures, plan
 from core.candidates.growth import refuse_growth
 from core.candidates.verification import Verifier
-from core.errors import NotEnoughMemory, PassError
+from core.errors import NotEnoughMemory
 from core.passes.base import Graph, NoStatistics, Report, Statistics, build
 from core.records import Recipe, Skip, Step, StepReport
 
@@ -50,8 +50,7 @@ def apply(
         if refused and reason and not all(known):
             refused(step, reason)
     current, reports = graph.clone(), []
-    first = next((s for s, reason in zip(recipe.steps, known, strict=True) if not reason), None)
-    verifier = Verifier(current, data, _is_exact(first)) if first is not None else None
+    verifier = Verifier(current, data) if not all(known) else None
     for step, reason in zip(recipe.steps, known, strict=True):
         if reason:
             reports.append(_undone(step, reason))
@@ -61,14 +60,6 @@ def apply(
         current, report = _step(current, step, data, verifier, during)
         reports.append(report)
     return current, tuple(reports)
-
-
-def _is_exact(step: Step) -> bool:
-    """Whether a step promises the same outputs; one that cannot be built promises nothing."""
-    try:
-        return build(step).exact
-    except PassError:
-        return False
 
 
 def _at(graph: Graph, recipe: Recipe, index: int) -> Graph:

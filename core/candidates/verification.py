@@ -35,7 +35,6 @@ from core.records import RunOptions, TensorSpec
 
 TRIAL_SIZES = (1, 32, 224)  # for dynamic dimensions, until the original runs
 SCALES = (30.0, 1000.0, 0.01)  # further trials of a graph that promises the same outputs
-SCALED_IMAGES = 2  # of a batch
 LARGEST_TO_SCALE = 256 << 20  # bytes of weights: beyond, one trial takes long enough
 CAST_TO_COMPARE = frozenset(
     {ir.DataType.BFLOAT16, ir.DataType.FLOAT8E4M3FN, ir.DataType.FLOAT8E4M3FNUZ}
@@ -48,18 +47,14 @@ BLAMED, WHAT_IS_TO_BLAME = "The model breaks", "What the step made of the model 
 class Verifier:
     """Holds what the last accepted graph looked like and computed."""
 
-    def __init__(self, graph: Graph, statistics: Statistics, exact: bool = False) -> None:
-        """Take the interface and, where it runs at all, the outputs of `graph`.
-
-        `exact` says that the first step will be, which then costs no second session.
-        """
-        self._accepted = graph
+    def __init__(self, graph: Graph, statistics: Statistics) -> None:
+        """Take the interface and, where it runs at all, the outputs of `graph`."""
         self._inputs, self._outputs = input_specs(graph), output_specs(graph)
         self._empty = _empty_tensors(graph)
         self._loads, self._reason = True, ""
         self._feeds: list[Tensors] = []
         self._results: list[Tensors] = []
-        self._first_run(graph, statistics, exact)
+        self._first_run(graph, statistics)
 
     def accept(self, graph: Graph, exact: bool = False) -> tuple[str, ...]:
         """Verify `graph`, which from now on is what the next one is compared with.
@@ -86,10 +81,10 @@ class Verifier:
         if new and len(empty) > len(self._empty):  # one that was empty may have another name
             raise PassPostcondition(f"These tensors became empty: {_listed(new)}.")
         notes = self._run(graph, exact)
-        self._accepted, self._empty = graph, empty
+        self._empty = empty
         return notes
 
-    def _first_run(self, graph: Graph, statistics: Statistics, exact: bool) -> None:
+    def _first_run(self, graph: Graph, statistics: Statistics) -> None:
         """Find feeds that the graph runs on, and keep its outputs; else say why there are none."""
         try:
             session = _Session(graph, decisions.before(graph))
@@ -107,17 +102,13 @@ class Verifier:
                 self._reason = (
                     f"the original does not run on made-up inputs ({_first_line(error)})."
                 )
-        if exact and self._feeds:
+        if self._feeds and weight_bytes(graph) <= LARGEST_TO_SCALE:
             self._more_scales(session)
 
-    def _more_scales(self, session: _Session | None = None) -> None:
-        """What the accepted graph computes at other scales: asked where a step must be exact."""
-        graph, feeds = self._accepted, self._few(self._feeds[0])
-        floats = any(values.dtype.kind == "f" for values in feeds.values())
-        if not floats or weight_bytes(graph) > LARGEST_TO_SCALE:
+    def _more_scales(self, session: _Session) -> None:
+        feeds = self._feeds[0]
+        if not any(values.dtype.kind == "f" for values in feeds.values()):
             return
-        if session is None:
-            session = _Session(graph, decisions.before(graph), set(self._results[0]))
         for scale in SCALES:
             scaled = {n: v * v.dtype.type(scale) if v.dtype.kind == "f" else v
                       for n, v in feeds.items()}  # fmt: skip
@@ -126,12 +117,6 @@ class Verifier:
             except Exception:  # an index or a size that depends on the values; one scale less
                 continue
             self._feeds.append(scaled)
-
-    def _few(self, feeds: Tensors) -> Tensors:
-        """Some images of a batch, where all inputs take any number of them."""
-        if all(spec.shape and isinstance(spec.shape[0], str) for spec in self._inputs):
-            return {name: values[:SCALED_IMAGES] for name, values in feeds.items()}
-        return feeds
 
     def _interface(self, graph: Graph) -> None:
         for kind, old, new in (
@@ -148,12 +133,9 @@ class Verifier:
 
     def _run(self, graph: Graph, exact: bool) -> tuple[str, ...]:
         watched = {name for results in self._results for name in results}
-        if exact and len(self._feeds) == 1:
-            self._more_scales()
-        held = len(self._feeds) if exact else 1  # a number format may not reach as far
         try:
             session = _Session(graph, decisions.before(graph), watched)
-            results = [session.run(feeds) for feeds in self._feeds[:held]]
+            results = [session.run(feeds) for feeds in self._feeds]
         except Exception as error:  # ONNX Runtime's own exceptions share no other base
             if not self._loads:
                 return (f"Not verified by a run: {self._reason}",)
@@ -163,10 +145,11 @@ class Verifier:
         if not self._feeds:
             return (f"Verified by loading, not by a run: {self._reason}",)
         kinds = _kinds(graph, exact)
-        for old, new in zip(self._results, results, strict=False):
+        held = len(results) if exact else 1  # a number format may not reach as far as the scales
+        for old, new in zip(self._results[:held], results[:held], strict=True):
             for name in old.keys() & new.keys():
                 compare(name, old[name], new[name], kinds.get(name, Kind.FREE))
-        self._feeds, self._results = self._feeds[:held], results
+        self._results = results
         return ()
 
 
