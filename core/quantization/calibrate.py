@@ -231,7 +231,6 @@ def weights(
     own = [name for name in names if heads[name] == name]
     wide = {n for n in own if moments is not None and each * sums.size_bytes(layers[n]) > bound}
     narrow = [name for name in own if name not in wide]
-    narrow.sort(key=lambda name: -sums.size_bytes(layers[name]))  # so that no core waits long
 
     def one(name: str) -> Weight:
         weight = made(name)
@@ -239,7 +238,11 @@ def weights(
         return weight
 
     found = {name: one(name) for name in own if name in wide}
-    found |= zip(narrow, cores.each(one, narrow), strict=True)
+    found |= zip(
+        narrow,
+        cores.each(one, narrow, size=lambda name: sums.size_bytes(layers[name])),
+        strict=True,
+    )
     return {n: twins.like(found[heads[n]], layers[heads[n]], layers[n]) for n in names}
 
 

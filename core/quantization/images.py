@@ -8,19 +8,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
 import numpy as np
 import onnx_ir as ir
 
 from core.quantization import effort
+from core.reconstruction import cores
 
 Array = np.ndarray[Any, Any]
 Tensors = dict[str, Array]
 Run = Callable[[Tensors], Tensors]
-
-T = TypeVar("T")
 
 EVERY = 4
 LARGEST_BYTES = 64 << 20
@@ -126,7 +124,7 @@ class Images:
         Batches are as large as memory bears, where the net takes any number of images. The next is
         run while the caller works on one: neither uses all cores all the time.
         """
-        for at, values in ahead(self._values(graph, names, largest)):
+        for at, values in cores.ahead(self._values(graph, names, largest)):
             self.at = at
             yield values
 
@@ -158,17 +156,6 @@ class Images:
             return found
 
         return told
-
-
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each made in a thread of its own while the caller works on the one before."""
-    end = object()
-    with ThreadPoolExecutor(1) as other:
-        item: Any
-        waiting = other.submit(next, items, end)
-        while (item := waiting.result()) is not end:
-            waiting = other.submit(next, items, end)
-            yield item
 
 
 def singly(feeds: Tensors) -> Iterator[Tensors]:

@@ -27,13 +27,13 @@ from core.quantization.images import (
     Images,
     Run,
     Tensors,
-    ahead,
     any_batch,
     images_of,
     parts,
     singly,
 )
 from core.quantization.observers import refuse_bad
+from core.reconstruction import cores
 
 Array = np.ndarray[Any, Any]
 
@@ -257,7 +257,7 @@ class Judge:
     def errors_as_written(self, graphs: Iterator[ir.Model]) -> Iterator[float]:
         """The same of several; while one runs, the next is made and loaded."""
         runs = (self._images.runner_as_written(graph, self._names) for graph in graphs)
-        for run in ahead(runs):
+        for run in cores.ahead(runs):
             yield self._error([run(feeds) for feeds in self._feeds])
 
     def _outputs(self, graph: ir.Model, backend: Backend | None) -> list[Tensors] | None:

@@ -88,9 +88,10 @@ def select(
         joining: operators that may take part between integer neighbours.
         carrying: operators that may hand integers on.
     """
-    exclude = completed(exclude, [n for n in graph.graph if is_weighted(n)])
+    layers = [n for n in graph.graph if is_weighted(n)]
+    exclude = completed(exclude, layers)
     nodes = [n for n in graph.graph if n.name not in exclude and n.domain in STANDARD]
-    weighted = [n for n in nodes if is_weighted(n)]
+    weighted = [n for n in layers if n.name not in exclude]
     others = {n for n in nodes if n.op_type in joining | carrying and _only_data(n)}
     chosen = set(weighted) | others
     bounded = _bounded(nodes, chosen)

@@ -104,9 +104,12 @@ def fall_back(
         ranked: sensitivities, where they are known already.
         known: layers left float -> error, where that was measured already.
     """
-    known = known or {}
-    error = known.get(frozenset(), -1.0)
-    error = judge.error(written(graph, plan)) if error < 0 else error
+
+    def error_of(floats: frozenset[str], trial: Plan) -> float:
+        found = (known or {}).get(floats)
+        return judge.error(written(graph, trial)) if found is None else found
+
+    error = error_of(frozenset(), plan)
     if error <= target:
         return Fallback(plan, (), error, {})
     ranked = ranked or sensitivities(graph, plan, judge)
@@ -119,8 +122,7 @@ def fall_back(
         if not selection.weighted or not covered(plan, selection) or not affordable(selection):
             continue
         trial = restricted(plan, selection)
-        now = known.get(trial_floats, -1.0)
-        now = judge.error(written(graph, trial)) if now < 0 else now
+        now = error_of(trial_floats, trial)
         if now < error * 0.9:
             best, floats, error = trial, trial_floats, now
         if error <= target:

@@ -15,9 +15,10 @@ import onnx_ir as ir
 
 from core import graph as graphs
 from core.analysis.shapes import subgraphs
-from core.quantization.images import Run, Tensors, ahead
+from core.quantization.images import Run, Tensors
 from core.quantization.pieces import Pieces
 from core.quantization.regions import is_weighted
+from core.reconstruction import cores
 
 MOST = 8  # stages: each keeps what it reads, of all images
 
@@ -66,7 +67,7 @@ class Stages:
             )
             for name, change in changes
         )
-        for name, run in ahead(loaded):
+        for name, run in cores.ahead(loaded):
             yield name, self._onwards(self._home[name], run)
 
     def _onwards(self, at: int, run: Run) -> list[Tensors]:

@@ -83,8 +83,8 @@ def _parts(layers: Mapping[str, Layer], names: Sequence[str]) -> list[dict[Hasha
 
 
 def _distinct(layers: Iterable[Layer]) -> list[Layer]:
-    """One of those that read the same tensor."""
-    return list({layer.input: layer for layer in layers}.values())
+    """One of those that read the same rows."""
+    return list({_reading(layer): layer for layer in layers}.values())
 
 
 def _reading(layer: Layer) -> Hashable:

@@ -32,9 +32,10 @@ def completed(names: Collection[str], nodes: Iterable[ir.Node]) -> frozenset[str
 def like(weight: Weight, first: Layer, other: Layer) -> Weight:
     """The weight of `first` for `other`, whose bias may be one of its own."""
     mine, theirs = first.bias(), other.bias()
-    if weight.bias is None or np.array_equal(mine, theirs):
+    if np.array_equal(mine, theirs):
         return weight
-    return replace(weight, bias=theirs + (weight.bias - mine))
+    shift = 0.0 if weight.bias is None else weight.bias - mine
+    return replace(weight, bias=theirs + shift)
 
 
 def meetings(nodes: Iterable[ir.Node], tensors: Mapping[str, str]) -> list[list[str]]:

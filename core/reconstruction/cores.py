@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from queue import Empty, SimpleQueue
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from core.reconstruction import blas
 
@@ -99,17 +99,15 @@ def _together(work: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
         return [future.result() for future in futures]
 
 
-def ahead(work: Callable[[Item], T], items: Sequence[Item]) -> Iterator[T]:
-    """What `work` gives for each, in order; the next is worked on while the last is used."""
-    with ThreadPoolExecutor(1) as pool:
-        waiting: Future[T] | None = None
-        for item in items:
-            following = pool.submit(work, item)
-            if waiting is not None:
-                yield waiting.result()
-            waiting = following
-        if waiting is not None:
-            yield waiting.result()
+def ahead(items: Iterable[T]) -> Iterator[T]:
+    """The same items; the next is made in a thread of its own while the last is worked on."""
+    end, made = object(), iter(items)
+    with ThreadPoolExecutor(1) as other:
+        item: Any
+        waiting = other.submit(next, made, end)
+        while (item := waiting.result()) is not end:
+            waiting = other.submit(next, made, end)
+            yield item
 
 
 @cache

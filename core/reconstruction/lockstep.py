@@ -282,7 +282,7 @@ class _Fit:
     def _streamed(self, batches: Sequence[int], shift: Shift) -> tuple[Gram, Gram]:
         """The same where the rows are too many to be kept."""
         grams = [Gram(self.case.layer.groups, shift) for _ in range(2)]
-        for batch, rows in zip(batches, cores.ahead(self._read, batches), strict=True):
+        for batch, rows in zip(batches, cores.ahead(map(self._read, batches)), strict=True):
             grams[self.reference.held(batch)].add(rows.inputs, rows.targets, rows.weights)
         return grams[0], grams[1]
 

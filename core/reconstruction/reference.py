@@ -121,7 +121,7 @@ class Reference:
             feeds = self.feeds[batch]
             return feeds | run(feeds)
 
-        for batch, values in enumerate(cores.ahead(made, range(len(self.feeds)))):
+        for batch, values in enumerate(cores.ahead(map(made, range(len(self.feeds))))):
             keep(batch, values)
         for name, power in powers.items():
             mean = power.mean()

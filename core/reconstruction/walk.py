@@ -87,7 +87,7 @@ class Walk:
         def computed(batch: int) -> Tensors:
             return run({name: self.value(name, batch) for name in read})
 
-        for batch, values in enumerate(cores.ahead(computed, range(self.count))):
+        for batch, values in enumerate(cores.ahead(map(computed, range(self.count)))):
             for name in kept:
                 self._shelf.put(name, batch, values[name])
 

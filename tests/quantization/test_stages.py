@@ -10,13 +10,14 @@ import pytest
 from core.activations import Probe
 from core.quantization import calibrate, regions, sensitivity, stages
 from core.quantization.calibrate import layers_of
-from core.quantization.images import Images, ahead
+from core.quantization.images import Images
 from core.quantization.judge import Judge, headless
 from core.quantization.prepare import prepared
 from core.quantization.regions import is_weighted, select
 from core.quantization.scheme import Scheme
 from core.quantization.stages import Stages, waists
 from core.quantization.writer import written
+from core.reconstruction import cores
 from tests.quantization.nets import Random, dense, parsed, random, residual
 
 
@@ -117,7 +118,7 @@ def test_items_come_in_order_and_the_next_is_made_meanwhile():
             made.append(item)
             yield item
 
-    for item in ahead(items()):
+    for item in cores.ahead(items()):
         seen.append(item)
         deadline = time.monotonic() + 5
         while len(made) < min(item + 2, 4) and time.monotonic() < deadline:
@@ -131,7 +132,7 @@ def test_what_fails_in_the_other_thread_fails_here():
         yield 1
         raise ValueError("no more")
 
-    found = ahead(items())
+    found = cores.ahead(items())
     assert next(found) == 1
     with pytest.raises(ValueError, match="no more"):
         next(found)

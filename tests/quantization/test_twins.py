@@ -13,7 +13,9 @@ from core.passes.base import NoStatistics, Report
 from core.passes.quantize_int8 import QuantizeInt8
 from core.passes.quantize_weights import QuantizeWeights
 from core.quantization import equalise, regions, twins
+from core.quantization.grids import Weight
 from core.quantization.prepare import prepared
+from core.reconstruction.layers import Layer
 from tests.quantization.nets import parsed, random, signal_to_noise_db
 
 
@@ -122,6 +124,14 @@ def test_a_bias_of_ones_own_is_kept():
     graph = made(QuantizeWeights(bits="8"), siamese("other"), Pairs())
     a = np.random.default_rng(1).standard_normal((4, 3, 12, 12)).astype(np.float32)
     assert signal_to_noise_db(outputs(siamese("other"), a, a), outputs(graph, a, a)) > 30
+
+
+def test_a_bias_where_the_first_has_none_is_what_a_repair_adds_to():
+    nodes = [n for n in siamese("other").graph if n.op_type == "Conv"]
+    first, other = Layer(nodes[1], 1), Layer(nodes[3], 1)
+    first.write(first.matrix(), np.zeros(16))
+    found = twins.like(Weight(np.zeros((16, 16, 3, 3), np.int8), np.ones(16), 0), first, other)
+    np.testing.assert_allclose(found.bias, other.bias())
 
 
 def test_what_goes_back_to_float_takes_its_twin_along():

@@ -64,9 +64,9 @@ def test_work_ahead_comes_in_order_and_its_errors_come_too():
             raise ValueError("three")
         return item * item
 
-    assert list(ahead(work, [0, 2, 1])) == [0, 4, 1]
-    assert list(ahead(work, [])) == []
-    found = ahead(work, [1, 3, 2])
+    assert list(ahead(map(work, [0, 2, 1]))) == [0, 4, 1]
+    assert list(ahead(map(work, []))) == []
+    found = ahead(map(work, [1, 3, 2]))
     assert next(found) == 1
     with pytest.raises(ValueError, match="three"):
         next(found)

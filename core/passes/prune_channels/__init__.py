@@ -181,7 +181,7 @@ class PruneChannels(Pass):
         return self.backend if self.budget == "latency" else ""
 
     def needs(self, graph: Graph, work: Workload) -> Needs:
-        """See `memory`."""
+        """See `core.reconstruction.needs`."""
         return of_a_refit(graph, work)
 
     def preview(self, graph: Graph, report: Report) -> bool:

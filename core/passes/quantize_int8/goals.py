@@ -135,7 +135,7 @@ def met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | 
         else:
             means.report.note(
                 f"What each of the {len(found.weights)} layers costs alone was not measured: "
-                "nothing here depends on it, and it would take longer than all else."
+                "nothing here depends on it, and each takes several runs of a large net."
             )
     return found
 

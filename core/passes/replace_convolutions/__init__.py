@@ -146,7 +146,7 @@ class ReplaceConvolutions(Pass):
         self._say(chosen, total, statistics, report)
 
     def needs(self, graph: Graph, work: Workload) -> Needs:
-        """See `memory`."""
+        """See `core.reconstruction.needs`."""
         return of_a_refit(graph, work)
 
     def preview(self, graph: Graph, report: Report) -> bool:
