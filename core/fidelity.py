@@ -51,6 +51,14 @@ class Powers:
         self.signal = np.atleast_1d(self.signal + signal)
         self.noise = np.atleast_1d(self.noise + noise)
 
+    def error(self) -> float:
+        """Sum of squares of the difference to that of the reference, in the worst group.
+
+        The error itself where the reference is zero all over.
+        """
+        found = [(self.noise[g].sum(), self.signal[g].sum()) for g in groups(self.signal)]
+        return float(max(noise / signal if signal else noise for noise, signal in found))
+
     def sqnr_db(self) -> tuple[float, Array]:
         """The ratio of the worst group of channels, and which they are."""
         found = [

@@ -26,7 +26,9 @@ MODULE = "core.worker"
 TRIAL = {"warmup": 1, "blocks": 1, "quads": 1, "sample_s": 0.0005, "slow_down": 0.0}
 BLOCKS_MOST, BLOCKS_LEAST = 16, 2
 CALLS_PER_BLOCK = 4  # two that count, two that fill the caches
+HASTY_CALLS = 2  # where these are left out
 LASTING_S = 0.03  # a call that one other warms up
+LONG_S = 0.25  # a call that takes no notice of what the caches held before
 SESSION_S, SESSIONS_S = 1.0, 0.5  # wall time of a graph in one session, or in each of several
 BRIEF_S = 0.3  # the same of a brief race
 CPU_S = 240.0
@@ -134,5 +136,9 @@ class _Course:
 def _effort(call_s: float, sessions: int, brief: bool) -> Json:
     """Warm-up and blocks where the first graph runs so long."""
     share = BRIEF_S if brief else SESSION_S if sessions == 1 else SESSIONS_S
-    blocks = int(np.clip(share / (CALLS_PER_BLOCK * max(call_s, 1e-3)), BLOCKS_LEAST, BLOCKS_MOST))
-    return {"warmup": 1 if call_s >= LASTING_S else 3, "blocks": blocks}
+    lasting = call_s >= LASTING_S
+    hasty = (brief and lasting) or call_s >= LONG_S
+    calls = HASTY_CALLS if hasty else CALLS_PER_BLOCK
+    blocks = int(np.clip(share / (calls * max(call_s, 1e-3)), BLOCKS_LEAST, BLOCKS_MOST))
+    warmup = 1 if lasting else 3
+    return {"warmup": warmup, "blocks": blocks, "run_in": not hasty}

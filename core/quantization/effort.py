@@ -14,8 +14,9 @@ from core.process import memory
 
 LARGEST_MACS = 128 * 10**9  # multiply-accumulates of one question: about two seconds of two cores
 COMPARED_MACS = 64 * 10**9  # of one of several ways that are compared
-CALIBRATION_MACS = 256 * 10**9  # of a walk over calibration images
-LEAST_IMAGES, LEAST_CALIBRATION = 16, 64
+CALIBRATION_MACS = 128 * 10**9  # of a walk over calibration images, if those are not too few
+LONGEST_MACS = 512 * 10**9  # of one in any case
+LEAST_IMAGES, LEAST_CALIBRATION, FEWEST_CALIBRATION = 16, 64, 32
 SMALLEST_BYTES, LARGEST_BYTES = 16 << 20, 128 << 20  # of what one run gives out
 SHARE = 32  # of the memory that is free
 
@@ -35,7 +36,8 @@ def images(graph: ir.Model, most: int, macs: int = LARGEST_MACS, least: int = LE
 
 def calibration(graph: ir.Model, most: int) -> int:
     """Images that ranges and sums are found on."""
-    return images(graph, most, CALIBRATION_MACS, LEAST_CALIBRATION)
+    enough = images(graph, LEAST_CALIBRATION, LONGEST_MACS, FEWEST_CALIBRATION)
+    return images(graph, most, CALIBRATION_MACS, enough)
 
 
 def batch_bytes() -> int:

@@ -1,9 +1,10 @@
 """What a quantized graph loses, on calibration images that were held out of finding the ranges.
 
 The measure is the relative error of the logits,
-    sum |y_q - y|^2 / sum |y|^2,
-averaged over the outputs. No labels are needed, and unlike accuracy it tells two good candidates
-apart on few images. A Softmax or Sigmoid at the very end is left out of it: it hides errors.
+    sum |y_q - y|^2 / sum |y|^2
+of the worst output, and of the worst group of its channels where boxes lie beside scores
+(`core.fidelity`). No labels are needed, and unlike accuracy it tells two good candidates apart on
+few images. A Softmax or Sigmoid at the very end is left out of it: it hides errors.
 
 y_q is what the backend that the recipe is for makes of the file, where that backend is here. What
 takes many graphs is judged by what the file says, which needs no process of its own: rankings of
@@ -21,6 +22,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.errors import CoreError, PassPrecondition
+from core.fidelity import Powers
 from core.quantization import effort
 from core.quantization.images import (
     LARGEST_IMAGES,
@@ -278,16 +280,14 @@ class Judge:
     def _error(self, found: Sequence[Tensors] | None) -> float:
         if found is None:
             return float("inf")
-        wrong, size = np.zeros(len(self._names)), np.zeros(len(self._names))
+        powers = {name: Powers() for name in self._names}
         for after, before in zip(found, self._reference, strict=True):
-            for index, name in enumerate(self._names):
-                y = before[name].astype(np.float64)
-                wrong[index] += ((after[name].astype(np.float64) - y) ** 2).sum()
-                size[index] += (y**2).sum()
-        if not np.isfinite(wrong).all():
-            return float("inf")
-        used = size > 0
-        return float(np.mean(wrong[used] / size[used])) if used.any() else float(wrong.sum())
+            if not all(np.isfinite(after[name]).all() for name in self._names):
+                return float("inf")
+            for name in self._names:
+                powers[name].add(before[name], after[name])
+        heard = [power for power in powers.values() if power.signal.any()]
+        return max(power.error() for power in heard or powers.values())
 
 
 def _regrouped(batches: Sequence[Tensors], most: int) -> list[Tensors]:

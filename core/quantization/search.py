@@ -11,7 +11,8 @@ All subsets would be too many; the moves are those that are known to matter:
 - joining operators (Add, Concat, pools) float, and each kind of them alone;
 - the last weighted layer float.
 
-Greedily, the move that gains most is made, until none gains more than NOISE. The best of many noisy
+Greedily, the move that gains most is made, until none gains more than NOISE; one that gains little
+is the last, since further ones gain less. The best of many noisy
 times looks better than it is, so the result is timed once more beside the float graph, in several
 sessions: that ratio, with its interval, is what decides whether integers are used at all.
 """
@@ -30,6 +31,7 @@ Build = Callable[[Selection], ir.Model]
 
 NOISE = 0.04
 ROUNDS = 3
+WORTH_ANOTHER = 0.1  # of the time, that a move must gain for a further one to be looked for
 PREFIX = (1, 2, 3, 4, 6)
 
 
@@ -70,16 +72,19 @@ def fastest(
     selection = everything = select(graph, floats)
     for _ in range(ROUNDS):
         trials = dict(_trials(graph, selection, floats))
-        laps = race([original, *(build(trial) for _, trial in trials.values())])
+        laps = race([original, *(build(trial) for _, trial in trials.values())], brief=True)
         times = dict(zip(trials, laps[1:], strict=True))
         if reason := _reason(laps):
             return Choice(selection, floats, (), NEVER, NEVER, reason)
         label = min(times, key=lambda name: times[name].typical)
         if not label or times[label].typical > times[""].typical * (1 - NOISE):
             break
+        gain = 1 - times[label].typical / times[""].typical
         more, selection = trials[label]
         floats = floats | more
         made.append(label)
+        if gain < WORTH_ANOTHER:
+            break
     return _decided(original, pinned, Choice(selection, floats, tuple(made), NEVER, NEVER),
                     everything, build, race)  # fmt: skip
 
@@ -128,7 +133,8 @@ def _moves(graph: ir.Model, selection: Selection) -> Iterator[tuple[str, frozens
     weighted = list(selection.weighted)
     for count in PREFIX:
         if count < len(weighted):
-            yield f"the first {count} layers stay float", frozenset(weighted[:count])
+            which = f"the first {count} layers stay" if count > 1 else "the first layer stays"
+            yield f"{which} float", frozenset(weighted[:count])
     deep = [n for n in weighted if _depthwise(nodes[n])]
     yield from _by_groups(nodes, weighted, deep)
     joins = frozenset(n for n in selection.nodes if nodes[n].op_type in JOINING)

@@ -58,9 +58,19 @@ def _images(graph: ir.Model) -> int:
     return effort.images(graph, RANKING_IMAGES, RANKING_MACS, LEAST_IMAGES)
 
 
-def sensitivities(graph: ir.Model, plan: Plan, judge: Judge) -> dict[str, float]:
-    """Layer -> the error of quantizing it alone, largest first."""
-    found, judge = {}, judge.few(_images(graph))
+def sensitivities(
+    graph: ir.Model, plan: Plan, judge: Judge, most: int = 0
+) -> dict[str, float]:
+    """Layer -> the error of quantizing it alone, largest first.
+
+    Args:
+        graph: the prepared float graph, with logits as outputs.
+        plan: everything quantized.
+        judge: measures errors on held-out images.
+        most: of a large net, only so many layers: those that stray most by the end of their stage.
+    """
+    images = _images(graph)
+    found, judge = {}, judge.few(images)
     stages = Stages(graph, judge.feeds, judge.runner)
 
     def alone(name: str, piece: ir.Model) -> ir.Model:
@@ -69,7 +79,11 @@ def sensitivities(graph: ir.Model, plan: Plan, judge: Judge) -> dict[str, float]
         selection = select(piece, frozenset(others), frozenset(), frozenset())
         return written(piece, restricted(plan, selection))
 
-    changes = ((name, functools.partial(alone, name)) for name in plan.selection.weighted)
+    changes = [(name, functools.partial(alone, name)) for name in plan.selection.weighted]
+    if images < RANKING_IMAGES and stages.count > 1 and 0 < most < len(changes):
+        near = dict(stages.strays(changes))
+        worst = sorted(near, key=lambda name: -near[name])[:most]
+        changes = [(name, change) for name, change in changes if name in set(worst)]
     for name, outputs in stages.each(changes):
         found[name] = judge.error_of(outputs)
     return dict(sorted(found.items(), key=lambda item: -item[1]))

@@ -59,3 +59,32 @@ def test_what_a_graph_costs_is_told_by_the_errors_that_it_makes():
     rows = np.arange(len(y))
     true = 100 * np.mean(odds[rows, y.argmax(1)] - odds[rows, spoilt])
     assert large.low < true < large.high
+
+
+BOXES, NAMES, ANCHORS = 4, 4, 12
+MIXED = "g (float[N, 8, 12] x) => (float[N, 8, 12] y) { y = Mul(x, s) }"
+
+
+def mixed(boxes: float, scores: float):
+    """Of a detector's output, boxes in pixels beside scores; both are multiplied."""
+    scale = np.full((1, BOXES + NAMES, 1), 300.0 * boxes)
+    scale[:, BOXES:] = 0.01 * scores
+    return parsed(MIXED, {"s": scale.astype(np.float32)})
+
+
+def test_lost_scores_beside_large_boxes_are_seen():
+    known = Judge(mixed(1.0, 1.0), Images(Random((BOXES + NAMES, ANCHORS), count=64)))
+    assert known.error(mixed(1.0, 0.0)) == pytest.approx(1.0)
+    assert known.error(mixed(0.9, 1.0)) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_the_worst_of_several_outputs_counts_and_one_that_is_zero_does_not():
+    text = "g (float[N, 10] x) => (float[N, 10] y, float[N, 10] z, float[N, 10] o) {{ {} }}"
+    body = "y = Mul(x, s)\nz = Mul(x, t)\no = Mul(x, r)"
+
+    def scaled(first: float, second: float, third: float):
+        weights = {"s": first, "t": second, "r": third}
+        return parsed(text.format(body), {k: np.array(v, np.float32) for k, v in weights.items()})
+
+    known = Judge(scaled(1.0, 0.01, 0.0), Images(Random((CLASSES,), count=64)))
+    assert known.error(scaled(1.0, 0.005, 1.0)) == pytest.approx(0.25, rel=1e-3)

@@ -28,7 +28,9 @@ LEAST_TARGET = 1e-4  # no more than 8 bits can give
 SLACK = 2.0  # borders between integers and float cost conversions
 PLAINLY_FASTER = 0.9  # of the time of the float net
 # Of all runs for the errors of single layers, where they are found for the reader's sake alone.
-CHARTED_MACS = 10**12
+CHARTED_MACS = 250 * 10**9
+LONG_MACS = 8 * 10**9  # of a net whose layers are not raced one by one: half a second of one core
+RANKED = 3  # times as many layers of a large net are ranked as may go back to float
 GOALS = (SAFE, FASTEST, WITHIN_POINTS, WITHIN_MS)
 
 
@@ -97,14 +99,19 @@ class Means:
         """
         if self.raced is None:
             return False
-        back = self._share(set(self._macs) - set(selection.weighted))
+        back = self.share(set(self._macs) - set(selection.weighted))
         slowed = self.raced.high + SLACK * back * max(1 - self.raced.low, 0.0)
         return slowed < PLAINLY_FASTER
 
-    def _share(self, names: Collection[str]) -> float:
+    def share(self, names: Collection[str]) -> float:
         """Of all layers with weights: by arithmetic, or by their number if that is more."""
         known, every = self._macs, max(sum(self._macs.values()), 1)
         return max(sum(known[n] for n in names) / every, len(names) / max(len(known), 1))
+
+    @property
+    def takes_long(self) -> bool:
+        """Whether a call takes so long that a layer's time follows its arithmetic."""
+        return sum(self._macs.values()) >= LONG_MACS
 
     @functools.cached_property
     def _macs(self) -> Mapping[str, int]:
@@ -270,10 +277,13 @@ def _mixes(
     error: float | None = None,
 ) -> budget.Mixes:
     """Layers back to float in the order of error saved per time lost; at most so many, if given."""
-    ranked = sensitivity.sensitivities(means.graph, plan, means.judge)
-    priced = budget.prices(
-        means.graph, plan, floats, list(ranked), means.build, means.race, most or budget.PRICED
-    )
+    ranked = sensitivity.sensitivities(means.graph, plan, means.judge, RANKED * most)
+    if means.takes_long and means.race is not None:
+        priced = {name: means.share({name}) for name in ranked}
+    else:
+        priced = budget.prices(
+            means.graph, plan, floats, list(ranked), means.build, means.race, most or budget.PRICED
+        )
     names = budget.order(ranked, priced)
     names = names[: most + 1] if most else names
     return budget.Mixes(means.graph, plan, means.judge, floats, names, ranked, error)

@@ -36,7 +36,7 @@ from core.quantization.twins import completed
 from core.quantization.writer import Plan, written
 from core.reconstruction.layers import Layer
 
-CORRECTION_IMAGES = 64
+CORRECTION_IMAGES, LEAST_CORRECTION = 64, 8
 QUICK_IMAGES = 8
 MENDED_FROM = 5e-4  # relative error of the logits of a classifier: 33 dB
 MENDED_FROM_POINTS = 0.02  # of accuracy that noise of such a size is expected to cost
@@ -205,10 +205,16 @@ class Work:
         summed += ROUNDED_AS * len(layers)
         self.progress.stage("Rounding the weights", 0.45, 0.7, summed)
         plan, error = self._round(plan, error, layers)
-        most = effort.images(self.judged, CORRECTION_IMAGES, effort.COMPARED_MACS)
-        walked = 3 * most * len(layers)
+        walked = 3 * self._corrected_on * len(layers)
         self.progress.stage("Correcting biases", 0.7, 0.8, walked)
         return self._correct(plan, error, layers)[0]
+
+    @property
+    def _corrected_on(self) -> int:
+        """Images that biases are corrected on: a mean over places too, so that few will do."""
+        return effort.images(
+            self.judged, CORRECTION_IMAGES, effort.COMPARED_MACS, LEAST_CORRECTION
+        )
 
     def _worth_mending(self, error: float) -> bool:
         """Whether a repair has anything to win; on a small net it costs too little to ask."""
@@ -288,8 +294,7 @@ class Work:
     def _correct(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
         if not self.settings.correct_bias:
             return plan, error
-        most = effort.images(self.judged, CORRECTION_IMAGES, effort.COMPARED_MACS)
-        trial = correction.corrected(self.judged, plan, layers, self.images, most)
+        trial = correction.corrected(self.judged, plan, layers, self.images, self._corrected_on)
         return self._kept("Bias correction", plan, dict(trial.weights), error)
 
     def _kept(
