@@ -35,6 +35,7 @@ from core.records import RunOptions, TensorSpec
 
 TRIAL_SIZES = (1, 32, 224)  # for dynamic dimensions, until the original runs
 SCALES = (30.0, 1000.0, 0.01)  # further trials of a graph that promises the same outputs
+WORTH_ALL_CORES = 16 << 20  # bytes of weights: a smaller graph runs in no time on one
 LARGEST_TO_SCALE = 256 << 20  # bytes of weights: beyond, one trial takes long enough
 CAST_TO_COMPARE = frozenset(
     {ir.DataType.BFLOAT16, ir.DataType.FLOAT8E4M3FN, ir.DataType.FLOAT8E4M3FNUZ}
@@ -186,11 +187,12 @@ class _Session:
         import onnxruntime as ort
 
         large = is_large(graph)
-        options = settings(RunOptions(threads=0 if large else 1))
+        many = weight_bytes(graph) >= WORTH_ALL_CORES
+        options = settings(RunOptions(threads=0 if many else 1))
         options.log_severity_level = 4
         shown, self._names = _watched(graph, {*also, *known})
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         if large:
-            options.add_session_config_entry("session.intra_op.allow_spinning", "0")
             run_lean(options)
         with handed_over(shown) as model:
             self._session = ort.InferenceSession(model, options, providers=["CPUExecutionProvider"])
