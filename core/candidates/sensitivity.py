@@ -7,11 +7,12 @@ agreement. Accuracy falls by at most what agreement falls.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 
 from core.analysis.decisions import ALONG, Decision, decisions, undecided
+from core.data.zoomed import seems_familiar, zoomed
 from core.graph import Graph
 from core.passes.base import Statistics, Tensors
 from core.reconstruction.sensitivity import of_classes
@@ -62,7 +63,8 @@ def sensitivity(
         for effect in found.values()
     ]
     learnt.tell = silent  # the study is remembered for others, who are not listened to here
-    return Sensitivity(tuple(effects), _tolerance(graph, statistics))
+    tolerance, familiar = _tolerance(graph, statistics, labels)
+    return Sensitivity(tuple(effects), tolerance, familiar)
 
 
 def _labels_of(tried: Sequence[Tensors], statistics: Statistics, labels: Labels) -> Labels | None:
@@ -83,26 +85,66 @@ def _marks(feeds: Tensors) -> list[int]:
     return [hash(tuple(v[i].tobytes() for v in feeds.values())) for i in range(count)]
 
 
-def _tolerance(graph: Graph, statistics: Statistics) -> tuple[tuple[float, float], ...]:
+def _tolerance(
+    graph: Graph, statistics: Statistics, labels: Labels | None
+) -> tuple[tuple[tuple[float, float], ...], bool]:
     """How many answers stay under so much error; nothing where the outputs are no classes.
 
     The noise goes where the network decides, in front of a Softmax, Sigmoid or NMS: probabilities
     near 0 and 1 would bear far more of it than the logits behind them.
+
+    Returns:
+        (error, percent) by error; whether the network seems to know the images, so that these are
+        of copies that it does not know.
     """
     found = decisions(graph)
     if not found:
-        return ()
+        return (), False
     deciding, name = found[0], found[0].value.name or ""
+    bare = undecided(graph)
+    outputs = _outputs(statistics.activations(bare, [name]), name)
+    if answers(outputs, deciding) is None:
+        return (), False
+    familiar = _seem_familiar(outputs, labels)
+    if familiar:
+        run = statistics.runner(bare, [name])
+        copies = _outputs((run(feeds) for feeds in _copies(statistics.feeds())), name)
+        familiar = len(copies) > 0
+        outputs = copies if familiar else outputs
+    return tuple((e, agreement(outputs, e, deciding)) for e in ERRORS), familiar
+
+
+def _outputs(batches: Iterable[Tensors], name: str) -> np.ndarray:
+    """Of the first images, as many as are worth it; (0,) if there are none."""
     rows: list[np.ndarray] = []
-    for values in statistics.activations(undecided(graph), [name]):
+    for values in batches:
         rows.append(values[name])
         size = rows[0][:1].size
         if sum(map(len, rows)) >= min(IMAGES, max(LARGEST // size, LEAST_IMAGES)):
             break
-    outputs = np.concatenate(rows).astype(np.float64)
-    if answers(outputs, deciding) is None:
-        return ()
-    return tuple((error, agreement(outputs, error, deciding)) for error in ERRORS)
+    return np.concatenate(rows).astype(np.float64) if rows else np.zeros(0)
+
+
+def _copies(batches: Iterable[Tensors]) -> Iterator[Tensors]:
+    """Each batch enlarged; none where an input is no image."""
+    for feeds in batches:
+        copies = zoomed(feeds)
+        if copies is None:
+            return
+        yield copies
+
+
+def _seem_familiar(outputs: np.ndarray, labels: Labels | None) -> bool:
+    """Whether the network answers as if it had been trained on these images."""
+    scores = of_classes(outputs)
+    if scores is None:
+        return False
+    powers = np.exp(scores - scores.max(1, keepdims=True))
+    confidence = float((powers.max(1) / powers.sum(1)).mean())
+    right = None
+    if labels is not None and len(labels) >= len(scores):
+        right = float(np.mean(scores.argmax(1) == labels[: len(scores)]))
+    return seems_familiar(confidence, right, len(scores))
 
 
 def answers(outputs: np.ndarray, deciding: Decision | None = None) -> np.ndarray | None:

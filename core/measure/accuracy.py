@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -20,7 +21,7 @@ import numpy as np
 
 from core.backends.base import catalogue
 from core.data import check_labels, has_background_class
-from core.errors import CoreError, DataError
+from core.errors import CoreError, DataError, InferenceFailed
 from core.fidelity import CAP_DB, Powers, in_words
 from core.measure import rows, statistics
 from core.measure.asking import Cancelled, Worker
@@ -39,12 +40,16 @@ SQNR_CAP_DB = CAP_DB
 
 @dataclass(frozen=True, slots=True)
 class Outputs:
-    """Outputs of one file on one backend over a set: `folder`/I.npy, one row per image."""
+    """Outputs of one file on one backend over a set: `folder`/I.npy, one row per image.
+
+    `ragged` are those whose shape depends on the image; what they do not fill is NaN.
+    """
 
     model: ModelSummary
     backend: str
     folder: Path
     images: int
+    ragged: frozenset[int] = frozenset()
 
     def array(self, index: int) -> np.ndarray[Any, Any]:
         """Output `index`, (images, ...) float32, memory-mapped."""
@@ -54,8 +59,11 @@ class Outputs:
     def scores(self) -> np.ndarray[Any, Any] | None:
         """(images, classes) if the net is a classifier: its first output has one axis of scores.
 
-        Whatever else it gives (features, a second head) comes behind that.
+        Whatever else it gives (features, a second head) comes behind that. Numbers that are no
+        floats, or as many as the image has boxes, are no scores.
         """
+        if 0 in self.ragged or "float" not in self.model.outputs[0].dtype:
+            return None
         array = self.array(0)
         flat = array.reshape(array.shape[0], -1) if array.ndim > 1 else array[:, None]
         wide = [size for size in array.shape[1:] if size != 1]
@@ -83,7 +91,8 @@ def evaluate(
     if not (folder / "done.json").exists():
         _compute(model, setting, source, verifier, folder, progress, cancelled)
     done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
-    return Outputs(model, setting.spec, folder, int(done["images"]))
+    ragged = frozenset(int(index) for index in done.get("ragged", ()))
+    return Outputs(model, setting.spec, folder, int(done["images"]), ragged)
 
 
 def _compute(
@@ -219,11 +228,26 @@ def sqnr_db(baseline: Outputs, candidate: Outputs, count: int) -> tuple[float, s
         before, after = baseline.array(index), candidate.array(index)
         for start in range(0, count, CHUNK):
             end = min(count, start + CHUNK)
-            powers.add(np.asarray(before[start:end]), np.asarray(after[start:end]))
+            wanted = np.asarray(before[start:end])
+            powers.add(wanted, _as_large(np.asarray(after[start:end]), wanted.shape))
         value, channels = powers.sqnr_db()
         if value < worst or not where:
             worst, where = min(value, worst), _where(output.name, channels, len(powers.signal))
     return worst, where
+
+
+def _as_large(array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """The array where it fits; NaN, which counts as lost, where it does not reach."""
+    if array.size == math.prod(shape):
+        return array
+    if array.ndim != len(shape):
+        raise InferenceFailed(
+            f"An output of {array.ndim} axes stands where the original has one of {len(shape)}."
+        )
+    made = np.full(shape, np.nan, np.float32)
+    part = tuple(slice(min(a, b)) for a, b in zip(array.shape, shape, strict=True))
+    made[part] = array[part]
+    return made
 
 
 def _where(output: str, channels: np.ndarray[Any, Any], of: int) -> str:

@@ -21,6 +21,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 import onnx_ir as ir
 
+from core.data.sets import has_background_class
+from core.data.zoomed import seems_familiar, zoomed
 from core.errors import CoreError, PassPrecondition
 from core.fidelity import Powers
 from core.quantization import effort
@@ -58,6 +60,13 @@ class Loss(NamedTuple):
         return f"{self.value:.1f} ({self.low:.1f} to {self.high:.1f})"
 
 
+class Familiar(NamedTuple):
+    """Mean confidence of a net that seems to know the images: in them, and in copies of them."""
+
+    known: float
+    copies: float
+
+
 class Backend(Protocol):
     """Runs graphs on the backend that the recipe is for (`core.activations.Elsewhere`)."""
 
@@ -78,6 +87,8 @@ class Judge:
     Attributes:
         backend: computes what is compared; None: ONNX Runtime in this process.
         reason: why the backend gave no outputs the last time that it gave none.
+        familiar: set where the net seems to have been trained on the images. Points of accuracy are
+            then told by its confidence in copies of them (`core.data.zoomed`).
     """
 
     def __init__(
@@ -86,11 +97,19 @@ class Judge:
         images: Images,
         largest: int = LARGEST_IMAGES,
         backend: Backend | None = None,
+        labels: Array | None = None,
     ) -> None:
         """Run the float graph, whose outputs should be logits (see `headless`).
 
         What is told by the float outputs alone is told by all held-out images; other graphs run on
         fewer of them where the net is large.
+
+        Args:
+            graph: the float graph.
+            images: calibration images, of which those held out judge.
+            largest: at most about so many of them.
+            backend: computes what is compared; None: ONNX Runtime in this process.
+            labels: of all calibration images, where they are known.
         """
         self._images, self.backend, self.reason = images, backend, ""
         self._names = [value.name or "" for value in graph.graph.outputs]
@@ -110,8 +129,31 @@ class Judge:
             for name in self._names:
                 maker = next(v for v in graph.graph.outputs if v.name == name).producer()
                 refuse_bad(name, values[name], start, maker)
+        self.familiar: Familiar | None = None
+        if self.counts_points:
+            self._look_at_copies(run, starts, labels)
         self._divisible = any_batch(graph) and all(map(_rows_are_images, *self._pairs()))
         self._thin(effort.images(graph, largest))
+
+    def _look_at_copies(self, run: Run, starts: Sequence[int], labels: Array | None) -> None:
+        """Where the net seems to know the images, take its confidence from copies of them."""
+        scores = self._scores(self._truth)
+        confidence, right = float(_confidence(scores).max(1).mean()), None
+        if labels is not None:
+            counts = [images_of(feeds) for feeds in self._feeds]
+            rows = [at for start, n in zip(starts, counts, strict=True)
+                    for at in range(start, start + n)]  # fmt: skip
+            if max(rows, default=0) < len(labels):
+                wanted = labels[rows] + int(has_background_class(scores.shape[1], labels))
+                right = float(np.mean(scores.argmax(1) == wanted))
+        if not seems_familiar(confidence, right, len(scores)):
+            return
+        copies = [zoomed(feeds) for feeds in self._feeds]
+        found = [run(feeds) for feeds in copies if feeds is not None]
+        if len(found) == len(copies) and all(np.isfinite(v[self._names[0]]).all() for v in found):
+            self._truth = found
+            sure = float(_confidence(self._scores(found)).max(1).mean())
+            self.familiar = Familiar(confidence, sure)
 
     @property
     def images(self) -> int:
@@ -158,16 +200,21 @@ class Judge:
         """Points that are expected to be lost.
 
         What a graph adds to the logits of each image is added to those of each other one. So the
-        errors are as large, as unequal and as partial to some classes as they are.
+        errors are as large, as unequal and as partial to some classes as they are. Where the net
+        knows the images, it is added to the logits of copies that it does not know.
         """
         before, after = self._scores(self._reference), self._scores(found)
-        odds, first, rows = _confidence(before), before.argmax(1), np.arange(len(before))
-        lost = np.empty((len(before), len(before)))
+        shown = self._scores(self._truth) if self.familiar else before
+        odds, first, rows = _confidence(shown), shown.argmax(1), np.arange(len(shown))
+        lost = np.empty((len(shown), len(before)))
         for column, added in enumerate(after - before):
-            lost[:, column] = odds[rows, first] - odds[rows, (before + added).argmax(1)]
+            lost[:, column] = odds[rows, first] - odds[rows, (shown + added).argmax(1)]
         random = np.random.default_rng(0)
-        drawn = random.integers(len(before), size=(RESAMPLES, 2, len(before)))
-        means = [100 * lost[images][:, errors].mean() for images, errors in drawn]
+        draws = [
+            (random.integers(len(shown), size=len(shown)), random.integers(n, size=n))
+            for n in [len(before)] * RESAMPLES
+        ]
+        means = [100 * lost[images][:, errors].mean() for images, errors in draws]
         low, high = np.percentile(means, [2.5, 97.5])
         return Loss(float(100 * lost.mean()), float(low), float(high))
 

@@ -58,9 +58,7 @@ def _images(graph: ir.Model) -> int:
     return effort.images(graph, RANKING_IMAGES, RANKING_MACS, LEAST_IMAGES)
 
 
-def sensitivities(
-    graph: ir.Model, plan: Plan, judge: Judge, most: int = 0
-) -> dict[str, float]:
+def sensitivities(graph: ir.Model, plan: Plan, judge: Judge, most: int = 0) -> dict[str, float]:
     """Layer -> the error of quantizing it alone, largest first.
 
     Args:

@@ -40,8 +40,8 @@ DEPTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # shares of a group at which ef
 # Of a layer's importance, that does not depend on gradients: they say what small errors do, and a
 # cut is none. Chosen by agreement with the original on images that no fit had seen.
 EVEN = 0.6
-TRIED_IMAGES, LEAST_TRIED = 128, 16  # on which effects are measured, by what that takes
-TRIED_MACS = 4e12  # of all runs for effects: about a minute
+TRIED_IMAGES, LEAST_TRIED = 128, 8  # on which effects are measured, by what that takes
+TRIED_MACS = 2e12  # of all runs for effects: about half a minute
 ROWS_PER_INPUT = 4  # of a layer: with fewer, a refit looks better than it is on its own rows
 WEIGHTS_BYTES = 256 << 20  # of refitted layers that wait for their effects to be measured
 RUN, RANKED = 0.45, 0.6  # shares of the time after which the original has run, groups are ranked

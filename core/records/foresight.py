@@ -15,10 +15,13 @@ class Sensitivity:
     Attributes:
         effects: of cutting each group of layers alone, at several shares.
         tolerance: (error of the outputs, percent of images that keep their answer), by error.
+        familiar: whether the network seems to have been trained on the images, so that the
+            tolerance is that of copies of them.
     """
 
     effects: tuple[LayerEffect, ...]
     tolerance: tuple[tuple[float, float], ...] = ()
+    familiar: bool = False
 
 
 @dataclass(frozen=True, slots=True)

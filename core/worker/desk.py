@@ -18,6 +18,7 @@ from core.process import Progress
 from core.process.wire import Handler
 from core.records import Json, Preprocess, RunOptions, TensorSpec, from_json, optional
 from core.worker import evaluate, profiling, timing
+from core.worker.artifacts import artifact
 from core.worker.outputs import in_order
 
 STATUS = Path("/proc/self/status")
@@ -73,6 +74,7 @@ class Desk:
     def _open(self, args: Json) -> int:
         """Put a model into its slot; nanoseconds of loading."""
         self._close(args["slot"])
+        _artifact(args)
         start = time.perf_counter_ns()
         session = _opened(args)
         load_ns = time.perf_counter_ns() - start
@@ -167,8 +169,9 @@ class Desk:
         del progress
         plan = from_json(profiling.Plan, args["plan"])
         models = [Path(args[side]) for side in ("before", "after")]
-        options = RunOptions(args["threads"], args["precision"])
-        return profiling.run(catalogue()[args["backend"]], models, options, self.feeds[0], plan)
+        files = [artifact(args["backend"], model, _options(args)) for model in models]
+        backend = catalogue()[args["backend"]]
+        return profiling.run(backend, files, _options(args), self.feeds[0], plan)
 
     def startup(self, args: Json, progress: Progress) -> Json:
         """Load a model in this fresh process, run it once, and say what that took."""
@@ -194,10 +197,15 @@ def _session(args: Json) -> Session:
 
 
 def _opened(args: Json) -> Session:
-    backend = catalogue()[args["backend"]]
-    options = RunOptions(args["threads"], args["precision"])
-    artifact = backend.compile(Path(args["model"]), Path.cwd(), options)
-    return backend.load(artifact, options)
+    return catalogue()[args["backend"]].load(_artifact(args), _options(args))
+
+
+def _artifact(args: Json) -> Path:
+    return artifact(args["backend"], Path(args["model"]), _options(args))
+
+
+def _options(args: Json) -> RunOptions:
+    return RunOptions(args["threads"], args["precision"])
 
 
 def _confirm(session: Session, args: Json) -> None:

@@ -1,11 +1,15 @@
 """Run a whole image set through a model and keep its outputs on disk.
 
 Memory does not grow with the number of images: outputs go into memory-mapped arrays. Nets with
-large outputs (detectors, segmentation) keep as many images as `MAX_BYTES` allows.
+large outputs (detectors, segmentation) keep as many images as `MAX_BYTES` allows. Where the shape
+of an output depends on the image (boxes behind NonMaxSuppression), each image has room for the
+largest one, and what is not filled is NaN.
 """
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -41,22 +45,23 @@ def run(model: Run, args: Json, progress: Progress) -> Json:
     batch = _batch(model, next(images.feeds(specs, preprocess, 2, range(min(2, count)))), specs)
     keep = Keep(Path(args["out"]), count)
     told = time.monotonic()
-    for outputs in _results(model, images.feeds(specs, preprocess, batch, range(count)), batch):
-        if not keep.add(outputs):
+    for size, outputs in _results(model, images.feeds(specs, preprocess, batch, range(count))):
+        if not keep.add(outputs, size):
             break
         if time.monotonic() - told > PROGRESS_S:
             told = time.monotonic()
             progress({"done": keep.done, "total": count})
-    return {"images": keep.close(), "batch": batch}
+    return {"images": keep.close(), "batch": batch, "ragged": sorted(keep.ragged)}
 
 
-def _results(model: Run, feeds: Iterator[Tensors], batch: int) -> Iterator[list[Array]]:
+def _results(model: Run, feeds: Iterator[Tensors]) -> Iterator[tuple[int, list[Array]]]:
+    """Images of each feed, and what the net makes of them."""
     for feed in feeds:
         size = next(iter(feed.values())).shape[0]
         outputs = model(feed)
-        if any(o.ndim == 0 or o.shape[0] != size for o in outputs) and batch > 1:
+        if size > 1 and any(o.ndim == 0 or o.shape[0] != size for o in outputs):
             raise InferenceFailed(f"It does not answer {size} images with {size} results.")
-        yield outputs
+        yield size, outputs
 
 
 def _batch(model: Run, pair: Tensors, specs: Sequence[TensorSpec]) -> int:
@@ -77,7 +82,12 @@ def _batch(model: Run, pair: Tensors, specs: Sequence[TensorSpec]) -> int:
 
 
 class Keep:
-    """Arrays on disk that grow image by image, up to a limit."""
+    """Arrays on disk that grow image by image, up to a limit.
+
+    Attributes:
+        done: images so far.
+        ragged: numbers of the outputs whose shape depends on the image.
+    """
 
     def __init__(self, folder: Path, count: int) -> None:
         """Keep outputs of `count` images in `folder`."""
@@ -85,26 +95,81 @@ class Keep:
         self._folder, self._count = folder, count
         self._arrays: list[Any] = []
         self.done = 0
+        self.ragged: set[int] = set()
 
-    def add(self, outputs: list[Array]) -> bool:
-        """Store one batch; False when there is no room, or no need, for another."""
+    def add(self, outputs: list[Array], images: int) -> bool:
+        """Store what a run on so many images gave; False when no more are wanted or fit.
+
+        An output whose first axis does not count the images is that of the one image.
+
+        Raises:
+            InferenceFailed: an output has another number of axes than before.
+        """
         if not self._arrays:
-            self._open(outputs)
-        rows = min(_rows(outputs), self._count - self.done)
-        for kept, output in zip(self._arrays, outputs, strict=True):
-            value = output if output.ndim and output.shape[0] >= rows else output[None]
-            kept[self.done : self.done + rows] = value[:rows].reshape(rows, *kept.shape[1:])
-        self.done += rows
+            rows = [o if o.ndim and len(o) == images else o[None] for o in outputs]
+            self._open([value.shape[1:] for value in rows])
+        values = [self._rows(i, output, images) for i, output in enumerate(outputs)]
+        for index, value in enumerate(values):
+            self._fit(index, value.shape[1:])
+        count = min(images, self._count - self.done)
+        here = slice(self.done, self.done + count)
+        for kept, value in zip(self._arrays, values, strict=True):
+            if value.shape[1:] != kept.shape[1:]:
+                kept[here] = np.nan
+            kept[(here, *(slice(size) for size in value.shape[1:]))] = value[:count]
+        self.done += count
         return self.done < self._count
 
-    def _open(self, outputs: list[Array]) -> None:
-        rows = _rows(outputs)
-        row_bytes = max(1, sum(o.size // rows * 4 for o in outputs))
+    def _rows(self, index: int, output: Array, images: int) -> Array:
+        """The output with a first axis that counts the images, by what was kept of it before.
+
+        One box of one image looks like a row of numbers; with the next image it is told apart.
+        """
+        kept = self._arrays[index]
+        if output.ndim + 1 == kept.ndim:
+            return output[None]
+        if output.ndim == kept.ndim and len(output) != images:
+            self._arrays[index] = self._again(index, (1, *kept.shape[1:]), kept[:, None])
+            return output[None]
+        return output
+
+    def _open(self, shapes: Sequence[tuple[int, ...]]) -> None:
+        row_bytes = max(1, sum(4 * math.prod(shape) for shape in shapes))
         self._count = max(1, min(self._count, MAX_BYTES // row_bytes))
-        for index, output in enumerate(outputs):
-            shape = (self._count, *(output.shape[1:] if output.ndim else ()))
-            file = self._folder / f"{index}.npy"
-            self._arrays.append(np.lib.format.open_memmap(file, "w+", np.float32, shape))
+        self._arrays = [self._array(f"{i}.npy", shape) for i, shape in enumerate(shapes)]
+
+    def _fit(self, index: int, shape: tuple[int, ...]) -> None:
+        """Make room for a row of this shape."""
+        kept = self._arrays[index]
+        known = kept.shape[1:]
+        if shape == known:
+            return
+        if len(shape) != len(known):
+            raise InferenceFailed(
+                f"Its output {index} has {len(known)} axes for one image and {len(shape)} for "
+                "another: not compared here."
+            )
+        self.ragged.add(index)
+        largest = tuple(map(max, shape, known))
+        if largest == known:
+            return
+        others = sum(4 * math.prod(a.shape[1:]) for a in self._arrays) - 4 * math.prod(known)
+        row_bytes = max(1, others + 4 * math.prod(largest))
+        self._count = max(self.done + 1, min(self._count, MAX_BYTES // row_bytes))
+        self._arrays[index] = self._again(index, largest, kept)
+
+    def _again(self, index: int, shape: tuple[int, ...], kept: Any) -> Any:
+        """The array with rows of another shape; what was kept stands in their corner."""
+        made = self._array(f"{index}.new.npy", shape)
+        made[: self.done] = np.nan
+        made[(slice(self.done), *(slice(size) for size in kept.shape[1:]))] = kept[: self.done]
+        os.replace(self._folder / f"{index}.new.npy", self._folder / f"{index}.npy")
+        return made
+
+    def _array(self, name: str, shape: tuple[int, ...]) -> Any:
+        return np.lib.format.open_memmap(
+            self._folder / name, "w+", np.float32, (self._count, *shape)
+        )
 
     def close(self) -> int:
         """Write everything out; the number of images kept."""
@@ -112,9 +177,3 @@ class Keep:
             array.flush()
         self._arrays.clear()
         return self.done
-
-
-def _rows(outputs: list[Array]) -> int:
-    """Images in a batch of outputs: what their first axes agree on, else one."""
-    sizes = {o.shape[0] if o.ndim else 1 for o in outputs}
-    return sizes.pop() if len(sizes) == 1 else 1

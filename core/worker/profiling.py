@@ -40,9 +40,9 @@ class Plan:
 
 
 def run(
-    backend: Backend, models: Sequence[Path], options: RunOptions, feeds: Tensors, plan: Plan
+    backend: Backend, files: Sequence[Path], options: RunOptions, feeds: Tensors, plan: Plan
 ) -> Json:
-    """Profile both models.
+    """Profile both models, as the backend's own files.
 
     Returns:
         {"before", "after"}: each {"total_s", "cpu_s", "profiled_s", "runs", "layers"}, the
@@ -54,7 +54,6 @@ def run(
     """
     if not isinstance(backend, Profiled):
         raise BackendUnavailable(f"{backend.label} does not tell how long its layers take.")
-    files = [backend.compile(model, Path.cwd(), options) for model in models]
     with ExitStack() as stack:
         plain = [stack.enter_context(closing(backend.load(file, options))) for file in files]
         kept = [stack.enter_context(closing(backend.profile(file, options))) for file in files]

@@ -26,12 +26,14 @@ class Foreseen:
         waiting: whether one is being made.
         reason: why there is none.
         warning: that it is a bad one, and what may be better.
+        images: what the forecast is told from.
     """
 
     expected: AccuracyForecast | None = None
     waiting: bool = False
     reason: str = ""
     warning: str = ""
+    images: str = "calibration images"
 
 
 def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None) -> Foreseen:
@@ -55,7 +57,9 @@ def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None
     expected = forecast(step.cuts, known)
     if expected is None:
         return Foreseen(reason="no forecast for this model")
-    return Foreseen(expected, warning=offers.before(expected, step.cuts, known))
+    warning = offers.before(expected, step.cuts, known)
+    images = "enlarged calibration images (it knows them)" if known.familiar else Foreseen.images
+    return Foreseen(expected, warning=warning, images=images)
 
 
 def sensitivity(

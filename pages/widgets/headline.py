@@ -57,7 +57,7 @@ def accuracy_tile(top1: float | None, foreseen: Foreseen) -> Tile:
             "Same answers as the original",
             f"≈ {expected.agreement:.1f} %",
             f"{expected.low:.1f} … {expected.high:.1f} %",
-            "forecast from calibration images; not measured",
+            f"forecast from {foreseen.images}; not measured",
             hollow=True,
         )
     known = f"{top1:.1f} %" if top1 is not None else NO_DELTA

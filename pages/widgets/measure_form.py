@@ -62,7 +62,9 @@ def show(infos: tuple[BackendInfo, ...]) -> None:
     known = targets(infos)
     opening = [name for name in OPENING_BACKENDS if name in known] or list(known)[:1]
     st.session_state.setdefault(BACKENDS, opening)
-    st.session_state[BACKENDS] = [name for name in st.session_state[BACKENDS] if name in known]
+    fitting = [name for name in st.session_state[BACKENDS] if name in known]
+    if fitting != st.session_state[BACKENDS]:  # what is set anew undoes a click made meanwhile
+        st.session_state[BACKENDS] = fitting
     st.session_state.setdefault(THREADS, [1])
     st.session_state.setdefault(IMAGES, 0)
     st.session_state.setdefault(BUDGET, 12)

@@ -196,7 +196,9 @@ def _pills(axis: Axis, usable: Sequence[Variant], off: str) -> Sequence[Variant]
     if key not in st.session_state:
         st.session_state[key] = [name for name in axis.start if name in by_name]
     shown = _in_the_row(axis, by_name, off)
-    st.session_state[key] = [name for name in st.session_state[key] if name in shown]
+    fitting = [name for name in st.session_state[key] if name in shown]
+    if fitting != st.session_state[key]:  # what is set anew undoes a click made meanwhile
+        st.session_state[key] = fitting
     names = st.pills(
         axis.label,
         shown,

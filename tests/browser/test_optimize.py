@@ -225,6 +225,20 @@ def test_one_step_back_is_one_page_and_a_new_tab_stands_where_this_one_does(visi
     assert visitor.complaints == []
 
 
+def test_clicks_in_quick_succession_all_count(visitor):
+    page = visitor.open()
+    server.settled(page)
+    labels = {name: backends()[name].label for name in ("onnxruntime", "openvino", "opencv")}
+    row = page.get_by_test_id("stButtonGroup").filter(has_text=labels["onnxruntime"])
+    for name in ("openvino", "opencv", "openvino", "opencv", "openvino"):
+        row.get_by_role("button", name=labels[name], exact=True).click()
+        page.wait_for_timeout(60)  # less than the script runs
+    active = row.get_by_test_id("stBaseButton-pillsActive")
+    page.wait_for_timeout(500)
+    server.settled(page)
+    expect(active).to_have_text([labels["onnxruntime"], labels["opencv"]])
+
+
 def test_a_switch_and_a_slider_work_by_keyboard_alone(visitor):
     page = visitor.open()
     server.settled(page)

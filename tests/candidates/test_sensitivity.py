@@ -78,6 +78,17 @@ def test_what_a_cut_costs_does_not_depend_on_what_comes_behind_the_logits(squash
         assert other.agreement == one.agreement
 
 
+def test_where_the_network_knows_the_images_answers_bear_less_than_they_seem_to():
+    graph = residual()
+    pictures = Pictures(graph)
+    plain = sensitivity(graph, pictures)
+    known = sensitivity(graph, pictures, said(graph, pictures))
+    assert not plain.familiar
+    assert known.familiar
+    assert len(known.tolerance) == len(plain.tolerance)
+    assert known.tolerance != plain.tolerance
+
+
 def test_a_single_logit_answers_by_its_sign():
     outputs = np.array([[3.0], [-2.0], [0.5]])
     deciding = Decision(ir.Value(name="z"), squashed="Sigmoid")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -247,3 +248,23 @@ def test_labels_beyond_the_outputs_are_refused_and_agreement_stays(
 def test_top1_tells_among_how_many_classes(bench: Bench, scores: np.ndarray, labels: np.ndarray):
     outputs = bench.outputs("a", scores)
     assert found(accuracy(outputs, outputs, labels, "set"))["top1"].detail["classes"] == CLASSES
+
+
+def test_boxes_are_compared_box_by_box_and_never_scored(bench: Bench):
+    boxes = np.full((5, 4, 3), np.nan)
+    for image, found_boxes in enumerate((2, 4, 1, 3, 2)):
+        boxes[image, :found_boxes] = image + 1
+    lost = boxes[:, :2] * 1.0  # of the images with more of them, boxes are missing
+    one, other = (replace(bench.outputs(n, a), ragged=frozenset({0}))
+                  for n, a in (("a", boxes), ("b", lost)))  # fmt: skip
+    rows = found(accuracy(one, other, None, "set"))
+    assert rows.keys() == {"sqnr_db"}
+    missing = 3 * (2 * 2**2 + 4**2)
+    every = 3 * (2 * 1 + 4 * 2**2 + 3**2 + 3 * 4**2 + 2 * 5**2)
+    assert rows["sqnr_db"].value == pytest.approx(10 * np.log10(every / missing), abs=0.2)
+
+
+def test_as_many_numbers_as_an_image_has_boxes_are_no_scores_of_classes(bench: Bench):
+    numbers = bench.outputs("a", np.ones((5, 7)))
+    assert numbers.scores() is not None
+    assert replace(numbers, ragged=frozenset({0})).scores() is None

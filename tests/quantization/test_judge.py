@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
 from core.quantization.images import Images
 from core.quantization.judge import Judge
-from tests.quantization.nets import Random, parsed
+from tests.quantization.nets import Random, parsed, random
 
 CLASSES = 10
 
@@ -25,11 +26,11 @@ def judge(scale: float) -> Judge:
 @pytest.mark.parametrize("points", [1.0, 5.0])
 def test_labels_drawn_by_the_nets_confidence_agree(scale: float, points: float):
     error = judge(scale).bearable(points)
-    random = np.random.default_rng(3)
-    y = scale * random.standard_normal((200_000, CLASSES))
+    drawn = np.random.default_rng(3)
+    y = scale * drawn.standard_normal((200_000, CLASSES))
     odds = np.exp(y) / np.exp(y).sum(1, keepdims=True)
-    labels = (odds.cumsum(1) > random.random((len(y), 1))).argmax(1)
-    spoilt = y + np.sqrt(error * np.mean(y**2)) * random.standard_normal(y.shape)
+    labels = (odds.cumsum(1) > drawn.random((len(y), 1))).argmax(1)
+    spoilt = y + np.sqrt(error * np.mean(y**2)) * drawn.standard_normal(y.shape)
     lost = 100 * (np.mean(y.argmax(1) == labels) - np.mean(spoilt.argmax(1) == labels))
     assert points / 3 < lost < points * 1.7
 
@@ -52,8 +53,8 @@ def test_what_a_graph_costs_is_told_by_the_errors_that_it_makes():
     assert exact == (0.0, 0.0, 0.0)
     assert 0 < small.value < large.value
     assert small.low <= small.value <= small.high
-    random = np.random.default_rng(3)
-    y = 2.0 * random.standard_normal((200_000, CLASSES))
+    drawn = np.random.default_rng(3)
+    y = 2.0 * drawn.standard_normal((200_000, CLASSES))
     odds = np.exp(y) / np.exp(y).sum(1, keepdims=True)
     spoilt = (y + np.eye(CLASSES)[0] * 3.0).argmax(1)
     rows = np.arange(len(y))
@@ -88,3 +89,46 @@ def test_the_worst_of_several_outputs_counts_and_one_that_is_zero_does_not():
 
     known = Judge(scaled(1.0, 0.01, 0.0), Images(Random((CLASSES,), count=64)))
     assert known.error(scaled(1.0, 0.005, 1.0)) == pytest.approx(0.25, rel=1e-3)
+
+
+SIDE, LEARNT = 12, 128
+
+
+def learnt(scale: float):
+    """A net that has each of the images by heart as a class of its own."""
+    images = Random((3, SIDE, SIDE), count=LEARNT)
+    rows = np.concatenate([feeds["x"] for feeds in images.feeds()]).reshape(LEARNT, -1)
+    text = f"""g (float[N, 3, {SIDE}, {SIDE}] x) => (float[N, {LEARNT}] y) {{
+      f = Flatten(x)
+      h = MatMul(f, w)
+      y = Mul(h, s)
+    }}"""
+    weights = {"w": rows.T / rows.shape[1], "s": np.array(scale, np.float32)}
+    return parsed(text, weights)
+
+
+def known(scale: float, labels=None) -> Judge:
+    return Judge(learnt(scale), Images(Random((3, SIDE, SIDE), count=LEARNT)), labels=labels)
+
+
+def test_a_net_that_is_sure_of_all_images_is_asked_about_copies():
+    judge = known(20.0)
+    assert judge.familiar.known > 0.98
+    assert judge.familiar.copies < judge.familiar.known
+    assert known(4.0).familiar is None
+
+
+def test_on_copies_an_error_is_expected_to_cost_more():
+    judge, noisy = known(20.0), learnt(20.0)
+    weight = noisy.graph.initializers["w"]
+    spoilt = weight.const_value.numpy() + random(*weight.shape.numpy(), scale=5e-3, seed=9)
+    weight.const_value = ir.Tensor(spoilt)
+    on_copies = judge.outcome(noisy)[1]
+    judge.familiar, judge._truth = None, judge._reference
+    assert on_copies.value > 2 * judge.outcome(noisy)[1].value
+
+
+def test_right_answers_tell_too_that_a_net_knows_the_images():
+    right = np.arange(LEARNT)
+    assert known(4.0, right).familiar is not None
+    assert known(4.0, (right + 1) % LEARNT).familiar is None

@@ -46,9 +46,9 @@ def read(folder: Path, index: int) -> np.ndarray:
 def test_outputs_of_batches_lie_in_one_array(tmp_path: Path):
     keep = Keep(tmp_path, 5)
     rows = np.arange(15, dtype=np.float32).reshape(5, 3)
-    assert keep.add([rows[:2]])
-    assert keep.add([rows[2:4]])
-    assert not keep.add([np.concatenate([rows[4:], rows[4:]])])  # the last batch was filled up
+    assert keep.add([rows[:2]], 2)
+    assert keep.add([rows[2:4]], 2)
+    assert not keep.add([np.concatenate([rows[4:], rows[4:]])], 2)  # the last batch was filled up
     assert keep.close() == 5
     np.testing.assert_array_equal(read(tmp_path, 0), rows)
 
@@ -56,17 +56,37 @@ def test_outputs_of_batches_lie_in_one_array(tmp_path: Path):
 def test_large_outputs_keep_as_many_images_as_there_is_room_for(tmp_path: Path, monkeypatch):
     monkeypatch.setattr(evaluate, "MAX_BYTES", 3 * 4 * 100)
     keep = Keep(tmp_path, 10)
-    assert keep.add([np.ones((2, 100), np.float32)])
-    assert not keep.add([np.ones((2, 100), np.float32)])
+    assert keep.add([np.ones((2, 100), np.float32)], 2)
+    assert not keep.add([np.ones((2, 100), np.float32)], 2)
     assert keep.close() == 3
     assert read(tmp_path, 0).shape == (3, 100)
 
 
 def test_several_outputs_without_a_batch_axis(tmp_path: Path):
     keep = Keep(tmp_path, 2)
-    assert keep.add([np.float32(3), np.ones(4, np.float32)])
-    assert not keep.add([np.float32(5), np.ones(4, np.float32)])
+    assert keep.add([np.float32(3), np.ones(4, np.float32)], 1)
+    assert not keep.add([np.float32(5), np.ones(4, np.float32)], 1)
     np.testing.assert_array_equal(read(tmp_path, 0).ravel(), [3, 5])
+
+
+@pytest.mark.parametrize("counts", [(2, 4, 1), (1, 4, 2), (1, 1, 4), (4, 0, 4)])
+def test_boxes_of_an_image_are_not_counted_as_images(tmp_path: Path, counts):
+    keep, boxes = Keep(tmp_path, 3), [np.full((k, 3), k, np.float32) for k in counts]
+    assert [keep.add([some], 1) for some in boxes] == [True, True, False]
+    assert keep.ragged == {0}
+    assert keep.close() == 3
+    found = read(tmp_path, 0)
+    assert found.shape == (3, 4, 3)
+    for row, some in zip(found, boxes, strict=True):
+        np.testing.assert_array_equal(row[: len(some)], some)
+        assert np.isnan(row[len(some) :]).all()
+
+
+def test_outputs_that_change_their_axes_are_a_failure(tmp_path: Path):
+    keep = Keep(tmp_path, 3)
+    keep.add([np.ones((1, 3), np.float32)], 1)
+    with pytest.raises(InferenceFailed, match="axes"):
+        keep.add([np.ones((1, 3, 2), np.float32)], 1)
 
 
 SPEC = (TensorSpec("x", "float32", ("N", 2)),)

@@ -128,6 +128,13 @@ def say_outcome(made: Graph, judge: Judge, real: bool, report: Report) -> None:
         )
     if not real or not judge.counts_points:
         return
+    if judge.familiar is not None:
+        known, copies = (f"{100 * share:.1f} %" for share in judge.familiar)
+        report.note(
+            f"The net is {known} sure of its answers on the calibration images, as nets are on "
+            "images that they were trained on. So its confidence is taken from copies of them, "
+            f"enlarged by 5 %, of which it is {copies} sure; what it was not trained on says more."
+        )
     lost = loss or Loss(100.0, 100.0, 100.0)
     by = (
         f"by the net's own confidence and the errors on {judge.images} held-out images (relative "

@@ -90,7 +90,7 @@ class Work:
         if self.race is not None:
             self.race = self._told(self.race)
         self.judged = headless(self.source)
-        self.judge = Judge(self.judged, self.images, backend=self.backend)
+        self.judge = Judge(self.judged, self.images, backend=self.backend, labels=self.labels)
 
     def run(self) -> Plan | None:
         """The plan; None if integers cannot win here."""
@@ -212,9 +212,7 @@ class Work:
     @property
     def _corrected_on(self) -> int:
         """Images that biases are corrected on: a mean over places too, so that few will do."""
-        return effort.images(
-            self.judged, CORRECTION_IMAGES, effort.COMPARED_MACS, LEAST_CORRECTION
-        )
+        return effort.images(self.judged, CORRECTION_IMAGES, effort.COMPARED_MACS, LEAST_CORRECTION)
 
     def _worth_mending(self, error: float) -> bool:
         """Whether a repair has anything to win; on a small net it costs too little to ask."""
