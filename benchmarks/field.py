@@ -135,7 +135,7 @@ def _error(graph: Any, result: Any, statistics: Statistics, name: str) -> tuple[
         except Exception as error:
             return f"result does not run ({str(error)[:80]})", -999.0
         for a, b in zip(old, new, strict=True):
-            worst = min(v for v in (worst, _db(a, b)) if v is not None)
+            worst = min(v for v in (worst, decibels(a, b)) if v is not None)
     return (f"{worst:.0f} dB" if worst is not None else "not compared"), worst
 
 
@@ -147,9 +147,10 @@ def _run(session: Any, feeds: Tensors) -> list[Any]:
         return []
 
 
-def _db(a: Any, b: Any) -> float:
+def decibels(a: Any, b: Any) -> float:
+    """Signal to noise ratio of an output; -999 where it is of another shape or kind."""
     if isinstance(a, list):
-        return min([_db(x, y) for x, y in zip(a, b, strict=True)], default=200.0)
+        return min([decibels(x, y) for x, y in zip(a, b, strict=True)], default=200.0)
     a, b = np.asarray(a), np.asarray(b)
     if a.shape != b.shape:
         return -999.0
