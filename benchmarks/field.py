@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 from core import graph as graphs
-from core.activations import Calibration
+from core.calibration import Calibration
 from core.candidates import gate, runner
 from core.data import synthetic_feeds
 from core.errors import CoreError

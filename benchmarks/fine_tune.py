@@ -29,7 +29,7 @@ import onnx_ir as ir
 
 from core import data
 from core import graph as graphs
-from core.activations import Calibration, Probe
+from core.calibration import Calibration, Probe
 from core.candidates import runner
 from core.graph import Graph
 from core.passes.base import lift_constants

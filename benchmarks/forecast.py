@@ -35,8 +35,8 @@ import onnx_ir as ir
 
 from core import data
 from core import graph as graphs
-from core.activations import Calibration, Probe
 from core.analysis.decisions import decisions, undecided
+from core.calibration import Calibration, Probe
 from core.candidates import runner
 from core.candidates.sensitivity import answers, sensitivity
 from core.experiment.forecast import SLACK, agreement, summed

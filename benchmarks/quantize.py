@@ -28,13 +28,13 @@ import numpy as np
 import onnx
 
 from core import graph as graphs
-from core.activations import Calibration, Unseen
+from core.calibration import Calibration, Unseen
 from core.candidates.runner import apply
+from core.compress.quantization.target_scheme import BACKENDS
 from core.data import open_set, read_preprocess
 from core.data.sets import has_background_class
 from core.errors import CoreError
 from core.passes.base import catalogue
-from core.quantization.scheme import BACKENDS
 from core.records import Recipe, RunOptions, Step
 
 NNCF = """

@@ -29,10 +29,10 @@ import onnx_ir as ir
 
 from core import data
 from core import graph as graphs
-from core.activations import Calibration, Probe
 from core.analysis.channels import channel_map
 from core.analysis.cost import totals
 from core.analysis.surgery import mask, remove
+from core.calibration import Calibration, Probe
 from core.passes.base import Graph, Report
 from core.passes.prune_channels import PruneChannels
 

@@ -13,9 +13,14 @@ def digest(*folders: str) -> str:
 
     Args:
         folders: names, such as "passes".
+
+    Raises:
+        ValueError: there is no such folder, so that nothing would ever seem older.
     """
     root, running = Path(__file__).parent, hashlib.sha256()
     for folder in folders:
+        if not (root / folder).is_dir():
+            raise ValueError(f"core has no folder {folder!r}")
         for file in sorted((root / folder).rglob("*.py")):
             running.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
     return running.hexdigest()

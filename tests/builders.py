@@ -19,7 +19,7 @@ import onnxruntime
 from onnx import numpy_helper
 
 from core import graph as graphs
-from core.activations import Probe
+from core.calibration import Probe
 from core.candidates import runner
 from core.graph import Graph
 from core.passes.base import NoStatistics, Pass, Statistics, Tensors

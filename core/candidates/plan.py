@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from core.compress.linalg import parallel
+from core.compress.refit.needs import Workload, refusal, remedy
 from core.errors import NotEnoughMemory, PassError
 from core.passes.base import Graph, Statistics, build
 from core.process import memory
-from core.reconstruction import cores
-from core.reconstruction.needs import Workload, refusal, remedy
 from core.records import Recipe, Step
 
 log = logging.getLogger(__name__)
@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 def workload(statistics: Statistics) -> Workload:
     """What passes are given to work on."""
-    return Workload(statistics.count, statistics.batch, cores.count())
+    return Workload(statistics.count, statistics.batch, parallel.count())
 
 
 def refusals(

@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from core.analysis.decisions import ALONG, Decision, decisions, undecided
+from core.compress.pruning.group_sensitivity import of_classes
+from core.compress.pruning.study import TRIED_IMAGES, study
+from core.compress.refit.telling import Tell, silent
 from core.data.zoomed import seems_familiar, zoomed
 from core.graph import Graph
 from core.passes.base import Statistics, Tensors
-from core.reconstruction.sensitivity import of_classes
-from core.reconstruction.study import TRIED_IMAGES, study
-from core.reconstruction.telling import Tell, silent
 from core.records import LayerEffect, Sensitivity
 
 IMAGES = 256  # whose outputs say how much error an answer bears

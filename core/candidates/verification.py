@@ -13,8 +13,8 @@ from itertools import chain
 
 import onnx_ir as ir
 
-from core.activations.probe import run_lean
 from core.backends.base_onnx_settings import settings
+from core.calibration.ort_runner import run_lean
 from core.candidates import decisions
 from core.candidates.comparison import Kind, compare
 from core.candidates.decisions import DRAWS, ROUNDS, SELECTS, behind

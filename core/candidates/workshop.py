@@ -12,9 +12,9 @@ from pathlib import Path
 from core import data
 from core import graph as graphs
 from core import timings as layer_times
-from core.activations import Alone, Calibration, Probe, Unseen
 from core.analysis import layer_signatures
 from core.analysis.zeros import zero_share
+from core.calibration import Alone, Calibration, Probe, Unseen
 from core.candidates import failures, gate, micro_models, runner
 from core.candidates.clock import Clock, Remaining, Told
 from core.candidates.ladder import ladder

@@ -14,14 +14,13 @@ from core.records import Outcome, Recipe, from_json, to_json
 
 # Whatever decides how a candidate comes out.
 MAKERS = (
-    "activations",
+    "calibration",
     "analysis",
     "candidates",
+    "compress",
     "data",
     "graph",
     "passes",
-    "quantization",
-    "reconstruction",
     "training",
 )
 LACKED_MEMORY = frozenset({NotEnoughMemory.__name__, WorkerOutOfMemory.__name__})

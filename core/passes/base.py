@@ -25,9 +25,9 @@ import numpy as np
 import onnx_ir as ir
 
 from core.catalogue import discover
+from core.compress.refit.needs import Needs, Workload, of_a_run
 from core.errors import PassPrecondition
 from core.graph import constant
-from core.reconstruction.needs import Needs, Workload, of_a_run
 from core.records import Cut, LayerEffect, Skip, Step, StepReport
 from core.timings import LayerTimes
 

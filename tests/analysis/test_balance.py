@@ -6,9 +6,9 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from core.activations import Probe
 from core.analysis.channels import channel_map
 from core.analysis.surgery import mask, remove
+from core.calibration import Probe
 from tests.analysis.nets import SIZE, Net, head, image
 
 

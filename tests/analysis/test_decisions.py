@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.activations import Probe
 from core.analysis.decisions import decisions, undecided
+from core.calibration import Probe
 from tests.analysis.nets import Net, image, residual, vision_transformer
 
 

@@ -10,10 +10,10 @@ import pytest
 
 from core import graph as graphs
 from core.candidates.client import Workshop
+from core.compress.linalg import parallel
+from core.compress.refit.needs import Workload
 from core.passes.base import Graph, build
 from core.process import memory
-from core.reconstruction import cores
-from core.reconstruction.needs import Workload
 from core.records import Recipe, Step
 from tests.builders import graph
 
@@ -62,7 +62,7 @@ def held(folder: Path) -> int:
 
 @pytest.fixture
 def tight(folder: Path, held: int, monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator:
-    needs = build(STEPS[name]).needs(net(), Workload(COUNT, BATCH, cores.count()))
+    needs = build(STEPS[name]).needs(net(), Workload(COUNT, BATCH, parallel.count()))
     monkeypatch.setattr("core.process.launch.POLL_S", 0.01)  # short peaks count as well
     monkeypatch.setenv(memory.VARIABLE, str(held + AROUND + needs.least_bytes))
     with Workshop() as shop:

@@ -13,11 +13,11 @@ import pytest
 from core.analysis import memory as sizes
 from core.candidates import failures, runner
 from core.candidates.clock import Clock, Remaining
+from core.compress.refit.needs import Needs, Workload, refusal, remedy
 from core.errors import InferenceFailed, NotEnoughMemory, PassPostcondition, WorkerOutOfMemory
 from core.passes import base
 from core.passes.base import Graph, Pass, Report, Statistics
 from core.process import memory
-from core.reconstruction.needs import Needs, Workload, refusal, remedy
 from core.records import Json, Recipe, Step
 from tests.builders import Images, graph
 

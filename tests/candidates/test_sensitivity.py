@@ -6,11 +6,11 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from core.activations import Probe
 from core.analysis.decisions import Decision
+from core.calibration import Probe
 from core.candidates.sensitivity import agreement, answers, sensitivity
 from tests.analysis.nets import image, residual
-from tests.reconstruction.images import Pictures
+from tests.compress.refit.images import Pictures
 
 
 def test_answers_fall_with_the_error_of_the_outputs():

@@ -10,7 +10,7 @@ from core.passes.base import Pass, Report
 from core.passes.prune_channels import PruneChannels
 from core.passes.replace_convolutions import ReplaceConvolutions
 from tests.analysis.nets import residual
-from tests.reconstruction.images import Pictures
+from tests.compress.refit.images import Pictures
 
 
 @pytest.mark.parametrize(

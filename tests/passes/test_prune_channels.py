@@ -15,14 +15,14 @@ from core.analysis.channels import channel_map
 from core.analysis.cost import totals
 from core.analysis.layer_signatures import signatures
 from core.analysis.surgery import mask, remove
+from core.compress.pruning import costs
 from core.errors import PassPrecondition
 from core.passes.base import NoStatistics, Report
 from core.passes.prune_channels import PruneChannels
-from core.reconstruction import costs
 from core.timings import Conditions, LayerTime, LayerTimes
 from tests import builders
 from tests.analysis.nets import NETS, SIZE, head, image, residual
-from tests.reconstruction.images import Pictures, error
+from tests.compress.refit.images import Pictures, error
 
 
 def run(model: ir.Model, feeds: dict[str, np.ndarray]) -> list[np.ndarray]:

@@ -7,15 +7,15 @@ import onnx_ir as ir
 import pytest
 
 from core.candidates.runner import apply
+from core.compress.quantization import cross_layer_equalization
+from core.compress.quantization import target_scheme as schemes
+from core.compress.quantization.mixed_precision.timing_ratio import Lap
 from core.errors import BackendUnavailable, PassPrecondition
 from core.passes.base import NoStatistics, Report
 from core.passes.quantize_int8 import QuantizeInt8
 from core.passes.quantize_int8.stand_in import STAND_IN
-from core.quantization import equalise
-from core.quantization import scheme as schemes
-from core.quantization.race import Lap
 from core.records import Recipe, Step
-from tests.quantization.nets import (
+from tests.compress.quantization.nets import (
     Random,
     dense,
     kernels,
@@ -267,7 +267,9 @@ def test_wide_layers_read_16_bits_and_are_more_accurate():
 
 def test_where_phones_compute_with_16_bits_sensitive_layers_take_them():
     model = logits()
-    (link, *_) = equalise.links(model)  # its channels are made uneven: 8 bits do not hold them
+    (link, *_) = cross_layer_equalization.links(
+        model
+    )  # its channels are made uneven: 8 bits do not hold them
     maker, (reader, *_) = link.maker, link.readers
     uneven = np.geomspace(1 / 300, 300, len(maker.bias()))
     rows = uneven.reshape(maker.groups, -1, 1)

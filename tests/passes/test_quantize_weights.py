@@ -6,12 +6,19 @@ import numpy as np
 import pytest
 
 from core import graph as graphs
+from core.compress.quantization.packing import packed, stored_bytes
 from core.errors import PassPrecondition
 from core.passes.base import NoStatistics, Report
 from core.passes.quantize_weights import QuantizeWeights
-from core.quantization.packing import packed, stored_bytes
 from tests.builders import graph, refused
-from tests.quantization.nets import Random, kernels, parsed, random, run, signal_to_noise_db
+from tests.compress.quantization.nets import (
+    Random,
+    kernels,
+    parsed,
+    random,
+    run,
+    signal_to_noise_db,
+)
 
 DB = {"8": 35.0, "4": 20.0, "3": 12.0}
 

@@ -9,9 +9,10 @@ import onnx_ir as ir
 import pytest
 
 from core import graph as graphs
-from core.activations import Probe
 from core.analysis import cost
 from core.analysis.layer_signatures import STEPS, signatures
+from core.calibration import Probe
+from core.compress.refit.normal_equations import Moments
 from core.errors import PassPrecondition
 from core.passes.base import NoStatistics, Report
 from core.passes.replace_convolutions import ReplaceConvolutions
@@ -23,7 +24,6 @@ from core.passes.replace_convolutions.forms import CHOICES, FORMS, Form
 from core.passes.replace_convolutions.menus import kernel_of
 from core.passes.replace_convolutions.metric import Metric
 from core.passes.replace_convolutions.rewriting import replace_node
-from core.reconstruction.gram import Moments
 from core.timings import Conditions, LayerSignature, LayerTime, LayerTimes
 from tests.analysis.nets import Net, head, image, residual
 

@@ -23,6 +23,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core import graph as graphs
+from core.compress.refit.needs import Needs, Workload
 from core.errors import PassPrecondition, UnsupportedModel
 from core.passes.base import (
     STANDARD,
@@ -35,7 +36,6 @@ from core.passes.base import (
     parameter,
 )
 from core.passes.fine_tune import memory
-from core.reconstruction.needs import Needs, Workload
 
 if TYPE_CHECKING:
     from core.training.fine_tune import Result

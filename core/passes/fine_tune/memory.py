@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from core.analysis import memory
+from core.compress.refit.needs import Needs, Workload, of_streams
 from core.graph import Graph
-from core.reconstruction.needs import Needs, Workload, of_streams
 
 TORCH_BYTES = 640 << 20  # the library itself
 IMAGES_BYTES = 384 << 20  # of the images that are kept, at most

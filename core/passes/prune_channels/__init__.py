@@ -2,9 +2,9 @@
 
 The groups come from `core.analysis.channels`. The cut is exact: the result computes what the
 original computes with the removed channels zeroed. With calibration images, channels are ranked by
-what their removal costs behind a refit (`core.reconstruction.elimination`), a budget is spread over
-the groups by the measured error of the outputs, and the layers that are left are refitted in closed
-form (`core.reconstruction.lockstep`). Nothing is trained, and labels are not used.
+what their removal costs behind a refit (`core.compress.pruning.obs_ranking`), a budget is spread
+over the groups by the measured error of the outputs, and the layers that are left are refitted in
+closed form (`core.compress.refit.sequential_refit`). Nothing is trained, and labels are not used.
 
 Source: Fang et al. 2023, arXiv:2301.12900 (groups); Li et al. 2017, arXiv:1608.08710 (norms);
 He, Zhang, Sun 2017, arXiv:1707.06168 (refit); Frantar, Alistarh 2022, arXiv:2208.11580 (order).
@@ -21,6 +21,9 @@ from core.analysis.channels import ChannelMap, Group, channel_map
 from core.analysis.cost import totals
 from core.analysis.surgery import remove
 from core.catalogue import names
+from core.compress.pruning.study import RANKED, Study, study
+from core.compress.refit.needs import Needs, Workload, of_a_refit
+from core.compress.refit.telling import part
 from core.errors import PassPrecondition
 from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, parameter
 from core.passes.prune_channels.choice import (
@@ -32,9 +35,6 @@ from core.passes.prune_channels.choice import (
 )
 from core.passes.prune_channels.repair import CHOSEN, repair, stands
 from core.passes.prune_channels.saying import EMPTIED, kept_all, nothing_to_cut, title
-from core.reconstruction.needs import Needs, Workload, of_a_refit
-from core.reconstruction.study import RANKED, Study, study
-from core.reconstruction.telling import part
 from core.records import Cut
 from core.timings import LayerTimes
 
@@ -181,7 +181,7 @@ class PruneChannels(Pass):
         return self.backend if self.budget == "latency" else ""
 
     def needs(self, graph: Graph, work: Workload) -> Needs:
-        """See `core.reconstruction.needs`."""
+        """See `core.compress.refit.needs`."""
         return of_a_refit(graph, work)
 
     def preview(self, graph: Graph, report: Report) -> bool:

@@ -11,13 +11,13 @@ import onnx_ir as ir
 from core.analysis import selection
 from core.analysis.channels import ChannelMap, Group
 from core.analysis.layer_signatures import signatures
+from core.compress.pruning import costs
+from core.compress.pruning.allocation import allocate
+from core.compress.pruning.loss_curves import curve
+from core.compress.pruning.obs_ranking import Ranking
+from core.compress.pruning.study import Study
 from core.errors import PassPrecondition
 from core.passes.base import Report
-from core.reconstruction import costs
-from core.reconstruction.allocation import allocate
-from core.reconstruction.curves import curve
-from core.reconstruction.elimination import Ranking
-from core.reconstruction.study import Study
 from core.timings import LayerTimes
 
 Counts = dict[Group, int]

@@ -7,12 +7,12 @@ from collections.abc import Collection, Sequence
 import numpy as np
 
 from core.analysis.channels import ChannelMap
+from core.compress.pruning.study import Study
+from core.compress.refit.linear_layers import find
+from core.compress.refit.refit_plan import Stand
+from core.compress.refit.sequential_refit import FEW, STRONG, Refit, refit
+from core.compress.refit.telling import part
 from core.passes.base import Graph, Report
-from core.reconstruction.cases import Stand
-from core.reconstruction.layers import find
-from core.reconstruction.lockstep import FEW, STRONG, Refit, refit
-from core.reconstruction.study import Study
-from core.reconstruction.telling import part
 
 CHOSEN = 0.5  # share of the time after which the channels are chosen
 

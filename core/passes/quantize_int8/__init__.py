@@ -1,6 +1,6 @@
 """Compute with 8-bit integers: calibrated, repaired without training, and only where it is faster.
 
-x is stored as round(x / scale) + zero_point (see `core.quantization.grids`). In this order:
+x is stored as round(x / scale) + zero_point, see `core.compress.quantization.qparams`. The order:
 
 1. what stays float so that the net is fastest, by racing whole graphs on the backend;
 2. cross-layer equalisation (kept only if it helps the activations on held-out images);
@@ -29,6 +29,18 @@ from typing import Any, ClassVar
 import numpy as np
 
 from core import graph as graphs
+from core.compress.quantization import gptq, shared_weights
+from core.compress.quantization.activation_16bit import OPSET
+from core.compress.quantization.batches import misread
+from core.compress.quantization.calibrate import layers_of
+from core.compress.quantization.evaluator import Backend
+from core.compress.quantization.images import Images, any_batch, singly
+from core.compress.quantization.needs import of_a_repair
+from core.compress.quantization.partition import is_weighted, reading_inputs, select, weights_only
+from core.compress.quantization.prepare import prepared, refuse_sequences
+from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.target_scheme import BACKENDS, LARGEST, Scheme, scheme
+from core.compress.refit.needs import Needs, Workload
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
 from core.passes.quantize_int8.data_free import DataFree
@@ -38,18 +50,6 @@ from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
 from core.passes.quantize_int8.sources import backend_of, guessed_of, made_up_of, race_of
 from core.passes.quantize_int8.stand_in import stand_in
 from core.passes.quantize_int8.steps import Settings, Work
-from core.quantization import rounding, twins
-from core.quantization.batches import misread
-from core.quantization.calibrate import layers_of
-from core.quantization.images import Images, any_batch, singly
-from core.quantization.judge import Backend
-from core.quantization.needs import of_a_repair
-from core.quantization.prepare import prepared, refuse_sequences
-from core.quantization.regions import is_weighted, reading_inputs, select, weights_only
-from core.quantization.scheme import BACKENDS, LARGEST, Scheme, scheme
-from core.quantization.wide import OPSET
-from core.quantization.writer import Plan, written
-from core.reconstruction.needs import Needs, Workload
 
 QUANTIZED = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"}
@@ -251,7 +251,7 @@ class QuantizeInt8(Pass):
         say_scheme(work.settings.scheme, report)
 
     def needs(self, graph: Graph, work: Workload) -> Needs:
-        """See `core.quantization.needs`."""
+        """See `core.compress.quantization.needs`."""
         return of_a_repair(graph, work)
 
     def preview(self, graph: Graph, report: Report) -> bool:
@@ -268,12 +268,14 @@ class QuantizeInt8(Pass):
         layers = {n: la for n, la in layers_of(source).items() if n not in self.exclude}
         if self.equalise:
             report.note("Not equalised: weights with one scale per channel gain nothing by it.")
-        heads = twins.firsts(layer.node for layer in layers.values())
+        heads = shared_weights.firsts(layer.node for layer in layers.values())
         made = {
-            name: replace(rounding.quantized(layers[name], LARGEST), packed=True)
+            name: replace(gptq.quantized(layers[name], LARGEST), packed=True)
             for name in set(heads.values())
         }
-        weights = {n: twins.like(made[heads[n]], layers[heads[n]], layers[n]) for n in layers}
+        weights = {
+            n: shared_weights.like(made[heads[n]], layers[heads[n]], layers[n]) for n in layers
+        }
         adopt(graph, written(source, Plan(weights_only(list(layers)), {}, weights)))
         report.changed = len(layers)
         report.note(

@@ -10,15 +10,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from core.compress.quantization import calibrate, data_free
+from core.compress.quantization.bn_statistics import Moments, norms, spread
+from core.compress.quantization.calibrate import layers_of
+from core.compress.quantization.observers import observe
+from core.compress.quantization.partition import Selection, select
+from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.refit.linear_layers import Layer
 from core.passes.base import Graph
 from core.passes.quantize_int8.steps import Work
-from core.quantization import calibrate, data_free
-from core.quantization.calibrate import layers_of
-from core.quantization.moments import Moments, norms, spread
-from core.quantization.observers import observe
-from core.quantization.regions import Selection, select
-from core.quantization.writer import Plan, written
-from core.reconstruction.layers import Layer
 
 MARGIN = 2.0  # one of the eight bits, for what real images reach and made-up ones do not
 MADE_UP = 16  # images that the ranges are taken from where no batch norm tells them

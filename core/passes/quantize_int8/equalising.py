@@ -11,15 +11,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from core.compress.quantization import calibrate, cross_layer_equalization, effort
+from core.compress.quantization.cross_layer_equalization import Link
+from core.compress.quantization.evaluator import Judge
+from core.compress.quantization.images import Images
+from core.compress.quantization.observers import Observer, observe
+from core.compress.quantization.partition import Selection
+from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.target_scheme import Scheme
 from core.passes.base import Graph, Report
-from core.quantization import calibrate, effort, equalise
-from core.quantization.equalise import Link
-from core.quantization.images import Images
-from core.quantization.judge import Judge
-from core.quantization.observers import Observer, observe
-from core.quantization.regions import Selection
-from core.quantization.scheme import Scheme
-from core.quantization.writer import Plan, written
 
 JUDGES = 32  # images
 TRIALS = 64  # images that tell the ranges of a trial
@@ -68,7 +68,7 @@ def equalised(
     """
     every = effort.calibration(judged, images.count)
     best = Levelled(judged, source, calibrate.seen(judged, selection, images, every))
-    found = equalise.links(judged)
+    found = cross_layer_equalization.links(judged)
     few = judge.few(effort.images(judged, JUDGES, effort.COMPARED_MACS))
     if not found:
         return best
@@ -81,14 +81,14 @@ def equalised(
     said = "nothing gained: left as they are"
     for way, words in enumerate(WAYS):
         trial, twin = judged.clone(), source.clone()
-        changed = equalise.equalise(_chosen(trial, way), reach)
+        changed = cross_layer_equalization.equalise(_chosen(trial, way), reach)
         if not changed or least < ENOUGH * before:
             continue
         most = every if some == TRIALS else some
         made = Levelled(trial, twin, calibrate.seen(trial, selection, images, most))
         error = _error(made, selection, scheme, floats, few)
         if error < GAIN * least:
-            equalise.equalise(_chosen(twin, way), reach)
+            cross_layer_equalization.equalise(_chosen(twin, way), reach)
             best, least = made, error
             said = f"{len(changed)} layers, {words}"
     if best.judged is not judged and some < TRIALS:
@@ -109,7 +109,7 @@ def _reach(
 
 
 def _chosen(graph: Graph, way: int) -> list[Link]:
-    links = equalise.links(graph)
+    links = cross_layer_equalization.links(graph)
     return [link for link in links if link.free] if way else links
 
 

@@ -12,10 +12,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from core.compress.quantization.evaluator import Judge, Loss
+from core.compress.quantization.partition import Selection, select
+from core.compress.quantization.target_scheme import Scheme, scheme
 from core.passes.base import Graph, Report
-from core.quantization.judge import Judge, Loss
-from core.quantization.regions import Selection, select
-from core.quantization.scheme import Scheme, scheme
 
 STRAYS = 1.5  # times the error that the file says: more than rounding in another order does
 SLACK = 1e-4  # and at least so much more: below it nothing is lost

@@ -7,16 +7,16 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from core.analysis import cost
+from core.compress.quantization.evaluator import Judge
+from core.compress.quantization.images import Array, Images
+from core.compress.quantization.mixed_precision import fallback_order, layer_sensitivity
+from core.compress.quantization.mixed_precision.layer_sensitivity import Fallback
+from core.compress.quantization.mixed_precision.timing_ratio import Race, Ratio, careful, ratio
+from core.compress.quantization.partition import Selection, is_weighted
+from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.scores import ENOUGH, Scores
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Report
-from core.quantization import budget, sensitivity
-from core.quantization.images import Array, Images
-from core.quantization.judge import Judge
-from core.quantization.race import Race, Ratio, careful, ratio
-from core.quantization.regions import Selection, is_weighted
-from core.quantization.scores import ENOUGH, Scores
-from core.quantization.sensitivity import Fallback
-from core.quantization.writer import Plan, written
 from core.records import LayerEffect
 
 SAFE, FASTEST, WITHIN_POINTS, WITHIN_MS = "safe", "fastest", "within_points", "within_ms"
@@ -137,8 +137,8 @@ def met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | 
     """
     found = _met(goal, means, plan, floats)
     if found is not None and not means.report.effects:
-        if sensitivity.macs(means.graph, found) <= CHARTED_MACS:
-            _list(sensitivity.sensitivities(means.graph, found, means.judge), means.report)
+        if layer_sensitivity.macs(means.graph, found) <= CHARTED_MACS:
+            _list(layer_sensitivity.sensitivities(means.graph, found, means.judge), means.report)
         else:
             means.report.note(
                 f"What each of the {len(found.weights)} layers costs alone was not measured: "
@@ -178,13 +178,13 @@ def _safest(target: float, means: Means, plan: Plan, floats: frozenset[str]) -> 
     error = means.judge.error(written(means.graph, plan))
     if error <= target:
         return Fallback(plan, (), error, {})
-    mixes = _mixes(means, plan, floats, sensitivity.STEPS[-1], error)
+    mixes = _mixes(means, plan, floats, layer_sensitivity.STEPS[-1], error)
     most = mixes.at(mixes.most)
     reached = most is not None and most.error <= target  # else nothing in between does
     found = mixes.fewest(lambda mix: mix.error <= target) if reached else None
     if found is not None and means.affordable(found.plan.selection):
         return found
-    return sensitivity.fall_back(
+    return layer_sensitivity.fall_back(
         means.graph, plan, means.judge, floats, target, means.affordable, mixes.ranked, mixes.errors
     )
 
@@ -275,18 +275,24 @@ def _mixes(
     floats: frozenset[str],
     most: int = 0,
     error: float | None = None,
-) -> budget.Mixes:
+) -> fallback_order.Mixes:
     """Layers back to float in the order of error saved per time lost; at most so many, if given."""
-    ranked = sensitivity.sensitivities(means.graph, plan, means.judge, RANKED * most)
+    ranked = layer_sensitivity.sensitivities(means.graph, plan, means.judge, RANKED * most)
     if means.takes_long and means.race is not None:
         priced = {name: means.share({name}) for name in ranked}
     else:
-        priced = budget.prices(
-            means.graph, plan, floats, list(ranked), means.build, means.race, most or budget.PRICED
+        priced = fallback_order.prices(
+            means.graph,
+            plan,
+            floats,
+            list(ranked),
+            means.build,
+            means.race,
+            most or fallback_order.PRICED,
         )
-    names = budget.order(ranked, priced)
+    names = fallback_order.order(ranked, priced)
     names = names[: most + 1] if most else names
-    return budget.Mixes(means.graph, plan, means.judge, floats, names, ranked, error)
+    return fallback_order.Mixes(means.graph, plan, means.judge, floats, names, ranked, error)
 
 
 def _list(sensitivities: Mapping[str, float], report: Report) -> None:

@@ -10,14 +10,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from core.compress.quantization.evaluator import Backend, Judge
+from core.compress.quantization.mixed_precision.layer_sensitivity import (
+    covered,
+    restricted,
+    without,
+)
+from core.compress.quantization.partition import select
+from core.compress.quantization.qdq_writer import Plan, written
 from core.errors import BackendUnavailable
 from core.passes.base import Graph, Report, Statistics
 from core.passes.quantize_int8.fitting import FIRST, STRAYS
 from core.passes.quantize_int8.sources import maker_of
-from core.quantization.judge import Backend, Judge
-from core.quantization.regions import select
-from core.quantization.sensitivity import covered, restricted, without
-from core.quantization.writer import Plan, written
 
 READERS = ("onnxruntime", "openvino", "opencv")
 IMAGES = 8

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from core.compress.quantization.images import Images
+from core.compress.quantization.partition import WEIGHTED, Selection, is_weighted
+from core.compress.quantization.target_scheme import Scheme
 from core.passes.base import Graph, Report
-from core.quantization.images import Images
-from core.quantization.regions import WEIGHTED, Selection, is_weighted
-from core.quantization.scheme import Scheme
 
 FEW_IMAGES = 32
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Sequence
 
+from core.compress.quantization.evaluator import Backend
+from core.compress.quantization.mixed_precision.timing_ratio import Lap, Race
 from core.errors import BackendUnavailable
 from core.passes.base import Statistics
-from core.quantization.judge import Backend
-from core.quantization.race import Lap, Race
 
 OTHER_RUNTIMES = frozenset({"openvino", "opencv"})  # whose outputs ONNX Runtime cannot tell
 

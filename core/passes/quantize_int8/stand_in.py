@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from core.compress.quantization import activation_16bit, calibrate
+from core.compress.quantization.calibrate import layers_of
+from core.compress.quantization.partition import Selection
+from core.compress.quantization.qdq_writer import Plan
+from core.compress.quantization.qparams import Grid, Weight
+from core.compress.quantization.target_scheme import Scheme
 from core.passes.base import Graph
-from core.quantization import calibrate, wide
-from core.quantization.calibrate import layers_of
-from core.quantization.grids import Grid, Weight
-from core.quantization.regions import Selection
-from core.quantization.scheme import Scheme
-from core.quantization.writer import Plan
 
 STAND_IN = Grid(0.02, 0)
 
@@ -44,4 +44,6 @@ def stand_in(
     fresh = replace(selection, weighted=tuple(n for n in selection.weighted if n not in known))
     weights = calibrate.weights(layers, fresh, grids, scheme)
     weights |= {name: known[name] for name in selection.weighted if name in known}
-    return wide.widened(Plan(selection, grids, weights), wide.roots(selection, layers, names), {})
+    return activation_16bit.widened(
+        Plan(selection, grids, weights), activation_16bit.roots(selection, layers, names), {}
+    )

@@ -6,6 +6,26 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from core.compress.quantization import (
+    activation_16bit,
+    bias_correction,
+    calibrate,
+    effort,
+    input_covariance,
+    staged_graph,
+)
+from core.compress.quantization.calibrate import layers_of
+from core.compress.quantization.evaluator import Backend, Judge, headless
+from core.compress.quantization.images import Array, Images
+from core.compress.quantization.mixed_precision import layer_search, layer_sensitivity
+from core.compress.quantization.mixed_precision.timing_ratio import Lap, Race, Ratio, careful, ratio
+from core.compress.quantization.observers import observe
+from core.compress.quantization.partition import Selection, select
+from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qparams import Weight
+from core.compress.quantization.shared_weights import completed
+from core.compress.quantization.target_scheme import Scheme
+from core.compress.refit.linear_layers import Layer
 from core.errors import BackendUnavailable, UnsupportedModel
 from core.graph.opset import raised
 from core.passes.base import Graph, Report
@@ -14,27 +34,6 @@ from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
 from core.passes.quantize_int8.goals import LEAST_TARGET, SAFE, Goal, Means, met
 from core.passes.quantize_int8.progress import Progress
 from core.passes.quantize_int8.stand_in import stand_in
-from core.quantization import (
-    calibrate,
-    correction,
-    effort,
-    search,
-    sensitivity,
-    stages,
-    sums,
-    wide,
-)
-from core.quantization.calibrate import layers_of
-from core.quantization.grids import Weight
-from core.quantization.images import Array, Images
-from core.quantization.judge import Backend, Judge, headless
-from core.quantization.observers import observe
-from core.quantization.race import Lap, Race, Ratio, careful, ratio
-from core.quantization.regions import Selection, select
-from core.quantization.scheme import Scheme
-from core.quantization.twins import completed
-from core.quantization.writer import Plan, written
-from core.reconstruction.layers import Layer
 
 CORRECTION_IMAGES, LEAST_CORRECTION = 64, 8
 QUICK_IMAGES = 8
@@ -100,10 +99,13 @@ class Work:
             return None
         selection, floats = self._fitted(selection, floats)
         plan = self._wide(self._repaired(selection), self.settings.wide)
-        if self.settings.goal.name == SAFE and self.settings.scheme.backend in wide.BACKENDS:
+        if (
+            self.settings.goal.name == SAFE
+            and self.settings.scheme.backend in activation_16bit.BACKENDS
+        ):
             plan = self._widened(plan)
         layers = len(plan.selection.weighted)
-        each = sensitivity.RANKING_IMAGES * stages.MOST // 2
+        each = layer_sensitivity.RANKING_IMAGES * staged_graph.MOST // 2
         self.progress.stage("Sensitive layers", 0.8, 0.97, layers * each + 4 * self.judge.images)
         means = Means(
             self.judged, self.original, self.judge, self._stand_in, self.race, self.report,
@@ -122,11 +124,11 @@ class Work:
         """The plan with 16-bit activations for these layers."""
         layers = layers_of(self.judged)
         both = completed(list(names), [layers[name].node for name in plan.selection.weighted])
-        tensors = wide.roots(plan.selection, layers, sorted(both))
+        tensors = activation_16bit.roots(plan.selection, layers, sorted(both))
         if not tensors:
             return plan
         seen = observe(self.images.values(self.judged, list(tensors)), list(tensors))
-        return wide.widened(plan, tensors, {name: o.extent for name, o in seen.items()})
+        return activation_16bit.widened(plan, tensors, {name: o.extent for name, o in seen.items()})
 
     def _widened(self, plan: Plan) -> Plan:
         """16-bit activations for the most sensitive layers, as few as reach the target."""
@@ -134,13 +136,13 @@ class Work:
         if error <= target:
             return plan
         try:
-            judged, source = (raised(g, wide.OPSET) for g in (self.judged, self.source))
+            judged, source = (raised(g, activation_16bit.OPSET) for g in (self.judged, self.source))
         except UnsupportedModel as failure:
             self.report.note(f"No 16-bit activations: {failure.message}")
             return plan
-        ranked = list(sensitivity.sensitivities(self.judged, plan, self.judge))
+        ranked = list(layer_sensitivity.sensitivities(self.judged, plan, self.judge))
         best = plan
-        for count in sensitivity.STEPS:
+        for count in layer_sensitivity.STEPS:
             trial = self._wide(plan, ranked[:count])
             now = self.judge.error(written(judged, trial))
             if now < error * 0.9:
@@ -201,7 +203,7 @@ class Work:
         if not self._worth_mending(error):
             self.report.note("Weights are rounded to nearest: so small an error needs no repair.")
             return plan
-        summed = effort.calibration(self.judged, sums.IMAGES) + self.judge.images
+        summed = effort.calibration(self.judged, input_covariance.IMAGES) + self.judge.images
         summed += ROUNDED_AS * len(layers)
         self.progress.stage("Rounding the weights", 0.45, 0.7, summed)
         plan, error = self._round(plan, error, layers)
@@ -247,7 +249,9 @@ class Work:
         if self.race is None or not everything.weighted:
             return everything if everything.weighted else None, pinned
         try:
-            choice = search.fastest(self.source, self.original, pinned, self._stand_in, self.race)
+            choice = layer_search.fastest(
+                self.source, self.original, pinned, self._stand_in, self.race
+            )
         except BackendUnavailable as error:
             self.report.note(f"Not raced, so int8 may be slower there: {error.message}")
             self.race = None
@@ -256,7 +260,7 @@ class Work:
         self._raced = choice.ratio
         return (choice.selection if choice.ratio.faster else None), choice.floats
 
-    def _say_choice(self, choice: search.Choice) -> None:
+    def _say_choice(self, choice: layer_search.Choice) -> None:
         where = self.settings.scheme.backend
         if choice.reason:
             self.report.note(f"No int8 graph could be timed on {where}: {choice.reason}")
@@ -281,7 +285,7 @@ class Work:
             return plan, error
         weights: dict[str, Weight] = {}
         names = list(plan.selection.weighted)
-        for moments in sums.grams(self.judged, layers, names, self.images):
+        for moments in input_covariance.grams(self.judged, layers, names, self.images):
             weights |= calibrate.weights(
                 layers, plan.selection, plan.grids, self.settings.scheme, moments,
                 self.settings.correct_bias, lambda count: self.progress.ran(count * ROUNDED_AS),
@@ -292,7 +296,9 @@ class Work:
     def _correct(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
         if not self.settings.correct_bias:
             return plan, error
-        trial = correction.corrected(self.judged, plan, layers, self.images, self._corrected_on)
+        trial = bias_correction.corrected(
+            self.judged, plan, layers, self.images, self._corrected_on
+        )
         return self._kept("Bias correction", plan, dict(trial.weights), error)
 
     def _kept(

@@ -7,7 +7,7 @@ of the asked size leaves goes to the layers that lose most, by measured sensitiv
 Without images nothing is known of that: the weights are rounded to nearest, and the first and the
 last layer keep 8 bits.
 
-The file shrinks; time does not. See `core.quantization.packing` for the two ways to store codes.
+The file shrinks; time does not. The two ways to store codes: `core.compress.quantization.packing`.
 Scales per block of inputs were left out: blocks of 32 cost 0.5 to 1 bit a weight and leave 0.6 of
 the squared error, where a fifth bit costs 1.3 and leaves 0.27 (SqueezeNet, ResNet, MobileNet).
 
@@ -25,20 +25,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import graph as graphs
+from core.compress.quantization import bias_correction, gptq, gptq_sequential, shared_weights
+from core.compress.quantization.evaluator import Judge, headless
+from core.compress.quantization.images import Images
+from core.compress.quantization.mixed_precision import bit_allocation
+from core.compress.quantization.needs import of_a_repair
+from core.compress.quantization.packing import LIMITS, OPSETS, WIDTHS, stored_bytes
+from core.compress.quantization.partition import is_weighted, weights_only
+from core.compress.quantization.prepare import prepared, refuse_sequences
+from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qparams import Weight
+from core.compress.refit.linear_layers import Layer
+from core.compress.refit.needs import Needs, Workload, of_a_run
+from core.compress.refit.transposed_convolution import layer_of, refusal
 from core.errors import PassPrecondition
 from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, adopt, parameter
-from core.quantization import correction, lockstep, rounding, twins, widths
-from core.quantization.grids import Weight
-from core.quantization.images import Images
-from core.quantization.judge import Judge, headless
-from core.quantization.needs import of_a_repair
-from core.quantization.packing import LIMITS, OPSETS, WIDTHS, stored_bytes
-from core.quantization.prepare import prepared, refuse_sequences
-from core.quantization.regions import is_weighted, weights_only
-from core.quantization.writer import Plan, written
-from core.reconstruction.layers import Layer
-from core.reconstruction.needs import Needs, Workload, of_a_run
-from core.reconstruction.transposed import layer_of, refusal
 from core.records import LayerEffect
 
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
@@ -155,16 +156,18 @@ class QuantizeWeights(Pass):
         return self.bits == "8"
 
     def _nearest(self, layers: Mapping[str, Layer], bits: Mapping[str, int]) -> Plan:
-        heads = twins.firsts(layer.node for layer in layers.values())
+        heads = shared_weights.firsts(layer.node for layer in layers.values())
         own = {name for name, head in heads.items() if name == head}
         made = {name: self._quantized(layers[name], bits[name]) for name in layers if name in own}
-        weights = {n: twins.like(made[heads[n]], layers[heads[n]], layers[n]) for n in layers}
+        weights = {
+            n: shared_weights.like(made[heads[n]], layers[heads[n]], layers[n]) for n in layers
+        }
         return Plan(weights_only([*layers]), {}, weights)
 
     def _edged(self, layers: Mapping[str, Layer]) -> dict[str, int]:
         names = list(layers)
         edges = {names[0], names[-1]} if self.edges else set[str]()
-        edges |= twins.completed(edges, [layer.node for layer in layers.values()])
+        edges |= shared_weights.completed(edges, [layer.node for layer in layers.values()])
         return {name: 8 if name in edges else int(self.bits) for name in names}
 
     def _bits(
@@ -180,13 +183,13 @@ class QuantizeWeights(Pass):
         if low == LARGEST_BITS or room <= 0:
             return dict.fromkeys(layers, low)
         report.tell("How sensitive each layer is", 0.0)
-        errors = widths.sensitivities(
+        errors = bit_allocation.sensitivities(
             judged, layers, images,
             lambda _, layer, second: self._quantized(layer, low, second if gptq else None),
         )  # fmt: skip
         report.effects += [LayerEffect((name,), f"int{low}", e) for name, e in errors.items()]
         offered = [bits for bits in WIDTHS[self.store] if bits >= low]
-        heads = twins.firsts(layer.node for layer in layers.values())
+        heads = shared_weights.firsts(layer.node for layer in layers.values())
         summed = dict.fromkeys(heads.values(), 0.0)  # layers that share a weight store it once
         for name, error in errors.items():
             summed[heads[name]] += error
@@ -194,7 +197,7 @@ class QuantizeWeights(Pass):
             name: {b: stored_bytes(layers[name].weight.size, b, self.store) for b in offered}
             for name in summed
         }
-        chosen = widths.allocate(summed, sizes, room)
+        chosen = bit_allocation.allocate(summed, sizes, room)
         bits = {name: chosen[heads[name]] for name in layers}
         ranked = sorted(errors, key=lambda name: -errors[name])
         listed = ", ".join(f"{n} {errors[n]:.1g} ({bits[n]} bits)" for n in ranked[:LISTED])
@@ -219,7 +222,7 @@ class QuantizeWeights(Pass):
     def _quantized(
         self, layer: Layer, bits: int, second: NDArray[np.float64] | None = None
     ) -> Weight:
-        weight = rounding.quantized(layer, LIMITS[bits], True, second, None, bits)
+        weight = gptq.quantized(layer, LIMITS[bits], True, second, None, bits)
         return replace(weight, packed=self.store == "packed")
 
     def _repaired(
@@ -235,11 +238,11 @@ class QuantizeWeights(Pass):
         bits = {name: weight.bits for name, weight in plan.weights.items()}
         trials = {"to nearest": plan}
         if self.correct_bias:
-            trials["with biases corrected"] = correction.corrected(
+            trials["with biases corrected"] = bias_correction.corrected(
                 judged, plan, layers, images, CORRECTION_IMAGES
             )
         if self.rounding == "gptq":
-            found = lockstep.rounded(
+            found = gptq_sequential.rounded(
                 judged, names, images, lambda n, layer, s: self._quantized(layer, bits[n], s)
             )
             trials["by GPTQ, layer after layer"] = replace(plan, weights=found)

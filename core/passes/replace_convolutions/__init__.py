@@ -5,9 +5,9 @@ k x k, 1 x 1), or network decoupling (depthwise, 1 x 1). Which layers, which for
 is one allocation over the whole network (`menus`, `allocation`): the least error of the model's
 output within a budget of MACs, bytes, or measured time on one backend. Then original and
 replacement are walked together, and each product is fitted to what the original computes there,
-given what everything before it has become (`core.reconstruction.lockstep`, `fitting`); the layers
-in between are refitted too. The graph holds the products multiplied out until all are fitted, and
-is rewritten last.
+given what everything before it has become (`core.compress.refit.sequential_refit`, `fitting`);
+the layers in between are refitted too. The graph holds the products multiplied out until all are
+fitted, and is rewritten last.
 
 Without calibration images the factors are those of the plain singular value decomposition, and
 nothing is refitted; that costs far more accuracy.
@@ -24,6 +24,13 @@ from typing import ClassVar
 from core.analysis import cost
 from core.analysis.layer_signatures import signatures
 from core.catalogue import names
+from core.compress.linalg import parallel
+from core.compress.pruning.study import RUN
+from core.compress.refit.linear_layers import find
+from core.compress.refit.needs import Needs, Workload, of_a_refit
+from core.compress.refit.refit_plan import Stand
+from core.compress.refit.sequential_refit import refit
+from core.compress.refit.telling import part
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, parameter
 from core.passes.replace_convolutions.allocation import allocate
@@ -39,13 +46,6 @@ from core.passes.replace_convolutions.menus import (
     rank_text,
 )
 from core.passes.replace_convolutions.rewriting import replace_node
-from core.reconstruction import cores
-from core.reconstruction.cases import Stand
-from core.reconstruction.layers import find
-from core.reconstruction.lockstep import refit
-from core.reconstruction.needs import Needs, Workload, of_a_refit
-from core.reconstruction.study import RUN
-from core.reconstruction.telling import part
 
 # Shares of the time after which: the original has run, replacements are tried, those taken fitted.
 LOOKED, FITTED, REFITTED = 0.35, 0.5, 0.6
@@ -146,7 +146,7 @@ class ReplaceConvolutions(Pass):
         self._say(chosen, total, statistics, report)
 
     def needs(self, graph: Graph, work: Workload) -> Needs:
-        """See `core.reconstruction.needs`."""
+        """See `core.compress.refit.needs`."""
         return of_a_refit(graph, work)
 
     def preview(self, graph: Graph, report: Report) -> bool:
@@ -199,7 +199,7 @@ class ReplaceConvolutions(Pass):
             metric, second = known.metric(target), known.second(target)
             return menu(target, metric, second, forms, price, self.multiple, self.tolerance)
 
-        menus = cores.each(of, found, at_once(found), weigh)
+        menus = parallel.each(of, found, at_once(found), weigh)
         for one in menus:
             if not one.choices:
                 report.skip(one.target.name, one.reason)

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from core.compress.refit.linear_layers import Layer
+from core.compress.refit.normal_equations import Moments
 from core.passes.replace_convolutions.fitting import Problem, problem
 from core.passes.replace_convolutions.forms import Factors, Form, Matrix
 from core.passes.replace_convolutions.metric import Metric
-from core.reconstruction.gram import Moments
-from core.reconstruction.layers import Layer
 
 SAME = 1e-6  # of the largest weight, between factors and the weights that were written of them
 TURNS = 1  # of the fit in each round of lockstep, from where the last one ended

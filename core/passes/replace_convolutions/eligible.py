@@ -10,8 +10,8 @@ import onnx_ir as ir
 from core.analysis.layer_signatures import signatures
 from core.analysis.shapes import subgraphs
 from core.analysis.values import constant_tensor, node_name
+from core.compress.refit.linear_layers import Layer, find
 from core.passes.base import STANDARD, Graph, Report
-from core.reconstruction.layers import Layer, find
 from core.timings import LayerSignature
 
 

@@ -15,9 +15,9 @@ from typing import Protocol
 
 import numpy as np
 
+from core.compress.refit.spill_cache import Array
 from core.passes.replace_convolutions.forms import Factors, Form, Matrix, Rank
 from core.passes.replace_convolutions.separable import Separable
-from core.reconstruction.shelf import Array
 
 STEPS = 6  # of conjugate gradients for one factor
 LEAST = 1e-3  # a turn that lowers the error by less than this share ends the fit

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.compress.linalg import parallel
+from core.compress.pruning.study import Study, study
+from core.compress.refit.telling import Tell
 from core.passes.base import Graph, Statistics
 from core.passes.replace_convolutions.bound import Bound, Latest
 from core.passes.replace_convolutions.eligible import Target
@@ -16,9 +19,6 @@ from core.passes.replace_convolutions.forms import Factors, Matrix
 from core.passes.replace_convolutions.menus import Choice, Menu, kernel_of
 from core.passes.replace_convolutions.metric import Metric
 from core.process import memory
-from core.reconstruction import cores
-from core.reconstruction.study import Study, study
-from core.reconstruction.telling import Tell
 
 TURNS = 5  # of the fit of a replacement that was taken
 COPIES = 4  # of a covariance, while a layer is looked at
@@ -77,7 +77,7 @@ def fitted(chosen: Sequence[tuple[Menu, Choice]], known: Known) -> dict[str, Bou
         return ready.fit(choice.factors, kernel, TURNS)
 
     most = at_once([one.target for one, _ in chosen])
-    found = cores.each(factors_of, chosen, most, lambda taken: weigh(taken[0].target))
+    found = parallel.each(factors_of, chosen, most, lambda taken: weigh(taken[0].target))
     bound, latest = {}, Latest()
     for (one, choice), factors in zip(chosen, found, strict=True):
         layer = one.target.layer

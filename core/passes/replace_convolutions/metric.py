@@ -15,8 +15,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.compress.refit.spill_cache import Array
 from core.passes.replace_convolutions.forms import Factors, Matrix
-from core.reconstruction.shelf import Array
 
 EVEN = 0.3  # share of the identity in G
 

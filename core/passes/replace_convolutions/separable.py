@@ -18,9 +18,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from core.compress.linalg.blocked_linalg import damped_inverse, product
+from core.compress.refit.spill_cache import Array
 from core.passes.replace_convolutions.forms import Factors, Matrix, Rank
-from core.reconstruction.products import damped_inverse, product
-from core.reconstruction.shelf import Array
 
 STEPS = 3  # of conjugate gradients
 LEAST = 1e-3  # a turn that lowers the error by less than this share ends the fit

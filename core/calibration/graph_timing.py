@@ -1,0 +1,144 @@
+"""Time whole graphs on a backend, in turns, in a process of its own.
+
+A graph that the runtime refuses, or that ends the process (OpenVINO's compiler dies on some integer
+graphs), is out of the race with the reason; the others are timed without it.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import numpy as np
+
+from core import graph as graphs
+from core.backends.base import catalogue, parse
+from core.compress.quantization.mixed_precision.timing_ratio import Lap
+from core.errors import BackendUnavailable, CoreError
+from core.graph import Graph
+from core.passes.base import Tensors
+from core.process import Child, Limits, memory
+from core.records import Json
+
+MODULE = "core.worker"
+TRIAL = {"warmup": 1, "blocks": 1, "quads": 1, "sample_s": 0.0005, "slow_down": 0.0}
+BLOCKS_MOST, BLOCKS_LEAST = 16, 2
+CALLS_PER_BLOCK = 4  # two that count, two that fill the caches
+HASTY_CALLS = 2  # where these are left out
+LASTING_S = 0.03  # a call that one other warms up
+LONG_S = 0.25  # a call that takes no notice of what the caches held before
+SESSION_S, SESSIONS_S = 1.0, 0.5  # wall time of a graph in one session, or in each of several
+BRIEF_S = 0.3  # the same of a brief race
+CPU_S = 240.0
+
+
+def race(
+    contestants: Sequence[Graph],
+    feeds: Tensors,
+    sessions: int,
+    backend: str,
+    alone: Callable[[], AbstractContextManager[None]],
+    brief: bool = False,
+) -> list[Lap]:
+    """A lap for each graph: on one thread, in the backend's default precision.
+
+    Args:
+        contestants: the graphs; the first is what the others are compared with.
+        feeds: what all of them are run on.
+        sessions: how often all of them are loaded anew.
+        backend: name, or name:precision.
+        alone: keeps all other measurements away.
+        brief: a few runs of each graph.
+
+    Raises:
+        BackendUnavailable: there is no such backend here.
+    """
+    name, precision = parse(backend)
+    catalogue()[name].version()
+    with tempfile.TemporaryDirectory(prefix="lathe-race-") as folder:
+        setting = {"backend": name, "precision": precision, "threads": 1}
+        with _Course(Path(folder), contestants, feeds, setting) as course, alone():
+            return course.laps(sessions, brief)
+
+
+class _Course:
+    """The files of a race and the child that runs them."""
+
+    def __init__(
+        self, folder: Path, contestants: Sequence[Graph], feeds: Tensors, setting: Json
+    ) -> None:
+        self._files = [folder / f"{index}.onnx" for index in range(len(contestants))]
+        for path, graph in zip(self._files, contestants, strict=True):
+            graphs.write_for(path, graph)
+        np.savez(folder / "feeds.npz", *feeds.values())
+        given = {"path": str(folder / "feeds.npz"), "names": list(feeds)}
+        self._setting = setting | {"feeds": given}
+        self._child: Child | None = None
+
+    def __enter__(self) -> _Course:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._child is not None:
+            self._child.close()
+
+    def laps(self, sessions: int, brief: bool = False) -> list[Lap]:
+        reasons: dict[int, str] = {}
+        call_s = self._alone_s(0, reasons)
+        if reasons:
+            return [Lap(reason=reasons[0]) for _ in self._files]
+        while True:
+            running = [i for i in range(len(self._files)) if i not in reasons]
+            plan = TRIAL | _effort(call_s, sessions, brief)
+            try:
+                times = self._sessions(running, sessions, plan)
+                break
+            except CoreError as error:
+                found = len(reasons)
+                for index in running:
+                    self._alone_s(index, reasons)
+                if len(reasons) == found:  # each runs on its own, but not all of them together
+                    return [Lap(reason=error.message) for _ in self._files]
+        laps = {i: Lap(tuple(row)) for i, row in zip(running, times, strict=True)}
+        return [laps.get(i) or Lap(reason=reasons[i]) for i in range(len(self._files))]
+
+    def _sessions(self, running: list[int], sessions: int, plan: Json) -> list[list[float]]:
+        """Block minima in seconds; who is loaded first alternates."""
+        times: list[list[float]] = [[] for _ in running]
+        for turn in range(sessions):
+            order = list(range(len(running)))[:: -1 if turn % 2 else 1]
+            found = self._ask([running[i] for i in order], plan)
+            for i, row in zip(order, found, strict=True):
+                times[i] += [ns / 1e9 for ns in row]
+        return times
+
+    def _alone_s(self, index: int, reasons: dict[int, str]) -> float:
+        """Seconds of one run; why there are none goes to `reasons`."""
+        try:
+            return self._ask([index], TRIAL)[0][0] / 1e9
+        except BackendUnavailable:
+            raise
+        except CoreError as error:
+            reasons[index] = error.message
+            return 0.0
+
+    def _ask(self, indices: Sequence[int], plan: Json) -> list[list[float]]:
+        if self._child is None or not self._child.alive:
+            self._child = Child(MODULE, Limits(memory.budget_bytes(), CPU_S))
+        files = [{"path": str(self._files[i]), "inputs": []} for i in indices]
+        args = self._setting | {"files": files, "plan": plan}
+        minima: list[list[float]] = self._child.request("time_files", args)["minima"]
+        return minima
+
+
+def _effort(call_s: float, sessions: int, brief: bool) -> Json:
+    """Warm-up and blocks where the first graph runs so long."""
+    share = BRIEF_S if brief else SESSION_S if sessions == 1 else SESSIONS_S
+    lasting = call_s >= LASTING_S
+    hasty = (brief and lasting) or call_s >= LONG_S
+    calls = HASTY_CALLS if hasty else CALLS_PER_BLOCK
+    blocks = int(np.clip(share / (calls * max(call_s, 1e-3)), BLOCKS_LEAST, BLOCKS_MOST))
+    warmup = 1 if lasting else 3
+    return {"warmup": warmup, "blocks": blocks, "run_in": not hasty}

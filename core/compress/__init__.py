@@ -1,0 +1,1 @@
+"""How a net is made smaller or faster: the algorithms behind the passes."""

@@ -1,0 +1,1 @@
+"""Dense linear algebra on all cores, and the rows that convolutions are to it."""

@@ -1,0 +1,1 @@
+"""Post-training quantization: ranges, rounding, corrections, and what stays float."""

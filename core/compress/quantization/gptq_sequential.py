@@ -1,0 +1,127 @@
+"""Round one layer after another, each to what the float net says, on the inputs that it will get.
+
+Two nets run side by side: the float one, and the one whose layers so far are rounded. With x the
+inputs of a layer in the second, y its outputs in the first, S, C the covariances of x with itself
+and with y, the weights to round are those that mend what the layers before have spoilt,
+    W = W0 + (C' - W0 S) (S + ridge)^-1,
+rounded by GPTQ with S; the bias then makes the means agree, b = E[y] - W_q E[x]. Each piece
+of either net runs once. Memory is bounded in bytes: it decides how many images take part.
+
+Source: Frantar et al. 2022, arXiv:2210.17323, section 3; He et al. 2017, arXiv:1707.06168, for the
+asymmetric target.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from numpy.typing import NDArray
+
+from core.compress.linalg.im2col_sampling import values_at
+from core.compress.quantization import shared_weights
+from core.compress.quantization.gptq import in_rows
+from core.compress.quantization.images import Images
+from core.compress.quantization.qparams import Weight
+from core.compress.quantization.subgraphs import Pieces, Walk, affordable
+from core.compress.refit.linear_layers import Layer
+from core.compress.refit.normal_equations import Gram, Moments
+from core.compress.refit.transposed_convolution import layer_of
+
+Array = np.ndarray[Any, Any]
+
+LARGEST_IMAGES = 128
+RIDGE = 3e-2
+ROWS = 32768  # that each layer's sums are made of, about
+
+
+def rounded(
+    graph: ir.Model,
+    names: list[str],
+    images: Images,
+    quantize: Callable[[str, Layer, NDArray[np.float64]], Weight],
+) -> dict[str, Weight]:
+    """Node name -> its integers, bias included.
+
+    Args:
+        graph: the float graph, with logits as outputs.
+        names: its layers, in the order of the graph.
+        images: calibration images.
+        quantize: rounds a layer, given the second moment of its inputs.
+    """
+    copy = graph.clone()
+    nodes = {node.name: node for node in copy.graph}
+    bare = {node.name or "": layer_of(node) for node in graph.graph if node.name in set(names)}
+    heads = shared_weights.firsts(bare[name].node for name in names)
+    layers = {name: _own(nodes[name]) for name in names}
+    trial, stops = Pieces(copy), [layer.node.outputs[0].name or "" for layer in layers.values()]
+    feeds = list(images.calibration(affordable(copy, images, LARGEST_IMAGES)))
+    float_walk = Walk(Pieces(copy), stops, images, feeds)
+    walk = Walk(trial, stops, images, feeds)
+    found: dict[str, Weight] = {}
+    for at, (name, layer) in enumerate(layers.items()):
+        truth = [batch[stops[at]] for batch in float_walk.run(at)]
+        head = heads[name]
+        if head != name:  # its weight is settled
+            found[name] = shared_weights.like(found[head], bare[head], bare[name])
+            _install(trial, layer, found[name])
+            float_walk.keep(at, truth)
+            walk.keep(at, [batch[stops[at]] for batch in walk.run(at)])
+            continue
+        inputs = [batch[layer.input] for batch in walk.run(at, layer.input)]
+        moments = _moments(layer, inputs, truth)
+        target, ridge = _target(layer, moments)
+        layer.write(target, layer.bias())
+        weight = quantize(name, layer, moments.second + ridge)
+        found[name] = weight = replace(weight, bias=_bias(layer, weight, moments))
+        _install(trial, layer, weight)
+        float_walk.keep(at, truth)
+        walk.keep(at, [batch[stops[at]] for batch in walk.run(at)])
+    return found
+
+
+def _own(node: ir.Node) -> Layer:
+    """The layer, with weights that no other node shares and a bias."""
+    layer = layer_of(node)
+    layer.write(layer.matrix(), layer.bias())
+    return layer
+
+
+def _moments(layer: Layer, inputs: list[Array], truth: list[Array]) -> Moments:
+    gram = Gram(layer.groups)
+    per_image = int(np.clip(ROWS // sum(map(len, truth)), 16, 256))
+    for turn, (x, y) in enumerate(zip(inputs, truth, strict=True)):
+        sites = layer.sites(x.shape, per_image, turn)
+        gram.add(layer.rows(x, sites), values_at(y, layer.channel_axis, sites))
+    return gram.moments()
+
+
+def _target(layer: Layer, moments: Moments) -> tuple[Array, Array]:
+    """The weights that fit best, near the old ones; and the ridge that keeps them there."""
+    matrix, d = layer.matrix(), moments.second.shape[1]
+    size = np.trace(moments.second, axis1=1, axis2=2) / d
+    ridge = np.maximum(RIDGE * size, 1e-9)[:, None, None] * np.eye(d)
+    residual = moments.cross - moments.second @ matrix.transpose(0, 2, 1)
+    change = np.linalg.solve(moments.second + ridge, residual).transpose(0, 2, 1)
+    return matrix + change, ridge
+
+
+def _bias(layer: Layer, weight: Weight, moments: Moments) -> Array:
+    values = in_rows(layer, weight)
+    shift = np.einsum("goi,gi->go", values, moments.mean_in)
+    return np.asarray(moments.mean_out - shift).reshape(-1)
+
+
+def _install(pieces: Pieces, layer: Layer, weight: Weight) -> None:
+    """Put the rounded layer into the second net."""
+    inputs = layer.node.inputs
+    pieces.replace(_name(inputs[1]), weight.values())
+    if len(inputs) > 2 and inputs[2] is not None and weight.bias is not None:
+        pieces.replace(_name(inputs[2]), weight.bias.astype(np.float32))
+
+
+def _name(value: ir.Value | None) -> str:
+    return (value.name or "") if value is not None else ""

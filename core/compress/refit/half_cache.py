@@ -1,0 +1,61 @@
+"""Activations in half precision: half the memory, and an error far below that of any fit.
+
+Each array is scaled so that its largest number is near the end of the range.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+
+import numpy as np
+
+from core.compress.refit.spill_cache import Array, Shelf
+
+LARGEST = 2.0**15
+
+
+class Halves:
+    """Arrays by (name, batch), on a shelf or in a mapped file."""
+
+    def __init__(self) -> None:
+        """Nothing is kept yet."""
+        self._shelf = Shelf()
+        self._mapped: dict[str, dict[int, Array]] = {}
+        self._scales: dict[tuple[str, int], float] = {}
+        self.nbytes, self._lock = 0, threading.Lock()  # of all
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._shelf or name in self._mapped
+
+    def put(self, name: str, batch: int, array: Array) -> None:
+        """Keep an array."""
+        top = float(np.abs(array).max(initial=0.0))
+        scale = top / LARGEST if np.isfinite(top) and top > 0 else 1.0
+        self._scales[name, batch] = scale
+        with self._lock:
+            self.nbytes += array.size * 2
+        self._shelf.put(name, batch, (array * np.float32(1 / scale)).astype(np.float16))
+
+    def get(self, name: str, batch: int) -> Array:
+        """An array that was kept, as float32."""
+        found = self.raw(name, batch).astype(np.float32)
+        found *= np.float32(self._scales[name, batch])
+        return found
+
+    def raw(self, name: str, batch: int) -> Array:
+        """As it is kept."""
+        kept = self._mapped.get(name)
+        return kept[batch] if kept is not None else self._shelf.get(name, batch)
+
+    def scales(self, name: str, batches: int) -> Array:
+        """Of each batch."""
+        return np.array([self._scales[name, batch] for batch in range(batches)])
+
+    def map(self, name: str, arrays: Mapping[int, Array], scales: Array) -> None:
+        """Let these take the place of what was put."""
+        if name not in self:
+            self.nbytes += sum(array.nbytes for array in arrays.values())
+        self._shelf.drop(name)
+        self._mapped[name] = dict(arrays)
+        self._scales |= {(name, batch): float(scale) for batch, scale in enumerate(scales)}

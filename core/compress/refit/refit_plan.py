@@ -1,0 +1,82 @@
+"""What a refit has to do: which layers, to what each is fitted, and which go in pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.analysis.shapes import facts
+from core.compress.refit.linear_layers import Layer, find
+from core.compress.refit.pairwise_layers import Pair, pair
+from core.compress.refit.pairwise_refit import WIDEST
+from core.compress.refit.residual_targets import Aim, aim, plain
+from core.compress.refit.spill_cache import Array
+from core.compress.refit.statistics import Graph
+
+
+@dataclass(frozen=True, eq=False)
+class Stand:
+    """Which tensor of the original a layer's output stands for.
+
+    Attributes:
+        original: its name.
+        keep: which of its channels, in order; None for all.
+    """
+
+    original: str
+    keep: Array | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """A layer with its aim, and the original's tensor that the aim's tensor stands for."""
+
+    layer: Layer
+    aim: Aim
+    source: str
+    keep: Array | None
+
+
+def cases_of(graph: Graph, stands: Mapping[str, Stand], original: Graph) -> list[Case]:
+    """The layers from the first that differs from the original on."""
+    order = {v.name or "": i for i, node in enumerate(graph.graph) for v in node.outputs}
+    old = {v.name for node in original.graph for v in node.outputs}
+    twins = {layer.output: layer for layer in find(original)}
+    known, changed, cases = facts(graph), False, []
+    for layer in find(graph):
+        twin, stand = twins.get(layer.output), stands.get(layer.output)
+        changed = changed or twin is None or not np.array_equal(twin.matrix(), layer.matrix())
+        if stand is None or not changed or stand.original not in old:
+            continue
+        goal = aim(layer, order, known)
+        if goal.tensor != layer.output and goal.tensor not in old:
+            goal = plain(layer)
+        source = stand.original if goal.tensor == layer.output else goal.tensor
+        cases.append(Case(layer, goal, source, stand.keep))
+    return cases
+
+
+def pairs_of(
+    graph: Graph,
+    cases: Sequence[Case],
+    stands: Mapping[str, Stand],
+    original: Graph,
+    constrained: Collection[str],
+) -> dict[str, Pair]:
+    """Layers that have lost channels with the one layer that reads them, by the reader's output."""
+    wide = {layer.output: len(layer.bias()) for layer in find(original)}
+    layers, known = find(graph), facts(graph)
+    fitted = {c.layer.output for c in cases} - set(constrained)
+    readers, found = {layer.node: layer for layer in layers}, {}
+    for maker in layers:
+        stand = stands.get(maker.output)
+        if stand is None or len(maker.bias()) >= wide.get(stand.original, 0):
+            continue
+        both = pair(maker, readers, known)
+        if both is None or maker.matrix().shape[2] > WIDEST:
+            continue
+        if maker.output in fitted and both.reader.output in fitted:
+            found[both.reader.output] = both
+    return found

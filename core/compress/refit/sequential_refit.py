@@ -1,0 +1,331 @@
+"""Refit the layers of a rewritten graph, one after the other, to what the original computes.
+
+Original and rewritten graph are walked together in topological order. For each layer the inputs are
+those that the *rewritten* graph computes, its earlier layers already refitted, and the targets
+those of the *original* (`aims`): so a layer makes good what everything before it has lost. The fit
+is closed form (`solve`), from sums over sampled places (`gram`), on four fifths of the images; the
+layer keeps its new weights only if the error on the other fifth falls, and is then solved once more
+on all of them. Layers behind the last change are refitted too. Before the only reader of a layer
+that has lost channels is fitted, both are fitted together (`joint`).
+
+What is approximate: layers are fitted one or two at a time, to activations and not to the output;
+places are sampled, and count by how much they matter to the outputs (`gradient`); where a Relu
+follows, a few rounds of moving targets (`aims.Aim.bounds`, `rows`) replace the exact minimum.
+
+Source: He, Zhang, Sun 2017, arXiv:1707.06168; Zhang et al. 2015, arXiv:1505.06798.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from core.compress.autodiff.backward_graph import NoGradient
+from core.compress.linalg import blas, parallel
+from core.compress.linalg.im2col_sampling import values_at
+from core.compress.refit.graph_executor import Walk
+from core.compress.refit.linear_layers import Layer
+from core.compress.refit.normal_equations import Gram, Matrix, Moments, Shift
+from core.compress.refit.pairwise_layers import Pair
+from core.compress.refit.pairwise_refit import Joint
+from core.compress.refit.pairwise_rows import Goal
+from core.compress.refit.reference import Reference
+from core.compress.refit.refit_plan import Case, Stand, cases_of, pairs_of
+from core.compress.refit.ridge import Ridge, error, explained, free_bias
+from core.compress.refit.row_sampling import Room, Rows
+from core.compress.refit.spill_cache import Array
+from core.compress.refit.statistics import Graph
+from core.compress.refit.telling import Tell, part, silent
+from core.process import memory
+
+FEW = 256  # images below which the ridge is strong
+STRONG, WEAK = 0.1, 1e-3
+LEAST_JOINT = 128  # images; whether their places are enough for a pair is asked of each (`joint`)
+ROWS_BYTES = 384 << 20  # of one layer's rows that are kept for the rounds behind a Relu
+ROWS_SHARE = 4  # of the memory that is free, one part for them at most
+FACTORS = (1.0, 30.0, 0.1)  # ridges tried, in units of the one that is asked for
+Constrain = Callable[[Matrix, Moments], Matrix]
+ROWS, EACH = 30_000, 1e10  # about, of a layer; multiplications that go for any layer
+BENT_WIDTH = 1536  # inputs of a layer beyond which one round must do
+SYSTEM_COPIES = 4  # of a covariance, while a ridge is tried
+
+
+@dataclass(frozen=True)
+class Options:
+    """How to fit.
+
+    Attributes:
+        strength: of the ridge; None: by the number of images.
+        bends: rounds of target and fit where a Relu follows.
+        joint: whether a layer that has lost channels is fitted together with its only reader.
+    """
+
+    strength: float | None = None
+    bends: int = 2
+    joint: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Refit:
+    """What became of a layer: relative error on held-out images, before and after.
+
+    `reason` says why it kept its weights; empty where it did not. `joint`: the layer before it was
+    changed too, for its sake.
+    """
+
+    layer: str
+    before: float
+    after: float
+    reason: str = ""
+    joint: bool = False
+
+
+def refit(
+    rewritten: Graph,
+    stands: Mapping[str, Stand],
+    reference: Reference,
+    options: Options | None = None,
+    constraints: Mapping[str, Constrain] | None = None,
+    tell: Tell = silent,
+) -> tuple[Refit, ...]:
+    """Refit the layers of `rewritten` in place.
+
+    Args:
+        rewritten: the graph; its inputs are those of the original.
+        stands: output of a layer of it -> what that stands for. A layer that is not named here,
+            like the first half of a factorised one, keeps its weights.
+        reference: the original on the calibration images.
+        options: how.
+        constraints: output of a layer -> what brings free weights back to the form that they must
+            have, such as a product of factors, in the metric of the moments.
+        tell: hears of each layer.
+    """
+    with blas.threads(1):
+        return _refit(rewritten, stands, reference, options or Options(), constraints or {}, tell)
+
+
+def _refit(
+    rewritten: Graph,
+    stands: Mapping[str, Stand],
+    reference: Reference,
+    options: Options,
+    constraints: Mapping[str, Constrain],
+    tell: Tell,
+) -> tuple[Refit, ...]:
+    cases = cases_of(rewritten, stands, reference.original)
+    reference.sample({case.source: case.layer.channel_axis for case in cases})
+    strength = options.strength or (STRONG if reference.images < FEW else WEAK)
+    walk = Walk(rewritten, reference.statistics.runner, reference.feeds)
+    together = options.joint and reference.images >= LEAST_JOINT
+    pairs = pairs_of(rewritten, cases, stands, reference.original, constraints) if together else {}
+    room, done = Room(), list[Refit]()
+    shares = _shares([case.layer for case in cases])
+    for turn, case in enumerate(cases):
+        say = part(tell, shares[turn], shares[turn + 1])
+        say(_sentence(case.layer), 0.0)
+        pinned = {p.maker.input for c in cases[turn:] if (p := pairs.get(c.layer.output))}
+        others, before = [case.aim.other] if case.aim.other else [], None
+        if case.layer.output in pairs:
+            both = pairs[case.layer.output]
+            walk.reach([both.maker.input, *others], pinned)
+            before = _together(both, case, walk, reference, strength)
+        walk.reach([case.layer.input, *others], pinned)
+        constrain = constraints.get(case.layer.output)
+        fit = _Fit(case, walk, reference, strength, options.bends, room, say, constrain).run()
+        done.append(fit if before is None else replace(fit, before=before, joint=True))
+    return tuple(done)
+
+
+def _shares(layers: Sequence[Layer]) -> list[float]:
+    """Of the whole work, what is done before each layer, and all: most is products of matrices."""
+    inputs = [layer.weight.size / max(len(layer.bias()), 1) for layer in layers]
+    work = np.array([EACH + d * d * (ROWS + d / 3) for d in inputs])
+    return [0.0, *(np.cumsum(work) / max(float(work.sum()), 1.0)).tolist()]
+
+
+def _sentence(layer: Layer) -> str:
+    return f"Refitting {layer.name}"
+
+
+def _together(
+    both: Pair, case: Case, walk: Walk, reference: Reference, strength: float
+) -> float | None:
+    """Give both layers better weights, if there are any; the reader's error before, or None."""
+    goal = Goal(case.aim, case.source, case.keep, strength)
+    try:
+        fit = Joint(both, goal, walk, reference)
+        better = fit.run() if fit.enough else None
+    except NoGradient:
+        return None
+    if better is None:
+        return None
+    weights, before, _ = better
+    fit.write(weights)
+    walk.back(both.nodes)
+    return before
+
+
+@dataclass
+class _Batch:
+    """One batch of a layer: inputs, targets and their bounds, how much each row matters."""
+
+    inputs: Array
+    targets: Array
+    bounds: tuple[Array, Array]
+    weights: Array | None
+
+
+@dataclass(frozen=True, eq=False)
+class _Tried:
+    """Errors on rows held back: as it was, refitted with the best ridge, with a new bias only."""
+
+    before: float
+    after: float
+    strength: float
+    shifted: float
+    bias: Matrix
+
+
+@dataclass
+class _Fit:
+    """One layer being fitted; the columns of its matrix go in the order of `Layer.seen`."""
+
+    case: Case
+    walk: Walk
+    reference: Reference
+    strength: float
+    bends: int
+    room: Room
+    tell: Tell = silent
+    constrain: Constrain | None = None
+    _rows: Rows | None = None
+    _filed: tuple[Matrix, Matrix] | None = None  # a covariance, and its columns as in the file
+
+    def run(self) -> Refit:
+        """Fit on some images, judge on others; if that is better, fit on all and write."""
+        layer, start = self.case.layer, self.case.layer.matrix()[:, :, self.case.layer.order]
+        old = layer.bias().reshape(layer.groups, -1)
+        self.tell(_sentence(layer), 0.3)
+        fitted, judged = self._sums()
+        self.tell(_sentence(layer), 0.5)
+        tried = self._tried(fitted, judged, start, old)
+        self.tell(_sentence(layer), 0.8)
+        if np.isfinite(tried.after) and tried.after < tried.before:
+            both = (fitted.merged(judged) if judged.count else fitted).moments()
+            self._write(*self._bent(both, start, tried.strength))
+            return Refit(layer.name, tried.before, tried.after)
+        if np.isfinite(tried.shifted) and tried.shifted < tried.before:
+            self._write(start, tried.bias)
+            reason = "only its bias: more was no better"
+            return Refit(layer.name, tried.before, tried.shifted, reason)
+        return Refit(layer.name, tried.before, tried.before, "no better on held-out images")
+
+    def _tried(self, fitted: Gram, judged: Gram, start: Matrix, old: Matrix) -> _Tried:
+        """Fits to some rows, judged on the others; the moments of both are let go."""
+        moments, held = fitted.moments(), (judged if judged.count else fitted).moments()
+        factors = FACTORS if judged.count else FACTORS[:1]
+        after, strength = self._strength(moments, held, start, factors)
+        bias = free_bias(moments, start)
+        before, shifted = (self._judge(start, b, held) for b in (old, bias))
+        self._filed = None
+        return _Tried(before, after, strength, shifted, bias)
+
+    def _write(self, weights: Matrix, bias: Matrix) -> None:
+        self.case.layer.write(weights[:, :, np.argsort(self.case.layer.order)], bias)
+
+    def _strength(
+        self, moments: Moments, held: Moments, start: Matrix, factors: Sequence[float]
+    ) -> tuple[float, float]:
+        """(error on images held back, ridge) of the ridge that does best there."""
+        wide = moments.second.shape[1] > BENT_WIDTH
+        strengths = [self.strength * f for f in (factors[:2] if wide else factors)]
+        pull = explained(moments, start)
+
+        def fit(strength: float) -> tuple[Matrix, Matrix]:
+            return Ridge(moments, start, strength, pull).fit(moments)
+
+        at_once = memory.budget_bytes() // (SYSTEM_COPIES * moments.second.nbytes)
+        fits = parallel.each(fit, strengths, at_once)
+        errors = [self._judge(*self._bound(*fit, moments), held) for fit in fits]
+        return min(zip(errors, strengths, strict=True))
+
+    def _sums(self) -> tuple[Gram, Gram]:
+        """Sums over the images to fit on and over those to judge on."""
+        batches = sorted(range(self.walk.count), key=self.reference.held)
+        if not batches:
+            raise ValueError("a fit without images")
+        first = self._read(batches[0])
+        shift = Shift.of(first.inputs, first.targets, self.case.layer.groups)
+        counts = [len(self.reference.sites(self.case.source, batch)) for batch in batches]
+        size = self.case.layer.groups * sum(counts) * shift.width * first.inputs.itemsize
+        if size > min(ROWS_BYTES, memory.budget_bytes() // ROWS_SHARE):
+            return self._streamed(batches, shift)
+        held = sum(n for n, b in zip(counts, batches, strict=True) if self.reference.held(b))
+        rows = Rows(
+            self.case.layer.groups,
+            (sum(counts) - held, held),
+            shift,
+            self.case.aim.rectified,
+            self.room,
+        )
+
+        def put(turn: int) -> None:
+            some = self._read(batches[turn]) if turn else first
+            rows.put(sum(counts[:turn]), some.inputs, some.targets, some.bounds, some.weights)
+
+        parallel.each(put, range(len(batches)))
+        self._rows = rows
+        return rows.sums()
+
+    def _streamed(self, batches: Sequence[int], shift: Shift) -> tuple[Gram, Gram]:
+        """The same where the rows are too many to be kept."""
+        grams = [Gram(self.case.layer.groups, shift) for _ in range(2)]
+        for batch, rows in zip(batches, parallel.ahead(map(self._read, batches)), strict=True):
+            grams[self.reference.held(batch)].add(rows.inputs, rows.targets, rows.weights)
+        return grams[0], grams[1]
+
+    def _read(self, batch: int) -> _Batch:
+        case, reference = self.case, self.reference
+        sites = reference.sites(case.source, batch)
+        inputs = case.layer.seen(self.walk.value(case.layer.input, batch), sites)
+        wanted, other = reference.wanted(case.source, batch), None
+        if case.aim.other:
+            other = values_at(
+                self.walk.value(case.aim.other, batch), case.layer.channel_axis, sites
+            )
+        wanted = wanted if case.keep is None else wanted[:, case.keep]
+        targets = case.aim.targets(wanted, other)
+        bounds = case.aim.bounds(wanted, other, targets)
+        weights = reference.weights(case.source, batch)
+        return _Batch(inputs, targets, bounds, weights)
+
+    def _bent(self, moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
+        """The fit, with targets that a Relu zeroes moved to the prediction a few times."""
+        system = Ridge(moments, start, strength)
+        weights, bias = self._bound(*system.fit(moments), moments)
+        if not self.case.aim.rectified or self._rows is None:
+            return weights, bias
+        for _ in range(self.bends if moments.second.shape[1] <= BENT_WIDTH else 1):
+            moved = self._rows.moved(moments, weights, bias)
+            weights, bias = self._bound(*system.fit(moved), moved)
+        return weights, bias
+
+    def _bound(self, weights: Matrix, bias: Matrix, moments: Moments) -> tuple[Matrix, Matrix]:
+        """Of the weights that the layer may have, those nearest to these."""
+        if self.constrain is None:
+            return weights, bias
+        place = np.argsort(self.case.layer.order)
+        if self._filed is None or self._filed[0] is not moments.second:
+            self._filed = (moments.second, moments.second[:, place[:, None], place])
+        second, cross = self._filed[1], moments.cross[:, place]
+        as_filed = replace(moments, second=second, cross=cross, mean_in=moments.mean_in[:, place])
+        bound = self.constrain(weights[:, :, place], as_filed)[:, :, self.case.layer.order]
+        return bound, free_bias(moments, bound)
+
+    def _judge(self, weights: Matrix, bias: Matrix, held: Moments) -> float:
+        """Error on held-out images, relative to the variance of the targets."""
+        scale = (self.case.aim.scale**2).reshape(self.case.layer.groups, -1)
+        total = float((held.spread * scale).sum())
+        return float((error(held, weights, bias) * scale).sum()) / max(total, 1e-20)

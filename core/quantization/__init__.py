@@ -1,1 +1,0 @@
-"""Integer grids, which tensors take them, how they are chosen, repaired, measured and written."""
