@@ -18,7 +18,7 @@ test: $(VENV)/.dev
 
 # What depends on the CPU, as lesser ones would see it: OpenVINO is held to each set of instructions.
 ISAS := SSE41 AVX2 AVX2_VNNI AVX512_CORE AVX512_CORE_VNNI AVX512_CORE_AMX
-CPU_TESTS := tests/backends tests/measure tests/compress/quantization tests/experiment
+CPU_TESTS := tests/backends tests/measure tests/compress/quantization tests/runs
 
 test-cpus: $(VENV)/.dev
 	@for isa in $(ISAS); do echo "== $$isa"; \

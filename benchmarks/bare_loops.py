@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from core.candidates.client import Workshop
+from core.build.client import Workshop
 from core.measure import LatencyJob, Setting, Source, Verifier, latency
 from core.records import ModelSummary
 

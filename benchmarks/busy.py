@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from core.candidates.client import Workshop
+from core.build.client import Workshop
 from core.measure import LatencyJob, Setting, Source, Verifier, latency
 from core.records import Measurement, ModelSummary
 

@@ -19,7 +19,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.candidates.client import Workshop
+from core.build.client import Workshop
 from core.measure import LatencyJob, Setting, Source, Verifier, latency
 from core.records import Measurement, ModelSummary, Status, Verdict
 

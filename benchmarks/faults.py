@@ -25,15 +25,15 @@ from pathlib import Path
 
 from core import graph as graphs
 from core.errors import CoreError
-from core.experiment import Workspace, jobs
 from core.records import ExperimentSpec, Recipe, Run, State, Status, Step
+from core.runs import Workspace, jobs
 from tests.measure.subjects import net
 
 OWNER = "me"
 SIZES = (1 << 28, 1 << 22, 1 << 16, 1 << 12)
 LOOK = """
 import sys
-from core.experiment import Workspace
+from core.runs import Workspace
 run = Workspace.open().run(sys.argv[1])
 print(run.progress.state.value, len(run.measurements))
 """

@@ -29,8 +29,8 @@ import onnx_ir as ir
 
 from core import data
 from core import graph as graphs
+from core.build import runner
 from core.calibration import Calibration, Probe
-from core.candidates import runner
 from core.graph import Graph
 from core.passes.base import lift_constants
 from core.records import Recipe, Step

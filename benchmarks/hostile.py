@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import CoreError, DataError, ModelError
-from core.experiment import Workspace
 from core.records import ExperimentSpec, Recipe, Run, Status, Step
+from core.runs import Workspace
 
 AT_THE_GATE = frozenset(
     ("file", "structure", "opset", "tensor", "extdata", "function", "archive", "pickle")

@@ -31,20 +31,20 @@ from pathlib import Path
 
 from core import graph as graphs
 from core.errors import CoreError
-from core.experiment import Workspace, jobs
 from core.process import scratch
 from core.records import Measurement, State, Status
+from core.runs import Workspace, jobs
 from core.store import Store, question
 from tests.measure.subjects import net
 
 OWNER = "me"
 KINDS = ("server", "job", "candidates", "worker")
-MODULES = {"job": "core.experiment", "candidates": "core.candidates", "worker": "core.worker"}
+MODULES = {"job": "core.runs", "candidates": "core.build", "worker": "core.worker"}
 END_S = 240.0
 SERVER = """
 import sys, time
 from pathlib import Path
-from core.experiment import Workspace
+from core.runs import Workspace
 from core.records import ExperimentSpec, Recipe, Step
 workspace = Workspace.open()
 model = workspace.add_model("net.onnx", Path(sys.argv[1]).read_bytes(), "me")

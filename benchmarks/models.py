@@ -22,7 +22,6 @@ from pathlib import Path
 
 from core.data import read_preprocess
 from core.errors import CoreError
-from core.experiment import Workspace
 from core.records import (
     ExperimentSpec,
     Measurement,
@@ -34,6 +33,7 @@ from core.records import (
     Status,
     Step,
 )
+from core.runs import Workspace
 
 OWNER = "benchmark"
 RAW = {"ratio": 0.25, "criterion": "l1", "repair": False}

@@ -28,8 +28,8 @@ import numpy as np
 import onnx
 
 from core import graph as graphs
+from core.build.runner import apply
 from core.calibration import Calibration, Unseen
-from core.candidates.runner import apply
 from core.compress.quantization.target_scheme import BACKENDS
 from core.data import open_set, read_preprocess
 from core.data.sets import has_background_class

@@ -19,8 +19,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from core.charts.summary import headline
-from core.experiment import Workspace
 from core.records import Answer, ExperimentSpec, Recipe, Step
+from core.runs import Workspace
 
 OWNER = "me"
 PRUNED = Recipe("pruned", (Step("fold_batch_norm"), Step("prune_channels", {"ratio": 0.25})))

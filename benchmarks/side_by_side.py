@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from core import graph as graphs
-from core.experiment import Workspace
+from core.runs import Workspace
 from tests.measure.subjects import net
 
 SIDE = 8000

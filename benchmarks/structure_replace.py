@@ -28,7 +28,7 @@ import numpy as np
 import onnxruntime as ort
 
 from core import graph as graphs
-from core.candidates.client import Workshop
+from core.build.client import Workshop
 from core.data import open_set, read_preprocess
 from core.errors import CoreError
 from core.measure import LatencyJob, Setting, Source, Verifier, latency, staircase

@@ -32,7 +32,7 @@ import onnx
 from benchmarks.field import EXACT, LEAST_DB, PASSES, decibels
 from benchmarks.prune_suite import KINDS, load_suite, read
 from core import graph as graphs
-from core.candidates import runner
+from core.build import runner
 from core.errors import CoreError
 from core.passes.base import NoStatistics
 from core.records import Recipe

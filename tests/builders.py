@@ -19,8 +19,8 @@ import onnxruntime
 from onnx import numpy_helper
 
 from core import graph as graphs
+from core.build import runner
 from core.calibration import Probe
-from core.candidates import runner
 from core.graph import Graph
 from core.passes.base import NoStatistics, Pass, Statistics, Tensors
 from core.records import Recipe, StepReport

@@ -15,15 +15,15 @@ import pytest
 
 from core import graph as graphs
 from core.backends.base import catalogue as backends
-from core.candidates import start
+from core.build import start
 from core.cli import main
 from core.cli.main import parser
 from core.cli.recipe import read_recipe
 from core.errors import PassPrecondition
-from core.experiment import Workspace
 from core.passes.base import build, catalogue, parameters
 from core.process import Child
 from core.records import ExperimentSpec, Recipe, Step, to_json
+from core.runs import Workspace
 from core.store import Store
 from tests.builders import graph, kinds, norm, run, same, weights_of
 

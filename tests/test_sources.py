@@ -6,7 +6,7 @@ import pytest
 
 from core import sources
 from core.compress.pruning import study_file
-from core.experiment import builds
+from core.runs import builds
 
 
 def test_every_part_that_is_named_is_there():

@@ -6,8 +6,8 @@ import argparse
 from typing import Any
 
 from core.cli.result import Result, table
-from core.experiment import Workspace
 from core.records import to_json
+from core.runs import Workspace
 
 
 def add(commands: Any) -> None:

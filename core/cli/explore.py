@@ -24,8 +24,6 @@ from core.cli.sizes import add_at_option, ignored, missing
 from core.cli.telling import Teller
 from core.data import at, open_dims, told
 from core.errors import CoreError, OpenShape, PassPrecondition
-from core.experiment import Workspace, grid
-from core.experiment.quota import Quota
 from core.passes.base import not_applied
 from core.records import (
     ExperimentSpec,
@@ -37,6 +35,8 @@ from core.records import (
     State,
     to_json,
 )
+from core.runs import Workspace, grid
+from core.runs.quota import Quota
 
 OWNER = "command-line"
 GOES_ON = (State.CANCELLED, State.INTERRUPTED, State.FAILED)

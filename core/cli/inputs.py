@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.candidates.client import Workshop
+from core.build.client import Workshop
 from core.cli.telling import Teller
 from core.data import read_preprocess
 from core.errors import DataError, InvalidModel

@@ -23,9 +23,9 @@ from core.cli.sizes import add_at_option, at_sizes, ignored
 from core.cli.telling import guessed_pixels
 from core.data import open_set, shape_text
 from core.errors import BackendUnavailable
-from core.experiment.units import Comparison
 from core.measure import METRICS, Setting, Source, host
 from core.records import DataSummary, Json, Measurement, ModelSummary, to_json
+from core.runs.work_plan import Comparison
 
 SHOWN = (
     "size_bytes", "parameters", "macs", "top1", "top1_delta", "agreement", "sqnr_db", "latency_ms",

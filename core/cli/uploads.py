@@ -8,9 +8,9 @@ from typing import Any
 
 from core.cli.result import Result, count, table
 from core.errors import StoreError
-from core.experiment import Workspace
 from core.records import to_json
 from core.records.stored import Upload
+from core.runs import Workspace
 
 SHOWN = 12  # characters of a digest and of an owner; enough to tell them apart
 

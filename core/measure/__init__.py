@@ -3,7 +3,7 @@
 from core.measure import staircase
 from core.measure.accuracy import Outputs, accuracy, evaluate
 from core.measure.accuracy import failed as accuracy_failed
-from core.measure.asking import Cancelled
+from core.measure.explain import explain, explained
 from core.measure.footprint import sizes, startup, zipped_bytes
 from core.measure.host import digest as host_digest
 from core.measure.host import host, int8_outlook
@@ -11,9 +11,9 @@ from core.measure.latency import LatencyJob, latency
 from core.measure.metrics import METRICS
 from core.measure.profile import ProfileJob, profile
 from core.measure.rows import no_data
-from core.measure.subject import Setting, Source
+from core.measure.target import Setting, Source
 from core.measure.verify import Verifier
-from core.measure.why import explain, explained
+from core.measure.worker_client import Cancelled
 
 __all__ = [
     "METRICS",

@@ -24,10 +24,10 @@ from core.data import check_labels, has_background_class
 from core.errors import CoreError, DataError, InferenceFailed
 from core.fidelity import CAP_DB, Powers, in_words
 from core.measure import rows, statistics
-from core.measure.asking import Cancelled, Worker
 from core.measure.statistics import Interval
-from core.measure.subject import Setting, Source
+from core.measure.target import Setting, Source
 from core.measure.verify import FEEDS, Verifier
+from core.measure.worker_client import Cancelled, Worker
 from core.process import Progress, lock
 from core.records import Measurement, ModelSummary, to_json
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from core.data import shape_text
 from core.errors import CoreError
 from core.measure import rows
-from core.measure.asking import Cancelled, Worker
 from core.measure.statistics import Interval
-from core.measure.subject import Setting, Source
+from core.measure.target import Setting, Source
+from core.measure.worker_client import Cancelled, Worker
 from core.process import lock
 from core.records import OPEN_SHAPE, Measurement, ModelSummary
 from core.records.stored import files_of

@@ -17,10 +17,10 @@ import numpy as np
 from core.data import shape_text
 from core.errors import CoreError
 from core.measure import rows, statistics
-from core.measure.asking import Cancelled, Worker
 from core.measure.crowd import Crowd
-from core.measure.subject import Setting, Source
+from core.measure.target import Setting, Source
 from core.measure.verify import FEEDS, Verifier
+from core.measure.worker_client import Cancelled, Worker
 from core.process import lock
 from core.records import Json, Measurement, ModelSummary, Verdict
 from core.worker.timing import Plan

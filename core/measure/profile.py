@@ -12,8 +12,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from core.data import shape_text
-from core.measure.asking import Worker
-from core.measure.subject import Setting, Source
+from core.measure.target import Setting, Source
+from core.measure.worker_client import Worker
 from core.process import lock
 from core.records import Json, LayerCost, LayerPair, LayerProfile, ModelSummary, Profile
 from core.worker.profiling import Plan

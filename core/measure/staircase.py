@@ -2,7 +2,7 @@
 
 A session call costs far more than a small layer (Python, copies, the layout change at the edges).
 It is cancelled by a difference: of each chain there is a net with one copy and a net with k copies
-(`core.candidates.micro_models`), and
+(`core.build.micro_models`), and
 
     seconds = (T_k - T_1) / (k - 1) - tap,
 
@@ -33,9 +33,9 @@ from core import timings
 from core.backends.base import catalogue
 from core.errors import CoreError, StoreError, WorkerError
 from core.measure import statistics
-from core.measure.asking import Cancelled, Worker
 from core.measure.host import digest, host
-from core.measure.subject import Setting
+from core.measure.target import Setting
+from core.measure.worker_client import Cancelled, Worker
 from core.process import Scratch, lock
 from core.timings import Chain, Conditions, LayerSignature, LayerTime, LayerTimes, MicroModel
 from core.worker.timing import Plan

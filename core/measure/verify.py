@@ -16,8 +16,8 @@ import numpy as np
 from core.backends.base import parse
 from core.errors import BackendUnavailable, CoreError, InferenceFailed
 from core.fidelity import Powers, groups
-from core.measure.asking import Worker
-from core.measure.subject import Setting, Source
+from core.measure.target import Setting, Source
+from core.measure.worker_client import Worker
 from core.process import Scratch
 from core.records import ModelSummary
 

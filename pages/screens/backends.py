@@ -7,7 +7,7 @@ import streamlit as st
 from core.charts import palette
 from core.measure import int8_outlook
 from core.records import BackendInfo, Host
-from pages.widgets import session, wording
+from pages.widgets import formatting, session
 
 TITLE = """
 <h3 style="margin:0;padding:0;font-size:1.1rem">
@@ -40,20 +40,20 @@ def card(info: BackendInfo) -> None:
     """One usable backend, under the colour that it has in every chart."""
     with st.container(border=True, height="stretch"):
         words = (palette.color(info.name), info.label, info.version)
-        st.html(TITLE.format(*map(wording.escape, words)))
-        st.markdown(wording.plain(info.about))
+        st.html(TITLE.format(*map(formatting.escape, words)))
+        st.markdown(formatting.plain(info.about))
         st.caption(
-            f"Device: {wording.plain(info.device or 'CPU')} · "
-            f"arithmetic: {wording.plain(', '.join(info.precisions))} · "
-            f"name on the command line: {wording.plain(info.name)}"
+            f"Device: {formatting.plain(info.device or 'CPU')} · "
+            f"arithmetic: {formatting.plain(', '.join(info.precisions))} · "
+            f"name on the command line: {formatting.plain(info.name)}"
         )
 
 
 def absent(info: BackendInfo) -> None:
     """One backend that is not here, why, and the command that brings it."""
     with st.container(border=True):
-        st.markdown(f"**{wording.plain(info.label)}** · {wording.plain(info.about)}")
-        st.caption(wording.plain(info.reason))
+        st.markdown(f"**{formatting.plain(info.label)}** · {formatting.plain(info.about)}")
+        st.caption(formatting.plain(info.reason))
         if info.remedy:
             st.code(info.remedy, language=None)
 
@@ -61,10 +61,12 @@ def absent(info: BackendInfo) -> None:
 def machine(host: Host) -> None:
     """The processor, what it can do for int8, and every version that the numbers depend on."""
     st.header("This machine")
-    st.markdown(f"**{wording.plain(host.cpu)}** · {host.cores} cores · {wording.plain(host.os)}")
-    st.info(wording.plain(int8_outlook(host)))
+    st.markdown(
+        f"**{formatting.plain(host.cpu)}** · {host.cores} cores · {formatting.plain(host.os)}"
+    )
+    st.info(formatting.plain(int8_outlook(host)))
     sets = ", ".join(host.isa_flags) or "none that matter here"
-    st.caption(f"Instruction sets: {wording.plain(sets)}")
+    st.caption(f"Instruction sets: {formatting.plain(sets)}")
     if host.versions:
         st.dataframe(
             [{"package": name, "version": version} for name, version in host.versions.items()],

@@ -8,11 +8,12 @@ import streamlit as st
 
 from core.charts.summary import headline
 from core.errors import CoreError
-from core.experiment import Workspace
 from core.records import ExperimentSpec, ModelSummary, Recipe, Run
+from core.runs import Workspace
 from pages.widgets import (
     data_picker,
     downloads,
+    formatting,
     measure_form,
     model_picker,
     progress,
@@ -21,7 +22,6 @@ from pages.widgets import (
     size_form,
     sweep_form,
     tradeoff,
-    wording,
 )
 
 POLL_S = 1.5
@@ -50,7 +50,7 @@ def show() -> None:
         ask(workspace, owner, question(model, recipes, data), data.misfit)
         if recipes:
             with st.expander(f"The recipes ({len(recipes):,})"):
-                st.markdown("\n".join(f"1. {wording.plain(recipe.name)}" for recipe in recipes))
+                st.markdown("\n".join(f"1. {formatting.plain(recipe.name)}" for recipe in recipes))
     model_picker.settle()
     if run is None:
         st.info(
@@ -70,7 +70,7 @@ def opened(workspace: Workspace) -> Run | None:
     except CoreError as error:
         st.session_state.pop(RUN, None)
         session.del_query("run")
-        st.error(wording.plain(error.message))
+        st.error(formatting.plain(error.message))
         return None
     st.session_state[RUN] = run.id
     return run
@@ -97,8 +97,8 @@ def ask(workspace: Workspace, owner: str, spec: ExperimentSpec, misfit: str = ""
     """What the sweep will take, and the button that starts it unless the images do not fit."""
     words, button = st.columns([5, 1], vertical_alignment="center")
     count = len(spec.recipes) - 1
-    refusal = wording.plain(misfit) or refuse(spec)
-    words.markdown(refusal or wording.plain(cost(spec)))
+    refusal = formatting.plain(misfit) or refuse(spec)
+    words.markdown(refusal or formatting.plain(cost(spec)))
     if button.button(
         "Start",
         type="primary",
@@ -109,7 +109,7 @@ def ask(workspace: Workspace, owner: str, spec: ExperimentSpec, misfit: str = ""
         try:
             run_id = workspace.submit(spec, owner)
         except CoreError as error:
-            st.error(wording.plain(f"{error.message} {error.remedy}".strip()))
+            st.error(formatting.plain(f"{error.message} {error.remedy}".strip()))
             return
         st.session_state[RUN] = st.query_params["run"] = run_id
         st.session_state["explore.forms_of"] = run_id  # they stand at its question already
@@ -133,7 +133,7 @@ def cost(spec: ExperimentSpec) -> str:
     text = f"{plural(count, 'recipe')} on {plural(backends, 'backend')}"
     if threads > 1:
         text += f" with {threads} thread counts"
-    longest = wording.duration(pairs * spec.latency_budget_s)
+    longest = formatting.duration(pairs * spec.latency_budget_s)
     text += f": {plural(pairs, 'latency comparison')}, at most {longest}"
     if spec.evaluation:
         text += ", and accuracy on every backend besides"
@@ -150,9 +150,9 @@ def results(workspace: Workspace, first: Run) -> None:
     run = workspace.run(first.id) if progress.is_live(first) else first
     if progress.is_live(first) and not progress.is_live(run):
         st.rerun()
-    st.header(wording.plain(run.spec.title))
+    st.header(formatting.plain(run.spec.title))
     progress.show(run)
-    st.markdown(f"**{wording.plain(headline(run))}**")
+    st.markdown(f"**{formatting.plain(headline(run))}**")
     outcome = tradeoff.show(run)
     tradeoff.table(run)
     if not progress.is_live(run) and run.measurements:

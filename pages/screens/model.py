@@ -8,9 +8,9 @@ import streamlit as st
 from core.charts import layers_figure
 from core.charts.layers import layer_rows
 from core.charts.table import to_csv
-from core.experiment import Workspace
 from core.records import ModelSummary, TensorSpec
-from pages.widgets import data_picker, downloads, model_picker, sensitivity, session, wording
+from core.runs import Workspace
+from pages.widgets import data_picker, downloads, formatting, model_picker, sensitivity, session
 
 HEIGHT = 420
 DIGITS = 140  # pixels that 100,000,000,000 needs: what does not fit is cut from the left
@@ -25,12 +25,12 @@ def show() -> None:
         model = model_picker.show(workspace, owner, session.current_run())
     if model is None:
         return
-    st.title(wording.plain(model.name))
+    st.title(formatting.plain(model.name))
     facts(model)
     for warning in model.warnings:
-        st.warning(wording.plain(warning))
+        st.warning(formatting.plain(warning))
     for note in model.notes:
-        st.info(wording.plain(note))
+        st.info(formatting.plain(note))
     advice(model)
     chart(model)
     table(model)
@@ -49,9 +49,9 @@ def pruning(workspace: Workspace, model: ModelSummary) -> None:
 def facts(model: ModelSummary) -> None:
     """The numbers that stand for the whole file."""
     tiles = (
-        ("Parameters", wording.count(model.parameters)),
-        ("MACs per sample", wording.count(model.macs)),
-        ("File", wording.size(model.size_bytes)),
+        ("Parameters", formatting.count(model.parameters)),
+        ("MACs per sample", formatting.count(model.macs)),
+        ("File", formatting.size(model.size_bytes)),
         ("Layers that compute", f"{len(model.layers):,}"),
         ("Nodes", f"{model.nodes:,}"),
         ("Batch norms", f"{model.batch_norms:,}"),
@@ -70,10 +70,12 @@ def advice(model: ModelSummary) -> None:
         number = ""
         if item.value is not None:
             whole = item.value == int(item.value)
-            value = f"{item.value:,.0f}" if whole else wording.number(item.value)
-            number = f" · {value} {wording.plain(item.unit)}".rstrip()
+            value = f"{item.value:,.0f}" if whole else formatting.number(item.value)
+            number = f" · {value} {formatting.plain(item.unit)}".rstrip()
         with st.container(border=True):
-            st.markdown(f"**{wording.plain(item.title)}**{number}  \n{wording.plain(item.text)}")
+            st.markdown(
+                f"**{formatting.plain(item.title)}**{number}  \n{formatting.plain(item.text)}"
+            )
 
 
 def chart(model: ModelSummary) -> None:
@@ -141,7 +143,7 @@ def interface(model: ModelSummary) -> None:
         "already quantized" if model.quantized else "",
         f"{len(model.labels)} class names" if model.labels else "",
     ]
-    st.caption(wording.plain(" · ".join(word for word in words if word)))
+    st.caption(formatting.plain(" · ".join(word for word in words if word)))
     st.caption(f"SHA-256 {model.digest}")
 
 

@@ -9,9 +9,10 @@ from pages.widgets import (
     data_picker,
     downloads,
     drafts,
+    form_state,
+    formatting,
     measure_form,
     model_picker,
-    opening,
     progress,
     recipe_form,
     result_card,
@@ -22,9 +23,8 @@ from pages.widgets import (
     size_form,
     staircase,
     why,
-    wording,
 )
-from pages.widgets.board import Board
+from pages.widgets.optimize_view import Board
 
 POLL_S = 0.8
 
@@ -35,7 +35,7 @@ def show() -> None:
     workspace, owner = session.workspace(), session.owner()
     left = drafts.begin(workspace, owner)
     run = session.current_run()
-    opening.fill_forms(run, left)
+    form_state.fill_forms(run, left)
     with st.sidebar:
         model = model_picker.show(workspace, owner, run)
         if model is None:
@@ -57,7 +57,7 @@ def show() -> None:
             measure_form.submit(workspace, question, owner)
         st.rerun()
     if notice := st.session_state.pop("notice", None):
-        board.notice.error(wording.plain(notice))
+        board.notice.error(formatting.plain(notice))
     if run is None:
         board.invite()
     else:
@@ -88,11 +88,11 @@ def recipe_panel(board: Board, images: int | None) -> None:
 def numbers(board: Board, first: Run) -> None:
     """Numbers as they come in; when the run ends or goes on, the whole page is made anew."""
     run = board.workspace.run(first.id)
-    if progress.is_live(first) != progress.is_live(run) or opening.was_loaded():
+    if progress.is_live(first) != progress.is_live(run) or form_state.was_loaded():
         st.rerun()
     with board.progress:
         progress.show(run)
-        opening.choose_recipe(run)
+        form_state.choose_recipe(run)
     recipe = recipe_form.current()
     board.paint_run(recipe, run)
     if not progress.is_live(run):

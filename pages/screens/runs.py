@@ -11,9 +11,9 @@ import streamlit as st
 from core.charts import palette
 from core.charts.summary import headline
 from core.errors import CoreError
-from core.experiment import Workspace
 from core.records import Answer, Run, RunLine, State
-from pages.widgets import comparison, downloads, progress, session, uploads, wording
+from core.runs import Workspace
+from pages.widgets import comparison, downloads, formatting, progress, session, uploads
 
 CHOSEN = "runs.chosen"
 TABLE = "runs.table"
@@ -33,9 +33,9 @@ def show() -> None:
     workspace, owner = session.workspace(), session.owner()
     st.title("Runs")
     if notice := st.session_state.pop("notice", None):
-        st.error(wording.plain(notice))
+        st.error(formatting.plain(notice))
     if done := st.session_state.pop("done", None):
-        st.success(wording.plain(done))
+        st.success(formatting.plain(done))
     lines = {line.id: line for line in workspace.lines(owner)}
     if lines:
         answers = answered(workspace, lines)
@@ -62,7 +62,7 @@ def detail(workspace: Workspace, owner: str, lines: Mapping[str, RunLine]) -> No
     try:
         chosen = load(run_id)
     except CoreError as error:  # deleted in another tab
-        st.error(wording.plain(error.message))
+        st.error(formatting.plain(error.message))
         return
     actions(workspace, owner, chosen)
     comparison.show(tuple(lines.values()), chosen, load)
@@ -151,14 +151,14 @@ def choose(runs: Mapping[str, RunLine]) -> str:
     """The id of the run that the buttons below are about; follows a click in the table."""
     if st.session_state.get(CHOSEN) not in runs:
         st.session_state[CHOSEN] = next(iter(runs))
-    names = wording.apart({key: comparison.name_of(run) for key, run in runs.items()})
+    names = formatting.apart({key: comparison.name_of(run) for key, run in runs.items()})
     st.selectbox("Run", list(names), format_func=names.__getitem__, key=CHOSEN)
     return str(st.session_state[CHOSEN])
 
 
 def actions(workspace: Workspace, owner: str, run: Run) -> None:
     """Open, delete, share; the model, the recipe and the report."""
-    st.markdown(f"**{wording.plain(headline(run))}**")
+    st.markdown(f"**{formatting.plain(headline(run))}**")
     with st.container(horizontal=True):
         if st.button("Open", type="primary", key="runs.open"):
             downloads.reopen(run)
@@ -173,7 +173,7 @@ def actions(workspace: Workspace, owner: str, run: Run) -> None:
 @st.dialog("Delete this run?")
 def confirm(workspace: Workspace, owner: str, run: Run) -> None:
     """Ask once; a deleted run is gone for everybody who has its link."""
-    st.markdown(wording.plain(run.spec.title))
+    st.markdown(formatting.plain(run.spec.title))
     st.caption("Its numbers, the models that it made and its link are gone. Uploads stay.")
     words = {"key": "runs.delete.yes", "on_click": _delete, "args": (workspace, owner, run.id)}
     if st.button("Delete", type="primary", **words):

@@ -12,7 +12,7 @@ from core.charts.compare import Side, compare_figures, compare_rows, obstacles
 from core.charts.summary import headline
 from core.errors import CoreError
 from core.records import Run, RunLine
-from pages.widgets import wording
+from pages.widgets import formatting
 
 HEIGHT = 340
 CONFIG = {"displaylogo": False, "displayModeBar": False}
@@ -78,12 +78,12 @@ def pick(
     key = f"compare.{name}.run"
     if st.session_state.get(key) not in known:
         st.session_state[key] = default
-    names = wording.apart({key: name_of(line) for key, line in known.items()})
+    names = formatting.apart({key: name_of(line) for key, line in known.items()})
     st.selectbox(f"Result {name}", list(names), format_func=names.__getitem__, key=key)
     try:
         run = load(st.session_state[key])
     except CoreError as error:
-        st.error(wording.plain(error.message))
+        st.error(formatting.plain(error.message))
         return None
     made = {o.candidate.digest: o for o in run.outcomes if o.candidate is not None}
     if not made:
@@ -93,13 +93,13 @@ def pick(
     recipe = f"compare.{name}.recipe.{run.id}"
     if st.session_state.get(recipe) not in made:
         st.session_state[recipe] = start
-    recipes = wording.apart(
+    recipes = formatting.apart(
         {key: o.recipe.name if o.recipe.steps else "original" for key, o in made.items()}
     )
     st.selectbox(f"Recipe of {name}", list(recipes), format_func=recipes.__getitem__, key=recipe)
     side = Side(run, made[st.session_state[recipe]])
     st.caption(
-        wording.plain(headline(run, side.digest))
+        formatting.plain(headline(run, side.digest))
         if side.outcome.recipe.steps
         else "The original model."
     )

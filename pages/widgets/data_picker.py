@@ -11,9 +11,9 @@ import streamlit as st
 
 from core.data import shared_images
 from core.errors import CoreError, WorkerError
-from core.experiment import Workspace
 from core.records import DataSummary, ModelSummary, Run
-from pages.widgets import model_picker, preprocess_finder, wording
+from core.runs import Workspace
+from pages.widgets import formatting, model_picker, preprocess_finder
 
 NONE = ""
 CALIBRATION, EVALUATION = ROLES = ("calibration", "evaluation")
@@ -48,7 +48,7 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
         model_picker.refusal("data")
     data = replace(data, misfit=_misfit(workspace, owner, model, data, sets))
     if data.misfit:
-        st.error(wording.plain(data.misfit))
+        st.error(formatting.plain(data.misfit))
     _say_what_follows(data, sets)
     _warn_of_overlap(data, sets)
     labelled = data.evaluation in sets and sets[data.evaluation].labelled
@@ -68,7 +68,7 @@ def _face(sets: dict[str, DataSummary]) -> str:
 
 
 def _pickers(sets: dict[str, DataSummary], run: Run | None) -> Data:
-    names = wording.apart({NONE: "none"} | {d.digest: label(d) for d in sets.values()})
+    names = formatting.apart({NONE: "none"} | {d.digest: label(d) for d in sets.values()})
     for role, text in ((CALIBRATION, "Calibration images"), (EVALUATION, "Evaluation images")):
         _picker(role, text, names | _foreign(role, run, names))
     return chosen()
@@ -236,7 +236,7 @@ def _say_what_follows(data: Data, sets: dict[str, DataSummary]) -> None:
         st.info("No labels: accuracy is the agreement with the original model.")
     for digest in {data.calibration, data.evaluation} - {NONE}:
         for note in sets[digest].notes if digest in sets else ():
-            st.caption(wording.plain(note))
+            st.caption(formatting.plain(note))
 
 
 def _warn_of_overlap(data: Data, sets: dict[str, DataSummary]) -> None:
@@ -246,7 +246,7 @@ def _warn_of_overlap(data: Data, sets: dict[str, DataSummary]) -> None:
     try:
         shared = _shared(first.digest, second.digest, first.path, second.path)
     except CoreError as error:
-        st.warning(wording.plain(error.message))
+        st.warning(formatting.plain(error.message))
         return
     if shared:
         images = "1 image is" if shared == 1 else f"{shared:,} images are"

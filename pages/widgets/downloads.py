@@ -13,10 +13,10 @@ from core.charts.rows import rows_table
 from core.charts.standing import baseline
 from core.charts.table import to_csv
 from core.errors import CoreError
-from core.experiment import Workspace
 from core.records import Outcome, Recipe, Run, to_json
 from core.records.stored import stored_bytes
-from pages.widgets import password, session, wording
+from core.runs import Workspace
+from pages.widgets import formatting, password, session
 
 EAGER_BYTES = 64 << 20
 ONE_FILE = 2 << 30
@@ -29,7 +29,7 @@ def show(run: Run, workspace: Workspace, of: Outcome | None = None) -> None:
     outcome = of or _choose(run, [o for o in run.outcomes if o.candidate is not None])
     if outcome is not None and outcome.candidate is not None:
         for warning in (w for step in outcome.candidate.report for w in step.warnings):
-            st.warning(wording.plain(warning))
+            st.warning(formatting.plain(warning))
     with st.container(horizontal=True, key="downloads"):
         if outcome is not None:
             if outcome.candidate is not None:
@@ -54,15 +54,15 @@ def model(run: Run, outcome: Outcome, workspace: Workspace) -> None:
         path = workspace.candidate_file(run.id, digest)
         size = stored_bytes(path)
     except (CoreError, OSError) as error:
-        st.caption(wording.plain(f"The model file is gone: {error}"))
+        st.caption(formatting.plain(f"The model file is gone: {error}"))
         return
     if size > EAGER_BYTES:
         about = f"{'A .zip of the ONNX file and its data' if size > ONE_FILE else 'The ONNX file'}."
         where = f"{site()}/{FILES}/{run.id}/{digest}?key={password.key(run.id, digest)}"
-        st.link_button(f"Model ({wording.size(size)})", where, help=f"{about} SHA-256 {digest}")
+        st.link_button(f"Model ({formatting.size(size)})", where, help=f"{about} SHA-256 {digest}")
         return
     _save(
-        f"Model ({wording.size(size)})",
+        f"Model ({formatting.size(size)})",
         path.read_bytes(),
         f"{stem(run, outcome.recipe)}.onnx",
         "application/octet-stream",
@@ -151,7 +151,7 @@ def _choose(run: Run, made: list[Outcome]) -> Outcome | None:
     names = {o.candidate.digest: o.recipe.name for o in made if o.candidate is not None}
     if base is not None:
         names[base.digest] = "original"
-    names = wording.apart(names)
+    names = formatting.apart(names)
     st.session_state.setdefault(key_of(run), first.candidate.digest)
     st.selectbox("Recipe to download", list(names), format_func=names.__getitem__, key=key_of(run))
     return chosen(run)

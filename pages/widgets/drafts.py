@@ -10,9 +10,9 @@ import contextlib
 import streamlit as st
 
 from core.errors import CoreError
-from core.experiment import Workspace
 from core.passes.base import build, catalogue
 from core.records import Json, Recipe, Step, from_json, to_json
+from core.runs import Workspace
 from pages.widgets import measure_form, model_picker, recipe_form
 
 SEEN = "draft"  # what was kept last, or began with; its presence says that a session has begun

@@ -13,9 +13,9 @@ from core.charts import palette, text
 from core.charts.standing import Standing
 from core.charts.summary import LIVE, NO_DELTA, Delta, accuracy_delta, latency_delta
 from core.records import OPEN_SHAPE, Hindsight, ModelSummary, Outcome, Preview, Run, Verdict
-from pages.widgets import wording
-from pages.widgets.foreseen import Foreseen
-from pages.widgets.wording import BYTES, COUNT, escape
+from pages.widgets import formatting
+from pages.widgets.forecast import Foreseen
+from pages.widgets.formatting import BYTES, COUNT, escape
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,8 +87,8 @@ def _cost_tile(
         return Tile(label, NO_DELTA, note=OPEN_SHAPE, hollow=hollow)
     return Tile(
         label,
-        wording.change(first, second, units),
-        "unchanged" if first == second else wording.percent_change(first, second),
+        formatting.change(first, second, units),
+        "unchanged" if first == second else formatting.percent_change(first, second),
         note,
         "good" if second < first else "bad" if second > first else "",
         hollow,
@@ -118,11 +118,11 @@ def original_tiles(run: Run, waiting: str) -> list[Tile]:
     base = run.model.digest
     tiles = [Tile(name, NO_DELTA, note=waiting) for name in ("Top-1", "Latency", "Size", "MACs")]
     note = "the original, counted in the file"
-    tiles[2] = replace(tiles[2], value=wording.size(run.model.size_bytes), note=note)
+    tiles[2] = replace(tiles[2], value=formatting.size(run.model.size_bytes), note=note)
     if run.model.macs is None:
         tiles[3] = replace(tiles[3], note=OPEN_SHAPE)
     else:
-        tiles[3] = replace(tiles[3], value=wording.count(run.model.macs), note=note)
+        tiles[3] = replace(tiles[3], value=formatting.count(run.model.macs), note=note)
     for place, delta in enumerate((accuracy_delta(run, base), latency_delta(run, base))):
         if delta.after != NO_DELTA:
             words = ("the original", delta.label.partition(", ")[2])

@@ -9,9 +9,9 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.backends.base import label as label_of
 from core.errors import CoreError, OpenShape
-from core.experiment import Workspace
 from core.records import BackendInfo, ExperimentSpec, ModelSummary, Recipe
-from pages.widgets import session, size_form, wording
+from core.runs import Workspace
+from pages.widgets import formatting, session, size_form
 from pages.widgets.data_picker import Data
 
 BACKENDS, THREADS, IMAGES, BUDGET = (
@@ -111,7 +111,7 @@ def _missing(infos: tuple[BackendInfo, ...]) -> None:
         return
     with st.popover(f"{len(absent)} more not installed here", type="tertiary"):
         for info in absent:
-            st.markdown(f"**{wording.plain(info.label)}**: {wording.plain(info.reason)}")
+            st.markdown(f"**{formatting.plain(info.label)}**: {formatting.plain(info.reason)}")
             if info.remedy:
                 st.code(info.remedy, language=None)
 

@@ -11,9 +11,9 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.data import called, open_dims, proposed
 from core.errors import CoreError
-from core.experiment import Workspace
 from core.records import Json, ModelSummary, Run
-from pages.widgets import preprocess_form, reading, upload_room, wording
+from core.runs import Workspace
+from pages.widgets import formatting, preprocess_form, reading, upload_room
 
 KEY = "model"
 OPENING_SAMPLE = "resnet"
@@ -47,10 +47,10 @@ def show(workspace: Workspace, owner: str, run: Run | None) -> ModelSummary | No
     try:
         model = summary(workspace, digest, owner, run)
     except CoreError as error:
-        st.error(wording.plain(error.message))
+        st.error(formatting.plain(error.message))
         return None
     for warning in model.warnings:
-        st.warning(wording.plain(warning))
+        st.warning(formatting.plain(warning))
     freeze_form(workspace, model, owner)
     preprocess_form.show(workspace, model, owner)
     return model
@@ -65,7 +65,7 @@ def options(workspace: Workspace, owner: str, run: Run | None) -> dict[str, str]
         names.setdefault(model.digest, model.name)
     if run is not None:
         names.setdefault(run.spec.model, f"{run.model.name} (of this run)")
-    return wording.apart(names)
+    return formatting.apart(names)
 
 
 def summary(workspace: Workspace, digest: str, owner: str, run: Run | None) -> ModelSummary:
@@ -164,7 +164,7 @@ def refusal(kind: str) -> None:
     """Say why the last upload was refused, as long as it is the last one."""
     _, name, reason = st.session_state.get(f"uploaded.{kind}", ("", "", ""))
     if reason:
-        st.error(f"{wording.plain(name)} was refused: {wording.plain(reason)}")
+        st.error(f"{formatting.plain(name)} was refused: {formatting.plain(reason)}")
 
 
 def freeze_form(workspace: Workspace, model: ModelSummary, owner: str) -> None:
@@ -189,7 +189,7 @@ def _freeze_fields(workspace: Workspace, model: ModelSummary, owner: str) -> Non
     with st.form("freeze", border=True):
         sizes = {
             name: st.number_input(
-                f"{called(model.inputs, name).capitalize()} ({wording.plain(name)})",
+                f"{called(model.inputs, name).capitalize()} ({formatting.plain(name)})",
                 1,
                 1 << 16,
                 value=likely[name],
@@ -201,7 +201,7 @@ def _freeze_fields(workspace: Workspace, model: ModelSummary, owner: str) -> Non
             try:
                 frozen = workspace.freeze(model.digest, sizes, owner)
             except CoreError as error:
-                st.error(wording.plain(error.message))
+                st.error(formatting.plain(error.message))
             else:
                 choose(frozen.digest)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import CoreError
-from core.experiment import Workspace
-from core.experiment.pixels import PixelTrial
 from core.records import ModelSummary
-from pages.widgets import wording
+from core.runs import Workspace
+from core.runs.preprocess_search import PixelTrial
+from pages.widgets import formatting
 
 FOUND = "preprocess.found.{}"
 
@@ -34,7 +34,7 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, labelled: str) -
             found = workspace.pixel_trials(model.digest, labelled, owner)
             saved = workspace.set_preprocess(model.digest, found[0].preprocess, owner)
     except CoreError as error:
-        st.error(wording.plain(" ".join(part for part in (error.message, error.remedy) if part)))
+        st.error(formatting.plain(" ".join(part for part in (error.message, error.remedy) if part)))
         return
     st.session_state[FOUND.format(saved.digest)] = found
     st.session_state["pending.model"] = saved.digest

@@ -6,9 +6,9 @@ import streamlit as st
 
 from core.data import PRESETS, fitted, same_pixels
 from core.errors import CoreError
-from core.experiment import Workspace
 from core.records import ModelSummary, Preprocess
-from pages.widgets import wording
+from core.runs import Workspace
+from pages.widgets import formatting
 
 CUSTOM = "custom"
 
@@ -29,7 +29,7 @@ def show(workspace: Workspace, model: ModelSummary, owner: str) -> None:
         try:
             saved = workspace.set_preprocess(model.digest, chosen, owner)
         except CoreError as error:
-            st.error(wording.plain(error.message))
+            st.error(formatting.plain(error.message))
             return
         st.session_state["pending.model"] = saved.digest
         st.rerun()
@@ -87,7 +87,7 @@ def _custom(start: Preprocess, key: str) -> Preprocess | None:
             color, scale, numbers(mean), numbers(std), layout=layout, dtype=dtype, **pairs
         )
     except ValueError as error:
-        st.error(wording.plain(str(error)))
+        st.error(formatting.plain(str(error)))
         return None
 
 

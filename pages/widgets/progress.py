@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import CoreError
 from core.records import Run, State
-from pages.widgets import session, wording
+from pages.widgets import formatting, session
 
 LIVE = (State.QUEUED, State.RUNNING)
 
@@ -42,15 +42,15 @@ def show(run: Run) -> None:
 def _now(run: Run) -> str:
     if run.progress.state is State.QUEUED:
         return "Waiting for the machine: another measurement runs."
-    text = wording.plain(run.progress.current or "starting")
+    text = formatting.plain(run.progress.current or "starting")
     if run.progress.eta_s is not None:
-        text += f" · about {wording.duration(run.progress.eta_s)} left"
+        text += f" · about {formatting.duration(run.progress.eta_s)} left"
     return text
 
 
 def _end(run: Run) -> str:
-    state, message = run.progress.state, wording.plain(run.progress.message)
-    when = wording.plain(run.created[:16].replace("T", " "))
+    state, message = run.progress.state, formatting.plain(run.progress.message)
+    when = formatting.plain(run.created[:16].replace("T", " "))
     if state is State.DONE:
         return f"Measured {when} UTC. {message}"
     kept = "What was measured is kept." if run.measurements else "Nothing was measured before that."

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.records import Json
-from pages.widgets import wording
+from pages.widgets import formatting
 
 
 class Reading:
@@ -31,7 +31,7 @@ class Reading:
         self._share = min(done / total, 1.0)
         self._words = f"Reading images: {done:,} of {total:,}"
         if "eta_s" in message:
-            self._words += f" · about {wording.duration(message['eta_s'])} left"
+            self._words += f" · about {formatting.duration(message['eta_s'])} left"
         self.check()
 
     def check(self) -> None:

@@ -15,7 +15,7 @@ import streamlit as st
 from core.charts import palette, steps
 from core.passes.base import Parameter, Pass, catalogue, parameters
 from core.records import ModelSummary, Recipe, Step
-from pages.widgets import alternatives, images_needed, snapping, wording
+from pages.widgets import formatting, images_needed, precision_control, snapping
 from pages.widgets.keys import of as key_of
 
 STOPS = 21
@@ -32,7 +32,7 @@ def load(recipe: Recipe) -> None:
         for parameter, (default, _) in parameters(kind).items():
             value = params.get(parameter, default)
             st.session_state[key_of(name, parameter)] = _to_widget(default, value)
-    alternatives.load(recipe)
+    precision_control.load(recipe)
 
 
 def current() -> Recipe:
@@ -52,7 +52,7 @@ def title(steps: tuple[Step, ...]) -> str:
 def step_title(step: Step) -> str:
     """A pass with the first of its numbers that counts for anything: int8 within 1 points."""
     kind = catalogue()[step.pass_name]
-    choice = alternatives.name_of(step.pass_name, step.params)
+    choice = precision_control.name_of(step.pass_name, step.params)
     known = parameters(kind)
     for name, (default, about) in known.items():
         value = step.params.get(name, default)
@@ -108,8 +108,8 @@ def show(
         _ensure(key_of(name), False)
         if _switch(name, kind):
             _parameters(name, kind, model, behind, images)
-    for family in alternatives.families(catalogue()):
-        if name := alternatives.show(family, model):
+    for family in precision_control.families(catalogue()):
+        if name := precision_control.show(family, model):
             _parameters(name, catalogue()[name], model, behind, images)
     return current()
 
@@ -160,7 +160,7 @@ def _say_kept(name: str, expert: Mapping[str, tuple[Any, Parameter]]) -> None:
     for parameter, (default, about) in expert.items():
         chosen = st.session_state[key_of(name, parameter)]
         if isinstance(default, tuple) and chosen:
-            st.caption(wording.plain(f"{about.label}: {steps.named(chosen)}"))
+            st.caption(formatting.plain(f"{about.label}: {steps.named(chosen)}"))
 
 
 def _has_effect(name: str, about: Parameter) -> bool:

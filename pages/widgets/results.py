@@ -10,7 +10,7 @@ from core.charts import steps as told
 from core.charts.rows import readable_rows
 from core.charts.standing import Standing
 from core.records import Outcome, Run, StepReport
-from pages.widgets import wording
+from pages.widgets import formatting
 
 SIGNS = {"ok": "✓", "unstable": "~", "not available": "○", "failed": "✕"}
 COLUMNS = {
@@ -96,12 +96,12 @@ def show_report(report: tuple[StepReport, ...]) -> None:
     for step in report:
         if step.reverted:
             headline, why = (
-                wording.plain(told.headline(step)),
-                wording.plain(told.said(step.reverted)),
+                formatting.plain(told.headline(step)),
+                formatting.plain(told.said(step.reverted)),
             )
             st.warning(f"**{headline}**: {why}")
         else:
-            st.markdown(f"**{wording.plain(told.headline(step))}**")
+            st.markdown(f"**{formatting.plain(told.headline(step))}**")
         notes((*step.warnings, *step.notes))
         if step.skipped:
             left = pd.DataFrame(
@@ -129,8 +129,8 @@ def show_report(report: tuple[StepReport, ...]) -> None:
 def notes(lines: tuple[str, ...]) -> None:
     """What a step says of itself; of very much the rest is scrolled."""
     for line in lines[:ALL_AT_ONCE]:
-        st.caption(wording.plain(told.said(line)))
+        st.caption(formatting.plain(told.said(line)))
     if rest := lines[ALL_AT_ONCE:]:
         with st.container(height=200 if len(rest) > ALL_AT_ONCE else "content", border=False):
             for line in rest:
-                st.caption(wording.plain(told.said(line)))
+                st.caption(formatting.plain(told.said(line)))

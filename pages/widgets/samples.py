@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.experiment import Workspace
+from core.runs import Workspace
 
 
 def show(workspace: Workspace, expanded: bool) -> None:

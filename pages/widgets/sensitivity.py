@@ -7,7 +7,6 @@ import streamlit as st
 from core.charts import sensitivity_figure, steps
 from core.charts.sensitivity import measures
 from core.errors import CoreError
-from core.experiment import Workspace
 from core.passes.base import catalogue, parameters
 from core.records import (
     LayerEffect,
@@ -19,9 +18,10 @@ from core.records import (
     Step,
     StepReport,
 )
-from pages.widgets import recipe_form, session, wording
+from core.runs import Workspace
+from pages.widgets import formatting, recipe_form, session
 from pages.widgets.data_picker import Data
-from pages.widgets.opening import LOADED
+from pages.widgets.form_state import LOADED
 
 EXCLUDE = "exclude"
 ASKED = "sensitivity.asked.{}"
@@ -54,10 +54,10 @@ def show(outcome: Outcome | None) -> None:
                 )
                 if layer not in step.step.params.get(EXCLUDE, ())
             ]
-            with st.expander(f"Sensitivity per layer: {wording.plain(title)}", bool(pinned)):
+            with st.expander(f"Sensitivity per layer: {formatting.plain(title)}", bool(pinned)):
                 if pinned:
                     st.info(
-                        f"Left alone from now on: {wording.plain(steps.named(pinned))}. "
+                        f"Left alone from now on: {formatting.plain(steps.named(pinned))}. "
                         "Measure again to see what that brings."
                     )
                 chart(step)
@@ -119,14 +119,14 @@ def _known(workspace: Workspace, model: str, before: Recipe, data: Data, waiting
     try:
         known = _asked(workspace, model, before, data)
     except CoreError as error:
-        st.warning(wording.plain(error.message))
+        st.warning(formatting.plain(error.message))
         return
     if waiting and known is not None:
         st.rerun()  # from here on nothing is looked for any more
     if known is None:
         told = workspace.sensitivity_told(model, before, data.calibration, data.evaluation)
         doing = told or "this takes seconds to minutes …"
-        st.caption(wording.plain(f"Measuring on the calibration images: {doing}"))
+        st.caption(formatting.plain(f"Measuring on the calibration images: {doing}"))
         st.button(
             "Stop", key="sensitivity.stop", on_click=_stop, args=(workspace, model, before, data)
         )

@@ -16,9 +16,9 @@ from typing import Any
 import streamlit as st
 
 from core.errors import CoreError
-from core.experiment import Workspace
 from core.records import Recipe, Run
-from pages.widgets import wording
+from core.runs import Workspace
+from pages.widgets import formatting
 
 COOKIE = "lathe_visitor"
 OPTIMIZE = "pages/screens/optimize.py"
@@ -75,7 +75,7 @@ def spoken() -> Iterator[None]:
     try:
         yield
     except CoreError as error:
-        st.error(wording.plain(f"{error.message} {error.remedy}".strip()))
+        st.error(formatting.plain(f"{error.message} {error.remedy}".strip()))
 
 
 def open_recipe(run: Run, recipe: Recipe) -> None:

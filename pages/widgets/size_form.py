@@ -5,9 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from core.data import Proposal, at, called, open_dims, proposed, told
-from core.experiment import Workspace
 from core.records import DataSummary, ExperimentSpec, ModelSummary
-from pages.widgets import data_picker, session, wording
+from core.runs import Workspace
+from pages.widgets import data_picker, formatting, session
 
 LARGEST = 1 << 14
 
@@ -23,7 +23,7 @@ def show(workspace: Workspace, model: ModelSummary, data: data_picker.Data) -> N
     sizes = proposal.dims | {name: known[name] for name in names if name in known}
     st.markdown("**Input size**")
     missing = [name for name in open_dims(at(model.inputs, known | dims(model)))]
-    st.caption(wording.plain(_words(model, sizes, missing, proposal)))
+    st.caption(formatting.plain(_words(model, sizes, missing, proposal)))
     if missing:
         st.button(
             f"Use {by(sizes)}",
@@ -62,7 +62,7 @@ def label(model: ModelSummary, name: str) -> str:
     """What a field is called: "Height", with the file's own name for it where that says more."""
     word = called(model.inputs, name).capitalize()
     alike = [one for one in open_dims(model.inputs) if called(model.inputs, one) == word.lower()]
-    return f"{word} ({wording.plain(name)})" if len(alike) > 1 else word
+    return f"{word} ({formatting.plain(name)})" if len(alike) > 1 else word
 
 
 def by(sizes: dict[str, int]) -> str:

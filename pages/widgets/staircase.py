@@ -12,10 +12,10 @@ from streamlit.delta_generator import DeltaGenerator
 from core.charts import palette, staircase_figure
 from core.charts.staircase import HEIGHT, at
 from core.errors import CoreError
-from core.experiment import Workspace
 from core.passes.base import catalogue, parameters
 from core.records import ModelSummary, Preview, Recipe, Staircase, StaircaseQuestion, StaircaseState
-from pages.widgets import measure_form, recipe_form, session, snapping, wording
+from core.runs import Workspace
+from pages.widgets import formatting, measure_form, recipe_form, session, snapping
 from pages.widgets.keys import of as key_of
 
 POLL_S = 1.0
@@ -75,7 +75,7 @@ class Behind:
         """The button, or how far the timing is."""
         for backend, reason in state.reasons.items():
             label = f"{palette.label(backend)}: " if backend else ""
-            st.caption(f"No layer times. {wording.plain(label + reason)}")
+            st.caption(f"No layer times. {formatting.plain(label + reason)}")
         active = state.running or state.busy
         if active or (state.missing is None and not state.reasons):
             look = st.fragment(progress, run_every=POLL_S)
@@ -93,7 +93,7 @@ class Behind:
             help="Times every layer that this slider changes, alone, at all of its values, on the "
             "chosen backends. The machine should be idle.",
         )  # fmt: skip
-        about = wording.duration(LAYER_S * missing)
+        about = formatting.duration(LAYER_S * missing)
         st.caption(
             f"{missing:,} layer shapes, about {about}: then this slider shows at which values "
             "time really falls."
@@ -118,7 +118,7 @@ def progress(workspace: Workspace, question: StaircaseQuestion, active: bool, dr
     if not active:
         st.caption("Working out which layers this slider changes …")
         return
-    left = "" if state.eta_s is None else f", about {wording.duration(state.eta_s)} left"
+    left = "" if state.eta_s is None else f", about {formatting.duration(state.eta_s)} left"
     words = f"{state.done:,} of {state.total:,} layers timed{left}"
     if state.busy:
         words = "Waiting for its turn: other work on this machine comes first …"
@@ -172,12 +172,12 @@ def legend(staircases: tuple[Staircase, ...], value: float) -> str:
         stair, first = at(found, value), found.stairs[0]
         words = "not timed here yet"
         if stair is not None:
-            words = f"≈ {wording.number(1e3 * stair.seconds)} ms"
+            words = f"≈ {formatting.number(1e3 * stair.seconds)} ms"
             if first.at < stair.at and first.seconds:
-                words += f", {wording.percent_change(first.seconds, stair.seconds)}"
-        color, name = palette.color(found.backend), wording.escape(palette.label(found.backend))
+                words += f", {formatting.percent_change(first.seconds, stair.seconds)}"
+        color, name = palette.color(found.backend), formatting.escape(palette.label(found.backend))
         rows.append(
-            f'<li><span style="border-color:{color}"></span>{name}<b>{wording.escape(words)}</b>'
+            f'<li><span style="border-color:{color}"></span>{name}<b>{formatting.escape(words)}</b>'
             "</li>"
         )
     layers = max(found.layers for found in staircases)

@@ -15,7 +15,7 @@ import streamlit as st
 
 from core.passes.base import Parameter, Pass, catalogue, parameters
 from core.records import ModelSummary, Recipe, Step
-from pages.widgets import alternatives, opening, recipe_form, wording
+from pages.widgets import form_state, formatting, precision_control, recipe_form
 
 MODE, LIST = "explore.mode", "explore.list"
 GRID_MODE, LIST_MODE = "Grid", "List"
@@ -47,7 +47,7 @@ class Axis:
 
 def show(model: ModelSummary, has_calibration: bool) -> tuple[Recipe, ...]:
     """Draw the grid or the list; the recipes that they stand for, without the original."""
-    opening.fill_forms(None)
+    form_state.fill_forms(None)
     mode = st.segmented_control(
         "Recipes",
         [GRID_MODE, LIST_MODE],
@@ -56,11 +56,11 @@ def show(model: ModelSummary, has_calibration: bool) -> tuple[Recipe, ...]:
         key=MODE,
         persist_state="session",
     )
-    off = alternatives.stored_as(model)
+    off = precision_control.stored_as(model)
     return grid(has_calibration, off) if mode == GRID_MODE else chosen_list(model)
 
 
-def grid(has_calibration: bool, off: str = alternatives.AS_IT_IS) -> tuple[Recipe, ...]:
+def grid(has_calibration: bool, off: str = precision_control.AS_IT_IS) -> tuple[Recipe, ...]:
     """One row of pills per axis; every combination is a recipe.
 
     Args:
@@ -75,7 +75,7 @@ def grid(has_calibration: bool, off: str = alternatives.AS_IT_IS) -> tuple[Recip
         dropped += [v.label for v in axis.variants if v not in usable]
         picked.append(_pills(axis, usable, off))
     if dropped:
-        st.caption(f"Needs calibration images: {wording.plain(', '.join(dropped))}.")
+        st.caption(f"Needs calibration images: {formatting.plain(', '.join(dropped))}.")
     return combine(picked)
 
 
@@ -100,7 +100,7 @@ def chosen_list(model: ModelSummary) -> tuple[Recipe, ...]:
 
 def axes_of(passes: Mapping[str, type[Pass]]) -> list[Axis]:
     """The axes of a grid over these passes."""
-    started = {step.pass_name for step in opening.START.steps}
+    started = {step.pass_name for step in form_state.START.steps}
     swept = False
     axes: list[Axis] = []
     for name, kind in passes.items():
@@ -115,8 +115,8 @@ def axes_of(passes: Mapping[str, type[Pass]]) -> list[Axis]:
             Axis(name, kind.label, kind.help, (Variant("off", "off", None), *variants), start)
         )
     about = "Of these, one at a time; each is tried on every combination above."
-    for family, members in alternatives.families(passes).items():
-        variants = [Variant("none", alternatives.AS_IT_IS, None)]
+    for family, members in precision_control.families(passes).items():
+        variants = [Variant("none", precision_control.AS_IT_IS, None)]
         variants += [
             _variant(name, passes[name], {**passes[name]().step().params, **params}, label)
             for name in members
@@ -216,14 +216,14 @@ def _pills(axis: Axis, usable: Sequence[Variant], off: str) -> Sequence[Variant]
 def _called(variant: Variant | None, off: str) -> str:
     """What a value says; leaving the arithmetic alone is called what the model is stored as."""
     label = variant.label if variant is not None else ""
-    return off if label == alternatives.AS_IT_IS else label
+    return off if label == precision_control.AS_IT_IS else label
 
 
 def _in_the_row(axis: Axis, by_name: Mapping[str, Variant], off_name: str) -> list[str]:
     """All values of a pass; of a family off and the plain ones."""
-    if axis.name not in alternatives.families(catalogue()):
+    if axis.name not in precision_control.families(catalogue()):
         return list(by_name)
-    row = alternatives.plain([variant.label for variant in by_name.values()], off_name)
+    row = precision_control.plain([variant.label for variant in by_name.values()], off_name)
     by_label = {variant.label: name for name, variant in by_name.items()}
     off = [name for name, variant in by_name.items() if variant.step is None]
     return [*off, *(by_label[label] for label in row if by_label[label] not in off)]

@@ -15,7 +15,7 @@ from core.charts.sweep import sweep_rows
 from core.charts.table import to_csv
 from core.charts.tradeoff import HEIGHT, Cost
 from core.records import Outcome, Run, to_json
-from pages.widgets import downloads, session, wording
+from pages.widgets import downloads, formatting, session
 
 CHART, COST, THREADS = "explore.chart", "explore.cost", "explore.threads"
 COSTS: dict[Cost, str] = {
@@ -50,7 +50,7 @@ def choose(run: Run) -> Outcome | None:
         first = best(run)
         digest = first.candidate.digest if first and first.candidate else next(iter(made))
         st.session_state[key] = digest
-    names = wording.apart({digest: outcome.recipe.name for digest, outcome in made.items()})
+    names = formatting.apart({digest: outcome.recipe.name for digest, outcome in made.items()})
     st.selectbox(
         "Recipe",
         list(made),
@@ -104,10 +104,10 @@ def about(run: Run, outcome: Outcome) -> None:
         frame = pd.DataFrame(
             [
                 {
-                    "quantity": wording.plain(delta.label),
+                    "quantity": formatting.plain(delta.label),
                     "before": unbroken(delta.before),
                     "after": unbroken(delta.after),
-                    "change": wording.plain(f"{delta.change} {delta.verdict}"),
+                    "change": formatting.plain(f"{delta.change} {delta.verdict}"),
                 }
                 for delta in found
             ]

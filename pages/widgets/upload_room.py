@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from core.records.stored import UNBOUNDED, Room
-from pages.widgets import wording
+from pages.widgets import formatting
 
 DISK_SHARE = 3  # the upload, the model kept from it, and a first candidate
 MEMORY_SHARE = 3.5  # the server holds the upload whole; reading it takes up to 2.5 times its size
@@ -21,12 +21,12 @@ def most_bytes(room: Room) -> int:
 def words(room: Room, most: int) -> str:
     """What may be uploaded, and why no more."""
     words = (
-        f"Up to {wording.size(most)}. Free here: disk {wording.size(room.disk)}, "
-        f"memory {wording.size(room.memory)}."
+        f"Up to {formatting.size(most)}. Free here: disk {formatting.size(room.disk)}, "
+        f"memory {formatting.size(room.memory)}."
     )
     if room.quota < UNBOUNDED:
-        words += f" Your uploads take {wording.size(room.used)} of {wording.size(room.quota)}"
+        words += f" Your uploads take {formatting.size(room.used)} of {formatting.size(room.quota)}"
         words += "; delete some under Runs." if room.used else "."
     if room.shared < room.quota - room.used:
-        words += f" All visitors together have {wording.size(room.shared)} left."
+        words += f" All visitors together have {formatting.size(room.shared)} left."
     return words

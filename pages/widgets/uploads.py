@@ -8,9 +8,9 @@ import pandas as pd
 import streamlit as st
 
 from core.errors import CoreError
-from core.experiment import Workspace
 from core.records.stored import UNBOUNDED, Room, Upload
-from pages.widgets import wording
+from core.runs import Workspace
+from pages.widgets import formatting
 
 CHOSEN = "uploads.chosen"
 KINDS = {"model": "model", "images": "images"}
@@ -24,7 +24,7 @@ def show(workspace: Workspace, owner: str) -> None:
     if not found:
         return
     table(found)
-    names = wording.apart({key: name_of(one) for key, one in found.items()})
+    names = formatting.apart({key: name_of(one) for key, one in found.items()})
     if st.session_state.get(CHOSEN) not in found:
         st.session_state[CHOSEN] = next(iter(found))
     left, right = st.columns([4, 1], vertical_alignment="bottom")
@@ -37,17 +37,17 @@ def show(workspace: Workspace, owner: str) -> None:
 
 def room_words(room: Room) -> str:
     """How much is taken, and what there may be."""
-    words = f"They take {wording.size(room.used)}"
+    words = f"They take {formatting.size(room.used)}"
     if room.quota < UNBOUNDED:
-        words += f" of the {wording.size(room.quota)} that each visitor has"
+        words += f" of the {formatting.size(room.quota)} that each visitor has"
     if room.upload < UNBOUNDED:
-        words += f"; one may have up to {wording.size(room.upload)}"
-    return f"{words}. Free on the disk: {wording.size(room.disk)}."
+        words += f"; one may have up to {formatting.size(room.upload)}"
+    return f"{words}. Free on the disk: {formatting.size(room.disk)}."
 
 
 def name_of(upload: Upload) -> str:
     """What an upload is called in a list: name, kind, size."""
-    return f"{upload.name} · {KINDS[upload.kind]} · {wording.size(upload.size_bytes)}"
+    return f"{upload.name} · {KINDS[upload.kind]} · {formatting.size(upload.size_bytes)}"
 
 
 def table(found: Mapping[str, Upload]) -> None:
@@ -58,7 +58,7 @@ def table(found: Mapping[str, Upload]) -> None:
                 "uploaded": pd.Timestamp(one.created),
                 "name": one.name,
                 "kind": KINDS[one.kind],
-                "size": wording.size(one.size_bytes),
+                "size": formatting.size(one.size_bytes),
                 "runs": len(one.runs),
             }
             for one in found.values()
@@ -84,7 +84,7 @@ def table(found: Mapping[str, Upload]) -> None:
 @st.dialog("Delete this upload?")
 def confirm(workspace: Workspace, owner: str, upload: Upload) -> None:
     """Ask once, and name the runs that go with it."""
-    st.markdown(wording.plain(name_of(upload)))
+    st.markdown(formatting.plain(name_of(upload)))
     several = len(upload.runs) > 1
     runs = f"{len(upload.runs)} runs" if several else "1 run"
     if upload.runs:

@@ -8,9 +8,9 @@ from core.charts import palette, profile_figure
 from core.charts.profile import height
 from core.charts.standing import Standing, first_threads, threads_text
 from core.errors import CoreError
-from core.experiment import Workspace
 from core.records import Cause, Explanation, Outcome, Run
-from pages.widgets import session, wording
+from core.runs import Workspace
+from pages.widgets import formatting, session
 
 WAIT_S, LOOK_S = 5.0, 2.0
 BACKEND, ASK = "why.backend", "why.ask"
@@ -50,7 +50,7 @@ def panel(run: Run, digest: str, workspace: Workspace) -> None:
     if asked or pending or known:
         answer_to(question, workspace, 0.0 if pending else WAIT_S)
     elif st.session_state.get(REFUSED, ("",))[0] == question:
-        st.warning(wording.plain(st.session_state[REFUSED][1]))
+        st.warning(formatting.plain(st.session_state[REFUSED][1]))
     else:
         st.caption(
             "Times every layer of the original and of this recipe, and says in words where the "
@@ -96,7 +96,7 @@ def draw(answer: Explanation) -> None:
 
 def markup(answer: Explanation) -> str:
     """The time of a call, what helped, what held it back, and what to switch."""
-    before, after = (wording.number(1e3 * p.total_s) for p in (answer.before, answer.after))
+    before, after = (formatting.number(1e3 * p.total_s) for p in (answer.before, answer.after))
     arrow = "\N{RIGHTWARDS ARROW}"
     layers = f"{len(answer.before.layers)} {arrow} {len(answer.after.layers)} layers"
     parts = [f'<p class="lathe-cause-head">One call: {before} {arrow} {after} ms, {layers}.</p>']
@@ -106,7 +106,7 @@ def markup(answer: Explanation) -> str:
             parts.append(f'<p class="lathe-cause-group">{title}</p>')
             parts += map(_cause, causes)
     notes = "; ".join(answer.after.notes)
-    parts.append(f'<p class="lathe-note">Measured here, {wording.escape(notes)}.</p>')
+    parts.append(f'<p class="lathe-note">Measured here, {formatting.escape(notes)}.</p>')
     return "".join(parts)
 
 
@@ -114,7 +114,7 @@ def _cause(cause: Cause) -> str:
     fix = f'<p class="lathe-cause-fix">{_with_code(cause.fix)}</p>' if cause.fix else ""
     return (
         f'<div class="lathe-cause {"good" if cause.gain else "bad"}">'
-        f"<p><strong>{wording.escape(cause.title)}.</strong> {wording.escape(cause.text)}</p>"
+        f"<p><strong>{formatting.escape(cause.title)}.</strong> {formatting.escape(cause.text)}</p>"
         f"{fix}</div>"
     )
 
@@ -123,7 +123,7 @@ def _with_code(text: str) -> str:
     """Text in which every second piece between backticks is code."""
     pieces = text.split("`")
     return "".join(
-        f"<code>{wording.escape(piece)}</code>" if index % 2 else wording.escape(piece)
+        f"<code>{formatting.escape(piece)}</code>" if index % 2 else formatting.escape(piece)
         for index, piece in enumerate(pieces)
     )
 

@@ -10,7 +10,7 @@ from core.analysis import cost
 from core.analysis.advice import advise
 from core.analysis.opportunities import annotate, opportunities
 from core.analysis.training_mode import said
-from core.candidates import runner
+from core.build import runner
 from core.passes.base import NoStatistics
 from core.records import Advice, Recipe, Step
 from tests.analysis.nets import Net, head, image, residual

@@ -21,8 +21,8 @@ from core.backends.base_dynamic import (
 )
 from core.errors import BackendUnavailable
 from core.measure import Setting, Source, Verifier
-from core.measure.asking import Worker
 from core.measure.verify import REFERENCE, relative_rms
+from core.measure.worker_client import Worker
 from core.records import RunOptions
 from tests.builders import graph
 from tests.measure.subjects import admitted

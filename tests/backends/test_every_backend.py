@@ -13,8 +13,8 @@ from core import graph as graphs
 from core.backends.base import catalogue, is_internal
 from core.errors import BackendUnavailable, CoreError, InferenceFailed
 from core.measure import Setting, Source, Verifier, host
-from core.measure.asking import Worker
 from core.measure.verify import BOUNDS, FEEDS, REFERENCE, relative_rms
+from core.measure.worker_client import Worker
 from core.passes.base import NoStatistics, Report
 from core.passes.quantize_static import QuantizeStatic
 from core.passes.quantize_weights import QuantizeWeights

@@ -51,10 +51,10 @@ def test_a_worker_that_times_starts_without_model_formats():
 
 
 def test_the_workshop_needs_no_screen():
-    assert not loaded_by("import core.candidates.workshop") & SCREEN
+    assert not loaded_by("import core.build.workshop") & SCREEN
 
 
-@pytest.mark.parametrize("module", ["core.experiment", "core.charts"])
+@pytest.mark.parametrize("module", ["core.runs", "core.charts"])
 def test_what_the_web_process_uses_parses_no_model(module: str):
     assert not loaded_by(f"import {module}") & (VENDORS | {"streamlit"})
 

@@ -12,8 +12,8 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.candidates import external, gate
-from core.candidates.client import Workshop
+from core.build import external, gate
+from core.build.client import Workshop
 from core.errors import CoreError, InvalidModel, ModelError, UnsupportedModel
 from core.graph import storage
 from core.records import Recipe, Step

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.candidates.client import Workshop
+from core.build.client import Workshop
 from core.errors import CoreError, DataError, ModelError, WorkerError
 from tests.hostile import files
 

@@ -9,9 +9,9 @@ import pytest
 
 from core import graph as graphs
 from core.backends.base import catalogue
-from core.candidates.summary import summarise
+from core.build.summary import summarise
 from core.graph import Graph
-from core.measure import asking
+from core.measure import worker_client
 from core.process import Child
 from core.records import ModelSummary
 from tests.builders import graph
@@ -45,4 +45,4 @@ def use_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
         assert module == "core.worker"
         return Child("tests.worker.fakes", limits)
 
-    monkeypatch.setattr(asking, "Child", child)
+    monkeypatch.setattr(worker_client, "Child", child)

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from core.measure import METRICS, LatencyJob, Setting, Source, Verifier, latency, startup
-from core.measure.asking import Cancelled, Worker
 from core.measure.latency import (
     FULL,
     PAIRS_MOST,
@@ -20,6 +19,7 @@ from core.measure.latency import (
     shrunk,
 )
 from core.measure.statistics import Interval
+from core.measure.worker_client import Cancelled, Worker
 from core.process import lock
 from core.records import Measurement, ModelSummary, Status, Verdict
 from tests.measure.subjects import admitted, net

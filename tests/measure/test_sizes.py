@@ -10,7 +10,7 @@ import pytest
 from core.data import model_at
 from core.errors import DataError
 from core.measure import Setting, Source, sizes
-from core.measure.asking import Worker
+from core.measure.worker_client import Worker
 from core.records import Status
 from tests.builders import graph
 from tests.measure.subjects import admitted

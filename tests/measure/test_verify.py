@@ -15,10 +15,10 @@ from core.measure import (
     Source,
     Verifier,
     accuracy_failed,
-    asking,
     evaluate,
     latency,
     startup,
+    worker_client,
 )
 from core.measure.verify import BOUNDS, FEEDS, bound, compare, relative_rms
 from core.passes.convert_precision import ConvertPrecision
@@ -140,7 +140,7 @@ def test_a_fault_is_a_row_with_its_reason(model: ModelSummary, fault: str):
 
 
 def test_a_hang_is_a_row_too(model: ModelSummary, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(asking, "RUN_CPU_S", 0.3)
+    monkeypatch.setattr(worker_client, "RUN_CPU_S", 0.3)
     (row, _) = measure(model, "hang")
     assert row.status is Status.FAILED
     assert "WorkerTimeout: While running: " in said(row)
@@ -172,16 +172,16 @@ def test_a_wrong_backend_has_no_accuracy(model: ModelSummary, tmp_path: Path):
 
 def test_a_model_is_checked_once_for_each_backend(model: ModelSummary, monkeypatch):
     loads: list[str] = []
-    load = asking.Worker.load
+    load = worker_client.Worker.load
 
     def counted(self, slot, model, setting):
         loads.append(slot)
         return load(self, slot, model, setting)
 
-    monkeypatch.setattr(asking.Worker, "load", counted)
+    monkeypatch.setattr(worker_client.Worker, "load", counted)
     verifier = Verifier(Source(), never)
     for _ in range(2):
-        with asking.Worker(model, never) as worker:
+        with worker_client.Worker(model, never) as worker:
             worker.prepare(model, Source(), FEEDS)
             worker.load("model", model, Setting.of("fake_none"))
             verifier.check(worker, "model", model, Setting.of("fake_none"))

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import DataError
-from core.experiment.pixels import PixelTrial
 from core.records import DataSummary, Preprocess
+from core.runs.preprocess_search import PixelTrial
 from tests.pages.fake_workspace import model
 from tests.pages.screen import clean, picker, words
 

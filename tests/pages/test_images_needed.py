@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from core.records import Cut, DataSummary, Preview, Recipe, Step, StepReport
-from pages.widgets import answer
+from pages.widgets import verdict_text
 from pages.widgets.recipe_form import key_of
 from tests.pages.screen import clean, picker, words
 
@@ -68,8 +68,8 @@ def test_nothing_to_prune_is_said_and_nothing_is_promised(optimize, workspace, m
 
 def test_a_step_that_does_something_is_not_called_idle():
     step = StepReport(Step("prune_channels"), 3, notes=("3 tensors",), cuts=(Cut(("a",), 1, 2),))
-    assert answer.idle(Preview(1, 1, 1, 1, report=(step,))) == []
+    assert verdict_text.idle(Preview(1, 1, 1, 1, report=(step,))) == []
     undone = replace(step, reverted="it has no layers")
-    assert answer.idle(Preview(1, 1, 1, 1, report=(undone,))) == [
+    assert verdict_text.idle(Preview(1, 1, 1, 1, report=(undone,))) == [
         "Prune channels is left out: it has no layers"
     ]

@@ -20,7 +20,7 @@ from core.records import (
     StepReport,
     TensorSpec,
 )
-from pages.widgets import alternatives, data_picker, measure_form, recipe_form, session
+from pages.widgets import data_picker, measure_form, precision_control, recipe_form, session
 from tests.pages.fake_workspace import model
 from tests.pages.screen import picker
 
@@ -83,31 +83,31 @@ def precision(page: AppTest, family: str):
 
 def choose(page: AppTest, family: str, label: str) -> AppTest:
     """As a visitor does: in the row, or in the list behind "other …"."""
-    known = [choice.label for choice in alternatives.choices(family)]
-    row = alternatives.plain(known, alternatives.stored_as(model()))
-    if label in (alternatives.AS_IT_IS, *row):
+    known = [choice.label for choice in precision_control.choices(family)]
+    row = precision_control.plain(known, precision_control.stored_as(model()))
+    if label in (precision_control.AS_IT_IS, *row):
         precision(page, family).set_value(label)
         return clean(page.run())
-    precision(page, family).set_value(alternatives.OTHER)
+    precision(page, family).set_value(precision_control.OTHER)
     clean(page.run())
     page.selectbox(key=f"recipe.family.{family}.other").set_value(label)
     return clean(page.run())
 
 
-@pytest.mark.parametrize("family", alternatives.families(catalogue()))
+@pytest.mark.parametrize("family", precision_control.families(catalogue()))
 def test_a_family_is_one_control_and_each_choice_is_one_pass_with_its_preset(optimize, family):
     page = clean(optimize.run())
-    assert precision(page, family).value == alternatives.AS_IT_IS
-    for choice in alternatives.choices(family):
+    assert precision(page, family).value == precision_control.AS_IT_IS
+    for choice in precision_control.choices(family):
         page = choose(page, family, choice.label)
         tiles = page_text(page)
         assert choice.pass_name in catalogue()
-        members = alternatives.families(catalogue())[family]
+        members = precision_control.families(catalogue())[family]
         on = [name for name in members if page.session_state[recipe_form.key_of(name)]]
         assert on == [choice.pass_name], tiles
         for name, value in choice.params.items():
             assert page.session_state[recipe_form.key_of(choice.pass_name, name)] == value
-    page = choose(page, family, alternatives.AS_IT_IS)
+    page = choose(page, family, precision_control.AS_IT_IS)
     assert not any(page.session_state[recipe_form.key_of(name)] for name in members)
 
 
@@ -554,35 +554,35 @@ def test_the_row_holds_the_plain_choices_and_no_more(optimize):
 
 
 def test_every_plain_choice_is_one_that_a_pass_offers():
-    offered = {c.label for family in alternatives.families(catalogue())
-               for c in alternatives.choices(family)}  # fmt: skip
-    assert set(alternatives.PLAIN) <= offered
+    offered = {c.label for family in precision_control.families(catalogue())
+               for c in precision_control.choices(family)}  # fmt: skip
+    assert set(precision_control.PLAIN) <= offered
 
 
 def test_a_model_that_is_not_float32_is_left_as_it_is(optimize, workspace, monkeypatch):
     monkeypatch.setattr(workspace, "sample", lambda name: model(quantized=True))
     page = clean(optimize.run())
     shown = list(precision(page, "Precision").options)
-    assert shown[:2] == [alternatives.AS_IT_IS, "fp32"]
+    assert shown[:2] == [precision_control.AS_IT_IS, "fp32"]
 
 
 def test_other_alone_switches_nothing_on(optimize):
     page = clean(optimize.run())
-    precision(page, "Precision").set_value(alternatives.OTHER)
+    precision(page, "Precision").set_value(precision_control.OTHER)
     page = clean(page.run())
-    members = alternatives.families(catalogue())["Precision"]
+    members = precision_control.families(catalogue())["Precision"]
     assert not any(page.session_state[recipe_form.key_of(name)] for name in members)
     assert page.selectbox(key="recipe.family.Precision.other").value is None
 
 
-@pytest.mark.parametrize("choice", [*alternatives.choices("Precision")], ids=lambda c: c.label)
+@pytest.mark.parametrize("choice", [*precision_control.choices("Precision")], ids=lambda c: c.label)
 def test_a_recipe_from_elsewhere_shows_its_choice(optimize, workspace, choice):
     step = Step(choice.pass_name, dict(choice.params))
     asked = replace(workspace.make_run(spec(), "me", "r"), id="s")
     optimize.session_state["pending_recipe"] = (asked, Recipe("sent", (step,)))
     page = clean(optimize.run())
     shown = precision(page, "Precision").value
-    if shown == alternatives.OTHER:
+    if shown == precision_control.OTHER:
         shown = page.selectbox(key="recipe.family.Precision.other").value
     assert shown == choice.label
     assert page.session_state[recipe_form.key_of(choice.pass_name)]

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from core.candidates.runner import apply
+from core.build.runner import apply
 from core.compress.quantization import cross_layer_equalization
 from core.compress.quantization import target_scheme as schemes
 from core.compress.quantization.mixed_precision.timing_ratio import Lap

@@ -17,12 +17,12 @@ from core.errors import PassPrecondition
 from core.passes.base import NoStatistics, Report
 from core.passes.replace_convolutions import ReplaceConvolutions
 from core.passes.replace_convolutions.allocation import Offer, allocate
-from core.passes.replace_convolutions.bound import Bound, Latest
+from core.passes.replace_convolutions.candidates import kernel_of
+from core.passes.replace_convolutions.constrained import Bound, Latest
 from core.passes.replace_convolutions.eligible import targets
 from core.passes.replace_convolutions.fitting import Product, error, problem
 from core.passes.replace_convolutions.forms import CHOICES, FORMS, Form
-from core.passes.replace_convolutions.menus import kernel_of
-from core.passes.replace_convolutions.metric import Metric
+from core.passes.replace_convolutions.norm import Metric
 from core.passes.replace_convolutions.rewriting import replace_node
 from core.timings import Conditions, LayerSignature, LayerTime, LayerTimes
 from tests.analysis.nets import Net, head, image, residual

@@ -7,7 +7,7 @@ import onnx_ir as ir
 import pytest
 
 from core import graph as graphs
-from core.candidates import runner
+from core.build import runner
 from core.errors import PassPrecondition
 from core.graph import Graph
 from core.passes.base import Report, Tensors

@@ -34,7 +34,7 @@ from core.passes.prune_channels.choice import (
     within_budget,
 )
 from core.passes.prune_channels.repair import CHOSEN, repair, stands
-from core.passes.prune_channels.saying import EMPTIED, kept_all, nothing_to_cut, title
+from core.passes.prune_channels.reporting import EMPTIED, kept_all, nothing_to_cut, title
 from core.records import Cut
 from core.timings import LayerTimes
 

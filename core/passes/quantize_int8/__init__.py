@@ -47,7 +47,7 @@ from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
 from core.passes.quantize_int8.readers import agreed, readers_of
 from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
-from core.passes.quantize_int8.sources import backend_of, guessed_of, made_up_of, race_of
+from core.passes.quantize_int8.services import backend_of, guessed_of, made_up_of, race_of
 from core.passes.quantize_int8.stand_in import stand_in
 from core.passes.quantize_int8.steps import Settings, Work
 

@@ -21,7 +21,7 @@ from core.compress.quantization.qdq_writer import Plan, written
 from core.errors import BackendUnavailable
 from core.passes.base import Graph, Report, Statistics
 from core.passes.quantize_int8.fitting import FIRST, STRAYS
-from core.passes.quantize_int8.sources import maker_of
+from core.passes.quantize_int8.services import maker_of
 
 READERS = ("onnxruntime", "openvino", "opencv")
 IMAGES = 8

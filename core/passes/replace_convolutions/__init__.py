@@ -34,17 +34,10 @@ from core.compress.refit.telling import part
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, Statistics, parameter
 from core.passes.replace_convolutions.allocation import allocate
+from core.passes.replace_convolutions.candidates import RANKS, Choice, Menu, Price, menu, rank_text
 from core.passes.replace_convolutions.eligible import Target, targets
 from core.passes.replace_convolutions.forms import CHOICES, FORMS
 from core.passes.replace_convolutions.known import Known, at_once, fitted, weigh
-from core.passes.replace_convolutions.menus import (
-    RANKS,
-    Choice,
-    Menu,
-    Price,
-    menu,
-    rank_text,
-)
 from core.passes.replace_convolutions.rewriting import replace_node
 
 # Shares of the time after which: the original has run, replacements are tried, those taken fitted.

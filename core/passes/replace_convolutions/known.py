@@ -12,12 +12,12 @@ from core.compress.linalg import parallel
 from core.compress.pruning.study import Study, study
 from core.compress.refit.telling import Tell
 from core.passes.base import Graph, Statistics
-from core.passes.replace_convolutions.bound import Bound, Latest
+from core.passes.replace_convolutions.candidates import Choice, Menu, kernel_of
+from core.passes.replace_convolutions.constrained import Bound, Latest
 from core.passes.replace_convolutions.eligible import Target
 from core.passes.replace_convolutions.fitting import problem
 from core.passes.replace_convolutions.forms import Factors, Matrix
-from core.passes.replace_convolutions.menus import Choice, Menu, kernel_of
-from core.passes.replace_convolutions.metric import Metric
+from core.passes.replace_convolutions.norm import Metric
 from core.process import memory
 
 TURNS = 5  # of the fit of a replacement that was taken

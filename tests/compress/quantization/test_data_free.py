@@ -7,8 +7,8 @@ import onnx_ir as ir
 import pytest
 
 from core import graph as graphs
+from core.build.runner import apply
 from core.calibration import Probe, Unseen
-from core.candidates.runner import apply
 from core.compress.quantization import data_free
 from core.compress.quantization.bn_statistics import Moments, norms, spread
 from core.compress.quantization.prepare import prepared

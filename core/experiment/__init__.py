@@ -1,5 +1,0 @@
-"""The use cases: take models and images in, preview recipes, measure them, keep every number."""
-
-from core.experiment.workspace import Workspace
-
-__all__ = ["Workspace"]

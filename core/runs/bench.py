@@ -1,0 +1,30 @@
+"""The bench: a child that answers short questions about models, started when it is first needed."""
+
+from __future__ import annotations
+
+import threading
+
+from core.build.client import Workshop
+
+
+class Bench:
+    """A workshop that starts when it is first needed. Thread-safe."""
+
+    def __init__(self) -> None:
+        """Nothing is started yet."""
+        self._lock = threading.Lock()
+        self._workshop: Workshop | None = None
+
+    def get(self) -> Workshop:
+        """The workshop."""
+        with self._lock:
+            if self._workshop is None:
+                self._workshop = Workshop()
+            return self._workshop
+
+    def close(self) -> None:
+        """End it."""
+        with self._lock:
+            if self._workshop is not None:
+                self._workshop.close()
+                self._workshop = None

@@ -1,0 +1,258 @@
+"""Runs: asked for, started in processes of their own, looked at, stopped, deleted.
+
+Whoever knows the id of a run may look at it; what becomes of it is for its owner to say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import secrets
+import shutil
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+from core import sources
+from core.errors import CoreError, DataError, StoreError
+from core.process import scratch
+from core.records import (
+    Answer,
+    ExperimentSpec,
+    ModelSummary,
+    Recipe,
+    Run,
+    RunLine,
+    RunProgress,
+    State,
+)
+from core.records.stored import files_of
+from core.runs import gc, jobs
+from core.runs.holdings import NOBODY
+from core.runs.home import Home
+from core.runs.incoming import MAKE_ROOM
+from core.runs.inventory import Inventory
+from core.runs.job import Job, Watch, held
+from core.runs.quota import Quota
+from core.runs.sizes import sizes_of
+from core.store import PATIENT_S, Store
+
+MOST_LIVE_RUNS = 4
+SWEEP_EVERY_S = 600.0
+
+
+class Runs(Inventory):
+    """The runs of one installation. Thread-safe."""
+
+    def __init__(self, home: Home, quota: Quota | None = None) -> None:
+        """Open what is in `home`, as `Inventory` does, and let go what nothing refers to."""
+        super().__init__(home, quota)
+        self._packing = threading.Lock()
+        self._swept_s = time.monotonic()
+        self._sweep()
+
+    def submit(self, spec: ExperimentSpec, owner: str) -> str:
+        """Start a run in a process of its own; its id is its permalink.
+
+        Raises:
+            StoreError: too many at once, the model is gone, or the disk is full.
+            DataError: an image set is gone.
+        """
+        self._sweep_at_times()
+        live = sum(line.progress.state in jobs.LIVE for line in self.lines(owner))
+        if live >= MOST_LIVE_RUNS:
+            raise StoreError(
+                f"{live} of your runs are still being measured.", "Cancel one, or wait for it."
+            )
+        run = self._new_run(spec, owner)
+        jobs.launch(self._home, run.id)
+        return run.id
+
+    def measure(self, spec: ExperimentSpec, owner: str, watch: Watch | None = None) -> Run:
+        """Do a run in this process and return it when it ended.
+
+        Raises:
+            StoreError, DataError: as `submit`.
+        """
+        run = self._new_run(spec, owner)
+        return self.work_on(run.id, watch)
+
+    def work_on(self, run_id: str, watch: Watch | None = None) -> Run:
+        """Go on with a run in this process, unless another one does; the run as it then is."""
+        with held(self._home, run_id) as free:
+            if free:
+                with contextlib.closing(Store(self._home.database, PATIENT_S)) as patient:
+                    Job(self._home, patient, self.run(run_id), watch).execute()
+        return self.run(run_id)
+
+    def run(self, run_id: str) -> Run:
+        """Everything known of a run.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        run = self._store.run(run_id)
+        if run is None:
+            raise StoreError("There is no such run: it was deleted, or the link is incomplete.")
+        return jobs.observed(self._home, run)
+
+    def runs(self, owner: str) -> tuple[Run, ...]:
+        """The runs of an owner, newest first."""
+        return tuple(jobs.observed(self._home, run) for run in self._store.runs(owner))
+
+    def lines(self, owner: str) -> tuple[RunLine, ...]:
+        """The runs of an owner as a list shows them, newest first; none of their rows is read."""
+        found = self._store.lines(owner, sources.digest("charts"))
+        return tuple(jobs.observed(self._home, line) for line in found)
+
+    def keep_answer(self, line: RunLine, answer: Answer) -> None:
+        """Keep what was said of a run that stands still, for `lines`; where there is room."""
+        with contextlib.suppress(StoreError):
+            self._store.keep_answer(line, sources.digest("charts"), answer)
+
+    def cancel(self, run_id: str, owner: str) -> None:
+        """Ask a run to stop; what it measured is kept.
+
+        Raises:
+            StoreError: there is no such run, or it is not this owner's.
+        """
+        run = self._own(run_id, owner, "stop")
+        self._reserve.with_room(lambda: self._store.set_cancelled(run_id, True))
+        if run.progress.state is State.INTERRUPTED:
+            stopped = replace(run.progress, state=State.CANCELLED, message="")
+            self._store.set_progress(run_id, stopped)
+
+    def allow(self, run_id: str) -> None:
+        """Take a request to stop back, so that `work_on` can go on."""
+        self._store.set_cancelled(run_id, False)
+
+    def resume(self, run_id: str, owner: str) -> None:
+        """Go on with a run that was stopped or interrupted; what is done is not done again.
+
+        Raises:
+            StoreError: there is no such run, it is not this owner's, or its model is gone.
+        """
+        run = self._own(run_id, owner, "go on with")
+        if run.progress.state in jobs.LIVE:
+            return
+        self._model_path(run.spec.model)
+        self._store.set_cancelled(run_id, False)
+        self._store.set_progress(run_id, RunProgress(State.QUEUED))
+        jobs.launch(self._home, run_id)
+
+    def delete(self, run_id: str, owner: str) -> None:
+        """Forget a run, and let files go that nothing else refers to.
+
+        Raises:
+            StoreError: it is not this owner's.
+        """
+        run = self._own(run_id, owner, "delete")
+        jobs.stop(self._home, self._store, run_id)
+        self._reserve.with_room(lambda: self._store.delete_run(run_id))
+        with contextlib.suppress(StoreError):  # it is only room
+            self._store.give_back()
+        shutil.rmtree(self._home.job(run_id), ignore_errors=True)
+        if not self._store.is_any_live():  # else one may be about to name the same file
+            for outcome in run.outcomes:
+                if outcome.candidate is not None:
+                    gc.let_go(self._home, self._store, outcome.candidate.digest)
+        gc.sweep(self._home, self._store)
+
+    def delete_upload(self, digest: str, owner: str, with_runs: bool = False) -> int:
+        """Forget an upload, and delete its file if nothing else needs it.
+
+        Args:
+            digest: of a model or an image set.
+            owner: whose.
+            with_runs: delete this owner's runs that need it, too.
+
+        Returns:
+            Bytes that became free.
+
+        Raises:
+            StoreError: there is none, or runs of this owner need it.
+        """
+        if with_runs:
+            for upload in self.uploads(owner):
+                for run_id in upload.runs if upload.digest == digest else ():
+                    self.delete(run_id, owner)
+        return self._reserve.with_room(lambda: self._holdings.delete(digest, owner))
+
+    def _own(self, run_id: str, owner: str, verb: str) -> Run:
+        run = self.run(run_id)
+        if run.owner != owner:
+            raise StoreError(f"Only who started a run can {verb} it.")
+        return run
+
+    def _sweep_at_times(self) -> None:
+        """Let go what nothing refers to, now and then: a server may run for months."""
+        if time.monotonic() - self._swept_s > SWEEP_EVERY_S:
+            self._swept_s = time.monotonic()
+            threading.Thread(target=self._sweep, daemon=True).start()
+
+    def _sweep(self) -> None:
+        with contextlib.suppress(CoreError):  # the next one will do
+            scratch.sweep()
+            gc.sweep(self._home, self._store)
+
+    def candidate_file(self, run_id: str, digest: str) -> Path:
+        """The file of a candidate of a run.
+
+        Raises:
+            StoreError: the run made no such file, or it is gone.
+        """
+        for outcome in self.run(run_id).outcomes:
+            candidate = outcome.candidate
+            if candidate and candidate.digest == digest and candidate.path.is_file():
+                return candidate.path
+        raise StoreError("This run has no such model file, or it is gone.")
+
+    def download(self, run_id: str, digest: str) -> Path:
+        """The model file of a candidate as one file: an .onnx, or a .zip beyond 2 GiB.
+
+        That of a large model is made when it is first asked for, and kept among the caches.
+
+        Raises:
+            StoreError: no such run or candidate, or its file is gone.
+        """
+        path = self.candidate_file(run_id, digest)
+        if len(files_of(path)) == 1:
+            return path
+        folder = self._home.caches / "downloads"
+        for made in (folder / path.name, folder / f"{path.stem}.zip"):
+            if made.exists():
+                return made
+        with self._packing, self._models.enter(NOBODY) as gate:
+            return gate.pack(path, folder)
+
+    def _new_run(self, spec: ExperimentSpec, owner: str) -> Run:
+        model = self._named(spec.model, owner)
+        if not spec.recipes or spec.recipes[0].steps:
+            spec = replace(spec, recipes=(Recipe("original"), *spec.recipes))
+        for digest in {spec.calibration, spec.evaluation} - {""}:
+            if self._home.data_path(digest) is None:
+                raise DataError("An image set of this run is gone.", "Upload it again.")
+        if model.dynamic_dims or spec.dims:
+            spec = self._at_sizes(spec, model, owner)
+        created = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
+        run = Run(
+            id=secrets.token_urlsafe(16).replace("_", "x").replace("-", "y"),
+            owner=owner,
+            created=created.isoformat(timespec="seconds"),
+            spec=spec,
+            progress=RunProgress(State.QUEUED),
+            model=model,
+        )
+        try:
+            self._home.job(run.id).mkdir(parents=True)
+        except OSError as error:
+            raise StoreError(f"The run cannot be kept: {error.strerror}.", MAKE_ROOM) from error
+        self._store.add_run(run)
+        return run
+
+    def _at_sizes(self, spec: ExperimentSpec, model: ModelSummary, owner: str) -> ExperimentSpec:
+        """The question with a size for every open dimension of the model."""
+        sets = (*self.data_sets(owner), *self.sample_data()) if spec.evaluation else ()
+        data = next((one for one in sets if one.digest == spec.evaluation), None)
+        return replace(spec, dims=sizes_of(spec, model, data))

@@ -1,0 +1,80 @@
+"""What to do where a cut costs too much: other ways to a faster network, as far as they are known.
+
+A smaller cut has a forecast of its own, by the same arithmetic (`forecast`), and is offered with
+it. Of int8, more images and fine-tuning there is none before they were tried: they are offered in
+words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from core.records import AccuracyForecast, Cut, Run, Sensitivity, Status
+from core.runs.forecast import forecast
+
+BEARABLE = 3.0  # points of accuracy, or percent of answers
+SHARES = tuple(share / 20 for share in range(19, 0, -1))  # of the cut, the largest first
+OTHERS = (
+    "int8, which removes no channel",
+    "a budget of MACs, which cuts each group as far as it bears",
+    "more calibration images, which need no labels",
+    "fine-tuning behind the cut",
+)
+
+
+def before(expected: AccuracyForecast, cuts: Sequence[Cut], known: Sensitivity) -> str:
+    """Of a cut that was not made: that it costs too much, and what may cost less; or nothing."""
+    if expected.agreement >= 100 - BEARABLE:
+        return ""
+    found = smaller(cuts, known)
+    words = [] if found is None else [_smaller_words(*found, cuts)]
+    return (
+        f"This cut is expected to change about {100 - expected.agreement:.0f} % of the answers "
+        f"({100 - expected.high:.0f} … {100 - expected.low:.0f} %), an estimate. "
+        f"What may cost less: {'; '.join([*words, *OTHERS])}."
+    )
+
+
+def after(run: Run, digest: str) -> str:
+    """Of a cut that was measured: that it lost too much, and what may lose less; or nothing."""
+    outcome = next(
+        (o for o in run.outcomes if o.candidate is not None and o.candidate.digest == digest), None
+    )
+    if outcome is None or outcome.candidate is None:
+        return ""
+    lost = [
+        -row.value
+        for row in run.measurements
+        if (row.candidate, row.metric, row.status) == (digest, "top1_delta", Status.OK)
+        and row.value is not None
+    ]
+    cut = any(c.removed for step in outcome.candidate.report for c in step.cuts)
+    if not cut or not lost or max(lost) <= BEARABLE:
+        return ""
+    words = ["a smaller cut", *OTHERS]
+    return f"The cut lost {max(lost):.1f} points. What may lose less: {'; '.join(words)}."
+
+
+def smaller(
+    cuts: Sequence[Cut], known: Sensitivity
+) -> tuple[tuple[Cut, ...], AccuracyForecast] | None:
+    """The largest part of a cut, alike in every group, that is expected to be bearable."""
+    for share in SHARES:
+        part = tuple(replace(cut, removed=round(cut.removed * share)) for cut in cuts)
+        if not any(cut.removed for cut in part):
+            return None
+        expected = forecast(part, known)
+        if expected is not None and expected.agreement >= 100 - BEARABLE:
+            return part, expected
+    return None
+
+
+def _smaller_words(part: Sequence[Cut], expected: AccuracyForecast, cuts: Sequence[Cut]) -> str:
+    channels = sum(cut.channels for cut in cuts)
+    now, then = (100 * sum(cut.removed for cut in some) / channels for some in (cuts, part))
+    return (
+        f"{then:.0f} % of the channels instead of {now:.0f} %, for which "
+        f"{expected.agreement:.0f} % ({expected.low:.0f} … {expected.high:.0f} %) of the answers "
+        "are expected to stay"
+    )

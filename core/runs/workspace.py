@@ -1,0 +1,273 @@
+"""What pages and the command line call: models and images in, previews, runs and their results."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import core.backends.base as backends
+from core.data import model_at
+from core.errors import BackendUnavailable, DataError, StoreError
+from core.measure import ProfileJob, Setting, Source, host
+from core.records import (
+    BackendInfo,
+    Explanation,
+    Hindsight,
+    Host,
+    Json,
+    ModelSummary,
+    Preview,
+    Recipe,
+    Run,
+    Sensitivity,
+    StaircaseQuestion,
+    StaircaseState,
+)
+from core.runs import drafts
+from core.runs.hindsight import hindsights
+from core.runs.history import Runs
+from core.runs.home import Home
+from core.runs.images import ImageSource, sources
+from core.runs.latency_curve_times import StairTimes
+from core.runs.preprocess_search import PixelTrial, trials
+from core.runs.preview_cache import Previews
+from core.runs.profiles import Profiles, key_of, passes_of
+from core.runs.quota import Quota
+from core.runs.sensitivity_job import Sensing, Study
+from core.runs.turns import Turns
+
+
+class Workspace(Runs):
+    """One installation. Thread-safe: all sessions of a server share one."""
+
+    def __init__(self, home: Home, quota: Quota | None = None) -> None:
+        """Open what is in `home`; children start when they are first needed.
+
+        Args:
+            home: where all files lie.
+            quota: of uploads; None takes what the environment says.
+
+        Raises:
+            StoreError: the store cannot be opened.
+        """
+        super().__init__(home, quota)
+        self._previews = Previews(self._preview)
+        self._turns = Turns()
+        self._sensing = Sensing(home, self._turns)
+        self._stairs = StairTimes(home, self._turns)
+        self._profiles = Profiles(home.caches / "profiles")
+
+    @classmethod
+    def open(cls, home: Path | None = None, quota: Quota | None = None) -> Workspace:
+        """The workspace in `home`, or in the default folder.
+
+        Args:
+            home: the folder; None takes what LATHE_HOME names.
+            quota: of uploads; None takes what the environment says.
+
+        Raises:
+            StoreError: the folder or the store cannot be used.
+        """
+        return cls(Home.at(home) if home else Home.default(), quota)
+
+    def close(self) -> None:
+        """End the children; runs go on."""
+        self._turns.close()
+        self._profiles.close()
+        super().close()
+
+    def draft(self, owner: str) -> Json:
+        """What this visitor was working on when last here, as `keep_draft` took it; or nothing."""
+        return drafts.kept(self._home.drafts, owner)
+
+    def keep_draft(self, owner: str, draft: Json) -> None:
+        """Keep what a visitor works on, as far as there is room for it."""
+        drafts.keep(self._home.drafts, owner, draft)
+
+    def preview(self, digest: str, recipe: Recipe) -> Preview:
+        """What a recipe makes of the counts of a model, without running anything.
+
+        Raises:
+            CoreError: why it cannot be said.
+        """
+        return self._previews.get(digest, recipe)
+
+    def previews(self, digest: str, recipes: Sequence[Recipe]) -> None:
+        """Have these answers ready: computed in the background."""
+        self._previews.warm(digest, recipes)
+
+    def sensitivity(
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = "", visitor: str = ""
+    ) -> Sensitivity | None:
+        """What pruning would cost the model, for a forecast; None while it is being measured.
+
+        Who waits for it asks again and again: studies are made in turns, fair between visitors.
+
+        Args:
+            digest: of the model.
+            before: what runs before the pruning.
+            calibration: digest of an image set.
+            evaluation: of the one that accuracy will be measured on; the same one is split.
+            visitor: who asks.
+
+        Raises:
+            CoreError: it cannot be measured.
+        """
+        return self._sensing.get(self._study(digest, before, calibration, evaluation), visitor)
+
+    def sensitivity_told(
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
+    ) -> str:
+        """What that study does now and how long it will take, or whom it waits for.
+
+        Raises:
+            CoreError: there is nothing to study.
+        """
+        return self._sensing.told(self._study(digest, before, calibration, evaluation))
+
+    def stop_sensitivity(
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
+    ) -> None:
+        """End that study; asked for again, it begins anew.
+
+        Raises:
+            CoreError: there is nothing to study.
+        """
+        self._sensing.stop(self._study(digest, before, calibration, evaluation))
+
+    def _study(self, digest: str, before: Recipe, calibration: str, evaluation: str) -> Study:
+        images, _ = sources(self._home, calibration, evaluation)
+        if images.path is None:
+            raise DataError("Without calibration images there is no forecast.")
+        return Study(self._model_path(digest), before, images.path, images.digest)
+
+    def pixel_trials(self, digest: str, labelled: str, owner: str) -> tuple[PixelTrial, ...]:
+        """What each way from pixels to the model's input scores on labelled images, best first.
+
+        Takes seconds; a measurement that runs meanwhile is waited for, but not for long.
+
+        Args:
+            digest: of the model.
+            labelled: of an image set with labels.
+            owner: whose model it is.
+
+        Raises:
+            CoreError: why it cannot be told.
+        """
+        model = self.model(digest, owner)
+        images = ImageSource(self._home.data_path(labelled), labelled)
+        return trials(model, images, self._home.caches)
+
+    def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
+        """Of a run's pruned recipes: the agreement counted, and what its forecast had been.
+
+        Nothing is measured for it: recipes without a forecast are left out.
+        """
+
+        def known(before: Recipe) -> Sensitivity | None:
+            model = Path(run.spec.model)
+            return self._sensing.known(Study(model, before, images.path or model, images.digest))
+
+        try:
+            images, _ = sources(self._home, run.spec.calibration, run.spec.evaluation)
+        except DataError:
+            return ()  # gone, and what was learnt of it counts for nothing
+        return hindsights(run, known)
+
+    def staircases(self, question: StaircaseQuestion) -> StaircaseState:
+        """What is known of the times along a parameter, and whether more is being measured.
+
+        Raises:
+            StoreError: the model is gone.
+        """
+        return self._stairs.look(question, self._model_path(question.model))
+
+    def time_layers(self, question: StaircaseQuestion, visitor: str = "") -> None:
+        """Time in the background what `staircases` lacks, in its turn.
+
+        Raises:
+            StoreError: the model is gone.
+        """
+        self._stairs.measure(question, self._model_path(question.model), visitor)
+
+    def stop_timing(self, question: StaircaseQuestion) -> None:
+        """Stop timing these layers; what was timed is kept."""
+        self._stairs.stop(question)
+
+    def _preview(self, digest: str, recipe: Recipe) -> Preview:
+        return self._bench.get().preview(self._model_path(digest), recipe)
+
+    # This machine
+
+    @functools.cache  # noqa: B019 - one workspace lives as long as its process
+    def backends(self) -> tuple[BackendInfo, ...]:
+        """Every backend: usable, or what is missing and how to get it."""
+        return tuple(
+            _info(name, backend)
+            for name, backend in backends.catalogue().items()
+            if not backends.is_internal(backend)
+        )
+
+    def host(self) -> Host:
+        """This machine."""
+        return host()
+
+    # Why a candidate is as fast as it is
+
+    def profile(
+        self, run_id: str, digest: str, backend: str, threads: int, wait_s: float | None = None
+    ) -> Explanation | None:
+        """Why a candidate of a run is as fast as it is, layer beside layer of the original.
+
+        Measured when it is first asked for, in the background; None while that lasts longer than
+        `wait_s`. A caller that wants no answer yet waits 0 seconds.
+
+        Raises:
+            StoreError: no such run or candidate, or its file is gone.
+            BackendUnavailable: not installed, or it does not tell how long its layers take.
+            CoreError: the backend does not take one of the two models.
+        """
+        run, setting = self.run(run_id), Setting.of(backend, threads)
+        models = [
+            model_at(self._summary_in(run, which), run.spec.dims)
+            for which in (run.spec.model, digest)
+        ]
+        source = Source(
+            self._home.data_path(run.spec.evaluation), run.spec.evaluation, run.model.preprocess
+        )
+
+        def job() -> ProfileJob:
+            zeros = [self._bench.get().zero_share(model.path) for model in models]
+            return ProfileJob(models[0], models[1], setting, source, (zeros[0], zeros[1]))
+
+        key = key_of(models[0].digest, models[1].digest, backend, threads, run.spec.dims)
+        return self._profiles.get(key, job, wait_s, passes_of(run, digest))
+
+    def profiled(self, run_id: str, digest: str, backend: str, threads: int) -> bool:
+        """Whether `profile` would answer at once.
+
+        Raises:
+            StoreError: there is no such run.
+        """
+        asked = self.run(run_id).spec
+        return self._profiles.known(key_of(asked.model, digest, backend, threads, asked.dims))
+
+    def _summary_in(self, run: Run, digest: str) -> ModelSummary:
+        """The summary of the original or a candidate of a run, with its file in place."""
+        if digest == run.spec.model:
+            return replace(run.model, path=self._model_path(digest))
+        path = self.candidate_file(run.id, digest)
+        for outcome in run.outcomes:
+            if outcome.summary is not None and outcome.summary.digest == digest:
+                return replace(outcome.summary, path=path)
+        raise StoreError("This run has no such model file, or it is gone.")
+
+
+def _info(name: str, backend: backends.Backend) -> BackendInfo:
+    about = BackendInfo(name, backend.label, backend.about, backend.precisions)
+    try:
+        return replace(about, version=backend.version(), device=backend.device())
+    except BackendUnavailable as error:
+        return replace(about, reason=error.message, remedy=error.remedy or backend.remedy)

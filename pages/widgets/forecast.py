@@ -1,0 +1,92 @@
+"""The accuracy to expect of a recipe that prunes, before it is measured: drawn as a forecast."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.errors import CoreError
+from core.records import AccuracyForecast, Preview, Recipe, Sensitivity, StepReport
+from core.runs import Workspace, offers
+from core.runs.forecast import forecast
+from pages.widgets import data_picker, session
+from pages.widgets.data_picker import Data
+from pages.widgets.sensitivity import ASKED
+
+POLL_S = 1.5
+
+
+@dataclass(frozen=True, slots=True)
+class Foreseen:
+    """What is known of the accuracy: a forecast, that one is being made, or why there is none.
+
+    Attributes:
+        expected: the forecast.
+        waiting: whether one is being made.
+        reason: why there is none.
+        warning: that it is a bad one, and what may be better.
+        images: what the forecast is told from.
+    """
+
+    expected: AccuracyForecast | None = None
+    waiting: bool = False
+    reason: str = ""
+    warning: str = ""
+    images: str = "calibration images"
+
+
+def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None) -> Foreseen:
+    """The forecast for a recipe whose only loss is a repaired cut with exact counts."""
+    position = cutting(preview)
+    if position is None or preview is None:
+        return Foreseen()
+    step = preview.report[position]
+    data = data_picker.chosen()
+    if not data.calibration:
+        return Foreseen(reason="no calibration images, so no repair and no forecast")
+    rest = recipe.steps[position + 1 :]
+    if rest or not preview.exact or step.step.params.get("repair") is False:
+        return Foreseen(reason="no forecast for this recipe; not measured")
+    try:
+        known = sensitivity(workspace, model, recipe, position, data)
+    except CoreError as error:
+        return Foreseen(reason=f"no forecast: {error.message}")
+    if known is None:
+        return Foreseen(waiting=True, reason="a forecast is being made …")
+    expected = forecast(step.cuts, known)
+    if expected is None:
+        return Foreseen(reason="no forecast for this model")
+    warning = offers.before(expected, step.cuts, known)
+    images = "enlarged calibration images (it knows them)" if known.familiar else Foreseen.images
+    return Foreseen(expected, warning=warning, images=images)
+
+
+def sensitivity(
+    workspace: Workspace, model: str, recipe: Recipe, position: int, data: Data
+) -> Sensitivity | None:
+    """What pruning costs the model as the steps before it leave it; None while that is measured.
+
+    Raises:
+        CoreError: it cannot be measured.
+    """
+    before = Recipe("before", recipe.steps[:position])
+    st.session_state[ASKED.format(model)] = True  # the heat map rests on the same measurement
+    visitor = session.owner()
+    return workspace.sensitivity(model, before, data.calibration, data.evaluation, visitor)
+
+
+def cutting(preview: Preview | None) -> int | None:
+    """The position of the step that removes channels."""
+    reports: tuple[StepReport, ...] = preview.report if preview is not None else ()
+    return next((i for i, step in enumerate(reports) if any(c.removed for c in step.cuts)), None)
+
+
+def wait(workspace: Workspace, model: str, recipe: Recipe, position: int) -> None:
+    """Look again now and then, and paint the page anew once the forecast is there."""
+    try:
+        known = sensitivity(workspace, model, recipe, position, data_picker.chosen())
+    except CoreError:
+        st.rerun()
+    if known is not None:
+        st.rerun()

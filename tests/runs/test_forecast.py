@@ -1,0 +1,57 @@
+"""A forecast is arithmetic over measured effects, and never better than they allow."""
+
+from __future__ import annotations
+
+import pytest
+
+from core.records import Cut, LayerEffect, Sensitivity
+from core.runs.forecast import SLACK, agreement, error_at, forecast
+
+TOLERANCE = ((0.001, 99.0), (0.1, 80.0), (1.0, 30.0))
+
+
+def effect(share: float, error: float, layers: tuple[str, ...] = ("a",)) -> LayerEffect:
+    return LayerEffect(layers, f"{share:.0%}", error, None, share)
+
+
+def test_between_two_measured_shares_the_error_lies_on_their_line():
+    known = [effect(0.5, 0.3), effect(0.25, 0.1)]
+    assert error_at(0.25, known) == pytest.approx(0.1)
+    assert error_at(0.375, known) == pytest.approx(0.2)
+    assert error_at(0.125, known) == pytest.approx(0.05)
+
+
+def test_an_error_never_falls_with_the_share():
+    known = [effect(0.25, 0.4), effect(0.5, 0.1)]
+    errors = [error_at(share / 10, known) for share in range(11)]
+    assert errors == sorted(errors)
+    assert errors[-1] > 0.4
+
+
+def test_errors_of_groups_add_up_and_the_slack_is_the_interval():
+    both = (effect(0.5, 0.02), effect(0.5, 0.03, ("b",)))
+    known = Sensitivity(both, TOLERANCE)
+    found = forecast([Cut(("a",), 4, 8), Cut(("b",), 8, 16)], known, (0.5, 1.0, 2.0))
+    assert found.agreement == pytest.approx(agreement(0.05, TOLERANCE))
+    assert found.low == pytest.approx(agreement(0.1, TOLERANCE))
+    assert found.high == pytest.approx(agreement(0.025, TOLERANCE))
+
+
+def test_nothing_cut_changes_no_answer():
+    known = Sensitivity((effect(0.5, 0.3),), TOLERANCE)
+    assert forecast([Cut(("a",), 0, 8)], known).agreement == 100
+
+
+@pytest.mark.parametrize(
+    "known",
+    [Sensitivity((effect(0.5, 0.3),), ()), Sensitivity((effect(0.5, 0.3, ("b",)),), TOLERANCE)],
+)
+def test_what_was_not_measured_is_not_forecast(known: Sensitivity):
+    assert forecast([Cut(("a",), 4, 8)], known) is None
+
+
+def test_the_slack_in_the_code_is_an_interval_around_its_middle():
+    low, middle, high = SLACK
+    assert 0 < low < middle < high
+    found = forecast([Cut(("a",), 4, 8)], Sensitivity((effect(0.5, 0.02),), TOLERANCE))
+    assert found.low < found.agreement < found.high

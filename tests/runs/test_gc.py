@@ -1,0 +1,45 @@
+"""What nothing refers to is let go, the weights of a large model with its graph."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from core.records.stored import data_of
+from core.runs import gc
+from core.runs.home import Home
+from core.store import Store
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    return Home.at(tmp_path / "home")
+
+
+def old(path: Path) -> Path:
+    path.write_bytes(b"1234")
+    os.utime(path, (0, 0))
+    return path
+
+
+def test_both_files_of_a_model_go_and_stay_together(home: Home) -> None:
+    kept, doomed = home.models / f"{'a' * 64}.onnx", home.models / f"{'b' * 64}.onnx"
+    for path in (kept, data_of(kept), doomed, data_of(doomed)):
+        old(path)
+    freed = gc.sweep(home, Store(home.database), frozenset({kept.stem}))
+    assert sorted(home.models.iterdir()) == [kept, data_of(kept)]
+    assert freed == 8
+
+
+def test_what_a_dead_process_left_half_written_goes(home: Home) -> None:
+    old(home.models / ".abc.part")
+    folder = home.models / ".def.part"
+    folder.mkdir()
+    old(folder / "weights")
+    os.utime(folder, (0, 0))
+    young = home.models / ".ghi.part"
+    young.write_bytes(b"being written")
+    gc.sweep(home, Store(home.database))
+    assert list(home.models.iterdir()) == [young]

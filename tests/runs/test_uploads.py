@@ -1,0 +1,204 @@
+"""Uploads take room: within a quota that is said, and given back when they are deleted."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from core import graph as graphs
+from core.errors import StoreError
+from core.records import ExperimentSpec, Json
+from core.runs import Workspace
+from core.runs.home import Home
+from core.runs.quota import Quota
+from core.runs.reserve import SIZE, Reserve
+from core.store import Store
+from tests.measure.subjects import net
+
+OWNER, OTHER = "ann", "bob"
+SMALL = graphs.serialize(net(8))
+
+
+@pytest.fixture
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def workspace(home: Path) -> Iterator[Workspace]:
+    opened = Workspace.open(home)
+    yield opened
+    opened.close()
+
+
+def zeros(count: int) -> bytes:
+    """Images that are small on their way and large on the disk of whoever unpacks them."""
+    file = io.BytesIO()
+    np.savez_compressed(file, images=np.zeros((count, 8, 8, 3), np.uint8))
+    return file.getvalue()
+
+
+def test_a_quota_is_read_from_the_environment():
+    said = {"LATHE_UPLOAD": "1M", "LATHE_UPLOADS": "3G"}
+    assert Quota.of(said) == Quota(1 << 20, 3 << 30, Quota().everybody)
+    assert Quota.of({}) == Quota()
+    with pytest.raises(StoreError, match="LATHE_UPLOADS=much is no size") as raised:
+        Quota.of({"LATHE_UPLOADS": "much"})
+    assert "LATHE_UPLOADS=6G" in raised.value.remedy
+
+
+def test_uploads_are_listed_with_their_size_and_room_is_told(workspace: Workspace):
+    model = workspace.add_model("net.onnx", SMALL, OWNER)
+    data = workspace.add_data("set.npz", zeros(4), OWNER)
+    found = {one.digest: one for one in workspace.uploads(OWNER)}
+    assert found[model.digest].kind == "model"
+    assert found[model.digest].size_bytes == model.path.stat().st_size
+    assert found[data.digest].kind == "images"
+    assert workspace.uploads(OTHER) == ()
+    room = workspace.room(OWNER)
+    assert room.used == sum(one.size_bytes for one in found.values())
+    assert room.quota == Quota().visitor
+    assert workspace.room(OTHER).used == 0
+    assert room.shared == Quota().everybody - room.used
+
+
+def test_images_that_are_being_read_keep_no_other_upload_waiting(workspace: Workspace):
+    waited: list[str] = []
+    with workspace._sets.enter(OWNER):
+        workspace.add_model("net.onnx", SMALL, OWNER)
+        workspace.add_data("set.npz", zeros(4), OTHER)
+
+        def tell(message: Json) -> None:
+            waited.append(message["current"])
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            workspace.add_data("set.npz", zeros(5), OWNER, tell)
+    assert waited == ["waiting until your other upload is read"]
+    assert not list(workspace._home.uploads.iterdir())
+    assert workspace.add_data("set.npz", zeros(5), OWNER).count == 5
+
+
+def test_the_samples_count_for_nobody(workspace: Workspace):
+    workspace.sample("mobile")
+    assert workspace.uploads() == ()
+    assert workspace.room(OWNER).shared == Quota().everybody
+
+
+def test_an_upload_beyond_the_quota_is_refused_before_it_is_read(home: Path):
+    quota = Quota(len(SMALL), 2 * len(SMALL), 2 * len(SMALL))
+    workspace = Workspace.open(home, quota)
+    try:
+        with pytest.raises(StoreError, match="one may have") as raised:
+            workspace.add_model("net.onnx", SMALL + b" ", OWNER)
+        assert "LATHE_UPLOAD" in raised.value.remedy
+        for width in (4, 6):
+            workspace.add_model(f"{width}.onnx", graphs.serialize(net(width)), OWNER)
+        with pytest.raises(StoreError, match="Your uploads would take") as raised:
+            workspace.add_model("net.onnx", SMALL, OWNER)
+        assert "Delete some under Runs" in raised.value.remedy
+        workspace.delete_upload(workspace.uploads(OWNER)[0].digest, OWNER)
+        workspace.add_model("net.onnx", SMALL, OWNER)
+        with pytest.raises(StoreError, match="of all visitors would take"):
+            workspace.add_model("net.onnx", SMALL, OTHER)
+        assert not list(Home.at(home).uploads.iterdir())
+    finally:
+        workspace.close()
+
+
+def test_what_grows_beyond_the_quota_as_it_is_taken_in_goes_again(home: Path):
+    packed = io.BytesIO()
+    padded = onnx.ModelProto.FromString(graphs.serialize(net(128)))
+    for tensor in padded.graph.initializer:
+        if tensor.raw_data:
+            tensor.raw_data = bytes(len(tensor.raw_data))  # packs to next to nothing
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("net.onnx", padded.SerializeToString())
+    size = len(packed.getvalue())
+    workspace = Workspace.open(home, Quota(visitor=size + 500))
+    try:
+        with pytest.raises(StoreError, match="Your uploads would take"):
+            workspace.add_model("net.zip", packed.getvalue(), OWNER)
+        assert workspace.models(OWNER) == ()
+        assert not list(Home.at(home).models.iterdir())
+    finally:
+        workspace.close()
+
+
+def test_a_deleted_upload_is_off_the_list_and_off_the_disk(workspace: Workspace):
+    model = workspace.add_model("net.onnx", SMALL, OWNER)
+    data = workspace.add_data("set.npz", zeros(4), OWNER)
+    size = model.path.stat().st_size
+    assert workspace.delete_upload(model.digest, OWNER) == size
+    assert workspace.delete_upload(data.digest, OWNER) > 0
+    assert not model.path.exists()
+    assert not data.path.parent.exists()
+    assert workspace.models(OWNER) == workspace.data_sets(OWNER) == workspace.uploads() == ()
+    with pytest.raises(StoreError, match="deleted already"):
+        workspace.delete_upload(model.digest, OWNER)
+
+
+def test_what_another_visitor_uploaded_too_stays_for_that_one(workspace: Workspace):
+    model = workspace.add_model("net.onnx", SMALL, OWNER)
+    workspace.add_model("net.onnx", SMALL, OTHER)
+    with pytest.raises(StoreError, match="no such upload"):
+        workspace.delete_upload(model.digest, "eve")
+    assert workspace.delete_upload(model.digest, OWNER) == 0
+    assert workspace.models(OWNER) == ()
+    assert [one.name for one in workspace.models(OTHER)] == ["net.onnx"]
+
+
+def test_runs_go_with_an_upload_only_where_that_is_said(workspace: Workspace):
+    model = workspace.add_model("net.onnx", SMALL, OWNER)
+    question = ExperimentSpec("t", model.digest, (), ("null",), dims={"N": 1})
+    run = workspace._new_run(question, OWNER)
+    with pytest.raises(StoreError, match=r"1 run needs net\.onnx") as raised:
+        workspace.delete_upload(model.digest, OWNER)
+    assert "Delete the runs first" in raised.value.remedy
+    assert model.path.exists()
+    assert workspace.delete_upload(model.digest, OWNER, with_runs=True) > 0
+    assert not model.path.exists()
+    with pytest.raises(StoreError, match="no such run"):
+        workspace.run(run.id)
+
+
+def test_who_has_the_link_looks_and_touches_nothing(workspace: Workspace):
+    model = workspace.add_model("net.onnx", SMALL, OWNER)
+    question = ExperimentSpec("t", model.digest, (), ("null",), dims={"N": 1})
+    run = workspace._new_run(question, OWNER)
+    assert workspace.run(run.id).id == run.id
+    for touch in (workspace.cancel, workspace.resume, workspace.delete):
+        with pytest.raises(StoreError, match="Only who started a run"):
+            touch(run.id, OTHER)
+    assert not Store(Home.at(workspace._home.root).database).cancelled(run.id)
+
+
+def test_a_reserve_is_given_up_where_there_is_no_room_and_set_aside_again(home: Path):
+    reserve, tries = Reserve(Home.at(home)), list[bool]()
+    reserve.fill()
+    held = home / "reserve"
+    assert held.stat().st_blocks * 512 >= SIZE
+
+    def act() -> str:
+        tries.append(held.exists())
+        if held.exists():
+            raise StoreError("full")
+        return "done"
+
+    assert reserve.with_room(act) == "done"
+    assert tries == [True, False]
+    assert held.exists()
+
+    def fail() -> None:
+        raise StoreError("still full")
+
+    with pytest.raises(StoreError, match="still full"):
+        reserve.with_room(fail)
