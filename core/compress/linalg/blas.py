@@ -2,7 +2,7 @@
 
 OpenBLAS shares one product among all cores. Its threads wait for each other by spinning: where
 another process holds a core, a product of milliseconds may take a tenth of a second, all of it
-spent. Many rows are better shared out by ourselves (`cores`), each product on one thread. Only
+spent. Many rows are better shared out by ourselves (`parallel`), each product on one thread. Only
 the OpenBLAS that comes with NumPy is known here; another library is left as it is.
 """
 

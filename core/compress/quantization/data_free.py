@@ -1,6 +1,6 @@
 """Quantizing without an image: what images would tell is taken from batch norms.
 
-- Cross-layer equalisation by the reach of each channel (see `equalise`).
+- Cross-layer equalisation by the reach of each channel (see `cross_layer_equalization`).
 - Bias absorption: a channel whose values lie above c = max(0, beta - 3 gamma) nearly always is made
   smaller by c before its ReLU, and the layers behind it add W c to their biases. Exact for values
   above c; done only where no layer behind pads with zeros, which would be shifted as well.

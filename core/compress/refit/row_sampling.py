@@ -1,6 +1,6 @@
 """All rows of one layer at once, kept the way that its fits need them.
 
-A row is kept as z = sqrt(w) (x - x0, 1, y - y0), see `gram`, and beside it the bounds (`aims`)
+A row is kept as z = sqrt(w) (x - x0, 1, y - y0), see `normal_equations`, and beside it the bounds (`residual_targets`)
 between which its targets may lie, shifted and weighed alike. Then a layer with weights W and bias b
 predicts sqrt(w) (W x + b - y0) as a plain product of (W, W x0 + b - y0) with the first part of z,
 the targets follow by clipping to the bounds, and their products with the inputs are again those
