@@ -1,4 +1,4 @@
-"""A gradient being written down: nodes and constants that will extend a graph."""
+"""Reverse-mode gradient graph: nodes and constants that will extend an ONNX graph."""
 
 from __future__ import annotations
 

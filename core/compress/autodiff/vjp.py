@@ -1,4 +1,4 @@
-"""How much the model's outputs depend on each tensor: a graph that runs backwards.
+"""Vector-Jacobian products of a whole graph: how much its outputs depend on each tensor.
 
 For a random vector v of signs, the gradient g of v . outputs by a tensor has E[g g'] = E[J'J], J
 being the Jacobian of the outputs: to first order, an error e on that tensor moves the outputs by

@@ -1,4 +1,4 @@
-"""Gradients of operators that work element by element, and of normalisation."""
+"""Vector-Jacobian products of elementwise operators and of normalisation."""
 
 from __future__ import annotations
 

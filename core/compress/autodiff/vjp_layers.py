@@ -1,4 +1,4 @@
-"""Gradients of convolutions, pooling, reductions and matrix products."""
+"""Vector-Jacobian products of convolutions, pooling, reductions and matrix products."""
 
 from __future__ import annotations
 

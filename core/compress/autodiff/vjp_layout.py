@@ -1,4 +1,4 @@
-"""Gradients of operators that move elements about."""
+"""Vector-Jacobian products of operators that move elements about."""
 
 from __future__ import annotations
 

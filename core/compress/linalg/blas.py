@@ -1,4 +1,4 @@
-"""How many threads a product of matrices takes.
+"""BLAS threads: how many a product of matrices takes.
 
 OpenBLAS shares one product among all cores. Its threads wait for each other by spinning: where
 another process holds a core, a product of milliseconds may take a tenth of a second, all of it

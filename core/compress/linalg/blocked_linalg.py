@@ -1,4 +1,4 @@
-"""Products and factors of large matrices, shared out to the cores.
+"""Blocked products and Cholesky factors of large matrices, shared out to the cores.
 
 The product of a tall block of rows with itself is cut by rows if it is narrow, and each core sums
 up what its rows give. If it is wide it is cut into tiles of the product, so that no core needs a

@@ -1,4 +1,4 @@
-"""The rows of the linear system behind a layer, read at sampled places of its output.
+"""im2col at sampled places of a layer's output: the rows of the linear system behind it.
 
 A convolution is a matrix product over patches: y[p] = W x[p] + b, where x[p] holds the values under
 the kernel at output place p, channel by channel (columns ordered as a filter's elements are). All

@@ -1,4 +1,4 @@
-"""Work on many rows, shared out to the cores.
+"""Thread pool over the cores: work on many rows, shared out.
 
 A share is every so many'th item, always the same ones, so that sums come out alike in every run.
 Products inside take one thread (`blas`). Work that is itself a share is not shared out again.

@@ -1,4 +1,4 @@
-"""How much each group loses so that the whole costs what it may, at the least error.
+"""Budget allocation: how much each group loses, at the least error of the whole.
 
 Greedy: of all groups and all cuts deeper than the present one, take the cut that saves most per
 error added, until the budget is met. Looking at all deeper cuts and not only at the next one gets

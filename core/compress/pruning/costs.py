@@ -1,4 +1,4 @@
-"""What a graph costs as a function of how many atoms each group has lost, without cutting it.
+"""Cost model of pruning: what a graph costs once each group has lost so many atoms, uncut.
 
 Every layer's cost is its cost now times the share of each axis of its weight that is left; for
 latency it is looked up, at the channel counts that are left, in a table of measured layer times.

@@ -1,4 +1,4 @@
-"""What cutting one group alone does to the outputs: measured, not derived.
+"""Group sensitivity: what cutting one group alone does to the outputs; measured, not derived.
 
 For each group and each depth of cut, the layers that read the group take the weights that the
 elimination left them, which is their exact least-squares refit, and the rest of the network is run

@@ -1,4 +1,4 @@
-"""What a group costs at every depth of cut, from the few depths at which that was measured.
+"""Loss curve of a group: its error at every depth of cut, from the few that were measured.
 
 Between two measured depths the error of a group follows the error that the elimination derived,
 scaled to pass through both; it never falls. Beyond the deepest it goes on in proportion to the

@@ -1,4 +1,4 @@
-"""In which order the channels of a group go, and what each costs behind a least-squares refit.
+"""Optimal brain surgeon: in which order a group's channels go, and what each costs behind a refit.
 
 Every layer that reads the channels is one system: weights W, covariance H of its inputs, and how
 much errors of its outputs matter, G = R'R. Taking the columns c of an atom away and refitting the

@@ -1,4 +1,4 @@
-"""All that is learnt of a graph from calibration images before anything is cut, each thing once.
+"""Calibration study: all that is learnt of a graph before anything is cut, each thing once.
 
 The next ratio, criterion or budget on the same images starts from here: the original is not run
 again, groups are not ranked again, effects are not measured again. In another process rankings and

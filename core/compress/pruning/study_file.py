@@ -1,4 +1,4 @@
-"""What a study ranked and measured, as a JSON file for the next process.
+"""Study cache: what a study ranked and measured, as a JSON file for the next process.
 
 The name of the file says all that the numbers depend on beside the images: the graph and the
 sources that made them. What is read is checked against the graph before it is believed. A folder

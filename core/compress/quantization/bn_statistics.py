@@ -1,4 +1,4 @@
-"""What batch norms tell of activations without an image: mean, variance and reach of each channel.
+"""Batch norm statistics: mean, variance and reach of each channel, without an image.
 
 A channel behind a batch norm is taken as normal with mean beta and deviation gamma, and as reaching
 DEVIATIONS of them to each side. From there on:

@@ -1,4 +1,4 @@
-"""From a float graph and images to a plan: ranges, grids, integers, each chosen by its error."""
+"""Calibration of a quantization: from a float graph and images to ranges, grids, integers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Quantizing without an image: what images would tell is taken from batch norms.
+"""Data-free quantization: what images would tell is taken from batch norms.
 
 - Cross-layer equalisation by the reach of each channel (see `cross_layer_equalization`).
 - Bias absorption: a channel whose values lie above c = max(0, beta - 3 gamma) nearly always is made

@@ -1,4 +1,4 @@
-"""What a quantized graph loses, on calibration images that were held out of finding the ranges.
+"""Evaluation of a quantized graph: what it loses, on calibration images that were held out.
 
 The measure is the relative error of the logits,
     sum |y_q - y|^2 / sum |y|^2

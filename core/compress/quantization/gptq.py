@@ -1,4 +1,4 @@
-"""Weights to integers: the scale of each channel, then the rounding.
+"""GPTQ: weights to integers, the scale of each channel, then the rounding.
 
 - nearest: each weight by itself.
 - gptq: the layer's output is what counts. With H the mean of x x' over the layer's inputs, columns

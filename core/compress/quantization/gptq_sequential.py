@@ -1,4 +1,4 @@
-"""Round one layer after another, each to what the float net says, on the inputs that it will get.
+"""Sequential GPTQ: one layer after another, each on the inputs that it will get.
 
 Two nets run side by side: the float one, and the one whose layers so far are rounded. With x the
 inputs of a layer in the second, y its outputs in the first, S, C the covariances of x with itself

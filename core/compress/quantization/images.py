@@ -1,4 +1,4 @@
-"""Calibration images in two parts: those that ranges are found on, and those that judge.
+"""Calibration split: images that ranges are found on, and those that judge.
 
 Every fourth batch or fewer is held out, up to a bound in images and in bytes, so memory stays flat.
 Sets are often sorted by class: whatever takes a part of the images takes it from all over the set.

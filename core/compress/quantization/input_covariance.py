@@ -1,4 +1,4 @@
-"""Sums over the inputs of layers, made and used by parts that fit into the memory.
+"""Covariance of the inputs of layers, made and used by parts that fit into the memory.
 
 All layers of a part are summed up in one walk over the images, so larger parts mean fewer walks.
 """

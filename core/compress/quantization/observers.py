@@ -1,4 +1,4 @@
-"""Histograms of activations that stream by, at a memory that does not depend on how many come.
+"""Histogram observers: activations that stream by, at a memory that does not grow with them.
 
 A histogram spans [-R, R) in BINS equal bins. When a value falls outside, R doubles: neighbouring
 bins merge pairwise, and nothing is lost but resolution, of which there is plenty (BINS is 32 times

@@ -1,4 +1,4 @@
-"""Constant weights in 8 bits or fewer, and the nodes that turn them back into real numbers.
+"""Packed weights of 8 bits or fewer, and the nodes that turn them back into real numbers.
 
 Two ways to store them, for a layer that computes in float:
 

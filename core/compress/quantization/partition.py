@@ -1,4 +1,4 @@
-"""Which nodes compute in integers, and which tensors therefore live on a grid.
+"""Partition of a graph: which nodes compute in integers, and which tensors so live on a grid.
 
 Three kinds of node take part. *Weighted* ones (Conv, Gemm, MatMul by a constant) are why one
 quantizes at all. *Joining* ones (Add, Mul, Concat, pools, ...) have integer kernels but win little:

@@ -1,4 +1,4 @@
-"""Write a plan into a graph as QuantizeLinear and DequantizeLinear nodes.
+"""QDQ writer: a plan becomes QuantizeLinear and DequantizeLinear nodes.
 
     producer -> Quantize -> Dequantize -> consumers
 

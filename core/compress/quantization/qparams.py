@@ -1,4 +1,4 @@
-"""Integer grids: which integers stand for which real numbers.
+"""Quantization parameters: which integers stand for which real numbers.
 
 x ~ scale * (q - zero), q a whole number of 8 (or 4, 16) bits. Zero is always exact, because padding
 and ReLU make exact zeros. Weights are symmetric (zero = 0) with one scale per output channel.

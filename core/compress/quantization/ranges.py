@@ -1,4 +1,4 @@
-"""The range of an activation, by the error that quantizing to it makes.
+"""Range estimation: the range of an activation, by the error that quantizing to it makes.
 
 For a range r the expected squared error is the sum over the histogram of
     count(x) * (x - dequantize(quantize_r(x)))^2,

@@ -1,4 +1,4 @@
-"""A float net cut where few tensors pass: what a change in one place does to the outputs.
+"""Staged execution: a float net cut where few tensors pass, to see what a change in one place does.
 
 A change in stage s leaves the stages before it as they are, and those after it are the float net,
 loaded once. So asking for the effect of each layer takes half the arithmetic of whole runs, and no

@@ -1,4 +1,4 @@
-"""Parts of a graph that run on their own, from tensors that are known to tensors that are asked.
+"""Subgraphs that run on their own, from tensors that are known to tensors that are asked.
 
 A repair that walks through a net layer by layer would otherwise run everything before the layer
 again for each of them: with pieces, each node runs once.

@@ -1,4 +1,4 @@
-"""Which integers a backend computes with fastest and rightly, on which processor.
+"""Target scheme: which integers a backend computes with fastest and rightly, by processor.
 
 - onnxruntime on x86: u8 activations, s8 weights per channel. Without VNNI its AVX2 kernels add two
   u8 * s8 products in 16 bits, and two full-sized ones do not fit. The products are those of

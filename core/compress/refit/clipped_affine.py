@@ -1,4 +1,4 @@
-"""A line for each channel, bent at most twice: y = min(max(a x + b, low), high).
+"""Clipped affine map of each channel: y = min(max(a x + b, low), high).
 
 A batch norm, a Relu, a Clip and sums or products with constants come to this, in any order in
 which all that is linear comes first. Two passes over the numbers make it, and no runtime is asked.

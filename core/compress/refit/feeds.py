@@ -1,4 +1,4 @@
-"""The batches of calibration images that a net is run on, few enough that their activations fit.
+"""Calibration batches that a net is run on, few enough that their activations fit.
 
 Small images are run many at a time. The batches lie on a shelf: of large images, hundreds are more
 than what is computed of them.

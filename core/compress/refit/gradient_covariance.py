@@ -1,4 +1,4 @@
-"""How much the channels of a tensor matter together: the mean of g g' over its gradients g."""
+"""Gradient covariance: how much channels matter together, the mean of g g' over gradients g."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A graph computed piece by piece over all calibration batches, each node once.
+"""Graph executor: piece by piece over all calibration batches, each node once.
 
 Between two pieces only the tensors lie on a shelf that nodes ahead still read. So the weights of a
 layer may change before the walk reaches it, and nothing behind it is computed again.

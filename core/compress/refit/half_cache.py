@@ -1,4 +1,4 @@
-"""Activations in half precision: half the memory, and an error far below that of any fit.
+"""Half-precision cache of activations: half the memory, an error far below that of any fit.
 
 Each array is scaled so that its largest number is near the end of the range.
 """

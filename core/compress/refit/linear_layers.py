@@ -1,4 +1,4 @@
-"""Conv, Gemm, MatMul and ConvTranspose seen as one thing: rows times a matrix, plus a bias.
+"""Linear layers: Conv, Gemm, MatMul and ConvTranspose as rows times a matrix, plus a bias.
 
 `find` recognises the layers whose weights are constants; `Layer.matrix` gives the weights as
 (groups, outputs, inputs), whatever the layout in the file, and `Layer.write` puts them back. A bias

@@ -1,4 +1,4 @@
-"""What a pass needs of the machine, stated before any work starts.
+"""Memory needs of a pass, stated before any work starts.
 
 `least_bytes` is the peak of the child with the work cut into its smallest pieces: with less the
 step fails, so it is refused beforehand. `wish_bytes` is the peak when nothing has to be cut,

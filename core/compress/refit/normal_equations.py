@@ -1,4 +1,4 @@
-"""Sums over the rows of a linear layer, all that a least-squares fit or GPTQ needs of its inputs.
+"""Normal equations of a linear layer: sums over its rows, all that a fit or GPTQ needs.
 
 With rows x, targets y and weights w, let z = sqrt(w) (x - x0, 1, y - y0): `Gram` sums z z', which
 holds the sums of x, y, x x', x y', y^2 and w. Memory is that of d^2 numbers, however many rows

@@ -1,4 +1,4 @@
-"""Two layers with nothing but functions of single numbers between them: they can be fitted jointly.
+"""Pairs of layers that can be fitted jointly: only functions of single numbers lie between them.
 
 The first makes the channels, the second alone reads them. What lies between, a batch norm and an
 activation function in any spelling, works on each place and channel by itself, so it can be run on

@@ -1,4 +1,4 @@
-"""Two layers in a row, fitted together: the first makes what the second needs.
+"""Pairwise refit: two layers in a row, the first makes what the second needs.
 
 After a cut the layer that makes the channels still makes those of the original, only fewer. Free to
 make others, it serves its reader better. With x the maker's inputs, h = f(V x) the channels, y what

@@ -1,4 +1,4 @@
-"""The rows on which two layers in a row are fitted together, gathered once, in parts.
+"""Rows of a pairwise refit: gathered once, in parts.
 
 A row is a place of the reader's output; its taps see places of the maker's output, each of which
 is kept once, with the maker's inputs there. No row sees another image's places, so that a part of

@@ -1,4 +1,4 @@
-"""What the original computes at the sampled places: wanted values of every layer, kept once.
+"""Reference activations: what the original computes at the sampled places, kept once.
 
 One pass over the calibration images, after which any number of rewritten graphs can be fitted
 without running the original again. What is kept of each tensor is rows x channels, in half

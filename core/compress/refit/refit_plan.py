@@ -1,4 +1,4 @@
-"""What a refit has to do: which layers, to what each is fitted, and which go in pairs."""
+"""Refit plan: which layers, to what each is fitted, and which go in pairs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a layer shall reproduce: the original's tensor before the next activation function.
+"""Residual targets: a layer reproduces the original's tensor before the next activation function.
 
 Behind a layer y = W x + b may stand a batch norm (one scale and shift per channel), then a residual
 Add of another branch. The aim is then the sum, since that is what goes on: with the batch norm

@@ -1,4 +1,4 @@
-"""The closed-form fit of a layer and its error, from moments alone.
+"""Ridge regression of a layer from moments alone: its closed-form fit, and its error.
 
     minimise  E |y - W x - b|^2 + r |W - W0|^2,   r = strength * tr(S) / d
 

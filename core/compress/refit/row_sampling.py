@@ -1,10 +1,10 @@
-"""All rows of one layer at once, kept the way that its fits need them.
+"""Weighted rows of one layer's least-squares problem, all at once, as its fits need them.
 
-A row is kept as z = sqrt(w) (x - x0, 1, y - y0), see `normal_equations`, and beside it the bounds (`residual_targets`)
-between which its targets may lie, shifted and weighed alike. Then a layer with weights W and bias b
-predicts sqrt(w) (W x + b - y0) as a plain product of (W, W x0 + b - y0) with the first part of z,
-the targets follow by clipping to the bounds, and their products with the inputs are again those
-that the next fit needs: two passes over the rows for each round.
+A row is kept as z = sqrt(w) (x - x0, 1, y - y0), see `normal_equations`, and beside it the bounds
+(`residual_targets`) between which its targets may lie, shifted and weighed alike. Then a layer with
+weights W and bias b predicts sqrt(w) (W x + b - y0) as a plain product of (W, W x0 + b - y0) with
+the first part of z, the targets follow by clipping to the bounds, and their products with the
+inputs are again those that the next fit needs: two passes over the rows for each round.
 """
 
 from __future__ import annotations

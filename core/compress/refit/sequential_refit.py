@@ -1,16 +1,17 @@
-"""Refit the layers of a rewritten graph, one after the other, to what the original computes.
+"""Sequential layer-wise reconstruction: refit a rewritten graph to what the original computes.
 
 Original and rewritten graph are walked together in topological order. For each layer the inputs are
 those that the *rewritten* graph computes, its earlier layers already refitted, and the targets
-those of the *original* (`residual_targets`): so a layer makes good what everything before it has lost. The fit
-is closed form (`solve`), from sums over sampled places (`normal_equations`), on four fifths of the images; the
-layer keeps its new weights only if the error on the other fifth falls, and is then solved once more
-on all of them. Layers behind the last change are refitted too. Before the only reader of a layer
-that has lost channels is fitted, both are fitted together (`pairwise_refit`).
+those of the *original* (`residual_targets`): so a layer makes good what everything before it has
+lost. The fit is closed form (`ridge`), from sums over sampled places (`normal_equations`), on four
+fifths of the images; the layer keeps its new weights only if the error on the other fifth falls,
+and is then solved once more on all of them. Layers behind the last change are refitted too. Before
+the only reader of a layer that has lost channels is fitted, both are fitted together
+(`pairwise_refit`).
 
 What is approximate: layers are fitted one or two at a time, to activations and not to the output;
-places are sampled, and count by how much they matter to the outputs (`gradient`); where a Relu
-follows, a few rounds of moving targets (`aims.Aim.bounds`, `rows`) replace the exact minimum.
+places are sampled, and count by how much they matter to the outputs (`vjp`); where a Relu
+follows, a few rounds of moving targets (`Aim.bounds`, `row_sampling`) replace the exact minimum.
 
 Source: He, Zhang, Sun 2017, arXiv:1707.06168; Zhang et al. 2015, arXiv:1505.06798.
 """
@@ -42,7 +43,7 @@ from core.process import memory
 
 FEW = 256  # images below which the ridge is strong
 STRONG, WEAK = 0.1, 1e-3
-LEAST_JOINT = 128  # images; whether their places are enough for a pair is asked of each (`pairwise_refit`)
+LEAST_JOINT = 128  # images; whether their places are enough is asked of each pair
 ROWS_BYTES = 384 << 20  # of one layer's rows that are kept for the rounds behind a Relu
 ROWS_SHARE = 4  # of the memory that is free, one part for them at most
 FACTORS = (1.0, 30.0, 0.1)  # ridges tried, in units of the one that is asked for
@@ -71,7 +72,7 @@ class Options:
 class Refit:
     """What became of a layer: relative error on held-out images, before and after.
 
-    `reason` says why it kept its weights; empty where it did not. `pairwise_refit`: the layer before it was
+    `reason` says why it kept its weights; empty where it did not. `joint`: the layer before it was
     changed too, for its sake.
     """
 

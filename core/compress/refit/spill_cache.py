@@ -1,4 +1,4 @@
-"""Activations between two steps of a walk: in memory while they are few, then on disk.
+"""Spill cache of activations between two steps: in memory while they are few, then on disk.
 
 So memory stays flat in the number of images, however many lie on the shelf.
 """

@@ -1,4 +1,4 @@
-"""Sums over the inputs of layers, kept in a file: for the next process, or to spare memory."""
+"""Cache of sums over the inputs of layers, in a file: for the next process, or to spare memory."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Saying, while something works for long, what it does and what share of it is done."""
+"""Progress: what works for long says what it does, and what share of it is done."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 w ~ scale * q with one scale per output channel. Each layer's outputs are kept, not its weights:
 scales by the error weighted with the inputs' power, rounding by GPTQ, then the mean shift that is
 left goes into the bias, layer after layer. `bits` is the least that a layer gets: what room a file
-of the asked size leaves goes to the layers that lose most, by measured sensitivity (`bit_allocation`).
+of the asked size leaves goes to the layers that lose most, as measured (`bit_allocation`).
 Without images nothing is known of that: the weights are rounded to nearest, and the first and the
 last layer keep 8 bits.
 

@@ -2,7 +2,7 @@
 
 Each kernel becomes a product of factors (`forms`): spatial SVD (k x 1 and 1 x k), Tucker-2 (1 x 1,
 k x k, 1 x 1), or network decoupling (depthwise, 1 x 1). Which layers, which forms and which ranks
-is one allocation over the whole network (`candidates`, `allocation`): the least error of the model's
+is one allocation over the whole network (`candidates`, `allocation`): the least error of its
 output within a budget of MACs, bytes, or measured time on one backend. Then original and
 replacement are walked together, and each product is fitted to what the original computes there,
 given what everything before it has become (`core.compress.refit.sequential_refit`, `fitting`);

@@ -1,4 +1,4 @@
-"""How many bits each layer's weights get, so that a file of a given size loses least.
+"""Bit allocation: how many bits each layer's weights get in a file of a given size.
 
 A layer's sensitivity is the relative error of the logits when its weights alone are rounded, to the
 fewest bits, by GPTQ and with its bias corrected. Rounding errors of different layers are nearly

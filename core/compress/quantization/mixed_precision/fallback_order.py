@@ -1,4 +1,4 @@
-"""Which layers stay float within a budget of accuracy, or of time.
+"""Fallback order: which layers stay float within a budget of accuracy, or of time.
 
 Each layer has a price in accuracy (the error of the logits when it alone is quantized) and one in
 time (what the whole graph takes longer when it alone is float, raced on the backend). Both add up

@@ -1,4 +1,4 @@
-"""Which layers stay float so that the whole is fastest, by racing whole graphs on the backend.
+"""Mixed-precision search: which layers stay float so that the whole is fastest, by racing graphs.
 
 The time of a mixed net is not the sum of its layers' times: every border between float and integer
 costs a conversion, and runtimes reorder memory there. So what is timed is always the whole graph.

@@ -1,4 +1,4 @@
-"""What each layer costs in accuracy, and which layers go back to float for it.
+"""Layer sensitivity: what each costs in accuracy, and which go back to float for it.
 
 A layer's sensitivity is the relative error of the logits when it alone is quantized: its weight and
 the tensor it reads, all else float. Errors of different layers are nearly independent, so they add

@@ -1,4 +1,4 @@
-"""What a race of graphs on a backend says: their times in turns, and whether one really is faster.
+"""Timing ratio of graphs raced in turns, and its interval: whether one really is faster.
 
 The ratio of two graphs is the median over blocks of t_b / t_a, where both were timed next to each
 other; its interval is that between the order statistics that hold the median at 95 %, which assumes
