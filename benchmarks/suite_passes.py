@@ -108,7 +108,7 @@ def _off(suite: ModuleType, a: Any, b: Any, exact: bool, least_db: float | None)
         verdict, detail = suite.cmp(a, b, 1e-3, max(1e-5, 1e-4 * min(largest, 1e30)))
         return str(detail) if verdict == "!" else ""
     found = decibels(a, b)
-    return f"{found:.0f} dB" if least_db is not None and found < least_db else ""
+    return f"{found:.0f} dB" if least_db is not None and not found >= least_db else ""
 
 
 def _flat(value: Any) -> list[Any]:

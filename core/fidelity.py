@@ -29,54 +29,70 @@ class Powers:
     """Sums of squares of one output by channel: of the reference, of the difference.
 
     Attributes:
-        signal: (C,) sums over everything but the channel axis.
+        signal: (C,) sums over everything but the channel axis; (1,) where there is none, or where
+            its length changes from one call to the next.
         noise: (C,)
+        axis: that of the channels, told by what came first.
     """
 
     signal: Array = field(default_factory=lambda: np.zeros(1))
     noise: Array = field(default_factory=lambda: np.zeros(1))
+    axis: int | None = None
+    _seen: bool = False
 
     def add(self, wanted: Array, got: Array) -> None:
         """Count some images in: (images, ...), both of one shape.
 
         What is not finite in the reference is left out; in the other alone it counts as lost (0).
         """
-        axis = channel_axis(wanted.shape)
+        if not self._seen:
+            self.axis, self._seen = channel_axis(wanted.shape), True
         a, b = np.asarray(wanted, np.float64), np.asarray(got, np.float64).reshape(wanted.shape)
         known = np.isfinite(a)
         a = np.where(known, a, 0.0)
         error = np.where(known, a - np.where(np.isfinite(b), b, 0.0), 0.0)
-        others = tuple(i for i in range(a.ndim) if i != axis)
-        signal, noise = (a**2).sum(others), (error**2).sum(others)
-        self.signal = np.atleast_1d(self.signal + signal)
-        self.noise = np.atleast_1d(self.noise + noise)
+        others = tuple(i for i in range(a.ndim) if i != self.axis)
+        signal, noise = (np.atleast_1d((x**2).sum(others)) for x in (a, error))
+        if len(self.signal) == 1 or self.signal.shape == signal.shape:
+            self.signal, self.noise = self.signal + signal, self.noise + noise
+            return
+        self.axis = None
+        self.signal = np.atleast_1d(self.signal.sum() + signal.sum())
+        self.noise = np.atleast_1d(self.noise.sum() + noise.sum())
 
     def error(self) -> float:
         """Sum of squares of the difference to that of the reference, in the worst group.
 
         The error itself where the reference is zero all over.
         """
-        found = [(self.noise[g].sum(), self.signal[g].sum()) for g in groups(self.signal)]
+        found = [(noise, self.signal[g].sum()) for g, noise in self._grouped()]
         return float(max(noise / signal if signal else noise for noise, signal in found))
 
     def sqnr_db(self) -> tuple[float, Array]:
         """The ratio of the worst group of channels, and which they are."""
-        found = [
-            (_ratio_db(self.signal[g].sum(), self.noise[g].sum()), g) for g in groups(self.signal)
-        ]
+        found = [(_ratio_db(self.signal[g].sum(), noise), g) for g, noise in self._grouped()]
         return min(found, key=lambda item: item[0])
+
+    def _grouped(self) -> list[tuple[Array, float]]:
+        """Each group with its noise; what stands in silent channels counts in the quietest one."""
+        found = [(g, float(self.noise[g].sum())) for g in groups(self.signal)]
+        (first, noise), rest = found[0], float(self.noise.sum()) - sum(n for _, n in found)
+        return [(first, noise + max(rest, 0.0)), *found[1:]]
 
 
 def channel_axis(shape: tuple[int, ...]) -> int | None:
-    """The axis of (images, ...) whose entries mean different things: the shortest of several.
+    """The axis of (images, ...) whose entries mean different things.
 
-    None where there is but one axis of values (scores of classes, an embedding), or none.
+    Of a square map the one that is no side of it, else the shortest of several. None where there is
+    but one axis of values (scores of classes, an embedding), or none.
     """
     axes = [i for i in range(1, len(shape)) if shape[i] > 1]
     if len(axes) < 2:
         return None
-    shortest = min(axes, key=lambda i: shape[i])
-    return shortest if shape[shortest] <= MOST_CHANNELS else None
+    chosen = min(axes, key=lambda i: shape[i])
+    if len(shape) == 4 and len(axes) == 3 and shape[1] != shape[3]:
+        chosen = 1 if shape[2] == shape[3] else 3 if shape[1] == shape[2] else chosen
+    return chosen if shape[chosen] <= MOST_CHANNELS else None
 
 
 def groups(signal: Array) -> list[Array]:

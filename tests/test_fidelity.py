@@ -11,9 +11,12 @@ from core.fidelity import CAP_DB, Powers, channel_axis, groups
 @pytest.mark.parametrize(
     ("shape", "axis"),
     [((8, 1000), None), ((8, 84, 8400), 1), ((8, 25200, 85), 2), ((8, 21, 64, 64), 1),
-     ((8, 64, 64, 21), 3), ((8, 1, 300), None), ((8,), None), ((8, 2000, 3000), None)],
+     ((8, 64, 64, 21), 3), ((8, 84, 80, 80), 1),
+     ((8, 20, 20, 255), 3), ((8, 1, 300), None), ((8,), None), ((8, 2000, 3000), None)],
 )  # fmt: skip
-def test_the_channel_axis_is_the_shortest_of_several(shape: tuple[int, ...], axis: int | None):
+def test_the_channel_axis_is_no_side_of_a_square_map_else_the_shortest_of_several(
+    shape: tuple[int, ...], axis: int | None
+):
     assert channel_axis(shape) == axis
 
 
@@ -51,3 +54,20 @@ def test_equal_is_the_cap_and_silence_is_lost():
     silent = Powers()
     silent.add(np.zeros((2, 3)), np.ones((2, 3)))
     assert silent.sqnr_db()[0] == -CAP_DB
+
+
+def test_what_stands_in_silent_channels_counts_in_the_quietest_group():
+    wanted = np.ones((2, 8, 5))
+    wanted[:, :2] = 0
+    got = wanted.copy()
+    got[:, 0] = 3
+    powers = Powers()
+    powers.add(wanted, got)
+    assert powers.error() == pytest.approx(9 / 6)
+
+
+def test_outputs_of_another_size_from_image_to_image_count_as_a_whole():
+    powers = Powers()
+    for boxes in (2, 10, 1):
+        powers.add(np.ones((1, boxes, 4)), np.full((1, boxes, 4), 0.9))
+    assert powers.error() == pytest.approx(0.01)

@@ -110,8 +110,8 @@ def _tolerance(
         run = statistics.runner(bare, [name])
         copies = _outputs((run(feeds) for feeds in _copies(statistics.feeds())), name)
         familiar = len(copies) > 0
-        outputs = copies if familiar else outputs
-    return tuple((e, agreement(outputs, e, deciding)) for e in ERRORS), familiar
+    shown, power = (copies if familiar else outputs), _variance(outputs)
+    return tuple((e, agreement(shown, e, deciding, power)) for e in ERRORS), familiar
 
 
 def _outputs(batches: Iterable[Tensors], name: str) -> np.ndarray:
@@ -171,16 +171,26 @@ def answers(outputs: np.ndarray, deciding: Decision | None = None) -> np.ndarray
     return np.asarray(best[axis % outputs.ndim - 1])
 
 
-def agreement(outputs: np.ndarray, error: float, deciding: Decision | None = None) -> float:
+def _variance(outputs: np.ndarray) -> float:
+    """Over the images, the mean of all outputs."""
+    return float(np.mean((outputs - outputs.mean(0)) ** 2))
+
+
+def agreement(
+    outputs: np.ndarray,
+    error: float,
+    deciding: Decision | None = None,
+    variance: float | None = None,
+) -> float:
     """Percent of answers that stay the same under noise of this relative error.
 
     Args:
         outputs: logits, (images, ...).
-        error: of the noise, relative to their variance.
+        error: of the noise, relative to a variance.
         deciding: what is known of that tensor.
+        variance: what the error is relative to; None: that of the outputs.
     """
-    spread = outputs - outputs.mean(0)
-    noise = np.sqrt(error * np.mean(spread**2))
+    noise = np.sqrt(error * (_variance(outputs) if variance is None else variance))
     random, first = np.random.default_rng(0), answers(outputs, deciding)
     drawn = [
         answers(outputs + noise * random.normal(size=outputs.shape), deciding) == first

@@ -21,7 +21,7 @@ SMALLEST_SIDE = 8  # pixels
 MOST_CHANNELS = 16
 SURE = 0.98  # mean confidence in the first class, from which on a net seems to know the images
 RIGHT = 0.97  # the same of right answers, where they are known
-FEWEST = 16  # images that say anything about that
+FEWEST, FEWEST_RIGHT = 16, 64  # images that say anything about either
 
 
 def seems_familiar(confidence: float, right: float | None, images: int) -> bool:
@@ -35,7 +35,8 @@ def seems_familiar(confidence: float, right: float | None, images: int) -> bool:
         right: share of right answers; None without labels.
         images: how many of them.
     """
-    return images >= FEWEST and (confidence >= SURE or (right is not None and right >= RIGHT))
+    is_right = right is not None and right >= RIGHT and images >= FEWEST_RIGHT
+    return is_right or (confidence >= SURE and images >= FEWEST)
 
 
 def zoomed(feeds: Mapping[str, Array]) -> dict[str, Array] | None:

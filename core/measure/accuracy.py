@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import os
 import shutil
 import tempfile
@@ -36,6 +35,8 @@ Rows = list[Measurement]
 FLIPS_KEPT = 200
 CHUNK = 64
 SQNR_CAP_DB = CAP_DB
+FORM = "one row per image"  # of kept outputs
+NO_SCORES = ("bool", "int16", "int32", "int64", "uint16", "uint32", "uint64", "string")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +60,15 @@ class Outputs:
     def scores(self) -> np.ndarray[Any, Any] | None:
         """(images, classes) if the net is a classifier: its first output has one axis of scores.
 
-        Whatever else it gives (features, a second head) comes behind that. Numbers that are no
-        floats, or as many as the image has boxes, are no scores.
+        Whatever else it gives (features, a second head) comes behind that. Counts and indices, or
+        as many numbers as the image has boxes, are no scores.
         """
-        if 0 in self.ragged or "float" not in self.model.outputs[0].dtype:
+        if 0 in self.ragged or self.model.outputs[0].dtype in NO_SCORES:
             return None
         array = self.array(0)
         flat = array.reshape(array.shape[0], -1) if array.ndim > 1 else array[:, None]
         wide = [size for size in array.shape[1:] if size != 1]
-        return flat if len(wide) == 1 else None
+        return flat if len(wide) == 1 and wide[0] else None
 
 
 def evaluate(
@@ -132,6 +133,7 @@ def _key(model: ModelSummary, setting: Setting, source: Source) -> str:
         to_json(source.preprocess),
         source.images,
         to_json([spec.shape for spec in model.inputs]),  # the size that it is run at
+        FORM,
     ]
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
@@ -226,27 +228,42 @@ def sqnr_db(baseline: Outputs, candidate: Outputs, count: int) -> tuple[float, s
     for index, output in enumerate(candidate.model.outputs):
         powers = Powers()
         before, after = baseline.array(index), candidate.array(index)
+        apart = index in baseline.ragged | candidate.ragged
         for start in range(0, count, CHUNK):
             end = min(count, start + CHUNK)
-            wanted = np.asarray(before[start:end])
-            powers.add(wanted, _as_large(np.asarray(after[start:end]), wanted.shape))
+            powers.add(*_alike(np.asarray(before[start:end]), np.asarray(after[start:end]), apart))
         value, channels = powers.sqnr_db()
         if value < worst or not where:
             worst, where = min(value, worst), _where(output.name, channels, len(powers.signal))
     return worst, where
 
 
-def _as_large(array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """The array where it fits; NaN, which counts as lost, where it does not reach."""
-    if array.size == math.prod(shape):
-        return array
-    if array.ndim != len(shape):
+def _alike(
+    before: np.ndarray[Any, Any], after: np.ndarray[Any, Any], ragged: bool
+) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    """Both in one shape. Of ragged outputs, what an image does not have is 0 in its place.
+
+    So a box that is missing counts as lost, and one too many as noise. An image that never had
+    more than one box was kept without the axis that counts them.
+    """
+    if not ragged and before.size == after.size:
+        return before, after.reshape(before.shape)
+    if before.ndim + 1 == after.ndim:
+        before = before[:, None]
+    elif after.ndim + 1 == before.ndim:
+        after = after[:, None]
+    if before.ndim != after.ndim:
         raise InferenceFailed(
-            f"An output of {array.ndim} axes stands where the original has one of {len(shape)}."
+            f"An output of {after.ndim} axes stands where the original has one of {before.ndim}."
         )
-    made = np.full(shape, np.nan, np.float32)
-    part = tuple(slice(min(a, b)) for a, b in zip(array.shape, shape, strict=True))
-    made[part] = array[part]
+    shape = tuple(map(max, before.shape, after.shape))
+    return _filled(before, shape), _filled(after, shape)
+
+
+def _filled(array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
+    """The array in the corner of a larger one; 0 where nothing stands."""
+    made = np.zeros(shape, np.float32)
+    made[tuple(slice(size) for size in array.shape)] = np.where(np.isnan(array), 0, array)
     return made
 
 

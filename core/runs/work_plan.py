@@ -134,9 +134,9 @@ class Comparison:
         try:
             after = outputs(model)
             before = after if model.digest == self.baseline.digest else outputs(self.baseline)
+            return accuracy(before, after, self.labels, self.source.digest)
         except CoreError as error:
             return accuracy_failed(model, setting, error, self.source.digest, self.baseline.digest)
-        return accuracy(before, after, self.labels, self.source.digest)
 
     def _latencies(self, spec: str, threads: int, verifier: Verifier) -> Iterator[Unit]:
         """Each candidate beside the baseline; the baseline alone where no candidate ran."""

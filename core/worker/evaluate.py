@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -43,25 +43,36 @@ def run(model: Run, args: Json, progress: Progress) -> Json:
     preprocess = optional(Preprocess, args["preprocess"])
     count = min(args["images"] or images.count, images.count)
     batch = _batch(model, next(images.feeds(specs, preprocess, 2, range(min(2, count)))), specs)
-    keep = Keep(Path(args["out"]), count)
     told = time.monotonic()
-    for size, outputs in _results(model, images.feeds(specs, preprocess, batch, range(count))):
-        if not keep.add(outputs, size):
-            break
-        if time.monotonic() - told > PROGRESS_S:
-            told = time.monotonic()
-            progress({"done": keep.done, "total": count})
+
+    def kept(batch: int) -> Keep:
+        nonlocal told
+        keep = Keep(Path(args["out"]), count)
+        for feed in images.feeds(specs, preprocess, batch, range(count)):
+            outputs, size = model(feed), next(iter(feed.values())).shape[0]
+            if batch > 1 and not _each_has_its_own(outputs, size):
+                raise _RunTogether
+            if not keep.add(outputs, size):
+                break
+            if time.monotonic() - told > PROGRESS_S:
+                told = time.monotonic()
+                progress({"done": keep.done, "total": count})
+        return keep
+
+    try:
+        keep = kept(batch)
+    except _RunTogether:
+        batch, keep = 1, kept(1)
     return {"images": keep.close(), "batch": batch, "ragged": sorted(keep.ragged)}
 
 
-def _results(model: Run, feeds: Iterator[Tensors]) -> Iterator[tuple[int, list[Array]]]:
-    """Images of each feed, and what the net makes of them."""
-    for feed in feeds:
-        size = next(iter(feed.values())).shape[0]
-        outputs = model(feed)
-        if size > 1 and any(o.ndim == 0 or o.shape[0] != size for o in outputs):
-            raise InferenceFailed(f"It does not answer {size} images with {size} results.")
-        yield size, outputs
+class _RunTogether(Exception):
+    """Images of one batch do not have an answer each."""
+
+
+def _each_has_its_own(outputs: Sequence[Array], images: int) -> bool:
+    """Whether the first axis of each output counts the images."""
+    return all(o.ndim and o.shape[0] == images for o in outputs)
 
 
 def _batch(model: Run, pair: Tensors, specs: Sequence[TensorSpec]) -> int:
@@ -100,11 +111,18 @@ class Keep:
     def add(self, outputs: list[Array], images: int) -> bool:
         """Store what a run on so many images gave; False when no more are wanted or fit.
 
-        An output whose first axis does not count the images is that of the one image.
+        An output whose first axis does not count the images is that of the one image; of a model
+        that takes several at once, that of all of them, which none can be scored by.
 
         Raises:
             InferenceFailed: an output has another number of axes than before.
         """
+        outputs = list(outputs)
+        if images > 1:
+            for index, output in enumerate(outputs):
+                if not output.ndim or len(output) != images:
+                    self.ragged.add(index)
+                    outputs[index] = np.broadcast_to(output, (images, *output.shape))
         if not self._arrays:
             rows = [o if o.ndim and len(o) == images else o[None] for o in outputs]
             self._open([value.shape[1:] for value in rows])

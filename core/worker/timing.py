@@ -4,7 +4,8 @@ A block is ABBA, each letter a turn of samples; a sample is `repeat` calls in a 
 noise only ever adds time, so a block is worth the minimum of its samples on each side; the raw
 samples go along for the median and the percentiles that a user sees. The other model leaves the
 caches full of its weights, which costs the next call up to a third, and its threads may still spin:
-whenever the side changes, those are waited for, and calls go uncounted.
+whenever the side changes, those are waited for, and calls go uncounted (not where a `Plan` says
+that calls are long).
 """
 
 from __future__ import annotations
@@ -150,6 +151,7 @@ def rotate(sessions: Sequence[Session], feeds: Sequence[Tensors], plan: Plan) ->
     """Block minima of several sessions in nanoseconds per call, one list for each session.
 
     The sessions take turns, forwards and backwards, so that a drift of the clock hits all alike.
+    Without `run_in` they go forwards only: none may follow itself, with warm caches.
     """
     sides = [_side(session, feed) for session, feed in zip(sessions, feeds, strict=True)]
     repeats, last = [], None
@@ -162,7 +164,7 @@ def rotate(sessions: Sequence[Session], feeds: Sequence[Tensors], plan: Plan) ->
     order, spinning = list(range(len(sides))), any(side.spins for side in sides)
     for _ in range(plan.blocks):
         best = [float("inf")] * len(sides)
-        for i in (*order, *reversed(order)):
+        for i in (*order, *(reversed(order) if plan.run_in else order)):
             if sides[i] is not last and (plan.run_in or spinning):
                 sides[i].take_over(last)
             last = sides[i]

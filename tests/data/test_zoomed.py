@@ -36,3 +36,4 @@ def test_a_net_seems_to_know_images_that_it_is_sure_of_or_always_right_about():
     assert not seems_familiar(0.97, None, 100)
     assert not seems_familiar(0.9, 0.91, 100)
     assert not seems_familiar(1.0, 1.0, 8)
+    assert not seems_familiar(0.9, 1.0, 32)  # by luck

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.errors import InferenceFailed
 from core.measure import Outputs, accuracy
 from core.measure.accuracy import CHUNK, FLIPS_KEPT, SQNR_CAP_DB, sqnr_db
 from core.measure.statistics import paired_difference, wilson
@@ -259,9 +260,34 @@ def test_boxes_are_compared_box_by_box_and_never_scored(bench: Bench):
                   for n, a in (("a", boxes), ("b", lost)))  # fmt: skip
     rows = found(accuracy(one, other, None, "set"))
     assert rows.keys() == {"sqnr_db"}
+    assert sqnr_db(one, one, 5)[0] == SQNR_CAP_DB
+    more = replace(bench.outputs("c", np.concatenate([boxes, boxes[:, :1]], 1)),
+                   ragged=frozenset({0}))  # fmt: skip
+    too_many = 10 * np.log10(every_box(boxes) / every_box(boxes[:, :1]))
+    assert sqnr_db(one, more, 5)[0] == pytest.approx(too_many, abs=0.01)
     missing = 3 * (2 * 2**2 + 4**2)
     every = 3 * (2 * 1 + 4 * 2**2 + 3**2 + 3 * 4**2 + 2 * 5**2)
     assert rows["sqnr_db"].value == pytest.approx(10 * np.log10(every / missing), abs=0.2)
+
+
+def every_box(boxes: np.ndarray) -> float:
+    return float(np.nansum(boxes**2))
+
+
+def test_one_box_of_each_image_meets_several_of_another_file(bench: Bench):
+    single, several = np.ones((5, 3)), np.ones((5, 2, 3))
+    several[:, 1] = np.nan
+    several[0, 1] = 1
+    one = bench.outputs("a", single)
+    other = replace(bench.outputs("b", several), ragged=frozenset({0}))
+    assert sqnr_db(one, other, 5)[0] == pytest.approx(10 * np.log10(5), abs=0.01)
+    assert sqnr_db(other, one, 5)[0] == pytest.approx(10 * np.log10(6), abs=0.01)
+    with pytest.raises(InferenceFailed):
+        sqnr_db(one, bench.outputs("c", np.ones((5, 2, 3, 4))), 5)
+
+
+def test_a_net_that_finds_nothing_in_any_image_has_no_scores(bench: Bench):
+    assert bench.outputs("a", np.ones((5, 0))).scores() is None
 
 
 def test_as_many_numbers_as_an_image_has_boxes_are_no_scores_of_classes(bench: Bench):

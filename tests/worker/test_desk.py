@@ -9,7 +9,7 @@ import pytest
 
 from core.backends.base import Tensors
 from core.errors import InferenceFailed
-from core.records import TensorSpec
+from core.records import TensorSpec, to_json
 from core.worker import evaluate, timing
 from core.worker.evaluate import Keep
 from core.worker.outputs import in_order
@@ -69,17 +69,56 @@ def test_several_outputs_without_a_batch_axis(tmp_path: Path):
     np.testing.assert_array_equal(read(tmp_path, 0).ravel(), [3, 5])
 
 
-@pytest.mark.parametrize("counts", [(2, 4, 1), (1, 4, 2), (1, 1, 4), (4, 0, 4)])
+@pytest.mark.parametrize("counts", [(2, 4, 1), (1, 4, 2), (1, 1, 4), (4, 0, 4), (0, 2, 1)])
 def test_boxes_of_an_image_are_not_counted_as_images(tmp_path: Path, counts):
     keep, boxes = Keep(tmp_path, 3), [np.full((k, 3), k, np.float32) for k in counts]
     assert [keep.add([some], 1) for some in boxes] == [True, True, False]
     assert keep.ragged == {0}
     assert keep.close() == 3
     found = read(tmp_path, 0)
-    assert found.shape == (3, 4, 3)
+    assert found.shape == (3, max(counts), 3)
     for row, some in zip(found, boxes, strict=True):
         np.testing.assert_array_equal(row[: len(some)], some)
         assert np.isnan(row[len(some) :]).all()
+
+
+def test_of_a_fixed_batch_what_is_no_images_own_is_compared_and_not_scored(tmp_path: Path):
+    keep, pairs = Keep(tmp_path, 4), [np.full((2, 3), n, np.float32) for n in range(2)]
+    for pair in pairs:
+        keep.add([pair, np.full((5, 2), 7, np.float32), np.float32(3)], 2)
+    assert keep.ragged == {1, 2}
+    assert keep.close() == 4
+    np.testing.assert_array_equal(read(tmp_path, 0), np.concatenate(pairs))
+    assert read(tmp_path, 1).shape == (4, 5, 2)
+
+
+def test_images_whose_boxes_differ_only_later_are_run_one_by_one(tmp_path: Path):
+    images = tmp_path / "images.npz"
+    np.savez(images, images=np.arange(40 * 192, dtype=np.uint8).reshape(40, 8, 8, 3) // 2)
+    asked: list[int] = []
+
+    def boxes(feeds: Tensors) -> list[np.ndarray]:
+        asked.append(len(feeds["x"]))
+        alone = feeds["x"].reshape(len(feeds["x"]), -1)[:, :4]
+        return [alone if len(asked) < 4 else np.repeat(alone, 2, 0)]
+
+    args = {
+        "data": str(images), "inputs": to_json((TensorSpec("x", "float32", ("N", 3, 8, 8)),)),
+        "preprocess": None, "images": 0, "out": str(tmp_path / "out"),
+    }  # fmt: skip
+    found = evaluate.run(boxes, args, lambda _: None)
+    assert asked[:4] == [2, 1, 1, evaluate.BATCH]
+    assert set(asked[4:]) == {1}
+    assert found == {"images": 40, "batch": 1, "ragged": []}
+    assert read(tmp_path / "out", 0).shape == (40, 2, 4)
+
+
+def test_long_calls_take_turns_that_none_follows_itself(clock: Clock):
+    calls: list[str] = []
+    sessions = [Timed(name, 10**8, clock, calls) for name in "abc"]
+    timing.rotate(sessions, [{}] * 3, Plan(1, 2, 1, 1e-3, run_in=False))
+    turns = "".join(calls)[-12:]
+    assert turns == "abc" * 4
 
 
 def test_outputs_that_change_their_axes_are_a_failure(tmp_path: Path):

@@ -61,10 +61,17 @@ class Loss(NamedTuple):
 
 
 class Familiar(NamedTuple):
-    """Mean confidence of a net that seems to know the images: in them, and in copies of them."""
+    """A net that seems to know the images.
+
+    Attributes:
+        known: its mean confidence in them.
+        copies: the same in copies of them.
+        right: share of them that it is right about; None without labels.
+    """
 
     known: float
     copies: float
+    right: float | None
 
 
 class Backend(Protocol):
@@ -130,6 +137,7 @@ class Judge:
                 maker = next(v for v in graph.graph.outputs if v.name == name).producer()
                 refuse_bad(name, values[name], start, maker)
         self.familiar: Familiar | None = None
+        self._power = 0.0  # mean square of the logits of the images themselves
         if self.counts_points:
             self._look_at_copies(run, starts, labels)
         self._divisible = any_batch(graph) and all(map(_rows_are_images, *self._pairs()))
@@ -138,12 +146,13 @@ class Judge:
     def _look_at_copies(self, run: Run, starts: Sequence[int], labels: Array | None) -> None:
         """Where the net seems to know the images, take its confidence from copies of them."""
         scores = self._scores(self._truth)
+        self._power = float(np.mean(scores**2))
         confidence, right = float(_confidence(scores).max(1).mean()), None
         if labels is not None:
             counts = [images_of(feeds) for feeds in self._feeds]
             rows = [at for start, n in zip(starts, counts, strict=True)
                     for at in range(start, start + n)]  # fmt: skip
-            if max(rows, default=0) < len(labels):
+            if len(rows) == len(scores) and max(rows, default=0) < len(labels):
                 wanted = labels[rows] + int(has_background_class(scores.shape[1], labels))
                 right = float(np.mean(scores.argmax(1) == wanted))
         if not seems_familiar(confidence, right, len(scores)):
@@ -153,7 +162,7 @@ class Judge:
         if len(found) == len(copies) and all(np.isfinite(v[self._names[0]]).all() for v in found):
             self._truth = found
             sure = float(_confidence(self._scores(found)).max(1).mean())
-            self.familiar = Familiar(confidence, sure)
+            self.familiar = Familiar(confidence, sure, right)
 
     @property
     def images(self) -> int:
@@ -182,7 +191,7 @@ class Judge:
         outputs = self._scores(self._truth)
         odds, first = _confidence(outputs), outputs.argmax(1)
         noise = np.random.default_rng(0).standard_normal((DRAWS, *outputs.shape))
-        noise *= np.sqrt(error * np.mean(outputs**2))
+        noise *= np.sqrt(error * self._power)  # an error is relative to the images themselves
         rows, now = np.arange(len(outputs)), (outputs + noise).argmax(2)
         return float(100 * np.mean(odds[rows, first] - odds[rows, now]))
 
@@ -329,7 +338,8 @@ class Judge:
             return float("inf")
         powers = {name: Powers() for name in self._names}
         for after, before in zip(found, self._reference, strict=True):
-            if not all(np.isfinite(after[name]).all() for name in self._names):
+            fit = (after[n].shape == before[n].shape for n in self._names)
+            if not all(fit) or not all(np.isfinite(after[n]).all() for n in self._names):
                 return float("inf")
             for name in self._names:
                 powers[name].add(before[name], after[name])

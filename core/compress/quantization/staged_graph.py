@@ -12,6 +12,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+import numpy as np
 import onnx_ir as ir
 
 from core import graph as graphs
@@ -20,7 +21,6 @@ from core.compress.linalg import parallel
 from core.compress.quantization.images import Run, Tensors
 from core.compress.quantization.partition import is_weighted
 from core.compress.quantization.subgraphs import Pieces
-from core.fidelity import Powers
 
 MOST = 8  # stages: each keeps what it reads, of all images
 WIDEST = 4  # tensors that a cut takes
@@ -86,12 +86,9 @@ class Stages:
         """How far each change has the end of its own stage stray, as a relative error."""
         for name, run in self._loaded(changes):
             at = self._home[name]
-            powers = {end: Powers() for end in self._made[at]}
             found = self._through(at, run, self._known[at])
-            for after, before in zip(found, self._known[at + 1], strict=True):
-                for end, power in powers.items():
-                    power.add(before[end], after[end])
-            yield name, max(power.error() for power in powers.values())
+            pairs = [*zip(found, self._known[at + 1], strict=True)]
+            yield name, max(_error(pairs, end) for end in self._made[at])
 
     def _loaded(self, changes: Iterable[tuple[str, Change]]) -> Iterator[tuple[str, Run]]:
         homes = ((name, change, self._home[name]) for name, change in changes)
@@ -108,6 +105,16 @@ class Stages:
             run({name: pool[name] for name in names}) | {n: pool[n] for n in self._passed[at]}
             for pool in pools
         ]
+
+
+def _error(pairs: Sequence[tuple[Tensors, Tensors]], name: str) -> float:
+    """Sum of squares of what a tensor is off, to that of what it was.
+
+    Over all channels: of inner tensors, quiet ones are dead, not scores beside boxes.
+    """
+    wrong = sum(float(np.square(after[name] - before[name]).sum()) for after, before in pairs)
+    size = sum(float(np.square(before[name]).sum()) for _, before in pairs)
+    return wrong / size if size else wrong
 
 
 def waists(graph: ir.Model) -> Iterator[tuple[int, list[str]]]:
@@ -145,10 +152,10 @@ def _can_end(value: ir.Value) -> bool:
 def _spaced(graph: ir.Model, found: Mapping[int, list[str]]) -> list[list[str]]:
     """At most MOST - 1 of them, with about as many layers between each two."""
     layers = list(itertools.accumulate(int(is_weighted(node)) for node in graph.graph))
-    share = max(layers[-1] / MOST, 1.0) if layers else 1.0
     chosen: list[list[str]] = []
     passed = 0
-    while True:
+    while layers:
+        share = max((layers[-1] - passed) / (MOST - len(chosen)), 1.0)
         ahead = {at: layers[at] - passed for at in found if layers[-1] - layers[at] >= 1}
         ahead = {at: count for at, count in ahead.items() if count >= share * (1 - REACH)}
         near = {at: count for at, count in ahead.items() if count <= share * (1 + REACH)}
@@ -160,6 +167,7 @@ def _spaced(graph: ir.Model, found: Mapping[int, list[str]]) -> list[list[str]]:
         )
         chosen.append(found[best])
         passed = layers[best]
+    return chosen
 
 
 def _reads(node: ir.Node) -> Iterator[ir.Value]:

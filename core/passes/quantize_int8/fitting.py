@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from core.compress.quantization.evaluator import Judge, Loss
 from core.compress.quantization.partition import Selection, select
 from core.compress.quantization.target_scheme import Scheme, scheme
+from core.data.zoomed import RIGHT
 from core.passes.base import Graph, Report
 
 STRAYS = 1.5  # times the error that the file says: more than rounding in another order does
@@ -129,11 +130,14 @@ def say_outcome(made: Graph, judge: Judge, real: bool, report: Report) -> None:
     if not real or not judge.counts_points:
         return
     if judge.familiar is not None:
-        known, copies = (f"{100 * share:.1f} %" for share in judge.familiar)
+        known, copies, right = judge.familiar
+        so = f"is {100 * known:.1f} % sure of its answers on"
+        if right is not None and right >= RIGHT:
+            so = f"is right about {100 * right:.1f} % and {100 * known:.1f} % sure of"
         report.note(
-            f"The net is {known} sure of its answers on the calibration images, as nets are on "
-            "images that they were trained on. So its confidence is taken from copies of them, "
-            f"enlarged by 5 %, of which it is {copies} sure; what it was not trained on says more."
+            f"The net {so} the calibration images, as nets are on images that they were trained "
+            "on. So its confidence is taken from copies of them, enlarged by 5 %, of which it is "
+            f"{100 * copies:.1f} % sure; images that it was not trained on say more."
         )
     lost = loss or Loss(100.0, 100.0, 100.0)
     by = (

@@ -302,6 +302,13 @@ def _list(sensitivities: Mapping[str, float], report: Report) -> None:
 
 def _say(result: Fallback, report: Report) -> None:
     _list(result.sensitivities, report)
+    if 0 < len(result.sensitivities) < len(result.plan.weights):
+        report.note(
+            f"The {len(result.sensitivities)} layers that stray most near by were ranked to the "
+            "end of the net, out of "
+            f"{len(result.plan.weights) + len(result.floats)}; what the others cost was not "
+            "measured."
+        )
     worst = list(result.sensitivities.items())[:3]
     if worst:
         listed = ", ".join(f"{name} {value:.1g}" for name, value in worst)

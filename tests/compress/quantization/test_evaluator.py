@@ -91,7 +91,7 @@ def test_the_worst_of_several_outputs_counts_and_one_that_is_zero_does_not():
     assert known.error(scaled(1.0, 0.005, 1.0)) == pytest.approx(0.25, rel=1e-3)
 
 
-SIDE, LEARNT = 12, 128
+SIDE, LEARNT = 12, 256
 
 
 def learnt(scale: float):
