@@ -96,6 +96,12 @@ class ConvertPrecision(Pass):
             report.note("On CPUs float16 saves size, not time.")
 
 
+def _gives_scores(node: ir.Node) -> bool:
+    """Whether it is an Attention that gives out its scores, the masked ones as -3.4e38."""
+    scores = node.outputs[3] if node.op_type == "Attention" and len(node.outputs) > 3 else None
+    return scores is not None and (scores.is_graph_output() or bool(scores.uses()))
+
+
 @dataclass
 class _Conversion:
     graph: Graph
@@ -194,6 +200,10 @@ class _Conversion:
         """Why no operator of this kind takes the new type."""
         if node.domain not in STANDARD:
             return f"operator {node.domain}.{node.op_type} is not known here"
+        if node.op_type == "BitCast":
+            return "BitCast takes its bits for another type's"
+        if _gives_scores(node):
+            return "one of its outputs holds masked scores, beyond float16's range"
         if self.new == ir.DataType.FLOAT16:
             if node.op_type in WIDE:
                 return f"{node.op_type} loses too much in float16"

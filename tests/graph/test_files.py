@@ -231,3 +231,15 @@ def test_metadata_round_trips(tmp_path: Path) -> None:
     assert graphs.labels(again) == ("cat", "dog")
     again.metadata_props[graphs.PREPROCESS_KEY] = "[1]"
     assert graphs.preprocess(again) is None
+
+
+def test_what_onnx_itself_defines_badly_is_no_fault_of_the_model(tmp_path: Path):
+    """Its own definition of this operator by others cannot be typed; runtimes take it."""
+    text = """
+    <ir_version: 8, opset_import: ["" : 13]>
+    g (float[1, 2, 4, 4] x) => (float[1, 2, 4, 4] y) { y = MeanVarianceNormalization (x) }
+    """
+    graphs.check(graphs.load(write(tmp_path, text)))
+    wrong = text.replace("{ y = ", "{ z = ").replace("(x) }", "(x)  n = Not (x)  y = Abs (x) }")
+    with pytest.raises(InvalidModel):
+        graphs.check(graphs.load(write(tmp_path, wrong)))

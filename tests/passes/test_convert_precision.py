@@ -355,3 +355,27 @@ def test_what_was_empty_before_may_be():
     )
     made, _ = rewrite(before, FP16)
     same(before, made, rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("which", [FP16, FP32])
+def test_bits_that_are_taken_for_another_type_keep_theirs(which: ConvertPrecision):
+    kind, to = ("float", 6) if which is FP16 else ("double", 7)
+    other = "int32" if which is FP16 else "int64"
+    before = graph(
+        f"({kind}[4] x) => ({other}[4] y, {kind}[4] z) {{ y = BitCast <to={to}> (x) z = Abs (x) }}",
+        26,
+    )
+    made, report = rewrite(before, which)
+    assert "for another type's" in skips(report)["BitCast_1"]
+    graphs.check(made)
+
+
+def test_an_attention_that_gives_out_masked_scores_stays_wide():
+    outputs = "y, k, v, scores"
+    body = f"{outputs} = Attention <is_causal=1, qk_matmul_output_mode=2> (q, q, q, , pk, pv)"
+    given = "(float[1,2,3,4] q, float[1,2,3,4] pk, float[1,2,3,4] pv) => (float[1,2,3,4] y"
+    scores = f"{given}, float[1,2,3,6] scores) {{ {body} }}"
+    _, report = rewrite(graph(scores, 23), FP16)
+    assert "masked scores" in skips(report)["Attention_1"]
+    _, report = rewrite(graph(f"{given}) {{ {body} }}", 23), FP16)
+    assert report.changed == 1
