@@ -8,6 +8,7 @@ the quantization), constants that would grow the file, and Flatten, which says m
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -16,6 +17,7 @@ import onnx_ir as ir
 from core.graph import all_graphs, constant, infer_shapes
 from core.passes.base import STANDARD, Graph, Pass, Report, Statistics, quiet
 
+FOLDING_FAILED = re.compile(r"constant folding for node .([^ ]*). ")
 ROUNDS = 3
 LARGEST_GROWTH = 1 << 10  # elements that a folded constant may have beyond what it replaces
 FOLDED_FROM = "pkg.onnxscript.optimizer.folded_from"
@@ -66,8 +68,13 @@ class Simplify(Pass):
             report.skip(node.name, f"{reason}: no constant is folded")
         with quiet():
             infer_shapes(graph)  # stale shapes in the file would be folded as facts
+            folds = not kept
             for _ in range(ROUNDS):
-                if not _round(graph, fold=not kept):
+                changed, stuck = _folded(graph) if folds else (False, "")
+                if stuck:
+                    report.skip(stuck, "constants are folded up to here, where the folder fails")
+                    folds = False
+                if not (_round(graph) or changed):
                     break
             _tidy(graph)
         _forget_origins(graph)
@@ -75,15 +82,29 @@ class Simplify(Pass):
         report.note(f"{report.changed} of {before} nodes removed.")
 
 
-def _round(graph: Graph, fold: bool) -> bool:
-    """One turn of folding, rewriting and cleaning; whether anything changed."""
+def _folded(graph: Graph) -> tuple[bool, str]:
+    """Fold constants: whether any was, and the node at which the folder failed, if it did.
+
+    It folds one node after another, so what it did before stands.
+    """
+    from onnxscript import optimizer
+
+    try:
+        return optimizer.fold_constants_ir(graph, should_fold=_should_fold).modified, ""
+    except RuntimeError as error:
+        where = FOLDING_FAILED.search(str(error))
+        if where is None:
+            raise
+        return True, where[1]
+
+
+def _round(graph: Graph) -> bool:
+    """One turn of rewriting and cleaning; whether anything changed."""
     from onnx_ir.passes import common
-    from onnxscript import optimizer, rewriter
+    from onnxscript import rewriter
     from onnxscript.rewriter.rules import common as rules
 
     results: list[Any] = []
-    if fold:
-        results.append(optimizer.fold_constants_ir(graph, should_fold=_should_fold))
     opset = graph.graph.opset_imports.get("", 1)
     chosen: list[Any] = [getattr(rules, name) for name, first in RULES.items() if opset >= first]
     results.append(rewriter.RewritePass(chosen)(graph))

@@ -233,7 +233,7 @@ def test_clicks_in_quick_succession_all_count(visitor):
     for name in ("openvino", "opencv", "openvino", "opencv", "openvino"):
         row.get_by_role("button", name=labels[name], exact=True).click()
         page.wait_for_timeout(60)  # less than the script runs
-    active = row.get_by_test_id("stBaseButton-pillsActive")
+    active = row.locator("button[aria-pressed=true]")
     page.wait_for_timeout(500)
     server.settled(page)
     expect(active).to_have_text([labels["onnxruntime"], labels["opencv"]])

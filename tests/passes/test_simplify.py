@@ -13,7 +13,7 @@ import pytest
 from core import graph as graphs
 from core.passes.base import NoStatistics, Report
 from core.passes.simplify import LARGEST_GROWTH, Simplify
-from tests.builders import feeds, graph, kinds, rewrite, run, same
+from tests.builders import feeds, graph, kinds, rewrite, run, same, skips
 
 ROW = "(float[N,6] x) => (float[N,6] y)"
 IMAGE = "(float[N,3,8,8] x) => (float[N,4,H,W] y)"
@@ -279,3 +279,14 @@ def test_a_cast_that_does_not_saturate_stays():
     made, report = rewrite(net, Simplify())
     assert "CastLike" in kinds(made)
     assert any("does not saturate" in skip.reason for skip in report.skipped)
+
+
+def test_where_the_folder_fails_the_rest_is_simplified_all_the_same():
+    before = graph(
+        "(float[3,6] x, int64 split) => (seq(float[]) y, float[3,6] z) {"
+        " y = SplitToSequence <axis=1> (x, split) i = Identity (x) z = Relu (i) }",
+        24,
+    )
+    made, report = rewrite(before, Simplify())
+    assert "where the folder fails" in skips(report)["SplitToSequence_1"]
+    assert [node.op_type for node in made.graph] == ["SplitToSequence", "Relu"]
