@@ -51,7 +51,9 @@ class Verifier:
     def __init__(self, graph: Graph, statistics: Statistics) -> None:
         """Take the interface and, where it runs at all, the outputs of `graph`."""
         self._inputs, self._outputs = input_specs(graph), output_specs(graph)
-        self._empty = _empty_tensors(graph)
+        known = graph.clone()
+        infer_shapes(known)  # what is empty already shall not seem to have become so
+        self._empty = _empty_tensors(known)
         self._loads, self._reason = True, ""
         self._feeds: list[Tensors] = []
         self._results: list[Tensors] = []

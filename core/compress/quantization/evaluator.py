@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import bisect
 import copy
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -44,6 +44,7 @@ Array = np.ndarray[Any, Any]
 HEADS = frozenset({"Softmax", "Sigmoid", "LogSoftmax"})
 STANDARD = ("", "ai.onnx")
 LEAST_ERROR = 1e-6
+LARGEST_DIFFERENCE = 1e-3  # of the largest logit, between two forms of one graph
 DRAWS = 40
 RESAMPLES = 400
 
@@ -381,3 +382,31 @@ def headless(graph: ir.Model) -> ir.Model:
         copy.graph.outputs.clear()
         copy.graph.outputs.extend(outputs)
     return copy
+
+
+def first_difference(
+    old: ir.Model,
+    new: ir.Model,
+    runner: Callable[[ir.Model, Sequence[str]], Run],
+    feeds: Tensors,
+) -> str:
+    """Name of the first float output that `new` computes otherwise than `old`; empty if none.
+
+    Logits are compared where a graph ends in Softmax or Sigmoid: probabilities that are all next to
+    zero hold nothing but rounding.
+    """
+    pairs = [headless(graph) for graph in (old, new)]
+    if len(pairs[0].graph.outputs) != len(pairs[1].graph.outputs):
+        pairs = [old, new]
+    names = [[value.name or "" for value in graph.graph.outputs] for graph in pairs]
+    found = [runner(graph, some)(feeds) for graph, some in zip(pairs, names, strict=True)]
+    for name, other in zip(names[0], names[1], strict=True):
+        a, b = found[0][name], found[1][other]
+        if a.dtype.kind != "f" or not a.size:
+            continue
+        scale = max(float(np.abs(a[np.isfinite(a)]).max(initial=0)), 1e-6)
+        if a.shape != b.shape or not np.allclose(
+            a, b, rtol=0, atol=LARGEST_DIFFERENCE * scale, equal_nan=True
+        ):
+            return name
+    return ""

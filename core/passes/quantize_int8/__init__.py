@@ -26,14 +26,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import numpy as np
-
 from core import graph as graphs
 from core.compress.quantization import gptq, shared_weights
 from core.compress.quantization.activation_16bit import OPSET
 from core.compress.quantization.batches import misread
 from core.compress.quantization.calibrate import layers_of
-from core.compress.quantization.evaluator import Backend
+from core.compress.quantization.evaluator import Backend, first_difference
 from core.compress.quantization.images import Images, any_batch, singly
 from core.compress.quantization.needs import of_a_repair
 from core.compress.quantization.partition import is_weighted, reading_inputs, select, weights_only
@@ -55,7 +53,6 @@ QUANTIZED = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"}
     | {"QLinearMatMul", "MatMulInteger"}
 )
-LARGEST_ERROR = 1e-3
 ELSEWHERE = "generic"  # phones and their accelerators, whose clock is not here
 MISREAD = "stays float: OpenVINO loses the bias of a first int8 convolution where the batch is free"
 GUESSED = "the model does not say how pixels become inputs: a guess of that tells no range"
@@ -302,22 +299,14 @@ class QuantizeInt8(Pass):
 
 def _same_outputs(old: Graph, new: Graph, statistics: Statistics) -> None:
     """Raise PassPrecondition if the prepared graph computes something else."""
-    names = [value.name or "" for value in old.graph.outputs]
     feeds = next(iter(statistics.feeds()))
     feeds = next(singly(feeds)) if any_batch(old) else feeds
-    before, after = (statistics.runner(g, names)(feeds) for g in (old, new))
-    for name, array in before.items():
-        other = after[name]
-        if array.dtype.kind != "f" or not array.size:
-            continue
-        scale = max(float(np.abs(array).max(initial=0)), 1e-6)
-        if array.shape != other.shape or not np.allclose(
-            array, other, rtol=0, atol=LARGEST_ERROR * scale, equal_nan=True
-        ):
-            raise PassPrecondition(
-                f"Brought to the form that quantizing needs (opset {new.opset_imports['']}), the "
-                f"model computes something else in {name!r}. Export it again with a newer opset."
-            )
+    name = first_difference(old, new, statistics.runner, feeds)
+    if name:
+        raise PassPrecondition(
+            f"Brought to the form that quantizing needs (opset {new.opset_imports['']}), the "
+            f"model computes something else in {name!r}. Export it again with a newer opset."
+        )
 
 
 PASS = QuantizeInt8

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from core.compress.quantization.evaluator import Judge
+from core.compress.quantization.evaluator import Judge, first_difference
 from core.compress.quantization.images import Images
 from tests.compress.quantization.nets import Random, parsed, random
 
@@ -132,3 +132,18 @@ def test_right_answers_tell_too_that_a_net_knows_the_images():
     right = np.arange(LEARNT)
     assert known(4.0, right).familiar is not None
     assert known(4.0, (right + 1) % LEARNT).familiar is None
+
+
+def test_two_forms_are_held_against_each_other_before_the_sigmoid():
+    """A detector that finds nothing gives next to zeros, whose rounding is no difference."""
+    text = "g (float[N, 10] x) => (float[N, 10] y) {{ a = Mul(x, s)\nb = Sub(a, t)\ny = {}(b) }}"
+
+    def made(scale: float, end: str = "Sigmoid"):
+        numbers = {"s": np.array(scale, np.float32), "t": np.array(16.0, np.float32)}
+        return parsed(text.format(end), numbers)
+
+    feeds = next(Random((CLASSES,), count=8, batch=8).feeds())
+    runner = Random().runner
+    assert first_difference(made(0.1), made(0.1 + 1e-5), runner, feeds) == ""
+    assert first_difference(made(0.1), made(0.2), runner, feeds) == "b"
+    assert first_difference(made(0.1, "Relu"), made(0.1, "Identity"), runner, feeds) == "y"
