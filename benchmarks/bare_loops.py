@@ -26,8 +26,8 @@ from typing import Any
 
 import numpy as np
 
-from core.build.client import Workshop
 from core.measure import LatencyJob, Setting, Source, Verifier, latency
+from core.pipeline.client import Workshop
 from core.records import ModelSummary
 
 NETS = ("squeezenet", "mobilenet_v1_0.25", "cifar10_resnet20")

@@ -20,9 +20,9 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.build.client import Workshop
 from core.measure import Setting, Source
 from core.measure.worker_client import Worker
+from core.pipeline.client import Workshop
 from core.records import ModelSummary
 from core.worker.timing import Plan
 

@@ -22,8 +22,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from core.build.client import Workshop
 from core.measure import LatencyJob, Setting, Source, Verifier, latency
+from core.pipeline.client import Workshop
 from core.records import Measurement, ModelSummary
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_models"

@@ -19,8 +19,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from core.build.client import Workshop
 from core.measure import LatencyJob, Setting, Source, Verifier, latency
+from core.pipeline.client import Workshop
 from core.records import Measurement, ModelSummary, Status, Verdict
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_models"

@@ -21,11 +21,11 @@ from typing import Any
 import numpy as np
 
 from core import graph as graphs
-from core.build import gate, runner
 from core.calibration import Calibration
 from core.data import synthetic_feeds
 from core.errors import CoreError
 from core.passes.base import NoStatistics, Statistics
+from core.pipeline import gate, runner
 from core.records import Recipe, Step, StepReport
 
 PASSES = {

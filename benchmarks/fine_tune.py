@@ -29,10 +29,10 @@ import onnx_ir as ir
 
 from core import data
 from core import graph as graphs
-from core.build import runner
 from core.calibration import Calibration, Probe
 from core.graph import Graph
 from core.passes.base import lift_constants
+from core.pipeline import runner
 from core.records import Recipe, Step
 from core.training.student import Precision, enrol, output_axis
 

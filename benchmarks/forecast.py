@@ -8,7 +8,7 @@ that no fit has seen. `--rows` keeps what was measured: what stands there is not
 
 A name with a `+` is a network with another end: `+sigmoid`, `+softmax`, or `+nms`, where the
 classifier is put on every place of its last map and the boxes of the places are fixed. Answers are
-those of `core.build.sensitivity.answers`.
+those of `core.pipeline.sensitivity.answers`.
 
 The forecast adds up the measured effects of single cuts: a sum S of errors. What the cut really
 cost is put on the same scale: the error e at which the network's own tolerance gives the agreement
@@ -36,10 +36,10 @@ import onnx_ir as ir
 from core import data
 from core import graph as graphs
 from core.analysis.decisions import decisions, undecided
-from core.build import runner
-from core.build.sensitivity import answers, sensitivity
 from core.calibration import Calibration, Probe
 from core.passes.base import Graph
+from core.pipeline import runner
+from core.pipeline.sensitivity import answers, sensitivity
 from core.records import Cut, Recipe, Sensitivity, Step, from_json, to_json
 from core.runs.forecast import SLACK, agreement, summed
 

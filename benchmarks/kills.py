@@ -39,7 +39,7 @@ from tests.measure.subjects import net
 
 OWNER = "me"
 KINDS = ("server", "job", "candidates", "worker")
-MODULES = {"job": "core.runs", "candidates": "core.build", "worker": "core.worker"}
+MODULES = {"job": "core.runs", "candidates": "core.pipeline", "worker": "core.worker"}
 END_S = 240.0
 SERVER = """
 import sys, time

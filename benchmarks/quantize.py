@@ -28,13 +28,13 @@ import numpy as np
 import onnx
 
 from core import graph as graphs
-from core.build.runner import apply
 from core.calibration import Calibration, Unseen
 from core.compress.quantization.target_scheme import BACKENDS
 from core.data import open_set, read_preprocess
 from core.data.sets import has_background_class
 from core.errors import CoreError
 from core.passes.base import catalogue
+from core.pipeline.runner import apply
 from core.records import Recipe, RunOptions, Step
 
 NNCF = """

@@ -28,10 +28,10 @@ import numpy as np
 import onnxruntime as ort
 
 from core import graph as graphs
-from core.build.client import Workshop
 from core.data import open_set, read_preprocess
 from core.errors import CoreError
 from core.measure import LatencyJob, Setting, Source, Verifier, latency, staircase
+from core.pipeline.client import Workshop
 from core.records import ModelSummary, Outcome, Recipe, Step
 
 HALF = (("spatial_svd", 90.3), ("depthwise_pointwise", 91.0), ("tucker2", None), ("best", None))

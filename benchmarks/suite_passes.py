@@ -33,9 +33,9 @@ import onnx
 from benchmarks.field import EXACT, LEAST_DB, PASSES, decibels
 from benchmarks.prune_suite import KINDS, load_suite, read
 from core import graph as graphs
-from core.build import runner
 from core.errors import CoreError
 from core.passes.base import NoStatistics
+from core.pipeline import runner
 from core.records import Recipe
 
 RANDOM = {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Bernoulli",

@@ -3,7 +3,7 @@
 import signal
 import sys
 
-from core.build.start import start
+from core.pipeline.start import start
 
 WITH_A_MODEL = ("inspect", "optimize", "measure")  # commands that read one in a child
 

@@ -23,7 +23,7 @@ import sets
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))  # run as a script: the project is not on the path
 
-from core.build.client import Workshop  # noqa: E402
+from core.pipeline.client import Workshop  # noqa: E402
 
 EPOCHS = 14
 ABOUT = {

@@ -19,10 +19,10 @@ import onnxruntime
 from onnx import numpy_helper
 
 from core import graph as graphs
-from core.build import runner
 from core.calibration import Probe
 from core.graph import Graph
 from core.passes.base import NoStatistics, Pass, Statistics, Tensors
+from core.pipeline import runner
 from core.records import Recipe, StepReport
 
 SIZES = {"N": 2, "H": 6, "W": 7}

@@ -15,12 +15,12 @@ import pytest
 
 from core import graph as graphs
 from core.backends.base import catalogue as backends
-from core.build import start
 from core.cli import main
 from core.cli.main import parser
 from core.cli.recipe import read_recipe
 from core.errors import PassPrecondition
 from core.passes.base import build, catalogue, parameters
+from core.pipeline import start
 from core.process import Child
 from core.records import ExperimentSpec, Recipe, Step, to_json
 from core.runs import Workspace

@@ -16,4 +16,4 @@ def test_every_part_that_is_named_is_there():
 
 def test_a_part_that_is_not_there_is_no_reason_to_keep_what_is_old():
     with pytest.raises(ValueError, match="no folder"):
-        sources.digest("analysis", "reconstruction")
+        sources.digest("analysis", "no_such_part")

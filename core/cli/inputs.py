@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.build.client import Workshop
 from core.cli.telling import Teller
 from core.data import read_preprocess
 from core.errors import DataError, InvalidModel
+from core.pipeline.client import Workshop
 from core.process import Child, Scratch
 from core.records import DataSummary, ModelSummary, Preprocess, parse_json
 

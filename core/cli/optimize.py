@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.build.client import Workshop
 from core.cli.inputs import Bench, add_model_options, admit, admit_data, bench
 from core.cli.recipe import add_recipe_options, read_recipe
 from core.cli.result import PARTLY, Result, count
 from core.cli.telling import Counter, Teller, guessed_pixels
 from core.errors import CoreError, PassPrecondition
 from core.passes.base import not_applied
+from core.pipeline.client import Workshop
 from core.records import Candidate, ModelSummary, Outcome, Recipe, StepReport, to_json
 from core.runs import layer_times
 from core.runs.home import Home

@@ -2,7 +2,7 @@
 
 A session call costs far more than a small layer (Python, copies, the layout change at the edges).
 It is cancelled by a difference: of each chain there is a net with one copy and a net with k copies
-(`core.build.micro_models`), and
+(`core.pipeline.micro_models`), and
 
     seconds = (T_k - T_1) / (k - 1) - tap,
 

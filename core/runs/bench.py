@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 
-from core.build.client import Workshop
+from core.pipeline.client import Workshop
 
 
 class Bench:

@@ -16,7 +16,7 @@ from core.runs.home import Home
 MAKERS = (
     "calibration",
     "analysis",
-    "build",
+    "pipeline",
     "compress",
     "data",
     "graph",

@@ -11,8 +11,8 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from core.build.client import Workshop
 from core.errors import StoreError
+from core.pipeline.client import Workshop
 
 POLL_S = 0.2
 MOST_WAITING = 4  # uploads of one visitor, besides the one that is read

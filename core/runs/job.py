@@ -17,11 +17,11 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from core.build import failures
-from core.build.client import Workshop
 from core.data import model_at, open_set
 from core.errors import CoreError, ModelError, no_room
 from core.measure import Cancelled, Source, host
+from core.pipeline import failures
+from core.pipeline.client import Workshop
 from core.process import lock
 from core.process.launch import ChildBug
 from core.records import (

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core import timings
-from core.build.client import Workshop
 from core.errors import CoreError, StoreError, no_room
 from core.measure import Setting
 from core.measure import staircase as clock
+from core.pipeline.client import Workshop
 from core.records import Staircase, StaircaseQuestion, StaircaseState, from_json, to_json
 from core.runs.builds import code_digest
 from core.runs.home import Home

@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from core.build.client import Workshop
 from core.errors import PassPrecondition
 from core.measure import Setting, staircase
 from core.passes.base import build
+from core.pipeline.client import Workshop
 from core.records import Recipe
 
 MULTIPLE = 8  # channel counts are timed in steps of this: kernels work in blocks of 8 or 16

@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable
 
-from core.build.clock import Steady
+from core.pipeline.clock import Steady
 from core.records import RunProgress, State
 from core.runs.work_plan import Unit
 

@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.build.client import Workshop
 from core.errors import CoreError, WorkerError
+from core.pipeline.client import Workshop
 from core.process import lock
 from core.records import Json, Recipe, Sensitivity, from_json, to_json
 from core.runs.builds import code_digest

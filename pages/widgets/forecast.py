@@ -15,6 +15,8 @@ from pages.widgets.data_picker import Data
 from pages.widgets.sensitivity import ASKED
 
 POLL_S = 1.5
+IMAGES = "calibration images"
+FAMILIAR_IMAGES = "calibration images, enlarged: it knows them as they are"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,7 @@ class Foreseen:
     waiting: bool = False
     reason: str = ""
     warning: str = ""
-    images: str = "calibration images"
+    images: str = IMAGES
 
 
 def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None) -> Foreseen:
@@ -58,7 +60,7 @@ def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None
     if expected is None:
         return Foreseen(reason="no forecast for this model")
     warning = offers.before(expected, step.cuts, known)
-    images = "enlarged calibration images (it knows them)" if known.familiar else Foreseen.images
+    images = FAMILIAR_IMAGES if known.familiar else IMAGES
     return Foreseen(expected, warning=warning, images=images)
 
 

@@ -10,8 +10,8 @@ from core.analysis import cost
 from core.analysis.advice import advise
 from core.analysis.opportunities import annotate, opportunities
 from core.analysis.training_mode import said
-from core.build import runner
 from core.passes.base import NoStatistics
+from core.pipeline import runner
 from core.records import Advice, Recipe, Step
 from tests.analysis.nets import Net, head, image, residual
 from tests.builders import graph, norm

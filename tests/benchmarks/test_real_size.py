@@ -55,7 +55,7 @@ def test_a_job_is_a_command_of_ours_and_its_failure_is_said(subject, tmp_path):
     assert good.usage.status == 0
     assert good.model is not None
     assert good.model.stat().st_size < subject.path.stat().st_size
-    assert good.usage.largest_name == "core.build"
+    assert good.usage.largest_name == "core.pipeline"
     subject.path.write_bytes(b"no model")
     bad = perform(subject, "inspect", folder, terms)
     assert bad.usage.status == 2

@@ -51,7 +51,7 @@ def test_a_worker_that_times_starts_without_model_formats():
 
 
 def test_the_workshop_needs_no_screen():
-    assert not loaded_by("import core.build.workshop") & SCREEN
+    assert not loaded_by("import core.pipeline.workshop") & SCREEN
 
 
 @pytest.mark.parametrize("module", ["core.runs", "core.charts"])

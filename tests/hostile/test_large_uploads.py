@@ -12,10 +12,10 @@ import onnxruntime
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.build import external, gate
-from core.build.client import Workshop
 from core.errors import CoreError, InvalidModel, ModelError, UnsupportedModel
 from core.graph import storage
+from core.pipeline import external, gate
+from core.pipeline.client import Workshop
 from core.records import Recipe, Step
 from core.records.stored import data_of, stored_bytes
 from tests.hostile import files

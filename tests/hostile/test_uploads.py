@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.build.client import Workshop
 from core.errors import CoreError, DataError, ModelError, WorkerError
+from core.pipeline.client import Workshop
 from tests.hostile import files
 
 

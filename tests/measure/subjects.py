@@ -9,9 +9,9 @@ import pytest
 
 from core import graph as graphs
 from core.backends.base import catalogue
-from core.build.summary import summarise
 from core.graph import Graph
 from core.measure import worker_client
+from core.pipeline.summary import summarise
 from core.process import Child
 from core.records import ModelSummary
 from tests.builders import graph

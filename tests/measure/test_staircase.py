@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from core import timings
-from core.build.client import Workshop
 from core.errors import InferenceFailed, WorkerCrashed
 from core.measure import staircase
 from core.measure.target import Setting
 from core.measure.worker_client import Cancelled
+from core.pipeline.client import Workshop
 from core.timings import Chain, LayerSignature, MicroModel
 
 SETTING = Setting.of("onnxruntime")

@@ -6,7 +6,6 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from core.build.runner import apply
 from core.compress.quantization import cross_layer_equalization
 from core.compress.quantization import target_scheme as schemes
 from core.compress.quantization.mixed_precision.timing_ratio import Lap
@@ -14,6 +13,7 @@ from core.errors import BackendUnavailable, PassPrecondition
 from core.passes.base import NoStatistics, Report
 from core.passes.quantize_int8 import QuantizeInt8
 from core.passes.quantize_int8.stand_in import STAND_IN
+from core.pipeline.runner import apply
 from core.records import Recipe, Step
 from tests.compress.quantization.nets import (
     Random,

@@ -13,8 +13,8 @@ import onnx
 import pytest
 
 from core import graph as graphs
-from core.build.client import Workshop
 from core.errors import StoreError
+from core.pipeline.client import Workshop
 from core.process import lock
 from core.records import ExperimentSpec, Outcome, Preview, Recipe, RunProgress, State, Step
 from core.runs import Workspace, samples

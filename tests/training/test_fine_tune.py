@@ -7,11 +7,11 @@ import onnx_ir as ir
 import pytest
 
 from core import graph as graphs
-from core.build import runner
 from core.errors import PassPrecondition
 from core.graph import Graph
 from core.passes.base import Report, Tensors
 from core.passes.fine_tune import FineTune
+from core.pipeline import runner
 from core.records import Recipe, Step
 from tests.builders import Images, feeds, graph, kinds, norm, refused, run, skips, weights_of
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.build.client import Workshop
+from core.pipeline.client import Workshop
 from core.records import Json, Recipe, Step
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: requirements/torch.txt")

@@ -7,7 +7,6 @@ import onnx_ir as ir
 import pytest
 
 from core import graph as graphs
-from core.build.runner import apply
 from core.calibration import Probe, Unseen
 from core.compress.quantization import data_free
 from core.compress.quantization.bn_statistics import Moments, norms, spread
@@ -16,6 +15,7 @@ from core.data.made_up import made_up_images
 from core.errors import PassPrecondition
 from core.passes.base import Report
 from core.passes.quantize_int8 import QuantizeInt8
+from core.pipeline.runner import apply
 from core.records import Preprocess, Recipe, Step
 from tests.compress.quantization.nets import parsed, random, run, signal_to_noise_db
 

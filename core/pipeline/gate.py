@@ -19,18 +19,18 @@ import onnx
 import onnx.inliner
 
 from core import graph as graphs
-from core.build.carried import drop_unusable
-from core.build.external import InArchive, InFolder, Nothing, Upload, slices, take_in
-from core.build.functions import check_functions
-from core.build.recognise import refuse_foreign
-from core.build.tensors import all_tensors, check_tensor
-from core.build.validate import check_model
 from core.data import Archive, Bounds
 from core.errors import DataError, InvalidModel, ModelError, UnsupportedModel
 from core.graph import Values, cut, map_file
 from core.graph import read_proto as _parse
 from core.graph.storage import cut_from
 from core.graph.taking import SINGLE_FILE_BYTES
+from core.pipeline.carried import drop_unusable
+from core.pipeline.external import InArchive, InFolder, Nothing, Upload, slices, take_in
+from core.pipeline.functions import check_functions
+from core.pipeline.recognise import refuse_foreign
+from core.pipeline.tensors import all_tensors, check_tensor
+from core.pipeline.validate import check_model
 
 Told = Callable[[str, float], None]
 

@@ -8,11 +8,11 @@ import onnx
 import pytest
 
 from core.analysis.layer_signatures import depthwise_pointwise, spatial_svd, tucker2
-from core.build import micro_models
-from core.build.client import Workshop
 from core.data import synthetic_feeds
 from core.errors import UnsupportedModel
 from core.measure import staircase
+from core.pipeline import micro_models
+from core.pipeline.client import Workshop
 from core.timings import Chain, LayerSignature
 
 CONV = LayerSignature(

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from core.analysis import memory as sizes
-from core.build import failures, runner
-from core.build.clock import Clock, Remaining
 from core.compress.refit.needs import Needs, Workload, refusal, remedy
 from core.errors import InferenceFailed, NotEnoughMemory, PassPostcondition, WorkerOutOfMemory
 from core.passes import base
 from core.passes.base import Graph, Pass, Report, Statistics
+from core.pipeline import failures, runner
+from core.pipeline.clock import Clock, Remaining
 from core.process import memory
 from core.records import Json, Recipe, Step
 from tests.builders import Images, graph

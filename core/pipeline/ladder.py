@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.analysis.layer_signatures import signatures
-from core.build import runner
 from core.graph import Graph
+from core.pipeline import runner
 from core.records import Recipe
 from core.timings import Chain, LayerSignature
 

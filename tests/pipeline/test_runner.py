@@ -11,10 +11,10 @@ import onnx_ir as ir
 import pytest
 
 from core import graph as graphs
-from core.build import runner
 from core.errors import PassPrecondition
 from core.passes import base
 from core.passes.base import Graph, Pass, Report, Statistics
+from core.pipeline import runner
 from core.records import Recipe, Step, StepReport
 from tests.builders import Images, graph, kinds, same
 

@@ -15,15 +15,15 @@ from core import timings as layer_times
 from core.analysis import layer_signatures
 from core.analysis.zeros import zero_share
 from core.calibration import Alone, Calibration, Probe, Unseen
-from core.build import failures, gate, micro_models, runner
-from core.build.clock import Clock, Remaining, Told
-from core.build.ladder import ladder
-from core.build.preview import preview
-from core.build.sensitivity import sensitivity
-from core.build.summary import summarise
 from core.errors import CoreError, DataError, InvalidModel
 from core.graph import Graph
 from core.passes.base import NoStatistics, Statistics
+from core.pipeline import failures, gate, micro_models, runner
+from core.pipeline.clock import Clock, Remaining, Told
+from core.pipeline.ladder import ladder
+from core.pipeline.preview import preview
+from core.pipeline.sensitivity import sensitivity
+from core.pipeline.summary import summarise
 from core.process import Progress, lock
 from core.records import (
     Candidate,

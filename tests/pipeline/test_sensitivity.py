@@ -8,7 +8,7 @@ import pytest
 
 from core.analysis.decisions import Decision
 from core.calibration import Probe
-from core.build.sensitivity import agreement, answers, sensitivity
+from core.pipeline.sensitivity import agreement, answers, sensitivity
 from tests.analysis.nets import image, residual
 from tests.compress.refit.images import Pictures
 

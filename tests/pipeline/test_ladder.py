@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from core.analysis.layer_signatures import signatures
-from core.build import runner
-from core.build.ladder import ladder
+from core.pipeline import runner
+from core.pipeline.ladder import ladder
 from core.records import Recipe, Step
 from tests.analysis.nets import residual
 

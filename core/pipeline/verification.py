@@ -15,9 +15,6 @@ import onnx_ir as ir
 
 from core.backends.base_onnx_settings import settings
 from core.calibration.ort_runner import run_lean
-from core.build import decisions
-from core.build.comparison import Kind, compare
-from core.build.decisions import DRAWS, ROUNDS, SELECTS, behind
 from core.data import synthetic_feeds
 from core.errors import CoreError, PassPostcondition
 from core.graph import (
@@ -31,6 +28,9 @@ from core.graph import (
     weight_bytes,
 )
 from core.passes.base import Graph, Statistics, Tensors
+from core.pipeline import decisions
+from core.pipeline.comparison import Kind, compare
+from core.pipeline.decisions import DRAWS, ROUNDS, SELECTS, behind
 from core.records import RunOptions, TensorSpec
 
 TRIAL_SIZES = (1, 32, 224)  # for dynamic dimensions, until the original runs

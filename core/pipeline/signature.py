@@ -8,8 +8,8 @@ from typing import Any
 
 import onnx
 
-from core.build.tensors import MAX_RANK, known_type
 from core.errors import InvalidModel, UnsupportedModel
+from core.pipeline.tensors import MAX_RANK, known_type
 
 LONGEST_NAME = 1024
 MAX_INPUTS = 1024

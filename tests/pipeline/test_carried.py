@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 
 from core import graph as graphs
-from core.build import gate
 from core.data import read_preprocess
 from core.errors import DataError
 from core.graph.metadata import PREPROCESS_KEY
+from core.pipeline import gate
 from core.records import parse_json
 from tests.builders import graph
 

@@ -7,11 +7,11 @@ import logging
 import time
 from collections.abc import Callable
 
-from core.build import failures, plan
-from core.build.growth import refuse_growth
-from core.build.verification import Verifier
 from core.errors import NotEnoughMemory
 from core.passes.base import Graph, NoStatistics, Report, Statistics, build
+from core.pipeline import failures, plan
+from core.pipeline.growth import refuse_growth
+from core.pipeline.verification import Verifier
 from core.records import Recipe, Skip, Step, StepReport
 
 log = logging.getLogger(__name__)

@@ -18,11 +18,11 @@ from typing import Protocol
 
 from onnx import TensorProto
 
-from core.build.tensors import size_bytes
 from core.data import Archive
 from core.errors import InvalidModel
 from core.graph import Values, map_file
 from core.graph.storage import cut_from
+from core.pipeline.tensors import size_bytes
 
 KEYS = frozenset({"location", "offset", "length", "checksum"})
 LONGEST_NUMBER = 18  # digits

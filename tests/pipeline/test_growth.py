@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from core.build.growth import constant_bytes
 from core.passes.base import Pass
 from core.passes.convert_precision import ConvertPrecision
 from core.passes.quantize_weights import QuantizeWeights
 from core.passes.simplify import Simplify
+from core.pipeline.growth import constant_bytes
 from tests.builders import graph, refused
 
 TWICE = """(float[N,64] x) => (float[N,64] y, float[64,64] v) {

@@ -14,9 +14,9 @@ from typing import Any
 import onnx
 from onnx import AttributeProto
 
-from core.build.functions import Key, graphs_of, key_of
-from core.build.signature import check_interface, checked_name, distinct
 from core.errors import InvalidModel, UnsupportedModel
+from core.pipeline.functions import Key, graphs_of, key_of
+from core.pipeline.signature import check_interface, checked_name, distinct
 
 IR_VERSIONS = range(3, 14)
 OPSETS = range(1, 27)

@@ -14,10 +14,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
-from core.build import start
-from core.build.start import DEFAULT_CPU_S, GATE_BYTES, MODULE
 from core.errors import CoreError, PassError, WorkerCrashed, WorkerError
 from core.passes.base import build
+from core.pipeline import start
+from core.pipeline.start import DEFAULT_CPU_S, GATE_BYTES, MODULE
 from core.process import Child, Limits, Progress, memory
 from core.process.launch import Check, ChildBug
 from core.process.limits import GIB

@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
-from core.build import gate
 from core.errors import InvalidModel
 from core.graph import input_specs
+from core.pipeline import gate
 from tests.builders import run
 
 FLOAT = onnx.TensorProto.FLOAT

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from core import graph as graphs
-from core.build.client import Workshop
 from core.compress.linalg import parallel
 from core.compress.refit.needs import Workload
 from core.passes.base import Graph, build
+from core.pipeline.client import Workshop
 from core.process import memory
 from core.records import Recipe, Step
 from tests.builders import graph

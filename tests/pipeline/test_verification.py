@@ -6,11 +6,11 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from core.build import decisions
-from core.build.verification import Verifier
 from core.errors import PassPostcondition
 from core.graph import Graph
 from core.passes.base import NoStatistics
+from core.pipeline import decisions
+from core.pipeline.verification import Verifier
 from tests.builders import graph
 
 ROW = "(float[N,6] x) => (float[N,6] y)"

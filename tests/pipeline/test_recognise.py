@@ -7,9 +7,9 @@ import zipfile
 
 import pytest
 
-from core.build.outline import outline
-from core.build.recognise import refuse_foreign
 from core.errors import UnsupportedModel
+from core.pipeline.outline import outline
+from core.pipeline.recognise import refuse_foreign
 from tests.hostile import files
 
 

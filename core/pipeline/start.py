@@ -9,7 +9,7 @@ from __future__ import annotations
 from core.process import Child, Limits, memory
 from core.process.limits import GIB
 
-MODULE = "core.build"
+MODULE = "core.pipeline"
 GATE_BYTES = 2 * GIB  # what reading a file may take, whatever it claims
 DEFAULT_CPU_S = 60.0
 FILE_BYTES = 64 * GIB  # the weights of a large model are one file

@@ -11,8 +11,8 @@ import zipfile
 from pathlib import PurePath
 from typing import IO
 
-from core.build.outline import LENGTH, VARINT, outline
 from core.errors import InvalidModel, UnsupportedModel
+from core.pipeline.outline import LENGTH, VARINT, outline
 
 ZIP = b"PK\x03\x04"
 _TORCH = (

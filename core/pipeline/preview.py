@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from core import graph as graphs
 from core.analysis import cost
-from core.build import runner
-from core.build.summary import nodes
 from core.graph import Graph
+from core.pipeline import runner
+from core.pipeline.summary import nodes
 from core.records import Preview, Recipe
 
 
