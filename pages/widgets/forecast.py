@@ -16,7 +16,7 @@ from pages.widgets.sensitivity import ASKED
 
 POLL_S = 1.5
 IMAGES = "calibration images"
-FAMILIAR_IMAGES = "calibration images, enlarged: it knows them as they are"
+FAMILIAR_IMAGES = "enlarged images, as it knows them"  # two lines of a tile
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,7 +157,7 @@ def test_a_forecast_says_that_the_net_knows_the_images(optimize, workspace):
     effects = (LayerEffect(("conv1",), "50 %", 0.02, 99.0, 0.5),)
     workspace.known_sensitivity = Sensitivity(effects, ((0.001, 99.5), (0.1, 80.0)), True)
     said = page_text(pruning(clean(optimize.run())))
-    assert "it knows them as they are; not measured" in said
+    assert "enlarged images, as it knows them; not measured" in said
 
 
 def test_a_forecast_in_the_making_is_said(optimize, workspace):
