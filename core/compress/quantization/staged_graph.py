@@ -69,6 +69,10 @@ class Stages:
         """Stages."""
         return len(self._pieces)
 
+    def holds(self, name: str) -> bool:
+        """Whether any output of the graph depends on this node."""
+        return name in self._home
+
     def changed(self, name: str, change: Change) -> list[Tensors]:
         """The outputs, batch by batch, with `change` made to the stage of this node."""
         return next(self.each([(name, change)]))[1]

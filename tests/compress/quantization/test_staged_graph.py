@@ -139,6 +139,24 @@ def test_a_layers_error_is_that_of_the_whole_net_with_it_alone_quantized():
         assert error == pytest.approx(whole, rel=0.05)
 
 
+def test_a_layer_that_leads_to_integers_alone_moves_no_logits():
+    text = """g (float[N, 3, 8, 8] x) => (float[N, 4, 8, 8] y, int64[N, 1, 8, 8] c) {
+      a = Conv<kernel_shape=[1,1]>(x, w1)
+      y = Relu(a)
+      b = Conv<kernel_shape=[1,1]>(x, w2)
+      c = ArgMax<axis=1>(b)
+    }"""
+    graph = parsed(text, {"w1": random(4, 3, 1, 1), "w2": random(4, 3, 1, 1, seed=2)})
+    judged = headless(prepared(graph))
+    images, selection = Images(Random((3, 8, 8), count=64)), partition.select(judged)
+    judge = Judge(judged, images)
+    seen = calibrate.seen(judged, selection, images)
+    plan, _, _ = calibrate.best_ranges(judged, selection, seen, layers_of(judged), Scheme(), judge)
+    found = layer_sensitivity.sensitivities(judged, plan, judge)
+    assert len(found) == 2
+    assert sorted(map(bool, found.values())) == [False, True]
+
+
 def test_there_are_no_more_stages_than_are_worth_keeping():
     chain = "\n".join(f"a{i} = Conv<kernel_shape=[1,1]>(r{i}, w)\nr{i + 1} = Relu(a{i})"
                       for i in range(30))  # fmt: skip

@@ -68,7 +68,7 @@ def sensitivities(graph: ir.Model, plan: Plan, judge: Judge, most: int = 0) -> d
         most: of a large net, only so many layers: those that stray most by the end of their stage.
     """
     images = _images(graph)
-    found, judge = {}, judge.few(images)
+    judge = judge.few(images)
     stages = Stages(graph, judge.feeds, judge.runner)
 
     def alone(name: str, piece: ir.Model) -> ir.Model:
@@ -77,7 +77,9 @@ def sensitivities(graph: ir.Model, plan: Plan, judge: Judge, most: int = 0) -> d
         selection = select(piece, frozenset(others), frozenset(), frozenset())
         return written(piece, restricted(plan, selection))
 
-    changes = [(name, functools.partial(alone, name)) for name in plan.selection.weighted]
+    # What leads to an integer output alone, which no logits are, moves none of them.
+    found = {name: 0.0 for name in plan.selection.weighted if not stages.holds(name)}
+    changes = [(n, functools.partial(alone, n)) for n in plan.selection.weighted if n not in found]
     if images < RANKING_IMAGES and stages.count > 1 and 0 < most < len(changes):
         near = dict(stages.strays(changes))
         worst = sorted(near, key=lambda name: -near[name])[:most]
