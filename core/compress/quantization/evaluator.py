@@ -42,9 +42,10 @@ from core.fidelity import Powers
 Array = np.ndarray[Any, Any]
 
 HEADS = frozenset({"Softmax", "Sigmoid", "LogSoftmax"})
+SQUASHING = HEADS - {"LogSoftmax"}  # into 0 .. 1
 STANDARD = ("", "ai.onnx")
 LEAST_ERROR = 1e-6
-LARGEST_DIFFERENCE = 1e-3  # of the largest logit, between two forms of one graph
+LARGEST_DIFFERENCE = 1e-3  # of the largest value, between two forms of one graph
 DRAWS = 40
 RESAMPLES = 400
 
@@ -220,11 +221,10 @@ class Judge:
         for column, added in enumerate(after - before):
             lost[:, column] = odds[rows, first] - odds[rows, (shown + added).argmax(1)]
         random = np.random.default_rng(0)
-        draws = [
-            (random.integers(len(shown), size=len(shown)), random.integers(n, size=n))
-            for n in [len(before)] * RESAMPLES
-        ]
-        means = [100 * lost[images][:, errors].mean() for images, errors in draws]
+        means = []
+        for _ in range(RESAMPLES):
+            images, errors = (random.integers(size, size=size) for size in lost.shape)
+            means.append(100 * lost[images][:, errors].mean())
         low, high = np.percentile(means, [2.5, 97.5])
         return Loss(float(100 * lost.mean()), float(low), float(high))
 
@@ -392,19 +392,26 @@ def first_difference(
 ) -> str:
     """Name of the first float output that `new` computes otherwise than `old`; empty if none.
 
-    Logits are compared where a graph ends in Softmax or Sigmoid: probabilities that are all next to
-    zero hold nothing but rounding.
+    Where a graph ends in Softmax or Sigmoid its logits are compared as well, and probabilities as
+    what they are, between 0 and 1: those that are all next to zero hold nothing but rounding.
     """
-    pairs = [headless(graph) for graph in (old, new)]
-    if len(pairs[0].graph.outputs) != len(pairs[1].graph.outputs):
-        pairs = [old, new]
-    names = [[value.name or "" for value in graph.graph.outputs] for graph in pairs]
-    found = [runner(graph, some)(feeds) for graph, some in zip(pairs, names, strict=True)]
+    names = [[v.name or "" for v in graph.graph.outputs] for graph in (old, new)]
+    logits = [[v.name or "" for v in headless(graph).graph.outputs] for graph in (old, new)]
+    heads = {v.name for v in old.graph.outputs if (n := v.producer()) and n.op_type in SQUASHING}
+    if len(logits[0]) == len(logits[1]):
+        names = [own + more for own, more in zip(names, logits, strict=True)]
+    else:
+        heads = set()
+    found = [
+        runner(graph, list(dict.fromkeys(some)))(feeds)
+        for graph, some in zip((old, new), names, strict=True)
+    ]
     for name, other in zip(names[0], names[1], strict=True):
         a, b = found[0][name], found[1][other]
         if a.dtype.kind != "f" or not a.size:
             continue
-        scale = max(float(np.abs(a[np.isfinite(a)]).max(initial=0)), 1e-6)
+        least = 1.0 if name in heads else 1e-6
+        scale = max(float(np.abs(a[np.isfinite(a)]).max(initial=0)), least)
         if a.shape != b.shape or not np.allclose(
             a, b, rtol=0, atol=LARGEST_DIFFERENCE * scale, equal_nan=True
         ):

@@ -146,4 +146,5 @@ def test_two_forms_are_held_against_each_other_before_the_sigmoid():
     runner = Random().runner
     assert first_difference(made(0.1), made(0.1 + 1e-5), runner, feeds) == ""
     assert first_difference(made(0.1), made(0.2), runner, feeds) == "b"
+    assert first_difference(made(9.0), made(9.0 + 5e-3), runner, feeds) == "y"  # near the middle
     assert first_difference(made(0.1, "Relu"), made(0.1, "Identity"), runner, feeds) == "y"
