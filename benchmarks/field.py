@@ -22,9 +22,9 @@ import numpy as np
 
 from core import graph as graphs
 from core.calibration import Calibration
+from core.calibration.services import NoServices, Services
 from core.data import synthetic_feeds
 from core.errors import CoreError
-from core.passes.base import NoStatistics, Statistics
 from core.pipeline import gate, runner
 from core.records import Recipe, Step, StepReport
 
@@ -88,7 +88,7 @@ def rows(file: Path, folder: Path, passes: list[str]) -> Iterator[tuple[str, boo
 
 
 def _row(
-    stem: str, name: str, graph: Any, result: Any, report: StepReport, statistics: Statistics
+    stem: str, name: str, graph: Any, result: Any, report: StepReport, statistics: Services
 ) -> tuple[str, bool]:
     if report.reverted:
         bad = "defect" in report.reverted or "specification" in report.reverted
@@ -105,18 +105,18 @@ def _row(
     )
 
 
-def _statistics(graph: Any, folder: Path) -> Statistics:
+def _statistics(graph: Any, folder: Path) -> Services:
     specs = graphs.input_specs(graph)
     images = folder / "calibration.npz"
     try:
         found = Calibration(images, specs, graphs.preprocess(graph))
         next(found.feeds())
     except (CoreError, OSError):
-        return NoStatistics()
+        return NoServices()
     return found
 
 
-def _error(graph: Any, result: Any, statistics: Statistics, name: str) -> tuple[str, float | None]:
+def _error(graph: Any, result: Any, statistics: Services, name: str) -> tuple[str, float | None]:
     """The worst error over outputs, scales and both, in words and as SQNR in dB."""
     worst, exact = None, name in EXACT
     try:
@@ -168,7 +168,7 @@ def decibels(a: Any, b: Any) -> float:
     return float(10 * np.log10(max(power, 1e-30) / error))
 
 
-def _feeds(graph: Any, statistics: Statistics, exact: bool) -> Iterator[Tensors]:
+def _feeds(graph: Any, statistics: Services, exact: bool) -> Iterator[Tensors]:
     if statistics.count:
         yield next(statistics.feeds())
         if not exact:  # ranges hold for inputs like these

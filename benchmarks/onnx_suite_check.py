@@ -22,7 +22,8 @@ import onnx_ir as ir
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from core import graph as graphs
-from core.passes.base import NoStatistics, Report, build, catalogue
+from core.calibration.services import NoServices
+from core.passes.base import Report, build, catalogue
 from core.records import Step
 
 JOIN = "_then_"
@@ -37,7 +38,7 @@ def transform(names: str) -> Callable[[onnx.ModelProto], onnx.ModelProto]:
         graph = graphs.parse(model.SerializeToString(), "model")
         for step in steps:
             step.requires(graph)
-            step.apply(graph, Report(), NoStatistics())
+            step.apply(graph, Report(), NoServices())
         return ir.to_proto(graph)
 
     return run

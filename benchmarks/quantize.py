@@ -29,7 +29,7 @@ import onnx
 
 from core import graph as graphs
 from core.calibration import Calibration, Unseen
-from core.compress.quantization.target_scheme import BACKENDS
+from core.calibration.targets import int8
 from core.data import open_set, read_preprocess
 from core.data.sets import has_background_class
 from core.errors import CoreError
@@ -255,7 +255,7 @@ def candidates(bench: Bench, options: argparse.Namespace) -> Iterator[tuple[str,
             yield "NNCF", lambda: nncf(bench, options.nncf)
     for goal in ("safe", "fastest"):
         yield f"ours {goal}", lambda g=goal: ours(bench, Step("quantize_int8", {"goal": g}))
-    for backend in (b for b in options.backends.split(",") if b in BACKENDS):
+    for backend in (b for b in options.backends.split(",") if b in int8()):
         step = Step("quantize_int8", {"backend": backend})
         yield f"ours safe, for {backend}", lambda s=step: ours(bench, s)
     fast = Step("quantize_int8", {"goal": "fastest"})

@@ -33,6 +33,7 @@ from core.analysis.channels import channel_map
 from core.analysis.cost import totals
 from core.analysis.surgery import mask, remove
 from core.calibration import Calibration, Probe
+from core.calibration.services import NoServices
 from core.passes.base import Graph, Report
 from core.passes.prune_channels import PruneChannels
 
@@ -143,14 +144,14 @@ OTHERS = {
 }
 
 
-class Noise:
-    """Statistics of a network without images of its own: smooth random pictures."""
+class Noise(NoServices):
+    """Services for a network without images of its own: smooth random pictures."""
 
-    timings = None
-    studies = None
+    count = 0
 
     def __init__(self, graph: Graph, count: int, sizes: dict[int, int]) -> None:
         """`sizes` are those of dynamic axes other than the batch."""
+        super().__init__()
         self.count, self._value = count, graph.graph.inputs[0]
         dims = list(self._value.shape or [])
         self._shape = [d if isinstance(d, int) else sizes.get(a, 1) for a, d in enumerate(dims)]
@@ -172,10 +173,6 @@ class Noise:
         run = self.runner(graph, [n for n in names if n != self._value.name])
         for feeds in self.feeds():
             yield run(feeds) | feeds
-
-    def remember(self, key: str, make: Any) -> Any:
-        """Each time anew."""
-        return make()
 
 
 def error(original: Graph, pruned: Graph, feeds: list[dict[str, Any]]) -> float:

@@ -33,8 +33,8 @@ import onnx
 from benchmarks.field import EXACT, LEAST_DB, PASSES, decibels
 from benchmarks.prune_suite import KINDS, load_suite, read
 from core import graph as graphs
+from core.calibration.services import NoServices
 from core.errors import CoreError
-from core.passes.base import NoStatistics
 from core.pipeline import runner
 from core.records import Recipe
 
@@ -81,7 +81,7 @@ def _passed(
     suite: ModuleType, name: str, graph: Any, feeds: list[Any], before: list[Any]
 ) -> tuple[str, str]:
     try:
-        result, reports = runner.apply(graph, Recipe(name, (PASSES[name],)), NoStatistics())
+        result, reports = runner.apply(graph, Recipe(name, (PASSES[name],)), NoServices())
     except CoreError as refusal:
         blames = any(word in refusal.message for word in BLAMES)
         return ("WRONG" if blames else "refused"), refusal.message[:160]

@@ -7,13 +7,6 @@ import pkgutil
 from typing import Any
 
 
-def names(package: str, ignore: tuple[str, ...] = ("base",)) -> tuple[str, ...]:
-    """The module names of `package`, sorted, without importing any of them."""
-    parent = importlib.import_module(package)
-    found = (m.name for m in pkgutil.iter_modules(parent.__path__))
-    return tuple(sorted(name for name in found if not name.startswith(ignore)))
-
-
 def discover(package: str, attribute: str, ignore: str = "base") -> dict[str, Any]:
     """Map each module name of `package` to the object that it calls `attribute`, sorted by name.
 

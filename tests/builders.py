@@ -20,8 +20,9 @@ from onnx import numpy_helper
 
 from core import graph as graphs
 from core.calibration import Probe
+from core.calibration.services import NoServices, Services, Tensors
 from core.graph import Graph
-from core.passes.base import NoStatistics, Pass, Statistics, Tensors
+from core.passes.base import Pass
 from core.pipeline import runner
 from core.records import Recipe, StepReport
 
@@ -106,7 +107,7 @@ def run(net: Graph, given: Tensors | None = None) -> list[np.ndarray]:
     return session.run(None, feeds(net) if given is None else given)
 
 
-def rewrite(net: Graph, *passes: Pass, data: Statistics | None = None) -> tuple[Graph, StepReport]:
+def rewrite(net: Graph, *passes: Pass, data: Services | None = None) -> tuple[Graph, StepReport]:
     """What the runner makes of a copy of `net`, verified, and the report of the last pass."""
     recipe = Recipe("test", tuple(one.step() for one in passes))
     made, reports = runner.apply(net, recipe, data)
@@ -115,7 +116,7 @@ def rewrite(net: Graph, *passes: Pass, data: Statistics | None = None) -> tuple[
     return made, reports[-1]
 
 
-def refused(net: Graph, one: Pass, data: Statistics | None = None) -> str:
+def refused(net: Graph, one: Pass, data: Services | None = None) -> str:
     """Why the runner undid `one` on `net`."""
     made, (report,) = runner.apply(net, Recipe("test", (one.step(),)), data)
     assert report.reverted
@@ -155,7 +156,7 @@ def sqnr_db(wanted: Sequence[np.ndarray], got: Sequence[np.ndarray]) -> float:
     return float("inf") if noise == 0 else 10 * float(np.log10(signal / noise))
 
 
-class Images(NoStatistics):
+class Images(NoServices):
     """Calibration data made up from the inputs of a graph; counts how it is read."""
 
     def __init__(

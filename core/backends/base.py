@@ -18,7 +18,7 @@ import numpy as np
 
 from core.catalogue import discover
 from core.errors import BackendUnavailable
-from core.records import RunOptions
+from core.records import BackendFacts, RunOptions
 
 Tensors = dict[str, np.ndarray[Any, Any]]
 
@@ -61,7 +61,11 @@ class Backend(Protocol):
     precisions: tuple[str, ...]  # what RunOptions.precision may be; the first is the default
     remedy: str  # the command that installs it
     about: str  # one line: where it runs, what it is good for
-    # Backends that exist to check the harness itself carry `internal = True`.
+
+    @property
+    def facts(self) -> BackendFacts:
+        """What it states of itself here, without being loaded."""
+        ...
 
     def version(self) -> str:
         """The installed version, without importing the runtime where that is possible.
@@ -156,9 +160,22 @@ def parse(spec: str) -> tuple[str, str]:
     return name, precision or backend.precisions[0]
 
 
-def is_internal(backend: Backend) -> bool:
-    """Whether a backend exists to check the harness and is not offered to users."""
-    return bool(getattr(backend, "internal", False))
+@functools.cache
+def reference() -> str:
+    """The backend that every other one's output is compared with."""
+    (name,) = (name for name, one in catalogue().items() if one.facts.reference)
+    return name
+
+
+def offered() -> tuple[str, ...]:
+    """The backends that users choose from, in their order."""
+    known = ((one.facts, name) for name, one in catalogue().items())
+    return tuple(name for _, name in sorted((f.place, n) for f, n in known if not f.internal))
+
+
+def opening() -> tuple[str, ...]:
+    """Those of them that a form has chosen before anyone has."""
+    return tuple(name for name in offered() if catalogue()[name].facts.opening)
 
 
 def installed(distribution: str, remedy: str) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 from core.backends.base import Tensors, cores, installed
 from core.backends.base_profile import COMPUTE, OTHER, QUANTIZE, REORDER, TimedLayer
 from core.errors import BackendUnavailable, InferenceFailed
-from core.records import RunOptions
+from core.records import BackendFacts, RunOptions
 
 _ROLES = {
     **dict.fromkeys(("Quantize", "Dequantize", "Requantize"), QUANTIZE),
@@ -136,6 +136,7 @@ class OpenCv:
     label: str
     engine: str
     about: str
+    facts: BackendFacts
     precisions: tuple[str, ...] = ("f32",)
     remedy: str = "pip install -r requirements.txt"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from core.backends.base import Tensors
-from core.records import RunOptions
+from core.records import BackendFacts, RunOptions
 
 
 class NullSession:
@@ -33,7 +33,7 @@ class Null:
     precisions = ("f32",)
     remedy = ""
     about = "Shows what measuring itself costs."
-    internal = True
+    facts = BackendFacts("#6f7b90", place=90, internal=True)
 
     def version(self) -> str:
         """The clock that is read."""

@@ -6,11 +6,11 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.backends import base_dynamic, base_onnx_settings
+from core.backends import base_cpu, base_dynamic, base_onnx_settings
 from core.backends.base import Tensors, cores, installed
 from core.backends.base_onnx_profile import OnnxProfileSession
 from core.errors import InferenceFailed
-from core.records import RunOptions
+from core.records import BackendFacts, Int8Facts, RunOptions
 
 REMEDY = "pip install -r requirements.txt"
 
@@ -110,6 +110,12 @@ class OnnxRuntime:
     precisions: tuple[str, ...] = ("f32", base_dynamic.DYNAMIC_INT8)
     remedy = REMEDY
     about = "The reference runtime for ONNX; int8 QDQ runs as real int8, fastest with VNNI."
+
+    @property
+    def facts(self) -> BackendFacts:
+        """u8 activations on x86, where signed ones take a kernel that hardly beats fp32."""
+        int8 = Int8Facts(signed=base_cpu.is_arm(), saturates=base_cpu.saturates())
+        return BackendFacts("#2a7de1", int8, reference=True, opening=True, place=10)
 
     def version(self) -> str:
         """The installed version.

@@ -15,10 +15,9 @@ import numpy as np
 
 from core import graph as graphs
 from core.backends.base import catalogue, parse
-from core.compress.quantization.mixed_precision.timing_ratio import Lap
+from core.calibration.services import Lap, Tensors
 from core.errors import BackendUnavailable, CoreError
 from core.graph import Graph
-from core.passes.base import Tensors
 from core.process import Child, Limits, memory
 from core.records import Json
 

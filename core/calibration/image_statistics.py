@@ -17,12 +17,11 @@ import numpy as np
 from core.calibration.graph_timing import race
 from core.calibration.ort_runner import Probe
 from core.calibration.remote_runner import Elsewhere
-from core.compress.quantization.mixed_precision.timing_ratio import Lap
+from core.calibration.services import Lap, Race, Run, Services, Tensors
 from core.data import ImageSet, open_set
 from core.data.admission import IMAGES_FILE
 from core.errors import PassPrecondition
 from core.graph import Graph
-from core.passes.base import Tensors
 from core.process import lock
 from core.records import Preprocess, TensorSpec
 from core.timings import LayerTimes
@@ -37,7 +36,7 @@ _remembered: OrderedDict[tuple[str, str, int, str], Any] = OrderedDict()
 
 
 class Calibration:
-    """`Statistics` over an admitted image set."""
+    """`Services` over an admitted image set."""
 
     def __init__(
         self,
@@ -131,7 +130,7 @@ class Calibration:
         for feeds in self.feeds():
             yield session.run(feeds) | {name: feeds[name] for name in names if name in fed}
 
-    def runner(self, graph: Graph, names: Sequence[str]) -> Callable[[Tensors], Tensors]:
+    def runner(self, graph: Graph, names: Sequence[str]) -> Run:
         """A function from the inputs of `graph` to the named tensors.
 
         Raises:
@@ -139,13 +138,17 @@ class Calibration:
         """
         return Probe(graph, names).run
 
-    def runner_as_written(self, graph: Graph, names: Sequence[str]) -> Callable[[Tensors], Tensors]:
+    def runner_as_written(self, graph: Graph, names: Sequence[str]) -> Run:
         """As `runner`, but QDQ is computed in float, whatever ONNX Runtime has kernels for.
 
         Raises:
             InferenceFailed: ONNX Runtime refuses the graph.
         """
         return Probe(graph, names, as_written=True).run
+
+    def made_up(self) -> Services | None:
+        """None: here are real images."""
+        return None
 
     def elsewhere(self, backend: str) -> Elsewhere:
         """Runs graphs on this backend; to be closed.
@@ -166,19 +169,15 @@ class Calibration:
         found: T = _remembered[full]
         return found
 
-    def race(
-        self,
-        contestants: Sequence[Graph],
-        sessions: int = 1,
-        brief: bool = False,
-        backend: str = "onnxruntime",
-    ) -> list[Lap]:
-        """Times of each graph on one image and one thread of a backend, taken in turns.
+    def stopwatch(self, backend: str) -> Race:
+        """Times graphs in turns on this backend, on one image and one thread."""
 
-        Raises:
-            BackendUnavailable: it is not here.
-        """
-        return race(contestants, self.first(), sessions, backend, self._alone, brief)
+        def timed(
+            contestants: Sequence[Graph], sessions: int = 1, brief: bool = False
+        ) -> list[Lap]:
+            return race(contestants, self.first(), sessions, backend, self._alone, brief)
+
+        return timed
 
     @property
     def _fixed_batch(self) -> int:

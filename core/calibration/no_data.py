@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from core.calibration.graph_timing import race
 from core.calibration.image_statistics import Alone, Calibration
-from core.compress.quantization.mixed_precision.timing_ratio import Lap
+from core.calibration.remote_runner import Elsewhere
+from core.calibration.services import Lap, NoServices, Race
 from core.data import synthetic_feeds, usual
 from core.data.made_up import made_up_images
 from core.errors import DataError
 from core.graph import Graph
-from core.passes.base import NoStatistics
 from core.process import lock
 from core.records import Preprocess, TensorSpec
 from core.timings import LayerTimes
@@ -19,8 +19,8 @@ from core.timings import LayerTimes
 MADE_UP = 48
 
 
-class Unseen(NoStatistics):
-    """`Statistics` without images, over a model whose inputs are known."""
+class Unseen(NoServices):
+    """`Services` without images, over a model whose inputs are known."""
 
     def __init__(
         self,
@@ -33,22 +33,25 @@ class Unseen(NoStatistics):
         super().__init__(timings)
         self._specs, self._preprocess, self._alone = tuple(specs), preprocess, alone
 
-    def race(
-        self,
-        contestants: Sequence[Graph],
-        sessions: int = 1,
-        brief: bool = False,
-        backend: str = "onnxruntime",
-    ) -> list[Lap]:
-        """As `Calibration.race`, on a made-up input, of usual lengths where the model states none.
+    def elsewhere(self, backend: str) -> Elsewhere:
+        """Runs graphs on this backend; to be closed.
 
         Raises:
-            BackendUnavailable: the backend is not here.
-            DataError: no input can be made up.
+            BackendUnavailable: it is not here.
         """
-        made = self.made_up()
-        feeds = made.first() if made else next(synthetic_feeds(usual(self._specs), 1))
-        return race(contestants, feeds, sessions, backend, self._alone, brief)
+        return Elsewhere(backend)
+
+    def stopwatch(self, backend: str) -> Race:
+        """As `Calibration.stopwatch`, on a made-up input, of usual lengths where none is stated."""
+
+        def timed(
+            contestants: Sequence[Graph], sessions: int = 1, brief: bool = False
+        ) -> list[Lap]:
+            made = self.made_up()
+            feeds = made.first() if made else next(synthetic_feeds(usual(self._specs), 1))
+            return race(contestants, feeds, sessions, backend, self._alone, brief)
+
+        return timed
 
     def made_up(self) -> Calibration | None:
         """Made-up images as if they were calibration images; None if the model takes no images."""

@@ -7,9 +7,9 @@ from typing import Any
 
 from core import graph as graphs
 from core.backends.base_onnx_settings import settings
+from core.calibration.services import Tensors
 from core.errors import InferenceFailed
 from core.graph import Graph
-from core.passes.base import Tensors
 from core.process import memory
 from core.records import RunOptions
 

@@ -15,8 +15,8 @@ import numpy as np
 from core import graph as graphs
 from core.backends.base import catalogue, parse
 from core.calibration.graph_timing import CPU_S, MODULE
+from core.calibration.services import Tensors
 from core.graph import Graph
-from core.passes.base import Tensors
 from core.process import Child, Limits, memory
 from core.records import Json, to_json
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.backends.base import reference
 from core.charts.standing import Standing, baseline, first_threads, measured
 from core.fidelity import in_words
 from core.records import Measurement, Outcome, Run, Verdict
 
-REFERENCE = "onnxruntime"
 MOST_CHANGED = 1.0  # percent of answers that may change where no label says whether it matters
 
 
@@ -54,8 +54,8 @@ def loss(run: Run, rows: Standing, candidate: str, backend: str) -> Loss | None:
 
 
 def standing_for(run: Run, rows: Standing, candidate: str, metric: str) -> Measurement | None:
-    """The row that stands for all backends: ONNX Runtime's, else the first that was measured."""
-    ordered = sorted(run.spec.backends, key=lambda name: name != REFERENCE)
+    """The row that stands for all backends: the reference's, else the first that was measured."""
+    ordered = sorted(run.spec.backends, key=lambda name: name != reference())
     found = (rows.row(candidate, metric, backend) for backend in ordered)
     return next((row for row in found if row is not None and measured(row) is not None), None)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import zlib
 
-from core.backends.base import label
+from core.backends.base import catalogue, label
 
 __all__ = ["color", "faint", "label", "marker"]
 
@@ -20,13 +20,7 @@ GRID = "rgba(128, 138, 158, 0.28)"
 NOTHING = "rgba(0, 0, 0, 0)"
 INK = "#d6336c"  # marks what is selected: no backend has it
 
-_KNOWN = {
-    "onnxruntime": "#2a7de1",
-    "openvino": "#d9660f",
-    "opencv": "#079a72",
-    "opencv_classic": "#b565bf",
-    "null": "#6f7b90",
-}
+# For backends of old runs that are gone.
 _OTHERS = ("#c04f86", "#1a93ad", "#8b7a1c", "#7a6ae0", "#a8613a")
 _MARKERS = {"": "circle", "f32": "circle", "bf16": "square", "f16": "diamond", "int8": "pentagon"}
 
@@ -34,7 +28,8 @@ _MARKERS = {"": "circle", "f32": "circle", "bf16": "square", "f16": "diamond", "
 def color(backend: str) -> str:
     """The colour of `name` or `name:precision`; the same in every chart and every run."""
     name = backend.partition(":")[0]
-    return _KNOWN.get(name) or _OTHERS[zlib.crc32(name.encode()) % len(_OTHERS)]
+    known = catalogue().get(name)
+    return known.facts.color if known else _OTHERS[zlib.crc32(name.encode()) % len(_OTHERS)]
 
 
 def marker(backend: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from core.backends.base import reference
 from core.cli import why
 from core.cli.inputs import (
     Bench,
@@ -31,7 +32,7 @@ SHOWN = (
     "size_bytes", "parameters", "macs", "top1", "top1_delta", "agreement", "sqnr_db", "latency_ms",
     "latency_ratio", "load_ms", "first_ms", "peak_memory_bytes",
 )  # fmt: skip
-DEFAULT_BACKEND = "onnxruntime"
+DEFAULT_BACKEND = reference()
 
 
 def add(commands: Any) -> None:

@@ -9,7 +9,7 @@ import os
 import platform
 from pathlib import Path
 
-from core.backends.base import catalogue, is_internal
+from core.backends.base import catalogue
 from core.errors import BackendUnavailable
 from core.process import isa
 from core.records import Host, to_json
@@ -37,7 +37,7 @@ def host() -> Host:
     name, flags = _cpu()
     versions = {"python": platform.python_version()}
     for backend, kind in catalogue().items():
-        if not is_internal(kind):
+        if not kind.facts.internal:
             try:
                 versions[backend] = kind.version()
             except BackendUnavailable:

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from core.backends.base import parse
+from core.backends.base import parse, reference
 from core.errors import BackendUnavailable, CoreError, InferenceFailed
 from core.fidelity import Powers, groups
 from core.measure.target import Setting, Source
@@ -21,7 +21,7 @@ from core.measure.worker_client import Worker
 from core.process import Scratch
 from core.records import ModelSummary
 
-REFERENCE = "onnxruntime"
+REFERENCE = reference()
 FEEDS = 4
 # Largest relative RMS difference: of float files, of half precision, of int8 files.
 BOUNDS = {"f32": 0.01, "half": 0.15, "int8": 0.6}

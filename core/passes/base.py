@@ -2,7 +2,8 @@
 
 One file of this package is one pass and ends in `PASS = ClassName`; the file name is the pass's
 identifier in recipes, on the command line and on the page. A pass knows no other pass, no file
-format and no runtime; what it needs to know of the activations comes through `Statistics`.
+format and no runtime; what it asks of images, runtimes and their clocks goes through
+`core.calibration.services.Services`.
 """
 
 from __future__ import annotations
@@ -16,24 +17,20 @@ import math
 import sys
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar
 
-import numpy as np
 import onnx_ir as ir
 
+from core.calibration.services import NoServices, Services
 from core.catalogue import discover
 from core.compress.refit.needs import Needs, Workload, of_a_run
 from core.errors import PassPrecondition
 from core.graph import constant
 from core.records import Cut, LayerEffect, Skip, Step, StepReport
-from core.timings import LayerTimes
 
-T = TypeVar("T")
 Graph = ir.Model
-Tensors = dict[str, np.ndarray[Any, Any]]
 STANDARD = ("", "ai.onnx")
 
 
@@ -97,102 +94,6 @@ class Report:
             self.progress(sentence, share)
 
 
-class Statistics(Protocol):
-    """Calibration data as a pass sees it; memory does not grow with the number of images.
-
-    Attributes:
-        original: the model before the first step of the recipe, which nobody changes; set by the
-            runner, None outside of one.
-    """
-
-    original: Graph | None
-
-    @property
-    def count(self) -> int:
-        """Calibration images; 0 if there are none."""
-        ...
-
-    @property
-    def batch(self) -> int:
-        """Images in one of the `feeds`."""
-        ...
-
-    @property
-    def timings(self) -> LayerTimes | None:
-        """Measured layer times on the backend that the recipe is for; None if there are none."""
-        ...
-
-    @property
-    def studies(self) -> Path | None:
-        """A folder for what was learnt from these very feeds; None where nothing may be kept."""
-        ...
-
-    def feeds(self) -> Iterator[Tensors]:
-        """Preprocessed model inputs, a few images at a time, in a fixed order."""
-        ...
-
-    def activations(self, graph: Graph, names: Sequence[str]) -> Iterator[Tensors]:
-        """Values of the named tensors of `graph`, batch by batch over `feeds()`."""
-        ...
-
-    def runner(self, graph: Graph, names: Sequence[str]) -> Callable[[Tensors], Tensors]:
-        """A function from the inputs of any `graph`, a piece of the model too, to named tensors."""
-        ...
-
-    def remember(self, key: str, make: Callable[[], T]) -> T:
-        """What `make` gives, kept with these images so that the next run need not make it again."""
-        ...
-
-
-class NoStatistics:
-    """No calibration data at all: what a pass gets where none is given or none is needed."""
-
-    def __init__(self, timings: LayerTimes | None = None) -> None:
-        """Layer times may be there without images."""
-        self.original: Graph | None = None
-        self._timings = timings
-
-    @property
-    def count(self) -> int:
-        """Always 0."""
-        return 0
-
-    @property
-    def batch(self) -> int:
-        """One made-up image at a time."""
-        return 1
-
-    @property
-    def timings(self) -> LayerTimes | None:
-        """The layer times that it was made with."""
-        return self._timings
-
-    @property
-    def studies(self) -> Path | None:
-        """Nothing is learnt."""
-        return None
-
-    def feeds(self) -> Iterator[Tensors]:
-        """Nothing."""
-        return iter(())
-
-    def activations(self, graph: Graph, names: Sequence[str]) -> Iterator[Tensors]:
-        """Nothing."""
-        return iter(())
-
-    def runner(self, graph: Graph, names: Sequence[str]) -> Callable[[Tensors], Tensors]:
-        """Nothing to run on.
-
-        Raises:
-            PassPrecondition: always; ask `count` first.
-        """
-        raise PassPrecondition("Without calibration images nothing can be run.")
-
-    def remember(self, key: str, make: Callable[[], T]) -> T:
-        """Made each time."""
-        return make()
-
-
 @dataclass(frozen=True)
 class Pass(ABC):
     """One way to make a graph smaller or faster.
@@ -232,7 +133,7 @@ class Pass(ABC):
         """Raise PassPrecondition if the pass cannot work on `graph` at all."""
 
     @abstractmethod
-    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+    def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Rewrite `graph` in place and say in `report` what was done and what was left alone.
 
         Raises:
@@ -253,7 +154,7 @@ class Pass(ABC):
         """
         if self.needs_data:
             return False
-        self.apply(graph, report, NoStatistics())
+        self.apply(graph, report, NoServices())
         return True
 
     def timed_in(self) -> str:
@@ -261,7 +162,7 @@ class Pass(ABC):
         return "f32"
 
     def timed_on(self) -> str:
-        """The backend whose measured layer times (`statistics.timings`) the pass asks for, if any.
+        """The backend whose measured layer times (`services.timings`) the pass asks for, if any.
 
         `name` or `name:precision`; empty, as here, for a pass that needs no times.
         """

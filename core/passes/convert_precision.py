@@ -22,9 +22,10 @@ import onnx
 import onnx_ir as ir
 
 from core.analysis.edits import names
+from core.calibration.services import Services
 from core.errors import PassPrecondition
 from core.graph import all_graphs, constant, infer_shapes
-from core.passes.base import STANDARD, Graph, Pass, Report, Statistics, origin, parameter
+from core.passes.base import STANDARD, Graph, Pass, Report, origin, parameter
 
 WIDE = frozenset(
     {"Range", "CumSum", "NonMaxSuppression", "RoiAlign", "TopK", "Det", "DFT", "EyeLike"}
@@ -82,7 +83,7 @@ class ConvertPrecision(Pass):
                 "The model is already quantized to integers; its scales must stay float32."
             )
 
-    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+    def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Convert, widest type first."""
         changed = _Conversion(graph, ir.DataType.DOUBLE, ir.DataType.FLOAT, report).run()
         if self.precision == "fp16":

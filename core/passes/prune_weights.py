@@ -18,7 +18,8 @@ import onnx_ir as ir
 
 from core.analysis.edits import set_constant
 from core.analysis.values import constant_tensor, node_name, sources
-from core.passes.base import Graph, Pass, Report, Statistics, parameter
+from core.calibration.services import Services
+from core.passes.base import Graph, Pass, Report, parameter
 
 Array = np.ndarray[Any, Any]
 
@@ -69,7 +70,7 @@ class PruneWeights(Pass):
         (), "Leave alone", "Names of layers whose weights must not change.", expert=True
     )
 
-    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+    def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Mask each weight tensor and say how many zeros there are."""
         weights = self._weights(graph, report)
         if self.pattern == "2:4":

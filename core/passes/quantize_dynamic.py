@@ -21,6 +21,7 @@ import onnx_ir as ir
 
 from core import graph as graphs
 from core.analysis.edits import add_initializer
+from core.calibration.services import Services
 from core.errors import PassPrecondition, UnsupportedModel
 from core.graph.opset import raised
 from core.passes.base import (
@@ -28,7 +29,6 @@ from core.passes.base import (
     Graph,
     Pass,
     Report,
-    Statistics,
     adopt,
     lift_constants,
     origin,
@@ -72,7 +72,7 @@ class QuantizeDynamic(Pass):
                 "The model has no MatMul or Gemm with float32 weights; use static quantization."
             )
 
-    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+    def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Hand the model to onnxruntime.quantization and take over what it wrote."""
         known = {node.name for node in graph.graph}
         for name in self.exclude:

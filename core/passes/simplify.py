@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 
 import onnx_ir as ir
 
+from core.calibration.services import Services
 from core.graph import all_graphs, constant, infer_shapes
-from core.passes.base import STANDARD, Graph, Pass, Report, Statistics, quiet
+from core.passes.base import STANDARD, Graph, Pass, Report, quiet
 
 FOLDING_FAILED = re.compile(r"constant folding for node .([^ ]*). ")
 ROUNDS = 3
@@ -60,7 +61,7 @@ class Simplify(Pass):
     order: ClassVar[int] = 5
     exact: ClassVar[bool] = True
 
-    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+    def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Repeat folding and rewriting until nothing changes, then tidy up."""
         before = _count(graph)
         kept = _not_to_fold(graph)

@@ -9,19 +9,20 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 
+from core.calibration.services import Services
 from core.compress.linalg import parallel
 from core.compress.refit.needs import Workload, refusal, remedy
 from core.errors import NotEnoughMemory, PassError
-from core.passes.base import Graph, Statistics, build
+from core.passes.base import Graph, build
 from core.process import memory
 from core.records import Recipe, Step
 
 log = logging.getLogger(__name__)
 
 
-def workload(statistics: Statistics) -> Workload:
+def workload(services: Services) -> Workload:
     """What passes are given to work on."""
-    return Workload(statistics.count, statistics.batch, parallel.count())
+    return Workload(services.count, services.batch, parallel.count())
 
 
 def refusals(

@@ -7,8 +7,9 @@ import logging
 import time
 from collections.abc import Callable
 
+from core.calibration.services import NoServices, Services
 from core.errors import NotEnoughMemory
-from core.passes.base import Graph, NoStatistics, Report, Statistics, build
+from core.passes.base import Graph, Report, build
 from core.pipeline import failures, plan
 from core.pipeline.growth import refuse_growth
 from core.pipeline.verification import Verifier
@@ -24,7 +25,7 @@ Refused = Callable[[Step, NotEnoughMemory], None]
 def apply(
     graph: Graph,
     recipe: Recipe,
-    statistics: Statistics | None = None,
+    services: Services | None = None,
     progress: Callable[[Step], None] | None = None,
     during: During | None = None,
     refused: Refused | None = None,
@@ -37,13 +38,13 @@ def apply(
     Args:
         graph: the model.
         recipe: the steps, in the order in which they run.
-        statistics: calibration data, if there is any.
+        services: calibration data, if there is any.
         progress: called with each step before it runs.
         during: called by a step that works for long: what it does, and what share is done.
         refused: called, before the others start, with each step that needs more memory than
             there is.
     """
-    data = statistics or NoStatistics()
+    data = services or NoServices()
     data.original = graph
     known = plan.refusals(graph, recipe, plan.workload(data), functools.partial(_at, graph, recipe))
     for step, reason in zip(recipe.steps, known, strict=True):
@@ -94,7 +95,7 @@ def preview(graph: Graph, recipe: Recipe) -> tuple[Graph, tuple[StepReport, ...]
 def _step(
     graph: Graph,
     step: Step,
-    statistics: Statistics,
+    services: Services,
     verifier: Verifier | None,
     during: During | None,
 ) -> tuple[Graph, StepReport]:
@@ -103,7 +104,7 @@ def _step(
             report.progress = functools.partial(during, step)
         chosen = build(step)
         chosen.requires(trial)
-        chosen.apply(trial, report, statistics)
+        chosen.apply(trial, report, services)
         if verifier:
             report.notes.extend(verifier.accept(trial, exact=chosen.exact))
         refuse_growth(graph, trial, chosen)

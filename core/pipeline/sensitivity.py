@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 
 from core.analysis.decisions import ALONG, Decision, decisions, undecided
+from core.calibration.services import Services, Tensors
 from core.compress.pruning.group_sensitivity import of_classes
 from core.compress.pruning.study import TRIED_IMAGES, study
 from core.compress.refit.telling import Tell, silent
 from core.data.zoomed import seems_familiar, zoomed
 from core.graph import Graph
-from core.passes.base import Statistics, Tensors
 from core.records import LayerEffect, Sensitivity
 
 IMAGES = 256  # whose outputs say how much error an answer bears
@@ -30,7 +30,7 @@ ERRORS = tuple(float(e) for e in np.geomspace(1e-4, 10.0, 16))
 
 def sensitivity(
     graph: Graph,
-    statistics: Statistics,
+    services: Services,
     labels: Labels | None = None,
     tell: Tell = silent,
 ) -> Sensitivity:
@@ -38,17 +38,17 @@ def sensitivity(
 
     Args:
         graph: the model that would be cut.
-        statistics: calibration images.
+        services: calibration images.
         labels: the class of each of them, in their order, if it is known.
         tell: hears what is done, and what share of all.
 
     Raises:
         CoreError: the images do not fit the model, or it does not run.
     """
-    learnt = study(graph, statistics)
+    learnt = study(graph, services)
     learnt.tell = tell
     if labels is not None:
-        learnt.labels = _labels_of(learnt.some_feeds(TRIED_IMAGES), statistics, labels)
+        learnt.labels = _labels_of(learnt.some_feeds(TRIED_IMAGES), services, labels)
     free = [group for group in learnt.channels.groups if not group.frozen]
     effects = [
         LayerEffect(
@@ -63,15 +63,15 @@ def sensitivity(
         for effect in found.values()
     ]
     learnt.tell = silent  # the study is remembered for others, who are not listened to here
-    tolerance, familiar = _tolerance(graph, statistics, labels)
+    tolerance, familiar = _tolerance(graph, services, labels)
     return Sensitivity(tuple(effects), tolerance, familiar)
 
 
-def _labels_of(tried: Sequence[Tensors], statistics: Statistics, labels: Labels) -> Labels | None:
+def _labels_of(tried: Sequence[Tensors], services: Services, labels: Labels) -> Labels | None:
     """The classes of some of the images, which are recognised by what they hold."""
     known: dict[int, int] = {}
     seen = 0
-    for feeds in statistics.feeds():
+    for feeds in services.feeds():
         rows = _marks(feeds)
         known |= dict(zip(rows, labels[seen : seen + len(rows)].tolist(), strict=True))
         seen += len(rows)
@@ -86,7 +86,7 @@ def _marks(feeds: Tensors) -> list[int]:
 
 
 def _tolerance(
-    graph: Graph, statistics: Statistics, labels: Labels | None
+    graph: Graph, services: Services, labels: Labels | None
 ) -> tuple[tuple[tuple[float, float], ...], bool]:
     """How many answers stay under so much error; nothing where the outputs are no classes.
 
@@ -102,13 +102,13 @@ def _tolerance(
         return (), False
     deciding, name = found[0], found[0].value.name or ""
     bare = undecided(graph)
-    outputs = _outputs(statistics.activations(bare, [name]), name)
+    outputs = _outputs(services.activations(bare, [name]), name)
     if answers(outputs, deciding) is None:
         return (), False
     familiar = _seem_familiar(outputs, labels)
     if familiar:
-        run = statistics.runner(bare, [name])
-        copies = _outputs((run(feeds) for feeds in _copies(statistics.feeds())), name)
+        run = services.runner(bare, [name])
+        copies = _outputs((run(feeds) for feeds in _copies(services.feeds())), name)
         familiar = len(copies) > 0
     shown, power = (copies if familiar else outputs), _variance(outputs)
     return tuple((e, agreement(shown, e, deciding, power)) for e in ERRORS), familiar

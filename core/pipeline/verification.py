@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from core.backends.base_onnx_settings import settings
 from core.calibration.ort_runner import run_lean
+from core.calibration.services import Services, Tensors
 from core.data import synthetic_feeds
 from core.errors import CoreError, PassPostcondition
 from core.graph import (
@@ -27,7 +28,7 @@ from core.graph import (
     output_specs,
     weight_bytes,
 )
-from core.passes.base import Graph, Statistics, Tensors
+from core.passes.base import Graph
 from core.pipeline import decisions
 from core.pipeline.comparison import Kind, compare
 from core.pipeline.decisions import DRAWS, ROUNDS, SELECTS, behind
@@ -48,7 +49,7 @@ BLAMED, WHAT_IS_TO_BLAME = "The model breaks", "What the step made of the model 
 class Verifier:
     """Holds what the last accepted graph looked like and computed."""
 
-    def __init__(self, graph: Graph, statistics: Statistics) -> None:
+    def __init__(self, graph: Graph, services: Services) -> None:
         """Take the interface and, where it runs at all, the outputs of `graph`."""
         self._inputs, self._outputs = input_specs(graph), output_specs(graph)
         known = graph.clone()
@@ -57,7 +58,7 @@ class Verifier:
         self._loads, self._reason = True, ""
         self._feeds: list[Tensors] = []
         self._results: list[Tensors] = []
-        self._first_run(graph, statistics)
+        self._first_run(graph, services)
 
     def accept(self, graph: Graph, exact: bool = False) -> tuple[str, ...]:
         """Verify `graph`, which from now on is what the next one is compared with.
@@ -87,7 +88,7 @@ class Verifier:
         self._empty = empty
         return notes
 
-    def _first_run(self, graph: Graph, statistics: Statistics) -> None:
+    def _first_run(self, graph: Graph, services: Services) -> None:
         """Find feeds that the graph runs on, and keep its outputs; else say why there are none."""
         try:
             session = _Session(graph, decisions.before(graph))
@@ -96,7 +97,7 @@ class Verifier:
             self._reason = f"ONNX Runtime does not load the original ({_first_line(error)})."
             return
         self._reason = "no input could be made up."
-        for feeds in _trials(graph, statistics):
+        for feeds in _trials(graph, services):
             try:
                 self._results.append(session.run(feeds))
                 self._feeds.append(feeds)
@@ -166,12 +167,12 @@ def _kinds(graph: Graph, exact: bool) -> dict[str, Kind]:
     return {name: Kind.ROUNDED if name in rounded else Kind.SAME for name in names}
 
 
-def _trials(graph: Graph, statistics: Statistics) -> Iterator[Tensors]:
+def _trials(graph: Graph, services: Services) -> Iterator[Tensors]:
     specs = input_specs(graph)
     dynamic = {d for spec in specs for d in spec.shape if isinstance(d, str)}
     sizes = TRIAL_SIZES if dynamic else TRIAL_SIZES[:1]
     batch = {spec.shape[0] for spec in specs if spec.shape}
-    for feeds in statistics.feeds() if statistics.count else ():
+    for feeds in services.feeds() if services.count else ():
         yield feeds
         break
     for size in sizes:

@@ -15,9 +15,9 @@ from core import timings as layer_times
 from core.analysis import layer_signatures
 from core.analysis.zeros import zero_share
 from core.calibration import Alone, Calibration, Probe, Unseen
+from core.calibration.services import NoServices, Services
 from core.errors import CoreError, DataError, InvalidModel
 from core.graph import Graph
-from core.passes.base import NoStatistics, Statistics
 from core.pipeline import failures, gate, micro_models, runner
 from core.pipeline.clock import Clock, Remaining, Told
 from core.pipeline.ladder import ladder
@@ -164,11 +164,11 @@ def _sensitivity(args: Json, progress: Progress) -> Json:
     graph, _reports, _exact = runner.preview(
         _graph(Path(args["model"])), from_json(Recipe, args["before"])
     )
-    statistics = _statistics(graph, args["calibration"], None)
+    services = _services(graph, args["calibration"], None)
     labels = data.open_set(Path(args["calibration"])).labels
     if labels is not None and data.has_background_class(_classes(graph), labels):
         labels = labels + 1
-    found = sensitivity(graph, statistics, labels, Told(progress))
+    found = sensitivity(graph, services, labels, Told(progress))
     return {"sensitivity": to_json(found)}
 
 
@@ -213,13 +213,13 @@ def _build(args: Json, progress: Progress) -> Json:
     clock, models = Clock(progress), Path(args["models"])
     try:
         with lock.shared(clock.wait) as share:
-            statistics: Statistics = NoStatistics()
+            services: Services = NoServices()
             if recipe.steps:
-                statistics = _statistics(
+                services = _services(
                     _graph(model), args["calibration"], args["timings"], share.alone
                 )
             outcome = build(
-                model, recipe, statistics, models, clock.begin, clock.during, clock.refused
+                model, recipe, services, models, clock.begin, clock.during, clock.refused
             )
     except CoreError as error:
         outcome = Outcome(recipe, None, None, error.reason)
@@ -229,7 +229,7 @@ def _build(args: Json, progress: Progress) -> Json:
 def build(
     model: Path,
     recipe: Recipe,
-    statistics: Statistics,
+    services: Services,
     models: Path,
     progress: Callable[[Step], None] | None = None,
     during: runner.During | None = None,
@@ -245,7 +245,7 @@ def build(
         digest = graphs.digest(model)
         candidate = Candidate(digest, model, recipe)
         return Outcome(recipe, candidate, summarise(graph, model, digest, model.name))
-    result, report = runner.apply(graph, recipe, statistics, progress, during, refused)
+    result, report = runner.apply(graph, recipe, services, progress, during, refused)
     if report and all(step.reverted for step in report):
         return failures.nothing(recipe, report)
     graphs.infer_shapes(result)
@@ -256,18 +256,18 @@ def build(
     return Outcome(recipe, Candidate(digest, path, recipe, report), summary, "", failed)
 
 
-def _statistics(
+def _services(
     graph: Graph, calibration: str | None, timings: str | None, alone: Alone = lock.alone
-) -> Statistics:
+) -> Services:
     table = layer_times.load(Path(timings)) if timings else None
     specs = graphs.input_specs(graph)
     preprocess: Preprocess | None = graphs.preprocess(graph)
     if not calibration:
         return Unseen(specs, preprocess, table, alone)
-    statistics = Calibration(Path(calibration), specs, preprocess, timings=table, alone=alone)
-    if statistics.count == 0:
+    services = Calibration(Path(calibration), specs, preprocess, timings=table, alone=alone)
+    if services.count == 0:
         raise DataError("The calibration set has no images.")
-    return statistics
+    return services
 
 
 HANDLERS: Mapping[str, Handler] = {

@@ -4,6 +4,7 @@ Every record is a frozen dataclass with slots and round-trips through JSON by `t
 `from_json`; nothing here knows a file format, a runtime or the screen.
 """
 
+from core.records.backend_facts import BackendFacts, Int8Facts
 from core.records.codec import (
     Json,
     from_json,
@@ -72,6 +73,7 @@ __all__ = [
     "AccuracyForecast",
     "Advice",
     "Answer",
+    "BackendFacts",
     "BackendInfo",
     "Better",
     "Candidate",
@@ -82,6 +84,7 @@ __all__ = [
     "Explanation",
     "Hindsight",
     "Host",
+    "Int8Facts",
     "Json",
     "LayerCost",
     "LayerEffect",

@@ -16,6 +16,7 @@ from core.runs.home import Home
 MAKERS = (
     "calibration",
     "analysis",
+    "backends",
     "pipeline",
     "compress",
     "data",

@@ -17,12 +17,13 @@ import numpy as np
 from core.data import PRESETS, fitted, open_set, same_pixels, thinned
 from core.errors import DataError
 from core.measure import Cancelled, Setting, Source, Verifier, accuracy, evaluate
+from core.measure.verify import REFERENCE
 from core.records import ModelSummary, Preprocess
 from core.runs.images import ImageSource
 
 IMAGES = 200
 LIMIT_S = 60.0
-BACKEND, ALL_CORES = "onnxruntime", 0
+ALL_CORES = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,13 @@ def _trial(
         return time.monotonic() > until
 
     outputs = evaluate(
-        model, Setting.of(BACKEND, ALL_CORES), source, Verifier(source, late), caches, _nobody, late
+        model,
+        Setting.of(REFERENCE, ALL_CORES),
+        source,
+        Verifier(source, late),
+        caches,
+        _nobody,
+        late,
     )
     rows = accuracy(outputs, outputs, labels, source.digest)
     top1 = next((row for row in rows if row.metric == "top1"), None)

@@ -207,7 +207,7 @@ class Workspace(Runs):
         return tuple(
             _info(name, backend)
             for name, backend in backends.catalogue().items()
-            if not backends.is_internal(backend)
+            if not backend.facts.internal
         )
 
     def host(self) -> Host:

@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.backends.base import label as label_of
+from core.backends.base import opening as opening_backends
 from core.errors import CoreError, OpenShape
 from core.records import BackendInfo, ExperimentSpec, ModelSummary, Recipe
 from core.runs import Workspace
@@ -20,7 +21,6 @@ BACKENDS, THREADS, IMAGES, BUDGET = (
     "measure.images",
     "measure.budget",
 )
-OPENING_BACKENDS = ("onnxruntime", "openvino", "opencv")
 THREAD_WORDS = {1: "1", 2: "2", 0: "all"}
 BUDGETS_S = (2, 5, 12, 30, 60)
 
@@ -60,7 +60,7 @@ def load(spec: ExperimentSpec) -> None:
 def show(infos: tuple[BackendInfo, ...]) -> None:
     """Draw the widgets; their values are read by `spec`."""
     known = targets(infos)
-    opening = [name for name in OPENING_BACKENDS if name in known] or list(known)[:1]
+    opening = [name for name in opening_backends() if name in known] or list(known)[:1]
     st.session_state.setdefault(BACKENDS, opening)
     fitting = [name for name in st.session_state[BACKENDS] if name in known]
     if fitting != st.session_state[BACKENDS]:  # what is set anew undoes a click made meanwhile

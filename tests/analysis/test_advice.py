@@ -10,7 +10,7 @@ from core.analysis import cost
 from core.analysis.advice import advise
 from core.analysis.opportunities import annotate, opportunities
 from core.analysis.training_mode import said
-from core.passes.base import NoStatistics
+from core.calibration.services import NoServices
 from core.pipeline import runner
 from core.records import Advice, Recipe, Step
 from tests.analysis.nets import Net, head, image, residual
@@ -53,7 +53,7 @@ def test_a_batch_norm_in_training_mode_is_pointed_out_and_no_fold_is_promised(
     model = graph(text, opset, w=(4, 4, 3, 3), s=(4,), t=(4,), mean=(4,), var=(4,))
     assert "cannot be folded" in remarks(model)["Batch norms"].text
     assert "in training mode (1 batch norm)" in said(list(model.graph), opset)
-    _, report = runner.apply(model, FOLD, NoStatistics())
+    _, report = runner.apply(model, FOLD, NoServices())
     assert report[0].changed == 0  # as the advice has it
 
 
@@ -64,7 +64,7 @@ def test_what_is_promised_to_fold_is_what_the_pass_folds(place: str):
         tap = Conv <pads=[1,1,1,1]> (r, w2) y = BatchNormalization (tap, s, t, m, v)
     }"""
     model = graph(text, 17, place, w=(4, 4, 3, 3), w2=(4, 4, 3, 3), **norm(4))
-    _, report = runner.apply(model, FOLD, NoStatistics())
+    _, report = runner.apply(model, FOLD, NoServices())
     assert remarks(model)["Batch norms"].value == report[0].changed == 1
 
 

@@ -10,7 +10,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from core.backends import base_dynamic, base_onnx_settings, openvino
-from core.backends.base import catalogue, is_internal, label
+from core.backends.base import catalogue, label
 from core.backends.base_dynamic import (
     DYNAMIC_INT8,
     FLOAT_ERROR,
@@ -28,7 +28,7 @@ from tests.builders import graph
 from tests.measure.subjects import admitted
 
 pytestmark = pytest.mark.backend
-BACKENDS = sorted(name for name, one in catalogue().items() if not is_internal(one))
+BACKENDS = sorted(name for name, one in catalogue().items() if not one.facts.internal)
 DYNAMIC = [name for name in BACKENDS if DYNAMIC_INT8 in catalogue()[name].precisions]
 
 

@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from core import graph as graphs
-from core.backends.base import catalogue, is_internal
+from core.backends.base import catalogue
+from core.calibration.services import NoServices
 from core.errors import BackendUnavailable, CoreError, InferenceFailed
 from core.measure import Setting, Source, Verifier, host
 from core.measure.verify import BOUNDS, FEEDS, REFERENCE, relative_rms
 from core.measure.worker_client import Worker
-from core.passes.base import NoStatistics, Report
+from core.passes.base import Report
 from core.passes.quantize_static import QuantizeStatic
 from core.passes.quantize_weights import QuantizeWeights
 from core.records import ModelSummary
@@ -24,7 +25,7 @@ from tests.measure.subjects import admitted, net
 
 pytestmark = pytest.mark.backend
 SAMPLES = Path(__file__).parents[2] / "sample_models"
-BACKENDS = sorted(name for name, one in catalogue().items() if not is_internal(one))
+BACKENDS = sorted(name for name, one in catalogue().items() if not one.facts.internal)
 FLOAT_RMS = 1e-3  # bfloat16 keeps eight bits: it is off by 1e-2
 
 
@@ -168,7 +169,7 @@ def test_two_models_live_side_by_side(bench: Bench, tmp_path: Path):
 @pytest.mark.parametrize("bits", ["8", "4", "3"])
 def test_weights_of_few_bits_are_read_rightly_or_refused(bench: Bench, bits: str, tmp_path: Path):
     made = graphs.load(SAMPLES / "mobile.onnx")
-    QuantizeWeights(bits=bits, edges=False).apply(made, Report(), NoStatistics())
+    QuantizeWeights(bits=bits, edges=False).apply(made, Report(), NoServices())
     model = admitted(made, tmp_path, f"int{bits}")
     if bench.backend == "opencv_classic" and bits != "8":
         with pytest.raises(InferenceFailed, match="cannot read weights of few bits"):
@@ -180,7 +181,7 @@ def test_weights_of_few_bits_are_read_rightly_or_refused(bench: Bench, bits: str
 def test_opencv_says_that_it_knows_no_4_bit_type(tmp_path: Path):
     _available("opencv")
     made = graphs.load(SAMPLES / "mobile.onnx")
-    QuantizeWeights(bits="4", store="dequantize").apply(made, Report(), NoStatistics())
+    QuantizeWeights(bits="4", store="dequantize").apply(made, Report(), NoServices())
     model = admitted(made, tmp_path)
     refused = pytest.raises(InferenceFailed, match="as 4-bit weights are one")
     with refused, loaded(model, Setting.of("opencv")):

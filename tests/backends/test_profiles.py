@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.backends.base import catalogue, is_internal
+from core.backends.base import catalogue, offered
 from core.backends.base_profile import Profiled
 from core.errors import BackendUnavailable, CoreError
 from core.measure import Setting, explained, host
@@ -19,9 +19,7 @@ from tests.builders import Images, graph, norm, rewrite
 from tests.measure.subjects import admitted
 
 pytestmark = pytest.mark.backend
-BACKENDS = sorted(
-    name for name, one in catalogue().items() if not is_internal(one) and isinstance(one, Profiled)
-)
+BACKENDS = [name for name in offered() if isinstance(catalogue()[name], Profiled)]
 SHORT = Plan(warmup=2, budget_s=0.3, fewest=3, most=5)
 
 

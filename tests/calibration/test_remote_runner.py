@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.calibration import Probe, remote_runner
+from core.calibration import Probe, remote_runner, targets
 from core.compress.quantization import partition
 from core.compress.quantization.evaluator import Judge, headless
 from core.compress.quantization.images import Images
@@ -129,7 +129,7 @@ def fit(factor, model=None):
     backend = Spoilt(factor)
     source = prepared(model or residual())
     graph, judge = judge_of(backend, model)
-    used = replace(scheme("openvino", "s8"), saturates=False)
+    used = replace(scheme("openvino", targets.int8()["openvino"], "s8"), saturates=False)
     report = Report()
     from core.passes.quantize_int8.steps import Settings, Work  # the pass's own quick quantizing
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from core.backends.base import catalogue
 from core.charts import (
     accuracy_figure,
     latency_figure,
@@ -168,7 +169,7 @@ def test_hostile_text_reaches_no_figure_unescaped():
 
 
 def test_colours_are_stable_and_told_apart():
-    names = ("onnxruntime", "openvino", "opencv", "opencv_classic", "null")
+    names = catalogue()
     assert len({palette.color(name) for name in names}) == len(names)
     assert palette.color("openvino:bf16") == palette.color("openvino")
     assert palette.marker("openvino:bf16") != palette.marker("openvino")
@@ -178,7 +179,7 @@ def test_colours_are_stable_and_told_apart():
 @pytest.mark.parametrize("page", ["#ffffff", "#0e1320"])
 def test_every_colour_is_seen_on_light_and_dark(page):
     everything = [palette.BASELINE, palette.CANDIDATE, palette.FAILED, palette.INK]
-    everything += [*palette._KNOWN.values(), *palette._OTHERS]
+    everything += [*(one.facts.color for one in catalogue().values()), *palette._OTHERS]
     for shade in everything:
         assert contrast(shade, page) >= 3, shade
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core.backends import base
-from core.backends.base import catalogue, is_internal, parse
+from core.backends.base import catalogue, parse
 from core.errors import BackendUnavailable
 from core.measure import METRICS, Setting
 from core.measure.verify import REFERENCE
@@ -33,7 +33,7 @@ def test_it_explains_itself(name: str):
     assert backend.about.endswith(".")
     assert (module.__doc__ or "").strip()
     assert inspect.getdoc(type(backend))
-    assert backend.remedy or is_internal(backend)
+    assert backend.remedy or backend.facts.internal
     assert len(set(backend.precisions)) == len(backend.precisions) > 0
 
 
@@ -51,7 +51,7 @@ def test_it_is_here_with_a_version_or_says_how_to_get_it(name: str):
     assert missing.remedy if missing else backend.device()
 
 
-@pytest.mark.parametrize("name", [n for n in BACKENDS if not is_internal(catalogue()[n])])
+@pytest.mark.parametrize("name", [n for n in BACKENDS if not catalogue()[n].facts.internal])
 def test_what_is_not_installed_is_unavailable_with_its_remedy(
     name: str, monkeypatch: pytest.MonkeyPatch
 ):

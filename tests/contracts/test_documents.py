@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from core.backends.base import catalogue as backends
-from core.backends.base import is_internal
 from core.cli.main import COMMANDS, parser
 from core.measure import METRICS
 from core.passes.base import catalogue as passes
@@ -25,7 +24,7 @@ def test_the_readme_lists_every_pass(name: str):
     assert f"| `{name}` |" in README
 
 
-@pytest.mark.parametrize("name", sorted(n for n, b in backends().items() if not is_internal(b)))
+@pytest.mark.parametrize("name", sorted(n for n, b in backends().items() if not b.facts.internal))
 def test_the_readme_lists_every_backend(name: str):
     assert f"| `{name}` |" in README
 

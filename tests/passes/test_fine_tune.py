@@ -7,7 +7,8 @@ import importlib.util
 import numpy as np
 import pytest
 
-from core.passes.base import NoStatistics, Report
+from core.calibration.services import NoServices
+from core.passes.base import Report
 from core.passes.fine_tune import FineTune
 from tests.builders import Images, graph, refused
 
@@ -39,7 +40,7 @@ def test_without_pytorch_it_says_how_to_get_it():
 
 @pytest.mark.usefixtures("_extra")
 def test_without_images_it_says_so():
-    assert "calibration images" in refused(graph(TEXT, w=(6, 4)), FineTune(), NoStatistics())
+    assert "calibration images" in refused(graph(TEXT, w=(6, 4)), FineTune(), NoServices())
 
 
 @pytest.mark.usefixtures("_extra")

@@ -15,9 +15,10 @@ from core.analysis.channels import channel_map
 from core.analysis.cost import totals
 from core.analysis.layer_signatures import signatures
 from core.analysis.surgery import mask, remove
+from core.calibration.services import NoServices
 from core.compress.pruning import costs
 from core.errors import PassPrecondition
-from core.passes.base import NoStatistics, Report
+from core.passes.base import Report
 from core.passes.prune_channels import PruneChannels
 from core.timings import Conditions, LayerTime, LayerTimes
 from tests import builders
@@ -52,7 +53,7 @@ def twins(model: ir.Model, prune: PruneChannels) -> tuple[ir.Model, ir.Model, se
     chosen = prune.choose(channels, Report())
     atoms = {a for picked in chosen.values() for a in picked}
     mask(channels, atoms)
-    prune.apply(cut, Report(), NoStatistics())
+    prune.apply(cut, Report(), NoServices())
     return cut, zeroed, atoms
 
 
@@ -90,7 +91,7 @@ def test_the_layers_that_can_be_pruned_are_found(name):
 
 def prune(model: ir.Model, **options: object) -> Report:
     report = Report()
-    PruneChannels(**options).apply(model, report, NoStatistics())
+    PruneChannels(**options).apply(model, report, NoServices())
     return report
 
 
@@ -146,7 +147,7 @@ def test_excluded_layers_keep_their_weights():
     report = Report()
     with pytest.raises(PassPrecondition, match="left alone as asked"):
         PruneChannels(ratio=0.5, scope="all", multiple=1, exclude=("b", "nowhere")).apply(
-            model, report, NoStatistics()
+            model, report, NoServices()
         )
     (b,) = (n for n in model.graph if n.name == "b")
     np.testing.assert_array_equal(b.inputs[1].const_value.numpy(), before["b"])
@@ -509,7 +510,7 @@ def test_the_refit_of_a_shuffled_net_lowers_its_error():
     model = grouped_shuffle(3, 60)
     pictures = Pictures(model)
     plain, repaired = model.clone(), model.clone()
-    PruneChannels(ratio=0.3, criterion="l1", repair=False).apply(plain, Report(), NoStatistics())
+    PruneChannels(ratio=0.3, criterion="l1", repair=False).apply(plain, Report(), NoServices())
     PruneChannels(ratio=0.3).apply(repaired, Report(), pictures)
     assert widths(plain) == widths(repaired)
     assert error(model, repaired, pictures) < 0.5 * error(model, plain, pictures)

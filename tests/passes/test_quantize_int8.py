@@ -6,11 +6,13 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
+from core.backends import base_cpu
+from core.calibration import targets
+from core.calibration.services import Lap, NoServices
 from core.compress.quantization import cross_layer_equalization
-from core.compress.quantization import target_scheme as schemes
-from core.compress.quantization.mixed_precision.timing_ratio import Lap
+from core.compress.quantization.target_scheme import scheme
 from core.errors import BackendUnavailable, PassPrecondition
-from core.passes.base import NoStatistics, Report
+from core.passes.base import Report
 from core.passes.quantize_int8 import QuantizeInt8
 from core.passes.quantize_int8.stand_in import STAND_IN
 from core.pipeline.runner import apply
@@ -108,7 +110,7 @@ def test_excluded_layers_stay_float_and_unknown_names_are_told():
 def test_without_anything_to_run_only_the_weights_are_quantized_and_it_says_so():
     model, x = residual(), next(Random().feeds())["x"]
     truth = run(model, x)["y"]
-    report = quantize(model, NoStatistics())
+    report = quantize(model, NoServices())
     assert any("Data-free" in note for note in report.notes)
     assert not {"QLinearConv", "QuantizeLinear"} & set(kernels(model))
     assert signal_to_noise_db(truth, run(model, x)["y"]) > 35
@@ -136,17 +138,18 @@ def test_an_old_opset_is_raised():
 
 
 def test_a_processor_without_vnni_gets_weights_that_cannot_overflow(monkeypatch):
-    monkeypatch.setattr(schemes, "machine", lambda: "x86_64")
-    monkeypatch.setattr(schemes, "flags", lambda: frozenset({"avx2"}))
-    assert schemes.scheme("onnxruntime").saturates
-    assert schemes.scheme(
-        "onnxruntime", "s8"
-    ).saturates  # its kernel shifts s8 to u8 and adds so too
-    assert not schemes.scheme("opencv").saturates
-    monkeypatch.setattr(schemes, "flags", lambda: frozenset({"avx2", "avx512_vnni"}))
-    assert not schemes.scheme("onnxruntime").saturates
-    monkeypatch.setattr(schemes, "machine", lambda: "aarch64")
-    assert schemes.scheme("onnxruntime").signed
+    def chosen(backend, activations="auto"):
+        return scheme(backend, targets.int8()[backend], activations)
+
+    monkeypatch.setattr(base_cpu, "machine", lambda: "x86_64")
+    monkeypatch.setattr(base_cpu, "flags", lambda: frozenset({"avx2"}))
+    assert chosen("onnxruntime").saturates
+    assert chosen("onnxruntime", "s8").saturates  # its kernel shifts s8 to u8 and adds so too
+    assert not chosen("opencv").saturates
+    monkeypatch.setattr(base_cpu, "flags", lambda: frozenset({"avx2", "avx512_vnni"}))
+    assert not chosen("onnxruntime").saturates
+    monkeypatch.setattr(base_cpu, "machine", lambda: "aarch64")
+    assert chosen("onnxruntime").signed
 
 
 def test_calibration_streams():

@@ -12,7 +12,8 @@ import onnx_ir as ir
 import pytest
 
 from core import graph as graphs
-from core.passes.base import Report, Tensors
+from core.calibration.services import Tensors
+from core.passes.base import Report
 from core.passes.quantize_static import QuantizeStatic, writer
 from core.passes.quantize_static.ranges import measure
 from tests.builders import (

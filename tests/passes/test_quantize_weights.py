@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from core import graph as graphs
+from core.calibration.services import NoServices
 from core.compress.quantization.packing import packed, stored_bytes
 from core.errors import PassPrecondition
-from core.passes.base import NoStatistics, Report
+from core.passes.base import Report
 from core.passes.quantize_weights import QuantizeWeights
 from tests.builders import graph, refused
 from tests.compress.quantization.nets import (
@@ -109,10 +110,10 @@ def test_first_and_last_layer_keep_8_bits_unless_told():
                 if n.endswith(names)]  # fmt: skip
 
     model = chain()
-    quantize(model, NoStatistics(), bits="4")
+    quantize(model, NoServices(), bits="4")
     assert sorted(kinds(model)) == ["INT8", "INT8", "UINT8", "UINT8"]
     model = chain()
-    quantize(model, NoStatistics(), bits="4", edges=False)
+    quantize(model, NoServices(), bits="4", edges=False)
     assert kinds(model) == ["UINT8"] * 4
 
 
@@ -146,13 +147,13 @@ def test_a_size_that_cannot_be_kept_is_said():
 
 
 def test_without_images_it_rounds_to_nearest_and_says_so():
-    report = quantize(chain(), NoStatistics(), bits="8")
+    report = quantize(chain(), NoServices(), bits="8")
     assert any("Without calibration images" in note for note in report.notes)
 
 
 def test_small_and_excluded_layers_stay_float():
     model = chain(width=4)
-    report = quantize(model, NoStatistics(), exclude=("Conv_2",))
+    report = quantize(model, NoServices(), exclude=("Conv_2",))
     said = {skip.node: skip.reason for skip in report.skipped}
     assert said["Conv_2"] == "left alone as asked"
     assert "not worth it" in said["Gemm_1"]
@@ -162,9 +163,9 @@ def test_refusals():
     model = chain()
     with pytest.raises(PassPrecondition, match="no 3-bit type"):
         quantize(chain(), bits="3", store="dequantize")
-    quantize(model, NoStatistics(), store="dequantize")
+    quantize(model, NoServices(), store="dequantize")
     with pytest.raises(PassPrecondition, match="already quantized"):
-        quantize(model, NoStatistics())
+        quantize(model, NoServices())
 
 
 def test_a_batch_norm_that_no_convolution_takes_over_stays_one():
@@ -182,7 +183,7 @@ def test_a_batch_norm_that_no_convolution_takes_over_stays_one():
     )  # fmt: skip
     x = random(4, 16, 6, 6, seed=3)
     truth = run(model, x)["y"]
-    quantize(model, NoStatistics(), bits="8")
+    quantize(model, NoServices(), bits="8")
     assert [n.op_type for n in model.graph].count("BatchNormalization") == 1
     assert [n.op_type for n in model.graph].count("Conv") == 1
     assert signal_to_noise_db(truth, run(model, x)["y"]) > DB["8"]
@@ -244,7 +245,7 @@ def test_a_transposed_convolution_that_is_not_known_stays_float_and_is_told(how)
         }}""",
         {"w1": random(32, 16, 3, 3), "w2": random(32, 8, 2, 2)},
     )
-    report = quantize(model, NoStatistics())
+    report = quantize(model, NoServices())
     assert report.changed == 1
     assert any("transposed" in skip.reason for skip in report.skipped)
 

@@ -12,9 +12,10 @@ from core import graph as graphs
 from core.analysis import cost
 from core.analysis.layer_signatures import STEPS, signatures
 from core.calibration import Probe
+from core.calibration.services import NoServices
 from core.compress.refit.normal_equations import Moments
 from core.errors import PassPrecondition
-from core.passes.base import NoStatistics, Report
+from core.passes.base import Report
 from core.passes.replace_convolutions import ReplaceConvolutions
 from core.passes.replace_convolutions.allocation import Offer, allocate
 from core.passes.replace_convolutions.candidates import kernel_of
@@ -26,41 +27,28 @@ from core.passes.replace_convolutions.norm import Metric
 from core.passes.replace_convolutions.rewriting import replace_node
 from core.timings import Conditions, LayerSignature, LayerTime, LayerTimes
 from tests.analysis.nets import Net, head, image, residual
+from tests.calibration.fake_services import FakeServices
 
 RNG = np.random.default_rng(3)
 
 
-class Images:
+class Images(FakeServices):
     """Calibration data made up for a graph with one input, a few images at a time."""
 
     def __init__(self, graph: ir.Model, count: int = 48, times: LayerTimes | None = None) -> None:
+        super().__init__()
         (value,) = graph.graph.inputs
         shape = [d if isinstance(d, int) else 1 for d in value.shape][1:]
         rng = np.random.default_rng(0)
         self.images = rng.standard_normal((count, *shape)).astype(np.float32)
-        self.name, self.timings, self._kept = value.name, times, {}
-        self.studies = None
-
-    @property
-    def count(self) -> int:
-        return len(self.images)
+        self.name, self.timings, self.count, self.batch = value.name, times, count, 8
 
     def feeds(self):
         for start in range(0, self.count, 8):
             yield {self.name: self.images[start : start + 8]}
 
-    def activations(self, graph, names):
-        run = self.runner(graph, names)
-        for feeds in self.feeds():
-            yield run(feeds) | {n: feeds[n] for n in names if n in feeds}
-
     def runner(self, graph, names):
         return Probe(graph, [n for n in names if n != self.name]).run
-
-    def remember(self, key, make):
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
 
 
 def wide(**changes) -> ir.Model:
@@ -81,7 +69,7 @@ def run(graph: ir.Model, x: np.ndarray) -> np.ndarray:
 def replaced(graph: ir.Model, statistics=None, **options) -> Report:
     report = Report()
     chosen = {"multiple": 2, "tolerance": 1.0} | options
-    ReplaceConvolutions(**chosen).apply(graph, report, statistics or NoStatistics())
+    ReplaceConvolutions(**chosen).apply(graph, report, statistics or NoServices())
     graphs.check(graph)
     return report
 
@@ -399,7 +387,7 @@ def test_by_latency_only_what_was_measured_faster_is_replaced():
 def test_by_latency_what_was_not_timed_stays():
     model = wide()
     empty = LayerTimes(Conditions("b", "1", 1, "h"))
-    report = replaced(model, NoStatistics(empty), budget="latency")
+    report = replaced(model, NoServices(empty), budget="latency")
     assert report.changed == 0
     assert "not timed" in reasons(report)["a"]
 

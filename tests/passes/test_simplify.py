@@ -11,7 +11,8 @@ import onnx.parser
 import pytest
 
 from core import graph as graphs
-from core.passes.base import NoStatistics, Report
+from core.calibration.services import NoServices
+from core.passes.base import Report
 from core.passes.simplify import LARGEST_GROWTH, Simplify
 from tests.builders import feeds, graph, kinds, rewrite, run, same, skips
 
@@ -225,7 +226,7 @@ def test_sequences_of_old_opsets_are_not_turned_into_newer_operators():
         }"""
     )
     report = Report()
-    Simplify().apply(net, report, NoStatistics())
+    Simplify().apply(net, report, NoServices())
     assert [node.op_type for node in net.graph] == ["SequenceConstruct", "ConcatFromSequence"]
     assert all("opset before 13" in skip.reason for skip in report.skipped)
 
@@ -238,7 +239,7 @@ def test_a_weight_may_be_added_to_a_file_of_ir_version_3():
             y = Add (x, c)
         }"""
     )
-    Simplify().apply(net, Report(), NoStatistics())
+    Simplify().apply(net, Report(), NoServices())
     graphs.check(net)
 
 

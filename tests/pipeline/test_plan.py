@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 
 from core.analysis import memory as sizes
+from core.calibration.services import Services
 from core.compress.refit.needs import Needs, Workload, refusal, remedy
 from core.errors import InferenceFailed, NotEnoughMemory, PassPostcondition, WorkerOutOfMemory
 from core.passes import base
-from core.passes.base import Graph, Pass, Report, Statistics
+from core.passes.base import Graph, Pass, Report
 from core.pipeline import failures, runner
 from core.pipeline.clock import Clock, Remaining
 from core.process import memory
@@ -49,7 +50,7 @@ def step(monkeypatch: pytest.MonkeyPatch) -> Register:
                 least = needs(graph, work)
                 return Needs(least, least, "its table")
 
-            def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+            def apply(self, graph: Graph, report: Report, statistics: Services) -> None:
                 work()
                 report.changed = 1
 

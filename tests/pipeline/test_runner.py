@@ -11,9 +11,10 @@ import onnx_ir as ir
 import pytest
 
 from core import graph as graphs
+from core.calibration.services import Services
 from core.errors import PassPrecondition
 from core.passes import base
-from core.passes.base import Graph, Pass, Report, Statistics
+from core.passes.base import Graph, Pass, Report
 from core.pipeline import runner
 from core.records import Recipe, Step, StepReport
 from tests.builders import Images, graph, kinds, same
@@ -43,7 +44,7 @@ def step(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Step]:
             help: ClassVar[str] = "A fake."
             exact: ClassVar[bool] = promise
 
-            def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+            def apply(self, graph: Graph, report: Report, statistics: Services) -> None:
                 work(graph, report)
 
         name = f"fake_{len(made)}"

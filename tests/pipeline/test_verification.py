@@ -6,9 +6,9 @@ import ml_dtypes
 import numpy as np
 import pytest
 
+from core.calibration.services import NoServices
 from core.errors import PassPostcondition
 from core.graph import Graph
-from core.passes.base import NoStatistics
 from core.pipeline import decisions
 from core.pipeline.verification import Verifier
 from tests.builders import graph
@@ -24,7 +24,7 @@ LIMITS = {
 
 def refused(before: Graph, after: Graph) -> str:
     with pytest.raises(PassPostcondition) as caught:
-        Verifier(before, NoStatistics()).accept(after, exact=True)
+        Verifier(before, NoServices()).accept(after, exact=True)
     return caught.value.message
 
 
@@ -50,7 +50,7 @@ def test_narrow_floats_are_compared(kind: type):
     right = graph(text.format(op="a = Relu (x)"), 19)
     wrong = graph(text.format(op="a = Abs (x)"), 19)
     assert "changed" in refused(right, wrong)
-    assert Verifier(right, NoStatistics()).accept(right.clone(), exact=True) == ()
+    assert Verifier(right, NoServices()).accept(right.clone(), exact=True) == ()
 
 
 def test_an_output_beside_a_decision_is_compared():
@@ -66,7 +66,7 @@ def test_an_output_beside_a_decision_is_compared():
 def test_levels_that_flip_are_rounding():
     text = f"{ROW} {{{{ a = Mul (x, k) b = Mul (a, {{m}}) y = Round (b) }}}}"
     weights = {"k": np.float32(3.7), "m": np.float32(1), "near": np.float32(1 + 1e-6)}
-    Verifier(graph(text.format(m="m"), **weights), NoStatistics()).accept(
+    Verifier(graph(text.format(m="m"), **weights), NoServices()).accept(
         graph(text.format(m="near"), **weights), exact=True
     )
 
@@ -87,7 +87,7 @@ def test_an_exact_step_behind_a_free_one_is_held_to_what_that_left_at_every_scal
     free, bent = {"low": np.float32(-50), "high": np.float32(50)}, {"high": np.float32(500)}
     text = f"{ROW} {{{{ a = {{op}} (x) y = Clip (a, low, high) }}}}"
     first, between = (graph(text.format(op=op), **free) for op in ("Neg", "Abs"))
-    verifier = Verifier(first, NoStatistics())
+    verifier = Verifier(first, NoServices())
     verifier.accept(between)
     with pytest.raises(PassPostcondition, match="'y' changed"):
         verifier.accept(graph(text.format(op="Abs"), **free | bent), exact=True)

@@ -7,9 +7,10 @@ import onnx_ir as ir
 import pytest
 
 from core import graph as graphs
+from core.calibration.services import Tensors
 from core.errors import PassPrecondition
 from core.graph import Graph
-from core.passes.base import Report, Tensors
+from core.passes.base import Report
 from core.passes.fine_tune import FineTune
 from core.pipeline import runner
 from core.records import Recipe, Step

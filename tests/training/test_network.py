@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 
 from core import graph as graphs
+from core.calibration.services import Tensors
 from core.data import synthetic_feeds
 from core.errors import UnsupportedModel
 from core.graph import Graph
-from core.passes.base import Tensors, lift_constants
+from core.passes.base import lift_constants
 from tests.builders import feeds, graph, norm, run, weights_of
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: requirements/torch.txt")

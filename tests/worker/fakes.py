@@ -15,7 +15,7 @@ import numpy as np
 from core.backends.base import Tensors, catalogue
 from core.errors import BackendUnavailable, ConversionFailed
 from core.process import serve
-from core.records import RunOptions
+from core.records import BackendFacts, RunOptions
 from core.worker.desk import Desk
 
 
@@ -70,7 +70,7 @@ class Fake:
     precisions = ("f32", "bf16")
     remedy = "pip install fake"
     about = "For tests only."
-    internal = True
+    facts = BackendFacts("#6f7b90", internal=True)
 
     def __init__(self, fault: str) -> None:
         self.label = f"fake: {fault}"

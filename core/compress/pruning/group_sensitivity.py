@@ -19,12 +19,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.analysis.channels import Group
+from core.calibration.services import Graph, Services, Tensors
 from core.compress.pruning.obs_ranking import Ranking, Reader
 from core.compress.refit.graph_executor import Walk
 from core.compress.refit.linear_layers import find
 from core.compress.refit.normal_equations import Gram
 from core.compress.refit.spill_cache import Array
-from core.compress.refit.statistics import Graph, Statistics, Tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class Trial:
     def __init__(
         self,
         graph: Graph,
-        statistics: Statistics,
+        services: Services,
         feeds: Sequence[Tensors],
         labels: Array | None = None,
     ) -> None:
@@ -61,15 +61,15 @@ class Trial:
 
         Args:
             graph: the original, giving out logits; only read.
-            statistics: to run with.
+            services: to run with.
             feeds: the images.
             labels: the class of each of them, if it is known.
         """
         self._names = [v.name or "" for v in graph.graph.outputs]
         self._order = {v.name: i for i, node in enumerate(graph.graph) for v in node.outputs}
-        self._statistics, self._labels = statistics, labels
-        self._walk = Walk(graph, statistics.runner, feeds)
-        whole = Walk(graph, statistics.runner, feeds)
+        self._services, self._labels = services, labels
+        self._walk = Walk(graph, services.runner, feeds)
+        whole = Walk(graph, services.runner, feeds)
         whole.reach(self._names)
         self._true = [[whole.value(n, b) for b in range(len(feeds))] for n in self._names]
 
@@ -93,7 +93,7 @@ class Trial:
         self._walk.reach([self._first(reading).layer.input])
         found = {}
         for count, changed in ranking.weights.items():
-            made = _outputs(self._walk, self._names, changed, grams, self._statistics)
+            made = _outputs(self._walk, self._names, changed, grams, self._services)
             found[count] = _effect(group, count, self._true, made, self._labels)
         return found
 
@@ -109,7 +109,7 @@ def _outputs(
     names: Sequence[str],
     changed: Mapping[str, Array],
     grams: Mapping[str, Gram],
-    statistics: Statistics,
+    services: Services,
 ) -> list[list[Array]]:
     piece, read = walk.rest(names)
     for layer in find(piece):
@@ -117,7 +117,7 @@ def _outputs(
             mean, matrix = grams[layer.output].moments().mean_in, changed[layer.output]
             lost = np.einsum("god,gd->go", layer.matrix() - matrix, mean)
             layer.write(matrix, layer.bias() + lost.reshape(-1))
-    run = statistics.runner(piece, list(names))
+    run = services.runner(piece, list(names))
     made = [run({n: walk.value(n, b) for n in read}) for b in range(walk.count)]
     return [[values[n] for values in made] for n in names]
 

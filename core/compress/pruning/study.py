@@ -22,6 +22,7 @@ from core.analysis import cost
 from core.analysis.channels import Group, channel_map
 from core.analysis.decisions import undecided
 from core.analysis.shapes import facts
+from core.calibration.services import Graph, Services, Tensors
 from core.compress.linalg import parallel
 from core.compress.pruning import study_file
 from core.compress.pruning.group_sensitivity import Effect, Trial
@@ -32,7 +33,6 @@ from core.compress.refit.normal_equations import Gram, Matrix, Moments
 from core.compress.refit.reference import Reference, Sampling
 from core.compress.refit.residual_targets import Aim, aim
 from core.compress.refit.spill_cache import Array
-from core.compress.refit.statistics import Graph, Statistics, Tensors
 from core.compress.refit.sums_file import SumsFile
 from core.compress.refit.telling import Tell, part, silent
 from core.errors import StoreError
@@ -56,18 +56,16 @@ log = logging.getLogger(__name__)
 class Study:
     """A graph and its calibration images. Groups are those of `channels`."""
 
-    def __init__(
-        self, graph: Graph, statistics: Statistics, sampling: Sampling | None = None
-    ) -> None:
+    def __init__(self, graph: Graph, services: Services, sampling: Sampling | None = None) -> None:
         """Look at the graph; nothing is run before it is asked for."""
         self.graph = graph.clone()
         self.channels = channel_map(self.graph)
         self.layers = {layer.output: layer for layer in find(self.graph)}
-        self.reference = Reference(self.graph, statistics, sampling)
+        self.reference = Reference(self.graph, services, sampling)
         order = {v.name or "": i for i, node in enumerate(self.graph.graph) for v in node.outputs}
         self._facts = facts(self.graph)
         self._aims = {o: aim(layer, order, self._facts) for o, layer in self.layers.items()}
-        self._statistics = statistics
+        self._services = services
         self._grams: dict[str, Gram] = {}
         self._sums = SumsFile()
         self._rankings: dict[tuple[Group, tuple[int, ...] | None], Ranking] = {}
@@ -132,7 +130,7 @@ class Study:
         missing = {g: r for g, r in rankings.items() if not self._is_measured(g, r)}
         if missing:
             few = self.some_feeds(self._tried_images(len(missing)))
-            trial = Trial(undecided(self.graph), self._statistics, few, self.labels)
+            trial = Trial(undecided(self.graph), self._services, few, self.labels)
             tell, done = part(self.tell, RANKED, 1.0), 0
             for some in self._stretches(trial.in_order(missing, self.readers)):
                 wishes = {g: (missing[g].order, 0, _snapshots(g)) for g in some}
@@ -370,14 +368,14 @@ def _evened(importance: Array) -> Array:
     return np.asarray((1 - EVEN) * importance + EVEN * even)
 
 
-def study(graph: Graph, statistics: Statistics) -> Study:
+def study(graph: Graph, services: Services) -> Study:
     """The study of `graph` on these images, remembered with them."""
     key = hashlib.sha256(graphs.serialize(graph)).hexdigest()
 
     def make() -> Study:
-        made = Study(graph, statistics)
-        if statistics.studies is not None:
-            made.keep_at(study_file.path_for(statistics.studies, key))
+        made = Study(graph, services)
+        if services.studies is not None:
+            made.keep_at(study_file.path_for(services.studies, key))
         return made
 
-    return statistics.remember(f"study:{key}", make)
+    return services.remember(f"study:{key}", make)

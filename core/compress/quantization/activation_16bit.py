@@ -20,7 +20,6 @@ from core.compress.refit.linear_layers import Layer
 
 OPSET = 21
 BITS = 16
-BACKENDS = frozenset({"generic"})  # where they are integers, so that they cost no time of float
 
 
 def roots(

@@ -16,18 +16,17 @@ from __future__ import annotations
 import bisect
 import copy
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
 
+from core.calibration.services import Array, Run, Runtime, Tensors
 from core.compress.linalg import parallel
 from core.compress.quantization import effort
 from core.compress.quantization.images import (
     LARGEST_IMAGES,
     Images,
-    Run,
-    Tensors,
     any_batch,
     images_of,
     parts,
@@ -38,8 +37,6 @@ from core.data.sets import has_background_class
 from core.data.zoomed import seems_familiar, zoomed
 from core.errors import CoreError, PassPrecondition
 from core.fidelity import Powers
-
-Array = np.ndarray[Any, Any]
 
 HEADS = frozenset({"Softmax", "Sigmoid", "LogSoftmax"})
 SQUASHING = HEADS - {"LogSoftmax"}  # into 0 .. 1
@@ -76,20 +73,6 @@ class Familiar(NamedTuple):
     right: float | None
 
 
-class Backend(Protocol):
-    """Runs graphs on the backend that the recipe is for (`core.calibration.Elsewhere`)."""
-
-    label: str
-
-    def __call__(self, graph: ir.Model, feeds: Sequence[Tensors]) -> list[Tensors]:
-        """The outputs for each feed; raises a CoreError if there are none."""
-        ...
-
-    def close(self) -> None:
-        """End what runs them."""
-        ...
-
-
 class Judge:
     """Compares graphs with the float one.
 
@@ -105,7 +88,7 @@ class Judge:
         graph: ir.Model,
         images: Images,
         largest: int = LARGEST_IMAGES,
-        backend: Backend | None = None,
+        backend: Runtime | None = None,
         labels: Array | None = None,
     ) -> None:
         """Run the float graph, whose outputs should be logits (see `headless`).
@@ -319,7 +302,7 @@ class Judge:
         for run in parallel.ahead(runs):
             yield self._error([run(feeds) for feeds in self._feeds])
 
-    def _outputs(self, graph: ir.Model, backend: Backend | None) -> list[Tensors] | None:
+    def _outputs(self, graph: ir.Model, backend: Runtime | None) -> list[Tensors] | None:
         """Outputs for each feed; None, and a reason, where the backend gives none."""
         if backend is None:
             run = self._images.runner(graph, self._names)

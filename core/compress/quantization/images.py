@@ -8,44 +8,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Protocol
 
 import numpy as np
 import onnx_ir as ir
 
+from core.calibration.services import Run, Services, Tensors
 from core.compress.linalg import parallel
 from core.compress.quantization import effort
-
-Array = np.ndarray[Any, Any]
-Tensors = dict[str, Array]
-Run = Callable[[Tensors], Tensors]
 
 EVERY = 4
 LARGEST_BYTES = 64 << 20
 LARGEST_IMAGES = 64
 
 
-class Source(Protocol):
-    """Calibration data: the part of `core.passes.base.Statistics` that is used here."""
-
-    @property
-    def count(self) -> int:
-        """Images."""
-        ...
-
-    def feeds(self) -> Iterator[Tensors]:
-        """Model inputs, batch by batch, in a fixed order."""
-        ...
-
-    def runner(self, graph: ir.Model, names: Sequence[str]) -> Run:
-        """A function from inputs of `graph` to the named tensors."""
-        ...
-
-
 class Images:
     """Calibration images in two parts: what ranges are found on, and what judges them."""
 
-    def __init__(self, source: Source, as_written: bool = False) -> None:
+    def __init__(self, source: Services, as_written: bool = False) -> None:
         """Set the judging part aside.
 
         Args:
@@ -55,9 +34,7 @@ class Images:
         """
         self._source = source
         self.ran: Callable[[int], None] = lambda images: None  # hears of each run
-        self._plain: Callable[[ir.Model, Sequence[str]], Run]
-        self._plain = getattr(source, "runner_as_written", source.runner)
-        self._run = self._plain if as_written else source.runner
+        self._run = source.runner_as_written if as_written else source.runner
         self.held_out: list[Tensors] = []
         self.held_at: list[int] = []  # place in the set of the first image of each
         self.at = 0  # the same of the batch that `calibration` gave last
@@ -146,8 +123,8 @@ class Images:
         return self._told(self._run(graph, names))
 
     def runner_as_written(self, graph: ir.Model, names: Sequence[str]) -> Run:
-        """The same, quantized graphs computed as the file says, if that can be had."""
-        return self._told(self._plain(graph, names))
+        """The same, quantized graphs computed as the file says."""
+        return self._told(self._source.runner_as_written(graph, names))
 
     def _told(self, run: Run) -> Run:
         def told(feeds: Tensors) -> Tensors:

@@ -11,9 +11,10 @@ from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 import numpy as np
 import onnx_ir as ir
 
+from core.calibration.services import Tensors
 from core.compress.linalg import parallel
 from core.compress.quantization import effort, gptq, shared_weights
-from core.compress.quantization.images import Images, Tensors
+from core.compress.quantization.images import Images
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import LARGE, Gram
 from core.process import memory

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from core.compress.quantization.evaluator import Backend
-from core.compress.quantization.images import Images, Tensors, any_batch, singly
+from core.calibration.services import Runtime, Tensors
+from core.compress.quantization.images import Images, any_batch, singly
 from core.data.sets import has_background_class
 
 Array = np.ndarray[Any, Any]
@@ -28,7 +28,7 @@ class Scores:
     """Counts right answers on labelled images; one output, the scores of classes."""
 
     def __init__(
-        self, graph: ir.Model, images: Images, labels: Array, backend: Backend | None
+        self, graph: ir.Model, images: Images, labels: Array, backend: Runtime | None
     ) -> None:
         """Run the float graph.
 

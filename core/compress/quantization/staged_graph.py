@@ -17,8 +17,8 @@ import onnx_ir as ir
 
 from core import graph as graphs
 from core.analysis.shapes import subgraphs
+from core.calibration.services import Run, Tensors
 from core.compress.linalg import parallel
-from core.compress.quantization.images import Run, Tensors
 from core.compress.quantization.partition import is_weighted
 from core.compress.quantization.subgraphs import Pieces
 

@@ -13,7 +13,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
-from core.compress.quantization.images import Images, Tensors, any_batch, images_of, singly
+from core.calibration.services import Tensors
+from core.compress.quantization.images import Images, any_batch, images_of, singly
 from core.compress.quantization.partition import is_weighted
 from core.process import memory
 

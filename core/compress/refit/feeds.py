@@ -13,8 +13,8 @@ from typing import overload
 import numpy as np
 
 from core.analysis.shapes import facts
+from core.calibration.services import Graph, Services, Tensors
 from core.compress.refit.spill_cache import Shelf
-from core.compress.refit.statistics import Graph, Statistics, Tensors
 from core.process import memory
 
 FULL_BYTES = 1 << 20  # of feeds: small images are run many at a time
@@ -53,15 +53,15 @@ class Feeds(Sequence[Tensors]):
         return {name: self._shelf.get(name, number) for name in self._shelf.names()}
 
 
-def batches(statistics: Statistics, graph: Graph, images: int) -> Iterator[Tensors]:
+def batches(services: Services, graph: Graph, images: int) -> Iterator[Tensors]:
     """At most about `images` images, spread evenly over the set; small ones many at a time."""
-    skip = max(1, -(-statistics.count // images))
-    taken = (feeds for turn, feeds in enumerate(statistics.feeds()) if turn % skip == 0)
+    skip = max(1, -(-services.count // images))
+    taken = (feeds for turn, feeds in enumerate(services.feeds()) if turn % skip == 0)
     if not _dynamic_batch(graph):
         yield from taken
         return
     row: list[Tensors] = []
-    most = min(_most(graph), max(min(statistics.count, images) // PARTS, 1))
+    most = min(_most(graph), max(min(services.count, images) // PARTS, 1))
     for feeds in (part for whole in taken for part in _split(whole, most)):
         row.append(feeds)
         if _enough(row, most):

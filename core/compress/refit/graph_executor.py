@@ -11,9 +11,9 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 import onnx
 import onnx_ir as ir
 
+from core.calibration.services import Graph, Run, Tensors
 from core.compress.linalg import parallel
 from core.compress.refit.spill_cache import Array, Shelf
-from core.compress.refit.statistics import Graph, Run, Tensors
 
 Runner = Callable[[Graph, Sequence[str]], Run]
 

@@ -18,9 +18,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from core.calibration.services import Graph, Services
 from core.compress.linalg.blocked_linalg import add_square
 from core.compress.refit.linear_layers import Layer
-from core.compress.refit.statistics import Graph, Statistics
 
 Array = np.ndarray[Any, Any]
 Matrix = NDArray[np.float64]
@@ -245,12 +245,12 @@ def split(rows: Array, groups: int) -> Array:
 
 
 def input_grams(
-    graph: Graph, layers: Sequence[Layer], statistics: Statistics, per_image: int = PER_IMAGE
+    graph: Graph, layers: Sequence[Layer], services: Services, per_image: int = PER_IMAGE
 ) -> Mapping[str, Gram]:
     """Sums of the inputs of these layers of `graph`, by name of the layer's output, in one pass."""
     grams = {layer.output: Gram(layer.groups) for layer in layers}
     names = list(dict.fromkeys(layer.input for layer in layers))
-    for turn, values in enumerate(statistics.activations(graph, names)):
+    for turn, values in enumerate(services.activations(graph, names)):
         for layer in layers:
             x = values[layer.input]
             grams[layer.output].add(layer.rows(x, layer.sites(x.shape, per_image, turn)))

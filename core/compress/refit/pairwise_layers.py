@@ -16,13 +16,13 @@ import onnx_ir as ir
 
 from core.analysis.shapes import Facts
 from core.analysis.values import constant_tensor
+from core.calibration.services import Graph
 from core.compress.autodiff.vjp import slopes
 from core.compress.linalg.im2col_sampling import Index, Sites, window
 from core.compress.refit.clipped_affine import bend
 from core.compress.refit.graph_executor import Runner, piece
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.spill_cache import Array
-from core.compress.refit.statistics import Graph
 
 POINTWISE = frozenset(
     {"Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Erf", "Identity"}

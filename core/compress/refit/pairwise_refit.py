@@ -85,7 +85,7 @@ class Joint:
         """
         self._pair, self._goal = pair, goal
         rank = walk.value(pair.maker.input, 0).ndim
-        self._between = Between(walk.graph, pair, rank, reference.statistics.runner)
+        self._between = Between(walk.graph, pair, rank, reference.services.runner)
         every = range(walk.count)
         held = [b for b in every if reference.held(b)]
         rest = [b for b in every if b not in held]

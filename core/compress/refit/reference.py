@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from core.analysis.decisions import undecided
+from core.calibration.services import Graph, Run, Services, Tensors
 from core.compress.autodiff.vjp import backward
 from core.compress.linalg import blas, parallel
 from core.compress.linalg.im2col_sampling import Sites, pick, values_at
@@ -25,7 +26,6 @@ from core.compress.refit.feeds import Feeds, batches
 from core.compress.refit.gradient_covariance import Power
 from core.compress.refit.half_cache import Halves
 from core.compress.refit.spill_cache import Array
-from core.compress.refit.statistics import Graph, Run, Statistics, Tensors
 from core.errors import CoreError, StoreError
 
 IMAGES = 512  # more change nothing that could be measured: see benchmarks/structure.py
@@ -58,12 +58,12 @@ class Reference:
     """The original, its calibration batches, and what it computes in them."""
 
     def __init__(
-        self, original: Graph, statistics: Statistics, sampling: Sampling | None = None
+        self, original: Graph, services: Services, sampling: Sampling | None = None
     ) -> None:
         """Read the images; nothing is run yet. `original` must not change afterwards."""
-        self.original, self.statistics = original, statistics
+        self.original, self.services = original, services
         self.sampling = sampling or Sampling()
-        self.feeds = Feeds(batches(statistics, original, self.sampling.images))
+        self.feeds = Feeds(batches(services, original, self.sampling.images))
         self._wanted = Halves()
         self._matter: dict[tuple[str, int], Array] = {}  # (rows,), squares of gradients
         self._sites: dict[tuple[str, int], Sites] = {}
@@ -131,7 +131,7 @@ class Reference:
 
     def _runner(self, asked: list[str], missing: list[str]) -> tuple[Run, dict[str, str]]:
         """Forwards and backwards at once; forwards only where the runtime cannot go back."""
-        runner = self.statistics.runner
+        runner = self.services.runner
         try:
             graph, gradients = backward(undecided(self.original), missing)
             names = [*asked, *dict.fromkeys(gradients.values())]

@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from core.calibration.services import Graph
 from core.compress.autodiff.backward_graph import NoGradient
 from core.compress.linalg import blas, parallel
 from core.compress.linalg.im2col_sampling import values_at
@@ -37,7 +38,6 @@ from core.compress.refit.refit_plan import Case, Stand, cases_of, pairs_of
 from core.compress.refit.ridge import Ridge, error, explained, free_bias
 from core.compress.refit.row_sampling import Room, Rows
 from core.compress.refit.spill_cache import Array
-from core.compress.refit.statistics import Graph
 from core.compress.refit.telling import Tell, part, silent
 from core.process import memory
 
@@ -118,7 +118,7 @@ def _refit(
     cases = cases_of(rewritten, stands, reference.original)
     reference.sample({case.source: case.layer.channel_axis for case in cases})
     strength = options.strength or (STRONG if reference.images < FEW else WEAK)
-    walk = Walk(rewritten, reference.statistics.runner, reference.feeds)
+    walk = Walk(rewritten, reference.services.runner, reference.feeds)
     together = options.joint and reference.images >= LEAST_JOINT
     pairs = pairs_of(rewritten, cases, stands, reference.original, constraints) if together else {}
     room, done = Room(), list[Refit]()

@@ -23,18 +23,10 @@ import numpy as np
 import onnx_ir as ir
 
 from core import graph as graphs
+from core.calibration.services import Services
 from core.compress.refit.needs import Needs, Workload
 from core.errors import PassPrecondition, UnsupportedModel
-from core.passes.base import (
-    STANDARD,
-    Graph,
-    Pass,
-    Report,
-    Statistics,
-    lift_constants,
-    origin,
-    parameter,
-)
+from core.passes.base import STANDARD, Graph, Pass, Report, lift_constants, origin, parameter
 from core.passes.fine_tune import memory
 
 if TYPE_CHECKING:
@@ -126,9 +118,9 @@ class FineTune(Pass):
                 "after fine-tuning, not before)."
             )
 
-    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+    def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Train, and write what proved best on the images held out."""
-        if not statistics.count:
+        if not services.count:
             raise PassPrecondition("Fine-tuning needs calibration images, and there are none.")
         from core.training.student import Precision, enrol
 
@@ -136,7 +128,7 @@ class FineTune(Pass):
         precision = Precision(BITS[self.weights], BITS[self.activations], self.edges)
         try:
             student = enrol(graph, precision)
-            result = self._train(graph, student, report, statistics)
+            result = self._train(graph, student, report, services)
         except UnsupportedModel as error:
             raise PassPrecondition(error.message) from None
         for name, reason in student.skipped.items():
@@ -157,13 +149,11 @@ class FineTune(Pass):
         """PyTorch itself, the images, and the activations of one step with their gradients."""
         return memory.needs(graph, work)
 
-    def _train(
-        self, graph: Graph, student: Student, report: Report, statistics: Statistics
-    ) -> Result:
+    def _train(self, graph: Graph, student: Student, report: Report, services: Services) -> Result:
         from core.training.fine_tune import Plan, Training
         from core.training.images import gather
 
-        original = statistics.original or graph.clone()
+        original = services.original or graph.clone()
         outputs = [
             value.name or ""
             for value in graph.graph.outputs
@@ -174,8 +164,8 @@ class FineTune(Pass):
             raise PassPrecondition("The model has no float32 output to learn from.")
         training = Training(
             student,
-            statistics.runner(original, [*outputs, *features]),
-            gather(statistics.feeds(), _fixed_batch(graph)),
+            services.runner(original, [*outputs, *features]),
+            gather(services.feeds(), _fixed_batch(graph)),
             outputs,
             features,
             Plan(self.minutes * 60, self.steps, RATES[self.rate], self.seed),

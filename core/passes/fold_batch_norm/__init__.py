@@ -15,8 +15,9 @@ from typing import ClassVar
 
 import onnx_ir as ir
 
+from core.calibration.services import Services
 from core.graph import all_graphs, infer_shapes
-from core.passes.base import STANDARD, Graph, Pass, Report, Statistics
+from core.passes.base import STANDARD, Graph, Pass, Report
 from core.passes.fold_batch_norm.affine import Affine, read
 from core.passes.fold_batch_norm.layers import after, before, called
 from core.passes.fold_batch_norm.rewrite import Plan, add_shift, bypass, carry_out
@@ -39,7 +40,7 @@ class FoldBatchNorm(Pass):
     order: ClassVar[int] = 10
     exact: ClassVar[bool] = True
 
-    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+    def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Fold backward into producers first, then what is left forward into consumers."""
         found = [n for g in graph.graphs() for n in g if _is_batch_norm(n)]
         if any(_unknown_rank(node) for g in graph.graphs() for node in g):

@@ -20,12 +20,13 @@ from core.analysis import selection
 from core.analysis.channels import ChannelMap, Group, channel_map
 from core.analysis.cost import totals
 from core.analysis.surgery import remove
-from core.catalogue import names
+from core.calibration import targets
+from core.calibration.services import NoServices, Services
 from core.compress.pruning.study import RANKED, Study, study
 from core.compress.refit.needs import Needs, Workload, of_a_refit
 from core.compress.refit.telling import part
 from core.errors import PassPrecondition
-from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, parameter
+from core.passes.base import Graph, Pass, Report, parameter
 from core.passes.prune_channels.choice import (
     budget_of,
     by_images,
@@ -93,10 +94,10 @@ class PruneChannels(Pass):
         choices=("none", "macs", "bytes", "parameters", "latency"),
     )
     backend: str = parameter(
-        "onnxruntime",
+        targets.reference(),
         "Backend",
         "Where the layers are timed for a budget of latency.",
-        choices=names("core.backends", ignore=("base", "null")),
+        choices=targets.offered(),
         only_with=("budget", ("latency",)),
     )
     arithmetic: str = parameter(
@@ -136,15 +137,15 @@ class PruneChannels(Pass):
         (), "Leave alone", "Names of layers whose weights must not change.", expert=True
     )
 
-    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+    def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Choose per group, cut, repair, say what went."""
         channels = channel_map(graph)
         self._look(graph, channels, report)
-        learnt = study(graph, statistics) if statistics.count and self._uses_images else None
+        learnt = study(graph, services) if services.count and self._uses_images else None
         if learnt is not None:
             last = RANKED if self.budget == "none" else 1.0  # of a study: no cut need be tried
             learnt.tell = part(report.tell, 0.0, CHOSEN / last)
-        chosen = self.choose(channels, report, learnt, statistics.timings)
+        chosen = self.choose(channels, report, learnt, services.timings)
         atoms = {a for picked in chosen.values() for a in picked}
         if not atoms and self._asks:
             raise PassPrecondition(kept_all(chosen, self._wish, self._why_kept(report)))
@@ -153,7 +154,7 @@ class PruneChannels(Pass):
         self._say(chosen, report)
         if atoms and learnt is not None and self.repair:
             repair(graph, kept, learnt, report)
-        elif atoms and not statistics.count:
+        elif atoms and not services.count:
             self._say_what_is_lost(report)
 
     def _look(self, graph: Graph, channels: ChannelMap, report: Report) -> None:
@@ -190,7 +191,7 @@ class PruneChannels(Pass):
         counted = "macs" if totals(graph)[1] is not None else "parameters"
         budget = counted if timeless else self.budget
         cheap = replace(self, criterion="l1", repair=False, budget=budget)
-        cheap.apply(graph, report, NoStatistics())
+        cheap.apply(graph, report, NoServices())
         return self.budget == "none"
 
     def choose(

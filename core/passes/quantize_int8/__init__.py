@@ -27,25 +27,26 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 from core import graph as graphs
+from core.calibration import targets
+from core.calibration.services import Runtime, Services
 from core.compress.quantization import gptq, shared_weights
 from core.compress.quantization.activation_16bit import OPSET
 from core.compress.quantization.batches import misread
 from core.compress.quantization.calibrate import layers_of
-from core.compress.quantization.evaluator import Backend, first_difference
+from core.compress.quantization.evaluator import first_difference
 from core.compress.quantization.images import Images, any_batch, singly
 from core.compress.quantization.needs import of_a_repair
 from core.compress.quantization.partition import is_weighted, reading_inputs, select, weights_only
 from core.compress.quantization.prepare import prepared, refuse_sequences
 from core.compress.quantization.qdq_writer import Plan, written
-from core.compress.quantization.target_scheme import BACKENDS, LARGEST, Scheme, scheme
+from core.compress.quantization.target_scheme import LARGEST, Scheme, scheme
 from core.compress.refit.needs import Needs, Workload
 from core.errors import PassPrecondition
-from core.passes.base import Graph, Pass, Report, Statistics, adopt, parameter
+from core.passes.base import Graph, Pass, Report, adopt, parameter
 from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
-from core.passes.quantize_int8.readers import agreed, readers_of
+from core.passes.quantize_int8.readers import agreed, readers_of, runtime_of
 from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
-from core.passes.quantize_int8.services import backend_of, guessed_of, made_up_of, race_of
 from core.passes.quantize_int8.stand_in import stand_in
 from core.passes.quantize_int8.steps import Settings, Work
 
@@ -53,8 +54,7 @@ QUANTIZED = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"}
     | {"QLinearMatMul", "MatMulInteger"}
 )
-ELSEWHERE = "generic"  # phones and their accelerators, whose clock is not here
-MISREAD = "stays float: OpenVINO loses the bias of a first int8 convolution where the batch is free"
+MISREAD = "stays float: {} loses the bias of a first int8 convolution where the batch is free"
 GUESSED = "the model does not say how pixels become inputs: a guess of that tells no range"
 UNTOLD = "stays float: the model does not say how pixels become inputs, so their range is unknown"
 NOT_RACED = "Not raced against fp32: there is no clock of the target here, so measure it there."
@@ -79,10 +79,10 @@ class QuantizeInt8(Pass):
     }
 
     backend: str = parameter(
-        "onnxruntime",
+        targets.reference(),
         "For",
         "The integers that this runtime computes with fastest and rightly.",
-        choices=BACKENDS,
+        choices=tuple(targets.int8()),
     )
     goal: str = parameter(
         "safe",
@@ -183,18 +183,18 @@ class QuantizeInt8(Pass):
                 "quantize (convert the precision after quantizing, not before)."
             )
 
-    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+    def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Choose, calibrate, repair, write."""
         source = self._source(graph)
-        made_up = made_up_of(statistics) if not statistics.count else None
-        if not statistics.count and made_up is None:
+        made_up = services.made_up() if not services.count else None
+        if not services.count and made_up is None:
             self._weights_alone(graph, source, report, "none could be made up for this input")
             return
-        seen = made_up or statistics
+        seen = made_up or services
         _same_outputs(graph, source, seen)
-        backend = backend_of(seen, self.backend)
+        backend = runtime_of(seen, self.backend)
         try:
-            self._quantize(graph, source, report, statistics, made_up, backend)
+            self._quantize(graph, source, report, services, made_up, backend)
         finally:
             if backend is not None:
                 backend.close()
@@ -204,29 +204,30 @@ class QuantizeInt8(Pass):
         graph: Graph,
         source: Graph,
         report: Report,
-        statistics: Statistics,
-        made_up: Statistics | None,
-        backend: Backend | None,
+        services: Services,
+        made_up: Services | None,
+        backend: Runtime | None,
     ) -> None:
-        images = Images(made_up or statistics, as_written=self.backend != BACKENDS[0])
+        images = Images(made_up or services, as_written=not targets.runs_in_process(self.backend))
         if made_up is None:
-            say_data(images, statistics.count, report)
-        race = race_of(statistics, self.backend) if self.backend != ELSEWHERE else None
+            say_data(images, services.count, report)
+        race = services.stopwatch(self.backend) if targets.here(self.backend) else None
         if race is None:
             report.note(NOT_RACED)
-        kept = misread(source) - frozenset(self.exclude)
+        kept = _misread(source) - frozenset(self.exclude)
         for name in sorted(kept):
-            report.skip(name, MISREAD)
-        if guessed := guessed_of(made_up):
+            report.skip(name, MISREAD.format(" and ".join(map(targets.label, _losing()))))
+        guessed = made_up is not None and made_up.guessed
+        if guessed:
             entrances = reading_inputs(source) - kept - frozenset(self.exclude)
             for name in sorted(entrances):
                 report.skip(name, UNTOLD)
             kept |= entrances
         given = source, graph.clone(), self._settings(kept), report, images, race, backend
-        labels = None if made_up else getattr(statistics, "labels", None)
+        labels = None if made_up else services.labels
         work: Work = Work(*given, labels)
         if made_up:
-            work = DataFree(*given, unfolded=statistics.original, guessed=guessed)
+            work = DataFree(*given, unfolded=services.original, guessed=guessed)
             if (self.goal == SAFE or guessed) and (tensor := work.lacking()):
                 why = f"no batch norm tells the range of {tensor!r} (folded, or there is none)"
                 why += f", and {GUESSED}" if guessed else ""
@@ -234,7 +235,7 @@ class QuantizeInt8(Pass):
                 return
         plan = work.run()
         if plan is not None:
-            others = readers_of(made_up or statistics, self.backend)
+            others = readers_of(made_up or services, self.backend)
             plan = agreed(work.judged, plan, work.judge, others, report)
         say_skipped(source, plan.selection if plan else None, self.exclude, self.wide, report)
         result = work.write(plan) if plan else None
@@ -254,7 +255,7 @@ class QuantizeInt8(Pass):
     def preview(self, graph: Graph, report: Report) -> bool:
         """The same rewriting with made-up ranges; which layers stay float is not known yet."""
         source = self._source(graph)
-        selection = select(source, misread(source) | frozenset(self.exclude))
+        selection = select(source, _misread(source) | frozenset(self.exclude))
         if selection.weighted:
             adopt(graph, written(source, stand_in(source, selection, self._scheme())))
             report.changed = len(selection.weighted)
@@ -285,9 +286,10 @@ class QuantizeInt8(Pass):
         return prepared(graph, OPSET) if self.activations == "u16" or self.wide else prepared(graph)
 
     def _scheme(self) -> Scheme:
+        target = targets.int8()[self.backend]
         if self.activations == "u16":
-            return Scheme(self.backend, per_channel=self.per_channel, bits=16)
-        return scheme(self.backend, self.activations, self.per_channel)
+            return Scheme(self.backend, per_channel=self.per_channel, bits=16, target=target)
+        return scheme(self.backend, target, self.activations, self.per_channel)
 
     def _settings(self, kept: frozenset[str]) -> Settings:
         return Settings(
@@ -297,11 +299,21 @@ class QuantizeInt8(Pass):
         )  # fmt: skip
 
 
-def _same_outputs(old: Graph, new: Graph, statistics: Statistics) -> None:
+def _losing() -> list[str]:
+    """Targets that lose the bias of a first convolution where the batch is free."""
+    return [name for name, facts in targets.int8().items() if facts.loses_stem_bias]
+
+
+def _misread(source: Graph) -> frozenset[str]:
+    """Convolutions to keep float whatever the recipe is for: its file is opened elsewhere too."""
+    return misread(source) if _losing() else frozenset()
+
+
+def _same_outputs(old: Graph, new: Graph, services: Services) -> None:
     """Raise PassPrecondition if the prepared graph computes something else."""
-    feeds = next(iter(statistics.feeds()))
+    feeds = next(iter(services.feeds()))
     feeds = next(singly(feeds)) if any_batch(old) else feeds
-    name = first_difference(old, new, statistics.runner, feeds)
+    name = first_difference(old, new, services.runner, feeds)
     if name:
         raise PassPrecondition(
             f"Brought to the form that quantizing needs (opset {new.opset_imports['']}), the "

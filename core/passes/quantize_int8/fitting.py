@@ -85,7 +85,7 @@ def _others(graph: Graph, way: Way) -> Iterator[Way]:
     nodes = {node.name or "" for node in graph.graph if node.name in way.selection.nodes}
     between = frozenset(nodes) - frozenset(way.selection.weighted)
     used = way.scheme
-    flipped = scheme(used.backend, "u8" if used.signed else "s8", used.per_channel)
+    flipped = scheme(used.backend, used.target, "u8" if used.signed else "s8", used.per_channel)
     kind = "unsigned" if used.signed else "signed"
     options = [(way.floats, flipped, f"activations are {kind}")] if used.bits < 16 else []
     if between:

@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from core.analysis import cost
+from core.calibration.services import Array, Race
 from core.compress.quantization.evaluator import Judge
-from core.compress.quantization.images import Array, Images
+from core.compress.quantization.images import Images
 from core.compress.quantization.mixed_precision import fallback_order, layer_sensitivity
 from core.compress.quantization.mixed_precision.layer_sensitivity import Fallback
-from core.compress.quantization.mixed_precision.timing_ratio import Race, Ratio, careful, ratio
+from core.compress.quantization.mixed_precision.timing_ratio import Ratio, careful, ratio
 from core.compress.quantization.partition import Selection, is_weighted
 from core.compress.quantization.qdq_writer import Plan, written
 from core.compress.quantization.scores import ENOUGH, Scores

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from core.compress.quantization.evaluator import Backend, Judge
+from core.calibration import targets
+from core.calibration.services import Runtime, Services
+from core.compress.quantization.evaluator import Judge
 from core.compress.quantization.mixed_precision.layer_sensitivity import (
     covered,
     restricted,
@@ -19,29 +21,36 @@ from core.compress.quantization.mixed_precision.layer_sensitivity import (
 from core.compress.quantization.partition import select
 from core.compress.quantization.qdq_writer import Plan, written
 from core.errors import BackendUnavailable
-from core.passes.base import Graph, Report, Statistics
+from core.passes.base import Graph, Report
 from core.passes.quantize_int8.fitting import FIRST, STRAYS
-from core.passes.quantize_int8.services import maker_of
 
-READERS = ("onnxruntime", "openvino", "opencv")
 IMAGES = 8
 SEEN = 1e-3  # a relative error of the logits, below which no answer changes that was not a tie
 
 
-def readers_of(statistics: Statistics, backend: str) -> list[Backend]:
+def runtime_of(services: Services, name: str) -> Runtime | None:
+    """Runs graphs on another runtime than that of this process, if that is here."""
+    if targets.runs_in_process(name) or not targets.here(name):
+        return None
+    try:
+        return services.elsewhere(name)
+    except BackendUnavailable:
+        return None  # the race says so
+
+
+def readers_of(services: Services, backend: str) -> list[Runtime]:
     """Runs graphs on the runtimes that are here, but for the one that the recipe is for."""
-    make, found = maker_of(statistics), list[Backend]()
-    for name in READERS if make is not None else ():
-        if name != backend and make is not None:
-            try:
-                found.append(make(name))
-            except BackendUnavailable:
-                continue  # what is not here cannot be asked
+    found = list[Runtime]()
+    for name in (name for name in targets.int8() if name != backend and targets.here(name)):
+        try:
+            found.append(services.elsewhere(name))
+        except BackendUnavailable:
+            continue  # what is not here cannot be asked
     return found
 
 
 def agreed(
-    graph: Graph, plan: Plan, judge: Judge, readers: Sequence[Backend], report: Report
+    graph: Graph, plan: Plan, judge: Judge, readers: Sequence[Runtime], report: Report
 ) -> Plan:
     """The plan, with as many first layers in float as it takes for all runtimes to read it rightly.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from core.calibration.services import Array, Lap, Race, Runtime
 from core.compress.quantization import (
     activation_16bit,
     bias_correction,
@@ -15,10 +16,10 @@ from core.compress.quantization import (
     staged_graph,
 )
 from core.compress.quantization.calibrate import layers_of
-from core.compress.quantization.evaluator import Backend, Judge, headless
-from core.compress.quantization.images import Array, Images
+from core.compress.quantization.evaluator import Judge, headless
+from core.compress.quantization.images import Images
 from core.compress.quantization.mixed_precision import layer_search, layer_sensitivity
-from core.compress.quantization.mixed_precision.timing_ratio import Lap, Race, Ratio, careful, ratio
+from core.compress.quantization.mixed_precision.timing_ratio import Ratio, careful, ratio
 from core.compress.quantization.observers import observe
 from core.compress.quantization.partition import Selection, select
 from core.compress.quantization.qdq_writer import Plan, written
@@ -75,7 +76,7 @@ class Work:
     report: Report
     images: Images
     race: Race | None
-    backend: Backend | None = None
+    backend: Runtime | None = None
     labels: Array | None = None
     judged: Graph = field(init=False)
     judge: Judge = field(init=False)
@@ -99,10 +100,7 @@ class Work:
             return None
         selection, floats = self._fitted(selection, floats)
         plan = self._wide(self._repaired(selection), self.settings.wide)
-        if (
-            self.settings.goal.name == SAFE
-            and self.settings.scheme.backend in activation_16bit.BACKENDS
-        ):
+        if self.settings.goal.name == SAFE and self.settings.scheme.target.wide:
             plan = self._widened(plan)
         layers = len(plan.selection.weighted)
         each = layer_sensitivity.RANKING_IMAGES * staged_graph.MOST // 2

@@ -19,19 +19,11 @@ from typing import Any, ClassVar
 import onnx_ir as ir
 
 from core import graph as graphs
+from core.calibration.services import Services
 from core.compress.quantization.evaluator import first_difference
 from core.errors import PassPrecondition, UnsupportedModel
 from core.graph.opset import raised
-from core.passes.base import (
-    STANDARD,
-    Graph,
-    Pass,
-    Report,
-    Statistics,
-    adopt,
-    lift_constants,
-    parameter,
-)
+from core.passes.base import STANDARD, Graph, Pass, Report, adopt, lift_constants, parameter
 from core.passes.quantize_static.partition import (
     WEIGHTED,
     activations,
@@ -116,21 +108,21 @@ class QuantizeStatic(Pass):
                 "quantize (convert the precision after quantizing, not before)."
             )
 
-    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+    def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Calibrate, rewrite, say what stayed float."""
-        if not statistics.count:
+        if not services.count:
             raise PassPrecondition(
                 "Static quantization needs calibration images, and there are none; add a set of "
                 "images, or quantize dynamically."
             )
         source = _prepared(graph)
         if source.opset_imports[""] != graph.opset_imports[""]:
-            _same_outputs(graph, source, statistics)
+            _same_outputs(graph, source, services)
         chosen = self._chosen(source, report)
         names = activations(source, chosen)
-        found = measure(source, names, statistics, self.calibration, self.percentile)
+        found = measure(source, names, services, self.calibration, self.percentile)
         self._write(graph, source, chosen, found, report)
-        report.note(f"Calibrated on {statistics.count} images ({self.calibration}).")
+        report.note(f"Calibrated on {services.count} images ({self.calibration}).")
 
     def preview(self, graph: Graph, report: Report) -> bool:
         """The same rewriting with made-up ranges: all sizes and counts are those of the result."""
@@ -210,10 +202,10 @@ def _prepared(graph: Graph) -> Graph:
     return source
 
 
-def _same_outputs(old: Graph, new: Graph, statistics: Statistics) -> None:
+def _same_outputs(old: Graph, new: Graph, services: Services) -> None:
     """Raise PassPrecondition if the converted graph computes something else."""
-    feeds = next(iter(statistics.feeds()), None)
-    name = first_difference(old, new, statistics.runner, feeds) if feeds is not None else ""
+    feeds = next(iter(services.feeds()), None)
+    name = first_difference(old, new, services.runner, feeds) if feeds is not None else ""
     if name:
         raise PassPrecondition(
             f"Quantizing needs opset {OPSET}; converted to it, the model computes something "

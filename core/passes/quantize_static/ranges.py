@@ -18,8 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from core.calibration.services import Services
 from core.errors import PassPrecondition
-from core.passes.base import Graph, Statistics
+from core.passes.base import Graph
 
 Array = np.ndarray[Any, Any]
 Range = tuple[float, float]
@@ -29,32 +30,32 @@ STRIDE = 16  # bins between two candidate thresholds
 
 
 def measure(
-    graph: Graph, names: Sequence[str], statistics: Statistics, method: str, percentile: float
+    graph: Graph, names: Sequence[str], services: Services, method: str, percentile: float
 ) -> dict[str, Range]:
     """Name -> (low, high) of each tensor.
 
     Args:
         graph: the float graph.
         names: its tensors.
-        statistics: calibration data; it is read once for minmax, twice otherwise.
+        services: calibration data; it is read once for minmax, twice otherwise.
         method: "minmax", "percentile" or "entropy".
         percentile: share of the values that the range holds, in percent.
 
     Raises:
         PassPrecondition: no data came, or a tensor is never finite.
     """
-    extremes = _extremes(graph, names, statistics)
+    extremes = _extremes(graph, names, services)
     if method == "minmax":
         return extremes
-    histograms = _histograms(graph, extremes, statistics, absolute=method == "entropy")
+    histograms = _histograms(graph, extremes, services, absolute=method == "entropy")
     if method == "percentile":
         return {n: _percentile(h, extremes[n], percentile) for n, h in histograms.items()}
     return {n: _entropy(h, extremes[n]) for n, h in histograms.items()}
 
 
-def _extremes(graph: Graph, names: Sequence[str], statistics: Statistics) -> dict[str, Range]:
+def _extremes(graph: Graph, names: Sequence[str], services: Services) -> dict[str, Range]:
     found: dict[str, Range] = {}
-    for batch in statistics.activations(graph, names):
+    for batch in services.activations(graph, names):
         for name, array in batch.items():
             finite = _finite(array)
             if finite.size:
@@ -69,10 +70,10 @@ def _extremes(graph: Graph, names: Sequence[str], statistics: Statistics) -> dic
 
 
 def _histograms(
-    graph: Graph, extremes: Mapping[str, Range], statistics: Statistics, absolute: bool
+    graph: Graph, extremes: Mapping[str, Range], services: Services, absolute: bool
 ) -> dict[str, Array]:
     found = {name: np.zeros(BINS, np.int64) for name in extremes}
-    for batch in statistics.activations(graph, list(extremes)):
+    for batch in services.activations(graph, list(extremes)):
         for name, array in batch.items():
             low, high = extremes[name]
             if absolute:

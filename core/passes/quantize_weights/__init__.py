@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core import graph as graphs
+from core.calibration.services import NoServices, Services
 from core.compress.quantization import bias_correction, gptq, gptq_sequential, shared_weights
 from core.compress.quantization.evaluator import Judge, headless
 from core.compress.quantization.images import Images
@@ -39,7 +40,7 @@ from core.compress.refit.linear_layers import Layer
 from core.compress.refit.needs import Needs, Workload, of_a_run
 from core.compress.refit.transposed_convolution import layer_of, refusal
 from core.errors import PassPrecondition
-from core.passes.base import Graph, NoStatistics, Pass, Report, Statistics, adopt, parameter
+from core.passes.base import Graph, Pass, Report, adopt, parameter
 from core.records import LayerEffect
 
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
@@ -125,7 +126,7 @@ class QuantizeWeights(Pass):
                 "The model has no convolution or fully connected layer with float32 weights."
             )
 
-    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+    def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Round, correct, write."""
         source = prepared(graph, OPSETS[self.store], integers=False)
         judged = headless(source)
@@ -133,7 +134,7 @@ class QuantizeWeights(Pass):
         if not layers:
             report.note("No layer is left to quantize.")
             return
-        images = Images(statistics) if statistics.count else None
+        images = Images(services) if services.count else None
         if images is None:
             report.note("Without calibration images: weights rounded to nearest, nothing repaired.")
             plan = self._nearest(layers, self._edged(layers))
@@ -152,7 +153,7 @@ class QuantizeWeights(Pass):
 
     def preview(self, graph: Graph, report: Report) -> bool:
         """As `apply` without images; with them, what room is left goes to more bits."""
-        self.apply(graph, report, NoStatistics())
+        self.apply(graph, report, NoServices())
         return self.bits == "8"
 
     def _nearest(self, layers: Mapping[str, Layer], bits: Mapping[str, int]) -> Plan:

@@ -23,7 +23,8 @@ from typing import ClassVar
 
 from core.analysis import cost
 from core.analysis.layer_signatures import signatures
-from core.catalogue import names
+from core.calibration.services import Services
+from core.calibration.targets import offered, reference
 from core.compress.linalg import parallel
 from core.compress.pruning.study import RUN
 from core.compress.refit.linear_layers import find
@@ -32,7 +33,7 @@ from core.compress.refit.refit_plan import Stand
 from core.compress.refit.sequential_refit import refit
 from core.compress.refit.telling import part
 from core.errors import PassPrecondition
-from core.passes.base import Graph, Pass, Report, Statistics, parameter
+from core.passes.base import Graph, Pass, Report, parameter
 from core.passes.replace_convolutions.allocation import allocate
 from core.passes.replace_convolutions.candidates import RANKS, Choice, Menu, Price, menu, rank_text
 from core.passes.replace_convolutions.eligible import Target, targets
@@ -79,10 +80,10 @@ class ReplaceConvolutions(Pass):
         choices=("macs", "latency", "bytes"),
     )
     backend: str = parameter(
-        "onnxruntime",
+        reference(),
         "Backend",
         "Where the layers are timed for a budget of latency.",
-        choices=names("core.backends", ignore=("base", "null")),
+        choices=offered(),
         only_with=("budget", ("latency",)),
     )
     multiple: int = parameter(
@@ -102,18 +103,18 @@ class ReplaceConvolutions(Pass):
         (), "Leave alone", "Names of convolutions that must not change.", expert=True
     )
 
-    def apply(self, graph: Graph, report: Report, statistics: Statistics) -> None:
+    def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Choose for all layers at once, refit, rewrite.
 
         Raises:
             PassPrecondition: the budget is latency and no layer times were given.
         """
-        price = self._price(statistics)
+        price = self._price(services)
         found = targets(graph, self.exclude, report)
         if not found:
             report.note("No convolution of this model can be replaced; nothing was changed.")
             return
-        known = Known.of(graph, found, statistics, part(report.tell, 0.0, LOOKED / RUN))
+        known = Known.of(graph, found, services, part(report.tell, 0.0, LOOKED / RUN))
         menus = self._menus(found, known, price, report)
         total = _total(graph, price)
         chosen = self._choose(menus, total, report)
@@ -136,7 +137,7 @@ class ReplaceConvolutions(Pass):
             factors = bound[layer.output].factors()
             replace_node(layer.node, choice.chain, choice.form, factors)
             report.changed += 1
-        self._say(chosen, total, statistics, report)
+        self._say(chosen, total, services, report)
 
     def needs(self, graph: Graph, work: Workload) -> Needs:
         """See `core.compress.refit.needs`."""
@@ -167,13 +168,13 @@ class ReplaceConvolutions(Pass):
         """The backend of a budget of latency."""
         return self.backend if self.budget == "latency" else ""
 
-    def _price(self, statistics: Statistics) -> Price:
-        if self.budget == "latency" and statistics.timings is None:
+    def _price(self, services: Services) -> Price:
+        if self.budget == "latency" and services.timings is None:
             raise PassPrecondition(
                 "A budget of latency needs measured layer times of this model; without them, "
                 "choose macs or bytes."
             )
-        return Price(self.budget, statistics.timings)
+        return Price(self.budget, services.timings)
 
     def _menus(
         self,
@@ -218,7 +219,7 @@ class ReplaceConvolutions(Pass):
         self,
         chosen: Sequence[tuple[Menu, Choice]],
         total: float,
-        statistics: Statistics,
+        services: Services,
         report: Report,
     ) -> None:
         after = total - sum(one.cost - choice.cost for one, choice in chosen)
@@ -232,7 +233,7 @@ class ReplaceConvolutions(Pass):
                 f"A speed-up of {self.speedup:g} was not reached: that is all that the layers "
                 "allow within the tolerance."
             )
-        if not statistics.count:
+        if not services.count:
             report.note(
                 "No calibration images: nothing was refitted, which costs far more accuracy than "
                 "with some hundred images."

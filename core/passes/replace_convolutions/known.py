@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.calibration.services import Services
 from core.compress.linalg import parallel
 from core.compress.pruning.study import Study, study
 from core.compress.refit.telling import Tell
-from core.passes.base import Graph, Statistics
+from core.passes.base import Graph
 from core.passes.replace_convolutions.candidates import Choice, Menu, kernel_of
 from core.passes.replace_convolutions.constrained import Bound, Latest
 from core.passes.replace_convolutions.eligible import Target
@@ -31,11 +32,11 @@ class Known:
     study: Study | None
 
     @classmethod
-    def of(cls, graph: Graph, found: Sequence[Target], statistics: Statistics, tell: Tell) -> Known:
+    def of(cls, graph: Graph, found: Sequence[Target], services: Services, tell: Tell) -> Known:
         """Run the original once, for all layers."""
-        if not statistics.count:
+        if not services.count:
             return cls(None)
-        known = study(graph, statistics)
+        known = study(graph, services)
         known.tell = tell
         known.observe([target.layer.output for target in found])
         return cls(known)

@@ -11,12 +11,14 @@ import onnxruntime as ort
 
 from core import graph as graphs
 from core.calibration import Probe
+from tests.calibration.fake_services import FakeServices
 
 
-class Random:
-    """`Statistics` over random images; counts how many batches were alive at once."""
+class Random(FakeServices):
+    """`Services` over random images; counts how many batches were alive at once."""
 
     def __init__(self, shape=(3, 12, 12), count=32, batch=4, seed=0, spoil=None):
+        super().__init__()
         self.shape, self.count, self.batch, self.seed = shape, count, batch, seed
         self.spoil = spoil
         self.handed_out = 0
@@ -29,17 +31,6 @@ class Random:
                 x[self.spoil - start, 0, 0, 0] = np.nan
             self.handed_out += 1
             yield {"x": x}
-
-    def activations(self, graph, names):
-        run = self.runner(graph, names)
-        for feeds in self.feeds():
-            yield run(feeds)
-
-    def runner(self, graph, names):
-        return Probe(graph, names, threads=1).run
-
-    def runner_as_written(self, graph, names):
-        return Probe(graph, names, threads=1, as_written=True).run
 
 
 def run(graph, x):

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.calibration import targets
 from core.compress.quantization import calibrate, partition
 from core.compress.quantization.calibrate import layers_of
 from core.compress.quantization.evaluator import Judge, headless
@@ -22,7 +23,7 @@ def quantized(model, statistics=None, chosen=None, exclude=frozenset()):
     source = prepared(model)
     judged = headless(source)
     images = Images(statistics or Random())
-    used = chosen or scheme("onnxruntime")
+    used = chosen or scheme("onnxruntime", targets.int8()["onnxruntime"])
     selection = partition.select(judged, exclude)
     seen = calibrate.seen(judged, selection, images)
     plan, _, _ = calibrate.best_ranges(
@@ -241,7 +242,7 @@ def test_the_file_does_not_depend_on_the_order_of_a_set():
 
 
 def test_openvino_gets_no_zero_points_but_where_a_concatenation_needs_them():
-    used = replace(scheme("openvino", "u8"), mixed=True)
+    used = replace(scheme("openvino", targets.int8()["openvino"], "u8"), mixed=True)
     model, data = residual(), Random(count=32)
     _, plan, _ = quantized(model, data, used)
     assert plan.grid("x").signed

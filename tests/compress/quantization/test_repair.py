@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.calibration.services import Lap
 from core.compress.quantization import (
     bias_correction,
     calibrate,
@@ -19,7 +20,6 @@ from core.compress.quantization.calibrate import layers_of
 from core.compress.quantization.evaluator import Judge, headless
 from core.compress.quantization.images import Images
 from core.compress.quantization.mixed_precision import layer_search, layer_sensitivity
-from core.compress.quantization.mixed_precision.timing_ratio import Lap
 from core.compress.quantization.observers import observe
 from core.compress.quantization.prepare import prepared
 from core.compress.quantization.qdq_writer import Plan, written

@@ -9,13 +9,15 @@ import pytest
 
 from core import graph as graphs
 from core.calibration import Probe
+from core.calibration.services import NoServices
 from core.compress.quantization import cross_layer_equalization, partition, shared_weights
 from core.compress.quantization.prepare import prepared
 from core.compress.quantization.qparams import Weight
 from core.compress.refit.linear_layers import Layer
-from core.passes.base import NoStatistics, Report
+from core.passes.base import Report
 from core.passes.quantize_int8 import QuantizeInt8
 from core.passes.quantize_weights import QuantizeWeights
+from tests.calibration.fake_services import FakeServices
 from tests.compress.quantization.nets import parsed, random, signal_to_noise_db
 
 
@@ -47,12 +49,13 @@ def siamese(second_bias="b2"):
     )
 
 
-class Pairs:
-    """`Statistics` over pairs of images; those of one side come brighter."""
+class Pairs(FakeServices):
+    """`Services` over pairs of images; those of one side come brighter."""
 
-    count, batch, labels, timings, original = 64, 8, None, None, None
+    count, batch = 64, 8
 
     def __init__(self, brighter=1.0):
+        super().__init__()
         self.brighter = brighter
 
     def feeds(self):
@@ -61,10 +64,8 @@ class Pairs:
             a, b = draw.standard_normal((2, self.batch, 3, 12, 12)).astype(np.float32)
             yield {"a": a, "b": b * np.float32(self.brighter)}
 
-    def runner(self, graph, names):
-        return Probe(graph, names, threads=1).run
-
-    runner_as_written = runner
+    def runner_as_written(self, graph, names):
+        return self.runner(graph, names)
 
 
 PASSES = [
@@ -104,7 +105,7 @@ def test_a_weight_is_stored_once_and_both_branches_compute_alike(pass_):
 
 
 def test_without_images_a_weight_is_stored_once_too():
-    graph = made(QuantizeInt8(backend="generic"), siamese(), NoStatistics())
+    graph = made(QuantizeInt8(backend="generic"), siamese(), NoServices())
     large = [v for v in graph.graph.initializers.values() if v.const_value.size >= 200]
     assert len(large) == 2
 

@@ -9,41 +9,29 @@ import numpy as np
 import onnx_ir as ir
 
 from core.calibration import Probe
+from tests.calibration.fake_services import FakeServices
 
 
-class Pictures:
+class Pictures(FakeServices):
     """Statistics over made-up images; counts how often a graph was loaded to be run."""
 
-    timings: Any = None
-    studies: Any = None
-
     def __init__(self, model: ir.Model, count: int = 64, batch: int = 8, size: int = 8) -> None:
-        self.count, self._batch, self.loaded = count, batch, 0
+        super().__init__()
+        self.count, self.batch, self.loaded = count, batch, 0
         value = model.graph.inputs[0]
         self.name = value.name
         dims = [d if isinstance(d, int) else size for d in list(value.shape)[1:]]
         random = np.random.default_rng(11)
         rough = random.normal(size=(count, *dims))
         self._images = np.float32(rough + np.roll(rough, 1, -1) + np.roll(rough, 1, -2))
-        self._kept: dict[str, Any] = {}
 
     def feeds(self) -> Iterator[dict[str, np.ndarray]]:
-        for i in range(0, self.count, self._batch):
-            yield {self.name: self._images[i : i + self._batch]}
+        for i in range(0, self.count, self.batch):
+            yield {self.name: self._images[i : i + self.batch]}
 
     def runner(self, graph: ir.Model, names: Sequence[str]) -> Callable[..., Any]:
         self.loaded += 1
         return Probe(graph, names).run
-
-    def activations(self, graph: ir.Model, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-        run = self.runner(graph, [n for n in names if n != self.name])
-        for feeds in self.feeds():
-            yield run(feeds) | feeds
-
-    def remember(self, key: str, make: Callable[[], Any]) -> Any:
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
 
 
 def outputs(model: ir.Model, images: Pictures) -> np.ndarray:

@@ -11,6 +11,7 @@ from core.compress.linalg.im2col_sampling import pick, values_at
 from core.compress.refit.linear_layers import find
 from core.compress.refit.normal_equations import Gram, input_grams
 from core.compress.refit.ridge import Positive, Ridge, error, free_bias, ridge
+from tests.calibration.fake_services import FakeServices
 
 CONVS = {
     "plain": ("float[2,4,9,8] x", "float[6,4,3,3] w", ""),
@@ -228,16 +229,8 @@ def test_dead_inputs_do_no_harm():
     np.testing.assert_allclose(bias, 1)
 
 
-class Fixed:
-    """Statistics over given batches."""
-
-    count = 4
-
-    def __init__(self, batches):
-        self.batches = batches
-
-    def feeds(self):
-        return iter(self.batches)
+class Fixed(FakeServices):
+    """Batches that hold the activations too."""
 
     def activations(self, graph, names):
         for batch in self.batches:

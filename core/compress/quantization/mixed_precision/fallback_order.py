@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import onnx_ir as ir
 
+from core.calibration.services import Race
 from core.compress.quantization.evaluator import Judge
 from core.compress.quantization.mixed_precision.layer_sensitivity import (
     Fallback,
@@ -23,7 +24,6 @@ from core.compress.quantization.mixed_precision.layer_sensitivity import (
     restricted,
     without,
 )
-from core.compress.quantization.mixed_precision.timing_ratio import Race
 from core.compress.quantization.partition import Selection
 from core.compress.quantization.qdq_writer import Plan, written
 

@@ -24,14 +24,8 @@ from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
-from core.compress.quantization.mixed_precision.timing_ratio import (
-    NEVER,
-    Lap,
-    Race,
-    Ratio,
-    careful,
-    ratio,
-)
+from core.calibration.services import Lap, Race
+from core.compress.quantization.mixed_precision.timing_ratio import NEVER, Ratio, careful, ratio
 from core.compress.quantization.partition import JOINING, Selection, select
 
 Build = Callable[[Selection], ir.Model]

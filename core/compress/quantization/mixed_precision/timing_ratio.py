@@ -12,50 +12,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
+
+from core.calibration.services import Lap, Race
 
 SMALLEST_EFFECT = 0.01  # a difference below 1 % is not called one
 TAIL = 0.025
 CAREFUL = 3  # sessions of a race that decides
 REPEATS = 3  # such races at most, where the noise hides the answer
-
-
-@dataclass(frozen=True, slots=True)
-class Lap:
-    """One graph's part in a race.
-
-    Attributes:
-        seconds: shortest run of each block; block i of all graphs was taken at the same time.
-        reason: why there are none.
-    """
-
-    seconds: tuple[float, ...] = ()
-    reason: str = ""
-
-    @property
-    def typical(self) -> float:
-        """Seconds of a run: the median over blocks; infinite where it cannot run."""
-        return float(np.median(self.seconds)) if self.seconds else math.inf
-
-
-class Race(Protocol):
-    """Times whole graphs on the backend that the recipe is for."""
-
-    def __call__(
-        self, contestants: Sequence[ir.Model], sessions: int = 1, brief: bool = False
-    ) -> Sequence[Lap]:
-        """A lap for each graph.
-
-        Args:
-            contestants: the graphs.
-            sessions: with more of them the answer is surer.
-            brief: a few runs of each, which tell plain differences apart and decide nothing.
-        """
-        ...
 
 
 class Ratio(NamedTuple):

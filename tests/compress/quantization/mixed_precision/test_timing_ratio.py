@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 
 from core.calibration import graph_timing as races
-from core.compress.quantization.mixed_precision.timing_ratio import CAREFUL, Lap, careful, ratio
+from core.calibration.services import Lap
+from core.compress.quantization.mixed_precision.timing_ratio import CAREFUL, careful, ratio
 from core.errors import BackendUnavailable
 from tests.compress.quantization.nets import Random, parsed, random, residual
 
