@@ -27,6 +27,7 @@ from core.data import synthetic_feeds
 from core.errors import CoreError
 from core.pipeline import gate, runner
 from core.records import Recipe, Step, StepReport
+from core.wording import sentence
 
 PASSES = {
     "simplify": Step("simplify"),
@@ -97,7 +98,7 @@ def _row(
     least = EXACT_DB if name in EXACT else LEAST_DB.get(name, -99.0)
     bad = worst is not None and worst < least and report.changed > 0
     grown = len(graphs.serialize(result)) / len(graphs.serialize(graph))
-    left = "; ".join(sorted({f"{s.node}: {s.reason}" for s in report.skipped}))[:160]
+    left = "; ".join(sorted({f"{s.node}: {sentence(s.reason)}" for s in report.skipped}))[:160]
     return (
         f"{stem} {name}: {'WRONG ' if bad else ''}{report.changed} changed, {error}, "
         f"size x{grown:.2f}; {left}",

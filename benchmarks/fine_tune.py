@@ -35,6 +35,7 @@ from core.passes.base import lift_constants
 from core.pipeline import runner
 from core.records import Recipe, Step
 from core.training.student import Precision, enrol, output_axis
+from core.wording import sentences
 
 SAMPLES = Path(__file__).parents[1] / "sample_models"
 BATCH = 100
@@ -98,7 +99,7 @@ def tune(graph: Graph, recipe: Recipe, images: Path) -> tuple[Graph, float, floa
     if reports[-1].reverted:
         raise SystemExit(reports[-1].reverted)
     spent = time.process_time() - cpu, time.monotonic() - wall
-    return made, *spent, list(reports[-1].notes)
+    return made, *spent, list(sentences(reports[-1].notes))
 
 
 def line(title: str, top1: float, original: float, lost: float | None = None) -> str:

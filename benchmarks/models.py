@@ -34,6 +34,7 @@ from core.records import (
     Step,
 )
 from core.runs import Workspace
+from core.wording import sentence
 
 OWNER = "benchmark"
 RAW = {"ratio": 0.25, "criterion": "l1", "repair": False}
@@ -242,7 +243,8 @@ def why(name: str, run: Run) -> Iterator[str]:
                 yield f"{title}reverted: {step.reverted}"
             counts: dict[str, int] = {}
             for skip in step.skipped:
-                counts[skip.reason] = counts.get(skip.reason, 0) + 1
+                reason = sentence(skip.reason)
+                counts[reason] = counts.get(reason, 0) + 1
             for reason, count in list(counts.items())[:SKIPS_SHOWN]:
                 yield f"{title}left alone ({count}): {reason}"
     for one in run.measurements:

@@ -36,6 +36,7 @@ from core.errors import CoreError
 from core.passes.base import catalogue
 from core.pipeline.runner import apply
 from core.records import Recipe, RunOptions, Step
+from core.wording import sentence, sentences
 
 NNCF = """
 import sys, numpy, onnx, nncf
@@ -135,7 +136,10 @@ def ours(bench: Bench, *steps: Step, images: bool = True) -> Row:
     )
     made, reports = apply(graph, Recipe("ours", steps), statistics)
     last = reports[-1]
-    row = Row("", notes=[*last.notes, *(f"{s.node}: {s.reason}" for s in last.skipped)])
+    row = Row(
+        "",
+        notes=[*sentences(last.notes), *(f"{s.node}: {sentence(s.reason)}" for s in last.skipped)],
+    )
     row.reason = last.reverted
     row.model = b"" if last.reverted else graphs.serialize(made)
     return row

@@ -25,6 +25,7 @@ from core.graph import Graph
 from core.passes.base import Pass
 from core.pipeline import runner
 from core.records import Recipe, StepReport
+from core.wording import sentence
 
 SIZES = {"N": 2, "H": 6, "W": 7}
 IR_VERSIONS = {25: 12, 24: 11, 23: 11, 21: 10}
@@ -140,7 +141,7 @@ def kinds(net: Graph) -> list[str]:
 
 def skips(report: StepReport) -> dict[str, str]:
     """Node -> why it was left alone."""
-    return {skip.node: skip.reason for skip in report.skipped}
+    return {skip.node: sentence(skip.reason) for skip in report.skipped}
 
 
 def weights_of(net: Graph) -> Mapping[str, np.ndarray]:

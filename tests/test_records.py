@@ -13,6 +13,7 @@ from core.records import (
     Measurement,
     Metric,
     ModelSummary,
+    Note,
     Preprocess,
     Recipe,
     Skip,
@@ -25,7 +26,9 @@ from core.records import (
 )
 
 STEP = Step("prune_channels", {"ratio": 0.3, "exclude": ["a", "b"]})
-REPORT = StepReport(STEP, changed=3, skipped=(Skip("n", "frozen"),), notes=("x",), seconds=0.5)
+REPORT = StepReport(
+    STEP, changed=3, skipped=(Skip("n", Note.text("frozen")),), notes=(Note.text("x"),), seconds=0.5
+)
 RECORDS = [
     Metric("latency_ms", "ms", Better.LOWER),
     Recipe("fold", (Step("fold_batch_norm"), STEP)),

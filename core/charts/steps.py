@@ -9,9 +9,10 @@ import functools
 import re
 from collections.abc import Sequence
 
+from core import wording
 from core.backends.base import catalogue as backends
 from core.passes.base import label, not_applied
-from core.records import Outcome, Skip, StepReport
+from core.records import Note, Outcome, Skip, StepReport
 
 LISTED = 4
 
@@ -20,7 +21,7 @@ def reasons(skipped: Sequence[Skip]) -> list[tuple[str, list[str]]]:
     """Each reason with the layers that it holds for, the most frequent first."""
     found: dict[str, list[str]] = {}
     for skip in skipped:
-        found.setdefault(skip.reason, []).append(skip.node)
+        found.setdefault(wording.sentence(skip.reason), []).append(skip.node)
     return sorted(found.items(), key=lambda pair: -len(pair[1]))
 
 
@@ -46,9 +47,10 @@ def missing(outcome: Outcome) -> str:
     return f"{lines} What the other steps made: "
 
 
-def said(note: str) -> str:
-    """A note with backends called as they are on the screen; a pass knows their identifiers."""
-    return _identifiers().sub(lambda found: backends()[found[0]].label, note)
+def said(note: Note | str) -> str:
+    """A note, or a reason, with backends called as on the screen; passes know identifiers."""
+    sentence = note if isinstance(note, str) else wording.sentence(note)
+    return _identifiers().sub(lambda found: backends()[found[0]].label, sentence)
 
 
 @functools.cache

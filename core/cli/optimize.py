@@ -18,6 +18,7 @@ from core.pipeline.client import Workshop
 from core.records import Candidate, ModelSummary, Outcome, Recipe, StepReport, to_json
 from core.runs import layer_times
 from core.runs.home import Home
+from core.wording import in_words, sentence
 
 
 def add(commands: Any) -> None:
@@ -112,7 +113,7 @@ def _data(
         "recipe": to_json(candidate.recipe),
         "before": {"digest": before.digest} | {n: getattr(before, n) for n in numbers},
         "after": {n: getattr(after, n) for n in numbers},
-        "steps": [to_json(step) for step in candidate.report],
+        "steps": [in_words(step) for step in candidate.report],
         "failed": [step.step.pass_name for step in candidate.report if step.reverted],
     }
 
@@ -133,6 +134,6 @@ def _text(
 def _step(step: StepReport) -> list[str]:
     state = f"not applied: {step.reverted}" if step.reverted else f"{step.changed} changed"
     lines = [f"\n{step.step.pass_name}: {state}, {len(step.skipped)} left alone"]
-    lines += [f"  warning: {warning}" for warning in step.warnings]
-    lines += [f"  {note}" for note in step.notes]
-    return lines + [f"  - {skip.node}: {skip.reason}" for skip in step.skipped]
+    lines += [f"  warning: {sentence(warning)}" for warning in step.warnings]
+    lines += [f"  {sentence(note)}" for note in step.notes]
+    return lines + [f"  - {skip.node}: {sentence(skip.reason)}" for skip in step.skipped]

@@ -28,7 +28,7 @@ from core.catalogue import discover
 from core.compress.refit.needs import Needs, Workload, of_a_run
 from core.errors import PassPrecondition
 from core.graph import constant
-from core.records import Cut, LayerEffect, Skip, Step, StepReport
+from core.records import Cut, LayerEffect, Note, Skip, Step, StepReport
 
 Graph = ir.Model
 STANDARD = ("", "ai.onnx")
@@ -70,28 +70,32 @@ class Report:
 
     changed: int = 0
     skipped: list[Skip] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+    warnings: list[Note] = field(default_factory=list)
     effects: list[LayerEffect] = field(default_factory=list)
     cuts: list[Cut] = field(default_factory=list)
     progress: Callable[[str, float], None] | None = None
 
-    def skip(self, node: str | None, reason: str) -> None:
+    def skip(self, node: str | None, reason: Note | str) -> None:
         """Say that `node` was left alone, and why."""
-        self.skipped.append(Skip(node or "?", reason))
+        self.skipped.append(Skip(node or "?", _note(reason)))
 
-    def note(self, sentence: str) -> None:
+    def note(self, note: Note | str) -> None:
         """Tell the user something that holds for the whole pass."""
-        self.notes.append(sentence)
+        self.notes.append(_note(note))
 
-    def warn(self, sentence: str) -> None:
+    def warn(self, note: Note | str) -> None:
         """Tell the user something to know before the result is used; it is said at the download."""
-        self.warnings.append(sentence)
+        self.warnings.append(_note(note))
 
     def tell(self, sentence: str, share: float) -> None:
         """Say, while a pass works for long, where it is: `share` of the whole, 0 to 1."""
         if self.progress:
             self.progress(sentence, share)
+
+
+def _note(said: Note | str) -> Note:
+    return Note.text(said) if isinstance(said, str) else said
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from core.analysis.edits import set_constant
 from core.analysis.values import constant_tensor, node_name, sources
 from core.calibration.services import Services
 from core.passes.base import Graph, Pass, Report, parameter
+from core.records import Note
 
 Array = np.ndarray[Any, Any]
 
@@ -87,12 +88,10 @@ class PruneWeights(Pass):
             array = weight.array if keep is None else weight.array * keep
             zeros, total = zeros + int((array == 0).sum()), total + array.size
         if not total:
-            report.note("The graph has no weights that can be pruned; nothing was changed.")
+            report.note(Note.of("sparse.nothing"))
             return
-        report.note(f"{zeros} of {total} weights are zero now ({zeros / total:.0%}).")
-        report.note(
-            "No CPU backend here runs zeros faster; the file keeps its size and zips smaller."
-        )
+        report.note(Note.of("sparse.zeros", zeros=zeros, weights=total, share=zeros / total))
+        report.note(Note.of("sparse.no_faster"))
 
     def _weights(self, graph: Graph, report: Report) -> list[Weight]:
         found: dict[ir.Value, Weight] = {}
@@ -102,11 +101,11 @@ class PruneWeights(Pass):
             value = sources(node.inputs[1])
             tensor = constant_tensor(value) if value is not None else None
             if value is None or tensor is None:
-                report.skip(node_name(node), "its weight is computed while the model runs")
+                report.skip(node_name(node), Note.of("sparse.computed_weight"))
             elif not tensor.dtype.is_floating_point():
-                report.skip(node_name(node), "its weight is quantized")
+                report.skip(node_name(node), Note.of("sparse.quantized_weight"))
             elif node_name(node) in self.exclude:
-                report.skip(node_name(node), "left alone as asked")
+                report.skip(node_name(node), Note.of("as_asked"))
             elif tensor.size and len(tensor.shape) > 1:
                 array = tensor.numpy()
                 axis = _input_axis(node, array.ndim, direct=node.inputs[1] is value)
@@ -146,12 +145,10 @@ def _two_of_four(weight: Weight, report: Report) -> Array | None:
     """Mask that keeps the two largest of every four along the input axis."""
     axis, width = weight.input_axis, weight.array.shape[weight.input_axis]
     if axis < 0:
-        report.skip(node_name(weight.node), "its weight is reshaped on the way: axes not known")
+        report.skip(node_name(weight.node), Note.of("sparse.reshaped_weight"))
         return None
     if width % 4:
-        report.skip(
-            node_name(weight.node), f"its {width} inputs per output are not a multiple of 4"
-        )
+        report.skip(node_name(weight.node), Note.of("sparse.odd_inputs", inputs=width))
         return None
     rows = np.moveaxis(np.abs(weight.array), axis, -1)
     fours = rows.reshape(*rows.shape[:-1], width // 4, 4)

@@ -35,6 +35,7 @@ from core.passes.base import (
     parameter,
     quiet,
 )
+from core.records import Note
 
 OPSET = 11  # the first with DynamicQuantizeLinear
 OPERATORS = ("MatMul", "Gemm")
@@ -76,8 +77,7 @@ class QuantizeDynamic(Pass):
         """Hand the model to onnxruntime.quantization and take over what it wrote."""
         known = {node.name for node in graph.graph}
         for name in self.exclude:
-            there = "left alone as asked" if name in known else "there is no layer of this name"
-            report.skip(name, there)
+            report.skip(name, Note.of("as_asked" if name in known else "no_such_layer"))
         try:
             source = raised(graph, OPSET)
         except UnsupportedModel as error:
@@ -85,11 +85,11 @@ class QuantizeDynamic(Pass):
         lift_constants(source)
         chosen = [name for node in list(source.graph) if (name := self._ready(node, report))]
         if not chosen:
-            report.note("No layer is left to quantize.")
+            report.note(Note.of("nothing_to_quantize"))
             return
         adopt(graph, _quantize(source, chosen))
         report.changed = sum(node.op_type == "MatMulInteger" for node in graph.graph)
-        report.note(f"{report.changed} fully connected layers now have int8 weights.")
+        report.note(Note.of("dynamic.quantized", layers=report.changed))
 
     def _ready(self, node: ir.Node, report: Report) -> str:
         """The name of `node` if it can be quantized, as a MatMul; empty if it stays float."""
@@ -97,11 +97,11 @@ class QuantizeDynamic(Pass):
             return ""
         if node.name in self.exclude:
             return ""
-        reason = "" if _is_dense(node) else "its weight is not a float32 constant"
-        if not reason and node.op_type == "Gemm":
+        reason = None if _is_dense(node) else Note.of("dynamic.not_constant")
+        if reason is None and node.op_type == "Gemm":
             reason = _split(node)
         if reason:
-            report.skip(node.name, f"stays float: {reason}")
+            report.skip(node.name, reason)
         return "" if reason else node.name or ""
 
 
@@ -113,17 +113,17 @@ def _is_dense(node: ir.Node) -> bool:
     return array is not None and array.dtype.name == "float32" and array.ndim >= 2
 
 
-def _split(gemm: ir.Node) -> str:
+def _split(gemm: ir.Node) -> Note | None:
     """Turn a Gemm into a MatMul of the same name and an Add; the reason if that cannot be."""
     root, bias = gemm.graph, gemm.inputs[2] if len(gemm.inputs) > 2 else None
     alpha, beta = (gemm.attributes.get_float(name, 1.0) for name in ("alpha", "beta"))
     weight, added = graphs.constant(gemm.inputs[1]), graphs.constant(bias)
     if gemm.attributes.get_int("transA", 0):
-        return "it takes its input transposed"
+        return Note.of("dynamic.transposed_input")
     if bias is not None and added is None and beta != 1.0:
-        return "its bias is computed while the model runs"
+        return Note.of("dynamic.bias_computed")
     if weight is None or not isinstance(root, ir.Graph):
-        return "its weight is not a float32 constant"
+        return Note.of("dynamic.not_constant")
     if gemm.attributes.get_int("transB", 0) or alpha != 1.0:
         across = weight.T if gemm.attributes.get_int("transB", 0) else weight
         stem = f"{gemm.inputs[1].name}_factor" if gemm.inputs[1] else "factor"
@@ -131,7 +131,7 @@ def _split(gemm: ir.Node) -> str:
     if bias is not None and added is not None and beta != 1.0:
         bias = add_initializer(root, f"{bias.name}_scaled", added * np.float32(beta))
     _replace(root, gemm, bias)
-    return ""
+    return None
 
 
 def _replace(root: ir.Graph, gemm: ir.Node, bias: ir.Value | None) -> None:

@@ -42,6 +42,7 @@ from core.records.models import (
     SampleModel,
     TensorSpec,
 )
+from core.records.notes import Note
 from core.records.profiles import (
     Cause,
     Explanation,
@@ -93,6 +94,7 @@ __all__ = [
     "Measurement",
     "Metric",
     "ModelSummary",
+    "Note",
     "Outcome",
     "Preprocess",
     "Preview",

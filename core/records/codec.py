@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+from core.records.notes import Note
+
 Json = dict[str, Any]
 R = TypeVar("R")
 
@@ -73,6 +75,8 @@ def _read(hint: Any, data: Any) -> Any:
         return _read_tuple(args, data)
     if origin is not None and issubclass(origin, Mapping):
         return {k: _read(args[1], v) for k, v in dict(data).items()}
+    if hint is Note and isinstance(data, str):
+        return Note.text(data)  # as version 0.1.0 stored it
     if dataclasses.is_dataclass(hint):
         hints = _hints(typing.cast(type, hint))
         known = {f.name for f in dataclasses.fields(hint)}

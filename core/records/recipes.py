@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.records.notes import Note
+
 
 @dataclass(frozen=True, slots=True)
 class Step:
@@ -29,7 +31,7 @@ class Skip:
     """A node that a pass left alone, and why."""
 
     node: str
-    reason: str
+    reason: Note
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +72,7 @@ class StepReport:
         step: the step that ran.
         changed: how many nodes or tensors it rewrote; what is counted is said by `notes`.
         skipped: what it left alone, each with its reason.
-        notes: sentences for the user.
+        notes: what to tell the user; `core.wording` makes sentences of them.
         reverted: why the step was undone, and what mends it; empty if it stands.
         failure: the code of the error behind that, "NotEnoughMemory"; empty if it stands.
         seconds: wall time.
@@ -83,13 +85,13 @@ class StepReport:
     step: Step
     changed: int = 0
     skipped: tuple[Skip, ...] = ()
-    notes: tuple[str, ...] = ()
+    notes: tuple[Note, ...] = ()
     reverted: str = ""
     seconds: float = 0.0
     effects: tuple[LayerEffect, ...] = ()
     cuts: tuple[Cut, ...] = ()
     failure: str = ""
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

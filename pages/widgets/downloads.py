@@ -16,6 +16,7 @@ from core.errors import CoreError
 from core.records import Outcome, Recipe, Run, to_json
 from core.records.stored import stored_bytes
 from core.runs import Workspace
+from core.wording import sentence
 from pages.widgets import formatting, password, session
 
 EAGER_BYTES = 64 << 20
@@ -29,7 +30,7 @@ def show(run: Run, workspace: Workspace, of: Outcome | None = None) -> None:
     outcome = of or _choose(run, [o for o in run.outcomes if o.candidate is not None])
     if outcome is not None and outcome.candidate is not None:
         for warning in (w for step in outcome.candidate.report for w in step.warnings):
-            st.warning(formatting.plain(warning))
+            st.warning(formatting.plain(sentence(warning)))
     with st.container(horizontal=True, key="downloads"):
         if outcome is not None:
             if outcome.candidate is not None:

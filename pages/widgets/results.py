@@ -9,7 +9,7 @@ from core.charts import palette
 from core.charts import steps as told
 from core.charts.rows import readable_rows
 from core.charts.standing import Standing
-from core.records import Outcome, Run, StepReport
+from core.records import Note, Outcome, Run, StepReport
 from pages.widgets import formatting
 
 SIGNS = {"ok": "✓", "unstable": "~", "not available": "○", "failed": "✕"}
@@ -126,7 +126,7 @@ def show_report(report: tuple[StepReport, ...]) -> None:
             )
 
 
-def notes(lines: tuple[str, ...]) -> None:
+def notes(lines: tuple[Note, ...]) -> None:
     """What a step says of itself; of very much the rest is scrolled."""
     for line in lines[:ALL_AT_ONCE]:
         st.caption(formatting.plain(told.said(line)))

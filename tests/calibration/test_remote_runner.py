@@ -18,6 +18,7 @@ from core.compress.quantization.target_scheme import scheme
 from core.errors import BackendUnavailable, CoreError, InferenceFailed
 from core.passes.base import Report
 from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
+from core.wording import sentences
 from tests.compress.quantization.nets import Random, logits, parsed, residual
 
 
@@ -138,7 +139,7 @@ def fit(factor, model=None):
     work = Work(source, source.clone(), settings, report, images, None, backend)
     way = Way(partition.select(graph), frozenset(), used)
     found = fitted(source, way, judge, work._quick, report)
-    return way, found, judge, " ".join(report.notes), backend
+    return way, found, judge, " ".join(sentences(report.notes)), backend
 
 
 def test_a_true_backend_is_asked_once():
@@ -189,5 +190,5 @@ def test_who_may_lose_more_than_promised_is_told(factor, said):
     graph, judge = judge_of(Spoilt(lambda _: factor), logits())
     report = Report()
     say_outcome(graph, judge, True, report)
-    assert any("own outputs on" in note for note in report.notes)
-    assert any("may lose more than 1 point" in note for note in report.notes) == said
+    assert any("own outputs on" in note for note in sentences(report.notes))
+    assert any("may lose more than 1 point" in note for note in sentences(report.notes)) == said

@@ -14,6 +14,7 @@ from core.records import (
     LayerCost,
     Measurement,
     ModelSummary,
+    Note,
     Outcome,
     Recipe,
     Run,
@@ -152,8 +153,10 @@ def run(**changes: Any) -> Run:
     )
     candidates = [Candidate(BASE, Path("x.onnx"), RECIPES[0])]
     for digest, recipe in zip((PRUNED, QUANTIZED), RECIPES[1:], strict=True):
-        left = (Skip("conv<9>", "shared weights"),)
-        report = tuple(StepReport(s, 19, left, ("A note.",), "", 0.4) for s in recipe.steps)
+        left = (Skip("conv<9>", Note.text("shared weights")),)
+        report = tuple(
+            StepReport(s, 19, left, (Note.text("A note."),), "", 0.4) for s in recipe.steps
+        )
         candidates.append(Candidate(digest, Path("y.onnx"), recipe, report))
     keeps = (1.0, 0.7, 0.26)
     outcomes = tuple(

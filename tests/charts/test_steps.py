@@ -4,12 +4,14 @@ import pytest
 
 from core.charts import steps
 from core.charts.report import report_html
-from core.records import Skip, Step, StepReport
+from core.records import Note, Skip, Step, StepReport
 from tests.charts import builders as b
 
 
 def test_layers_left_alone_for_one_reason_are_one_line():
-    skipped = [Skip(f"conv{i}", "too small") for i in range(60)] + [Skip("fc", "shared")]
+    skipped = [Skip(f"conv{i}", Note.text("too small")) for i in range(60)] + [
+        Skip("fc", Note.text("shared"))
+    ]
     (first, layers), (second, _) = steps.reasons(skipped)
     assert (first, len(layers), second) == ("too small", 60, "shared")
     assert steps.named(layers) == "conv0, conv1, conv2, conv3 and 56 more"

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.records import Cut, DataSummary, Preview, Recipe, Step, StepReport
+from core.records import Cut, DataSummary, Note, Preview, Recipe, Step, StepReport
 from pages.widgets import verdict_text
 from pages.widgets.recipe_form import key_of
 from tests.pages.screen import clean, picker, words
@@ -57,7 +57,7 @@ def test_too_few_images_are_warned_of(optimize, workspace, monkeypatch, count, w
 def test_nothing_to_prune_is_said_and_nothing_is_promised(optimize, workspace, monkeypatch):
     def preview(digest: str, recipe: Recipe) -> Preview:
         note = "No channel of this graph can be removed; nothing was changed."
-        report = tuple(StepReport(step, notes=(note,)) for step in recipe.steps[-1:])
+        report = tuple(StepReport(step, notes=(Note.text(note),)) for step in recipe.steps[-1:])
         return Preview(520_000, 41_200_000, 2_100_000, 40, report=report)
 
     monkeypatch.setattr(workspace, "preview", preview)
@@ -67,7 +67,9 @@ def test_nothing_to_prune_is_said_and_nothing_is_promised(optimize, workspace, m
 
 
 def test_a_step_that_does_something_is_not_called_idle():
-    step = StepReport(Step("prune_channels"), 3, notes=("3 tensors",), cuts=(Cut(("a",), 1, 2),))
+    step = StepReport(
+        Step("prune_channels"), 3, notes=(Note.text("3 tensors"),), cuts=(Cut(("a",), 1, 2),)
+    )
     assert verdict_text.idle(Preview(1, 1, 1, 1, report=(step,))) == []
     undone = replace(step, reverted="it has no layers")
     assert verdict_text.idle(Preview(1, 1, 1, 1, report=(undone,))) == [

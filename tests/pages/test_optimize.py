@@ -13,6 +13,7 @@ from core.passes.base import catalogue, parameters
 from core.records import (
     ExperimentSpec,
     LayerEffect,
+    Note,
     Recipe,
     Sensitivity,
     State,
@@ -626,7 +627,7 @@ def test_what_to_know_before_using_a_file_stands_at_its_download(optimize, works
     step = Step("quantize_int8", {"goal": "safe"})
     run = workspace.make_run(spec(recipes=(Recipe("original"), Recipe("int8", (step,)))), "me", "r")
     first, last = run.outcomes
-    report = (StepReport(step, changed=2, warnings=("OpenVINO misreads this file.",)),)
+    report = (StepReport(step, changed=2, warnings=(Note.text("OpenVINO misreads this file."),)),)
     last = replace(last, candidate=replace(last.candidate, report=report))
     workspace.known["r"] = replace(run, outcomes=(first, last))
     optimize.query_params["run"] = "r"

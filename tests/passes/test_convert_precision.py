@@ -13,6 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from core import graph as graphs
 from core.passes.convert_precision import ConvertPrecision
+from core.wording import sentences
 from tests.builders import (
     feeds,
     graph,
@@ -95,14 +96,14 @@ def test_once_is_enough(which: ConvertPrecision):
     once, _ = rewrite(net(), which)
     twice, report = rewrite(once, which)
     assert report.changed == 0
-    assert report.notes[0].startswith("Nothing to convert to float")
+    assert sentences(report.notes)[0].startswith("Nothing to convert to float")
     assert graphs.serialize(twice) == graphs.serialize(once)
 
 
 def test_single_precision_is_nothing_to_do_for_a_net_of_float32():
     before = net()
     made, report = rewrite(before, FP32)
-    assert (report.changed, report.notes[0]) == (0, "Nothing to convert to float.")
+    assert (report.changed, sentences(report.notes)[0]) == (0, "Nothing to convert to float.")
     assert graphs.serialize(made) == graphs.serialize(before)
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from core import graph as graphs
 from core.passes.fold_batch_norm import FoldBatchNorm
+from core.wording import sentences
 from tests.builders import graph, kinds, norm, refused, rewrite, run, same, skips, weights_of
 
 BN = "[bn] y = BatchNormalization (c, s, t, m, v)"
@@ -294,7 +295,7 @@ def test_what_cannot_be_folded_stays_with_its_reason(name: str):
     report = _left(case(text, weights))
     assert list(skips(report)) == ["bn"]
     assert reason in skips(report)["bn"]
-    assert report.notes[0] == "0 of 1 batch norms folded."
+    assert sentences(report.notes)[0] == "0 of 1 batch norms folded."
 
 
 def test_spatial_zero_stays():
@@ -400,7 +401,7 @@ def test_batch_norms_of_other_domains_are_none_of_ours():
     net = case(*AFTER["conv without bias"])
     next(n for n in net.graph if n.name == "bn").domain = "my"
     net.opset_imports["my"] = 1
-    assert _left(net).notes[0] == "The model holds no batch norm."
+    assert sentences(_left(net).notes)[0] == "The model holds no batch norm."
 
 
 def test_double_precision_stays_double():

@@ -21,6 +21,7 @@ from core.errors import PassPrecondition
 from core.passes.base import Report
 from core.passes.prune_channels import PruneChannels
 from core.timings import Conditions, LayerTime, LayerTimes
+from core.wording import sentence, sentences
 from tests import builders
 from tests.analysis.nets import NETS, SIZE, head, image, residual
 from tests.compress.refit.images import Pictures, error
@@ -110,7 +111,7 @@ def test_ratio_zero_changes_nothing(name):
     report = prune(model, ratio=0.0, scope="all", multiple=8)
     assert bytes_of(model) == before
     assert report.changed == 0
-    assert "Nothing was removed" in report.notes[0]
+    assert "Nothing was removed" in sentences(report.notes)[0]
 
 
 def test_inner_leaves_the_residual_stream_and_says_so():
@@ -118,10 +119,12 @@ def test_inner_leaves_the_residual_stream_and_says_so():
     report = prune(model, ratio=0.5, multiple=1)
     assert widths(model) == {"stem": 16, "a": 6, "b": 16}
     assert ("stem, b", "part of a residual stream; the scope is inner") in [
-        (s.node, s.reason) for s in report.skipped
+        (s.node, sentence(s.reason)) for s in report.skipped
     ]
-    assert report.notes[0].startswith("6 of 12 channels removed (50%) from 1 of 1 groups")
-    assert report.notes[1] == "a: 12 -> 6"
+    assert sentences(report.notes)[0].startswith(
+        "6 of 12 channels removed (50%) from 1 of 1 groups"
+    )
+    assert sentences(report.notes)[1] == "a: 12 -> 6"
 
 
 def test_all_cuts_the_stream_in_every_layer_at_once():
@@ -137,7 +140,7 @@ def test_kept_channels_are_a_multiple_and_narrow_groups_stay_whole():
     model = head(net, net.conv(x, 8, 16, name="last"), 16)
     report = prune(model, ratio=0.3, multiple=8)
     assert widths(model) == {"wide": 32, "narrow": 8, "last": 8}  # 28 -> 32, 11.2 -> 8
-    reasons = {s.node: s.reason for s in report.skipped}
+    reasons = {s.node: sentence(s.reason) for s in report.skipped}
     assert reasons["narrow"] == "keeps its 8 channels: rounded to a multiple of 8"
 
 
@@ -151,7 +154,7 @@ def test_excluded_layers_keep_their_weights():
         )
     (b,) = (n for n in model.graph if n.name == "b")
     np.testing.assert_array_equal(b.inputs[1].const_value.numpy(), before["b"])
-    reasons = {s.node: s.reason for s in report.skipped}
+    reasons = {s.node: sentence(s.reason) for s in report.skipped}
     assert reasons["nowhere"] == "no prunable layer has this name"
     assert reasons["a"] == "left alone as asked"
 
@@ -188,7 +191,7 @@ def test_an_operator_without_a_rule_freezes_what_it_touches():
     model = head(net, x, 6)
     report = prune(model, ratio=0.5, multiple=1)
     assert widths(model) == {"a": 8, "b": 3}
-    assert "no rule for LRN" in {s.node: s.reason for s in report.skipped}["a"]
+    assert "no rule for LRN" in {s.node: sentence(s.reason) for s in report.skipped}["a"]
 
 
 def test_what_a_branch_captures_is_frozen():
@@ -303,7 +306,7 @@ def test_images_make_good_what_pruning_lost():
         pruned, report = model.clone(), Report()
         PruneChannels(ratio=0.25, multiple=1, repair=repaired).apply(pruned, report, images)
         results[repaired] = error(model, pruned, images)
-        assert any("refitted on 256" in note for note in report.notes) == repaired
+        assert any("refitted on 256" in note for note in sentences(report.notes)) == repaired
     assert results[True] < 0.5 * results[False]
 
 
@@ -353,7 +356,7 @@ def test_a_budget_is_met_without_more_than_needed(budget):
 
 def test_a_budget_out_of_reach_is_said():
     report = prune(residual(), budget="macs", target=0.05, multiple=1)
-    assert any("no less than" in note for note in report.notes)
+    assert any("no less than" in note for note in sentences(report.notes))
 
 
 @pytest.mark.parametrize("arithmetic", ["f32", "int8"])
@@ -390,16 +393,16 @@ def test_a_latency_budget_without_times_is_refused():
 
 def test_what_is_lost_without_images_is_said():
     report = prune(residual(), ratio=0.5, multiple=1)
-    assert "No calibration images" in report.notes[-1]
-    assert "not refitted" in report.notes[-1]
+    assert "No calibration images" in sentences(report.notes)[-1]
+    assert "not refitted" in sentences(report.notes)[-1]
     report = prune(residual(), ratio=0.5, multiple=1, criterion="l1", repair=False)
-    assert not any("No calibration images" in note for note in report.notes)
+    assert not any("No calibration images" in note for note in sentences(report.notes))
 
 
 def test_few_images_are_said():
     model, report = residual(), Report()
     PruneChannels(ratio=0.5, multiple=1).apply(model, report, Pictures(model, count=32))
-    assert any("Only 32 calibration images" in note for note in report.notes)
+    assert any("Only 32 calibration images" in note for note in sentences(report.notes))
 
 
 def test_the_next_ratio_starts_from_what_is_known():

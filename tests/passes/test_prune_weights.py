@@ -8,6 +8,7 @@ import pytest
 
 from core.passes.base import Report
 from core.passes.prune_weights import PruneWeights
+from core.wording import sentence, sentences
 from tests.analysis.nets import head, image, residual
 
 
@@ -53,7 +54,7 @@ def test_two_of_every_four_along_the_input_axis():
     report = prune(model, pattern="2:4")
     after = kernels(model)
     np.testing.assert_array_equal(after["stem"], before["stem"])
-    assert [(s.node, s.reason) for s in report.skipped] == [
+    assert [(s.node, sentence(s.reason)) for s in report.skipped] == [
         ("stem", "its 3 inputs per output are not a multiple of 4")
     ]
     for name in ("a", "b", "fc"):
@@ -68,8 +69,8 @@ def test_two_of_every_four_along_the_input_axis():
 def test_the_report_says_what_it_is_worth():
     report = prune(residual(), ratio=0.5)
     assert report.changed == 4
-    assert report.notes[0].endswith("weights are zero now (50%).")
-    assert "No CPU backend here runs zeros faster" in report.notes[1]
+    assert sentences(report.notes)[0].endswith("weights are zero now (50%).")
+    assert "No CPU backend here runs zeros faster" in sentences(report.notes)[1]
 
 
 def test_excluded_layers_keep_their_weights():
@@ -79,7 +80,7 @@ def test_excluded_layers_keep_their_weights():
     after = kernels(model)
     np.testing.assert_array_equal(after["a"], before["a"])
     assert (after["b"] == 0).any()
-    assert report.skipped[0].reason == "left alone as asked"
+    assert sentence(report.skipped[0].reason) == "left alone as asked"
 
 
 def test_once_is_enough():
@@ -102,11 +103,13 @@ def test_weights_that_are_computed_or_quantized_are_left_with_a_reason():
         }"""
     )
     report = prune(model)
-    assert [s.reason for s in report.skipped] == [
+    assert [sentence(s.reason) for s in report.skipped] == [
         "its weight is quantized", "its weight is computed while the model runs",
     ]  # fmt: skip
     assert report.changed == 0
-    assert report.notes == ["The graph has no weights that can be pruned; nothing was changed."]
+    assert list(sentences(report.notes)) == [
+        "The graph has no weights that can be pruned; nothing was changed."
+    ]
 
 
 def test_half_precision_stays_half_precision():

@@ -17,6 +17,7 @@ from core.passes.quantize_int8 import QuantizeInt8
 from core.passes.quantize_int8.stand_in import STAND_IN
 from core.pipeline.runner import apply
 from core.records import Recipe, Step
+from core.wording import sentence, sentences
 from tests.compress.quantization.nets import (
     Random,
     dense,
@@ -75,7 +76,7 @@ def test_a_final_softmax_stays_float():
 
 
 def test_the_report_says_what_each_repair_gave():
-    notes = " ".join(quantize(residual()).notes)
+    notes = " ".join(sentences(quantize(residual()).notes))
     for word in ("held out", "Ranges by", "GPTQ", "Bias correction", "->"):
         assert word in notes
 
@@ -101,7 +102,7 @@ def test_nan_names_the_tensor_and_the_image():
 def test_excluded_layers_stay_float_and_unknown_names_are_told():
     model = residual()
     report = quantize(model, exclude=("Conv_3", "nowhere"))
-    said = {skip.node: skip.reason for skip in report.skipped}
+    said = {skip.node: sentence(skip.reason) for skip in report.skipped}
     assert said["Conv_3"] == "left alone as asked"
     assert "no layer of this name" in said["nowhere"]
     assert kernels(model)["QLinearConv"] == 2
@@ -111,7 +112,7 @@ def test_without_anything_to_run_only_the_weights_are_quantized_and_it_says_so()
     model, x = residual(), next(Random().feeds())["x"]
     truth = run(model, x)["y"]
     report = quantize(model, NoServices())
-    assert any("Data-free" in note for note in report.notes)
+    assert any("Data-free" in note for note in sentences(report.notes))
     assert not {"QLinearConv", "QuantizeLinear"} & set(kernels(model))
     assert signal_to_noise_db(truth, run(model, x)["y"]) > 35
 
@@ -126,7 +127,7 @@ def test_where_integers_lose_the_race_the_model_stays_as_it_is():
     report = quantize(model, Slow(count=64))
     assert [node.op_type for node in model.graph] == before
     assert report.changed == 0
-    assert any("fp32 is the best" in note for note in report.notes)
+    assert any("fp32 is the best" in note for note in sentences(report.notes))
 
 
 def test_an_old_opset_is_raised():
@@ -177,7 +178,7 @@ def test_layers_without_a_constant_weight_are_skipped_with_a_reason():
         {"w": random(4, 4, 1, 1)},
     )
     report = quantize(model, Random((4, 8, 8), count=32))
-    assert any("no constant weight" in skip.reason for skip in report.skipped)
+    assert any("no constant weight" in sentence(skip.reason) for skip in report.skipped)
     assert np.isfinite(run(model, next(Random((4, 8, 8)).feeds())["x"])["y"]).all()
 
 
@@ -205,7 +206,7 @@ def test_so_many_points_may_be_lost():
     loosely = quantize(loose, data, goal="within_points", points=10.0)
     assert loosely.changed == 4
     assert strictly.changed <= loosely.changed
-    assert any("keep their first class" in note for note in loosely.notes)
+    assert any("keep their first class" in note for note in sentences(loosely.notes))
 
 
 def test_points_need_scores_of_classes():
@@ -227,7 +228,7 @@ def test_what_time_is_left_goes_into_accuracy(limit, changed, said):
     model = residual()
     report = quantize(model, Clocked(count=64), goal="within_ms", milliseconds=limit)
     assert report.changed == changed
-    assert any(said in note for note in report.notes)
+    assert any(said in note for note in sentences(report.notes))
 
 
 def test_a_backend_that_is_not_here_is_not_raced_and_it_says_so():
@@ -237,7 +238,10 @@ def test_a_backend_that_is_not_here_is_not_raced_and_it_says_so():
 
     report = quantize(residual(), Away(count=64), backend="openvino")
     assert report.changed == 4
-    assert any("Not raced" in note and "openvino is not installed" in note for note in report.notes)
+    assert any(
+        "Not raced" in note and "openvino is not installed" in note
+        for note in sentences(report.notes)
+    )
 
 
 def test_the_finished_model_must_win_too():
@@ -264,7 +268,7 @@ def test_wide_layers_read_16_bits_and_are_more_accurate():
         n.inputs[2].const_value.dtype.name for n in model.graph if n.op_type == "QuantizeLinear"
     }
     assert "UINT16" in kinds
-    assert any(s.node == "nowhere" and "no layer" in s.reason for s in report.skipped)
+    assert any(s.node == "nowhere" and "no layer" in sentence(s.reason) for s in report.skipped)
     assert signal_to_noise_db(truth, run(model, x)[name]) > noise_db(goal="fastest")
 
 
@@ -280,7 +284,7 @@ def test_where_phones_compute_with_16_bits_sensitive_layers_take_them():
     maker.write(maker.matrix() * rows, maker.bias() * uneven)
     reader.write(reader.matrix() / columns, reader.bias())
     report = quantize(model, Random(count=128), backend="generic", target=1e-6, equalise=False)
-    assert any("16-bit activations for" in note for note in report.notes)
+    assert any("16-bit activations for" in note for note in sentences(report.notes))
     assert model.opset_imports[""] >= 21
 
 
@@ -325,7 +329,9 @@ def test_what_meets_in_concatenations_is_brought_to_one_range():
     model, x = dense(), next(Random(count=64, batch=64, seed=9).feeds())["x"]
     truth = run(model, x)["y"]
     report = quantize(model, Random(count=64), goal="fastest")
-    note = next(note for note in report.notes if note.startswith("Cross-layer equalisation"))
+    note = next(
+        note for note in sentences(report.notes) if note.startswith("Cross-layer equalisation")
+    )
     assert "nothing gained" not in note
     assert signal_to_noise_db(truth, run(model, x)["y"]) > SQNR_DB
     assert kernels(model)["QLinearConcat"] == 2
@@ -351,13 +357,13 @@ def test_points_are_counted_where_the_images_have_labels(count, known, said):
     data.labels = scores.argmax(1) if known else scores.argmin(1)
     report = quantize(model, data, goal="within_points", points=10.0)
     assert report.changed
-    assert any(said in note for note in report.notes)
+    assert any(said in note for note in sentences(report.notes))
 
 
 def test_without_labels_points_are_said_to_be_an_expectation():
     report = quantize(logits(), Clocked(count=128), goal="within_points", points=10.0)
-    assert any("An expectation, not a count" in note for note in report.notes)
-    assert not any("Counted on" in note for note in report.notes)
+    assert any("An expectation, not a count" in note for note in sentences(report.notes))
+    assert not any("Counted on" in note for note in sentences(report.notes))
 
 
 @pytest.mark.parametrize(
@@ -367,5 +373,7 @@ def test_without_labels_points_are_said_to_be_an_expectation():
 )  # fmt: skip
 def test_equalising_is_judged_with_the_weights_where_nothing_mends_them(choice, said):
     report = quantize(residual(), Random(count=64), goal="fastest", **choice)
-    (note,) = (note for note in report.notes if note.startswith("Cross-layer equalisation"))
+    (note,) = (
+        note for note in sentences(report.notes) if note.startswith("Cross-layer equalisation")
+    )
     assert said in note

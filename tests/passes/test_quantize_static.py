@@ -16,6 +16,7 @@ from core.calibration.services import Tensors
 from core.passes.base import Report
 from core.passes.quantize_static import QuantizeStatic, writer
 from core.passes.quantize_static.ranges import measure
+from core.wording import sentences
 from tests.builders import (
     Images,
     feeds,
@@ -66,7 +67,7 @@ def test_close_to_the_float_net(options: dict[str, object], place: str):
     before = net(place)
     made, report = rewrite(before, QuantizeStatic(**options), data=Images(before))
     assert report.changed == 3
-    assert report.notes[0].startswith("3 layers with weights now compute in int8")
+    assert sentences(report.notes)[0].startswith("3 layers with weights now compute in int8")
     assert INT8_SQNR_DB < fidelity(before, made) < 60
     onnx.checker.check_model(graphs.serialize(made), full_check=True)
 
@@ -128,7 +129,7 @@ def test_signed_or_unsigned_activations(kind: str, dtype: type):
     before = net()
     made, report = rewrite(before, QuantizeStatic(activations=kind), data=Images(before))
     assert graphs.constant(quantizers(made, "stem")["input"].inputs[2]).dtype == dtype
-    assert f"(activations {kind})" in report.notes[0]
+    assert f"(activations {kind})" in sentences(report.notes)[0]
 
 
 @pytest.mark.parametrize(("machine", "dtype"), [("x86_64", np.uint8), ("aarch64", np.int8)])
@@ -156,7 +157,7 @@ def test_all_layers_excluded_changes_nothing():
     every = QuantizeStatic(exclude=("stem", "deep", "head"))
     made, report = rewrite(before, every, data=Images(before))
     assert report.changed == 0
-    assert "No layer is left to quantize." in report.notes
+    assert "No layer is left to quantize." in sentences(report.notes)
     assert graphs.serialize(made) == graphs.serialize(before)
 
 
@@ -217,7 +218,7 @@ def test_batch_norms_that_stay_are_pointed_out():
         w=(4, 3, 1, 1), u=(4, 4, 1, 1), **norm(4),
     )  # fmt: skip
     _, report = rewrite(before, QuantizeStatic(), data=Images(before))
-    assert any("1 batch norms stay float" in note for note in report.notes)
+    assert any("1 batch norms stay float" in note for note in sentences(report.notes))
 
 
 def test_the_preview_counts_what_the_result_has():

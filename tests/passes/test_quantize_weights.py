@@ -11,6 +11,7 @@ from core.compress.quantization.packing import packed, stored_bytes
 from core.errors import PassPrecondition
 from core.passes.base import Report
 from core.passes.quantize_weights import QuantizeWeights
+from core.wording import sentence, sentences
 from tests.builders import graph, refused
 from tests.compress.quantization.nets import (
     Random,
@@ -137,24 +138,24 @@ def test_what_each_layer_alone_loses_is_reported():
     assert {effect.setting for effect in report.effects} == {"int4"}
     named = [effect.layers for effect in report.effects]
     assert named == [("Conv_1",), ("Conv_2",), ("Conv_3",), ("Gemm_1",)]
-    assert any("alone in 4 bits" in note for note in report.notes)
+    assert any("alone in 4 bits" in note for note in sentences(report.notes))
 
 
 def test_a_size_that_cannot_be_kept_is_said():
     report = quantize(chain(), size=0.1)
-    assert any("none gets more" in note for note in report.notes)
-    assert any("4 in 4 bits; 4.0 bits a weight" in note for note in report.notes)
+    assert any("none gets more" in note for note in sentences(report.notes))
+    assert any("4 in 4 bits; 4.0 bits a weight" in note for note in sentences(report.notes))
 
 
 def test_without_images_it_rounds_to_nearest_and_says_so():
     report = quantize(chain(), NoServices(), bits="8")
-    assert any("Without calibration images" in note for note in report.notes)
+    assert any("Without calibration images" in note for note in sentences(report.notes))
 
 
 def test_small_and_excluded_layers_stay_float():
     model = chain(width=4)
     report = quantize(model, NoServices(), exclude=("Conv_2",))
-    said = {skip.node: skip.reason for skip in report.skipped}
+    said = {skip.node: sentence(skip.reason) for skip in report.skipped}
     assert said["Conv_2"] == "left alone as asked"
     assert "not worth it" in said["Gemm_1"]
 
@@ -247,7 +248,7 @@ def test_a_transposed_convolution_that_is_not_known_stays_float_and_is_told(how)
     )
     report = quantize(model, NoServices())
     assert report.changed == 1
-    assert any("transposed" in skip.reason for skip in report.skipped)
+    assert any("transposed" in sentence(skip.reason) for skip in report.skipped)
 
 
 def test_a_sequence_as_output_is_refused_with_its_name():

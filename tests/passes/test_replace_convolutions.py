@@ -26,6 +26,7 @@ from core.passes.replace_convolutions.forms import CHOICES, FORMS, Form
 from core.passes.replace_convolutions.norm import Metric
 from core.passes.replace_convolutions.rewriting import replace_node
 from core.timings import Conditions, LayerSignature, LayerTime, LayerTimes
+from core.wording import sentence, sentences
 from tests.analysis.nets import Net, head, image, residual
 from tests.calibration.fake_services import FakeServices
 
@@ -75,7 +76,7 @@ def replaced(graph: ir.Model, statistics=None, **options) -> Report:
 
 
 def reasons(report: Report) -> dict[str, str]:
-    return {skip.node: skip.reason for skip in report.skipped}
+    return {skip.node: sentence(skip.reason) for skip in report.skipped}
 
 
 def kernels(outputs: int = 6, inputs: int = 5, height: int = 3, width: int = 3):
@@ -201,16 +202,16 @@ def test_refitted_replacements_come_near_the_original_at_fewer_macs(name: str):
 def test_the_report_says_before_and_after_of_each_layer():
     model = wide()
     report = replaced(model, Images(model), speedup=1.4)
-    lines = [note for note in report.notes if note.startswith(("a:", "b:"))]
+    lines = [note for note in sentences(report.notes) if note.startswith(("a:", "b:"))]
     assert len(lines) == report.changed
     orders = ("became k x 1 and 1 x k, rank", "became 1 x k and k x 1, rank")
     assert all(any(order in line for order in orders) for line in lines)
-    assert "M MACs" in report.notes[0]
+    assert "M MACs" in sentences(report.notes)[0]
 
 
 def test_without_images_it_says_what_is_lost():
     report = replaced(wide(), speedup=1.4)
-    assert any("nothing was refitted" in note for note in report.notes)
+    assert any("nothing was refitted" in note for note in sentences(report.notes))
 
 
 def test_a_second_time_changes_nothing_more():
@@ -347,12 +348,12 @@ def test_bytes_shrink_where_they_are_the_budget():
     report = replaced(model, speedup=1.5, budget="bytes")
     after = sum(layer.size_bytes for layer in cost.layers(model))
     assert after <= before / 1.5
-    assert "MB" in report.notes[0]
+    assert "MB" in sentences(report.notes)[0]
 
 
 def test_an_unreachable_budget_is_said():
     report = replaced(wide(), speedup=10.0, tolerance=1.0)
-    assert any("was not reached" in note for note in report.notes)
+    assert any("was not reached" in note for note in sentences(report.notes))
 
 
 def test_latency_needs_times():
@@ -381,7 +382,7 @@ def test_by_latency_only_what_was_measured_faster_is_replaced():
     report = replaced(model, Images(model, times=table), budget="latency", speedup=1.2)
     assert report.changed == 1
     assert "measured faster" in reasons(report)["a"]
-    assert any(note.startswith("b:") and "us" in note for note in report.notes)
+    assert any(note.startswith("b:") and "us" in note for note in sentences(report.notes))
 
 
 def test_by_latency_what_was_not_timed_stays():
@@ -396,7 +397,7 @@ def test_nothing_to_replace_says_so():
     net = image(channels=4)
     report = replaced(head(net, net.conv("x", 4, 8, k=1), 8))
     assert report.changed == 0
-    assert "nothing was changed" in report.notes[0]
+    assert "nothing was changed" in sentences(report.notes)[0]
 
 
 def test_a_real_shortcut_keeps_its_shapes():

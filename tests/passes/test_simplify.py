@@ -14,6 +14,7 @@ from core import graph as graphs
 from core.calibration.services import NoServices
 from core.passes.base import Report
 from core.passes.simplify import LARGEST_GROWTH, Simplify
+from core.wording import sentence, sentences
 from tests.builders import feeds, graph, kinds, rewrite, run, same, skips
 
 ROW = "(float[N,6] x) => (float[N,6] y)"
@@ -55,7 +56,7 @@ def test_fewer_nodes_and_the_same_numbers(name: str):
     made, report = rewrite(net, Simplify())
     assert kinds(made) == left
     assert report.changed == len(kinds(net)) - len(left)
-    assert report.notes[0] == f"{report.changed} of {len(kinds(net))} nodes removed."
+    assert sentences(report.notes)[0] == f"{report.changed} of {len(kinds(net))} nodes removed."
     same(net, made, rtol=1e-6, atol=1e-6)
 
 
@@ -228,7 +229,7 @@ def test_sequences_of_old_opsets_are_not_turned_into_newer_operators():
     report = Report()
     Simplify().apply(net, report, NoServices())
     assert [node.op_type for node in net.graph] == ["SequenceConstruct", "ConcatFromSequence"]
-    assert all("opset before 13" in skip.reason for skip in report.skipped)
+    assert all("opset before 13" in sentence(skip.reason) for skip in report.skipped)
 
 
 def test_a_weight_may_be_added_to_a_file_of_ir_version_3():
@@ -279,7 +280,7 @@ def test_a_cast_that_does_not_saturate_stays():
     )  # fmt: skip
     made, report = rewrite(net, Simplify())
     assert "CastLike" in kinds(made)
-    assert any("does not saturate" in skip.reason for skip in report.skipped)
+    assert any("does not saturate" in sentence(skip.reason) for skip in report.skipped)
 
 
 def test_where_the_folder_fails_the_rest_is_simplified_all_the_same():

@@ -17,6 +17,7 @@ from core.passes import base
 from core.passes.base import Graph, Pass, Report
 from core.pipeline import runner
 from core.records import Recipe, Step, StepReport
+from core.wording import sentence, sentences
 from tests.builders import Images, graph, kinds, same
 
 Work = Callable[[Graph, Report], None]
@@ -85,8 +86,8 @@ def test_no_step_is_the_baseline(net: Graph):
 def test_the_graph_of_the_caller_stays_untouched(net: Graph, step):
     before = graphs.serialize(net)
     made, report = one(net, step(scale(2.0)))
-    assert (report.changed, report.notes, report.reverted) == (1, ("scaled",), "")
-    assert (report.warnings, report.failure) == (("not for scales",), "")
+    assert (report.changed, sentences(report.notes), report.reverted) == (1, ("scaled",), "")
+    assert (sentences(report.warnings), report.failure) == (("not for scales",), "")
     assert report.seconds > 0
     assert graphs.serialize(net) == before != graphs.serialize(made)
 
@@ -102,7 +103,7 @@ def test_a_failing_step_is_undone_and_the_rest_goes_on(net: Graph, step):
     made, reports = runner.apply(net, recipe, progress=lambda s: seen.append(s.pass_name))
     assert [r.reverted for r in reports] == ["", "It cannot be done.", ""]
     assert [r.changed for r in reports] == [1, 0, 1]
-    assert reports[1].skipped[0].reason == "kept"
+    assert sentence(reports[1].skipped[0].reason) == "kept"
     assert seen == [s.pass_name for s in recipe.steps]
     expected, _ = one(net, step(scale(6.0)))
     same(expected, made)
@@ -219,7 +220,7 @@ def test_a_model_that_never_ran_is_said_not_to_be_verified(step):
     )
     _, report = one(strange, step(lambda made, report: None))
     assert report.reverted == ""
-    assert "Not verified by a run" in report.notes[0]
+    assert "Not verified by a run" in sentences(report.notes)[0]
 
 
 def test_calibration_images_are_what_it_is_verified_on(net: Graph, step):

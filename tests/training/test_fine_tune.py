@@ -14,6 +14,7 @@ from core.passes.base import Report
 from core.passes.fine_tune import FineTune
 from core.pipeline import runner
 from core.records import Recipe, Step
+from core.wording import sentences
 from tests.builders import Images, feeds, graph, kinds, norm, refused, run, skips, weights_of
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed: requirements/torch.txt")
@@ -96,7 +97,7 @@ def test_int4_weights_are_trained_on_their_grid(net: Graph, data: Images):
     untrained = net.clone()
     enrol(untrained, Precision(4, edges=False)).write(untrained)
     assert distance(net, made) < distance(net, untrained)
-    assert any("int4" in note for note in report.notes)
+    assert any("int4" in note for note in sentences(report.notes))
 
 
 @pytest.mark.parametrize(
@@ -180,7 +181,7 @@ def test_a_seed_gives_the_same_numbers_again(net: Graph, data: Images):
 def test_a_rate_is_found_where_none_is_given(net: Graph, data: Images):
     made, report = tuned(spoil(net), data, net, rate="auto")
     assert distance(net, made) < distance(net, spoil(net))
-    assert f"after {QUICK['steps']} steps" in report.notes[0]
+    assert f"after {QUICK['steps']} steps" in sentences(report.notes)[0]
 
 
 def test_the_zeros_of_a_sparse_weight_stay(net: Graph, data: Images):

@@ -36,8 +36,10 @@ from core.passes.prune_channels.choice import (
 )
 from core.passes.prune_channels.repair import CHOSEN, repair, stands
 from core.passes.prune_channels.reporting import EMPTIED, kept_all, nothing_to_cut, title
-from core.records import Cut
+from core.records import Cut, Note
 from core.timings import LayerTimes
+from core.wording import sentence
+from core.wording.pruning import rounding
 
 
 @dataclass(frozen=True)
@@ -232,16 +234,13 @@ class PruneChannels(Pass):
         """Without images there is neither a measured ranking nor a repair."""
         lost = []
         if self.criterion in ("obs", "activation"):
-            lost.append("channels were ranked by the L1 norm of their filters")
+            lost.append("ranking")
         if self.budget != "none":
-            lost.append("the budget was spread by those norms")
+            lost.append("budget")
         if self.repair:
-            lost.append("the layers that are left were not refitted")
+            lost.append("refit")
         if lost:
-            report.note(
-                f"No calibration images: {', '.join(lost)}. Expect to lose much more accuracy "
-                "than with images; they need no labels."
-            )
+            report.note(Note.of("prune.no_images", lost=lost))
 
     def _open(self, groups: Sequence[Group], report: Report) -> list[Group]:
         """Groups that may be cut; the others are reported with their reason."""
@@ -249,15 +248,14 @@ class PruneChannels(Pass):
         excluded = frozenset(self.exclude)
         known = {name for group in groups for name in selection.touches(group)}
         for name in sorted(excluded - known):
-            report.skip(name, "no prunable layer has this name")
+            report.skip(name, Note.of("prune.no_such_layer"))
         for group in groups:
-            reason = group.frozen
-            if not reason and excluded & selection.touches(group):
-                reason = "left alone as asked"
-            if not reason and group.stream and self.scope == "inner":
-                reason = "part of a residual stream; the scope is inner"
-            if reason:
-                report.skip(title(group), reason)
+            if group.frozen:
+                report.skip(title(group), group.frozen)
+            elif excluded & selection.touches(group):
+                report.skip(title(group), Note.of("as_asked"))
+            elif group.stream and self.scope == "inner":
+                report.skip(title(group), Note.of("prune.stream"))
             else:
                 free.append(group)
         return free
@@ -281,22 +279,21 @@ class PruneChannels(Pass):
         total = sum(len(group.atoms) * group.width for group in chosen)
         gone = sum(len(picked) * group.width for group, picked in chosen.items())
         if not gone:
-            report.note("Nothing was removed, as asked.")
+            report.note(Note.of("prune.nothing"))
             return
         cut = sum(bool(picked) for picked in chosen.values())
-        report.note(
-            f"{gone} of {total} channels removed ({gone / total:.0%}) from {cut} of "
-            f"{len(chosen)} groups; {report.changed} tensors became smaller."
-        )
+        report.note(Note.of(
+            "prune.removed", removed=gone, channels=total, cut=cut, groups=len(chosen),
+            tensors=report.changed,
+        ))  # fmt: skip
         for group, picked in chosen.items():
             before, after = len(group.atoms), len(group.atoms) - len(picked)
             if picked:
-                report.note(f"{title(group)}: {before * group.width} -> {after * group.width}")
+                sizes = {"before": before * group.width, "after": after * group.width}
+                report.note(Note.of("prune.group", group=title(group), **sizes))
             elif self.ratio and self.budget == "none":
-                report.skip(
-                    title(group),
-                    f"keeps its {before * group.width} channels: rounded to {self._rounding}",
-                )
+                rounded = {"channels": before * group.width, "multiple": self.multiple}
+                report.skip(title(group), Note.of("prune.rounded", **rounded))
 
     @property
     def _asks(self) -> bool:
@@ -305,14 +302,8 @@ class PruneChannels(Pass):
 
     def _why_kept(self, report: Report) -> str:
         if any(skip.reason == EMPTIED for skip in report.skipped):
-            return EMPTIED
-        return f"rounded to {self._rounding}, each of them stays whole"
-
-    @property
-    def _rounding(self) -> str:
-        if self.multiple == selection.AUTO:
-            return "multiples that suit the width of each group"
-        return f"a multiple of {self.multiple}"
+            return sentence(EMPTIED)
+        return f"rounded to {rounding(self.multiple)}, each of them stays whole"
 
     @property
     def _wish(self) -> str:

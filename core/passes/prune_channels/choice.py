@@ -18,6 +18,7 @@ from core.compress.pruning.obs_ranking import Ranking
 from core.compress.pruning.study import Study
 from core.errors import PassPrecondition
 from core.passes.base import Report
+from core.records import Note
 from core.timings import LayerTimes
 
 Counts = dict[Group, int]
@@ -107,10 +108,7 @@ def within_budget(
     counts, met = allocate(curves, budget, target)
     left = budget.total(counts) / max(budget.total({}), 1e-20)
     if not met:
-        report.note(
-            f"The budget asks for {target:.0%}; the groups that may be cut give no less than "
-            f"{left:.0%}."
-        )
+        report.note(Note.of("prune.budget_unmet", target=target, left=left))
     return counts
 
 

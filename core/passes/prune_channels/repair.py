@@ -13,6 +13,7 @@ from core.compress.refit.refit_plan import Stand
 from core.compress.refit.sequential_refit import FEW, STRONG, Refit, refit
 from core.compress.refit.telling import part
 from core.passes.base import Graph, Report
+from core.records import Note
 
 CHOSEN = 0.5  # share of the time after which the channels are chosen
 
@@ -34,24 +35,20 @@ def repair(graph: Graph, kept: dict[str, Stand], study: Study, report: Report) -
     done = refit(graph, kept, study.reference, tell=part(report.tell, CHOSEN, 1.0))
     images = study.reference.images
     if images < FEW:
-        report.note(
-            f"Only {images} calibration images: the refit is held back by a stronger ridge "
-            f"({STRONG}). With {FEW} or more it repairs more."
-        )
-    report.note(_sentence(done, images))
+        report.note(Note.of("prune.few_images", images=images, ridge=str(STRONG), enough=FEW))
+    report.note(_outcome(done, images))
     for fit in done:
         if fit.reason:
-            report.skip(fit.layer, f"not refitted: {fit.reason}")
+            report.skip(fit.layer, Note.of("prune.not_refitted", reason=fit.reason))
 
 
-def _sentence(done: Sequence[Refit], images: int) -> str:
+def _outcome(done: Sequence[Refit], images: int) -> Note:
     better = [fit for fit in done if not fit.reason]
     if not better:
-        return "No layer could be refitted to the calibration images."
-    before, after = (float(np.median([getattr(f, n) for f in better])) for n in ("before", "after"))
-    together = sum(fit.joint for fit in done)
-    also = f" {together} of them were fitted together with the layer before." if together else ""
-    return (
-        f"{len(better)} of {len(done)} layers refitted on {images} calibration images; the error "
-        f"of a layer on images held back went from {before:.1%} to {after:.1%} (median).{also}"
-    )
+        return Note.of("prune.none_refitted")
+    return Note.of(
+        "prune.refitted", refitted=len(better), layers=len(done), images=images,
+        before=float(np.median([fit.before for fit in better])),
+        after=float(np.median([fit.after for fit in better])),
+        together=sum(fit.joint for fit in done),
+    )  # fmt: skip

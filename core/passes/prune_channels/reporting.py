@@ -6,9 +6,10 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 
 from core.analysis.channels import Group
+from core.records import Note
 
 OUTPUT = "a model output"
-EMPTIED = "would leave a tensor without channels"
+EMPTIED = Note.of("prune.emptied")
 
 
 def title(group: Group) -> str:

@@ -49,15 +49,12 @@ from core.passes.quantize_int8.readers import agreed, readers_of, runtime_of
 from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
 from core.passes.quantize_int8.stand_in import stand_in
 from core.passes.quantize_int8.steps import Settings, Work
+from core.records import Note
 
 QUANTIZED = frozenset(
     {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"}
     | {"QLinearMatMul", "MatMulInteger"}
 )
-MISREAD = "stays float: {} loses the bias of a first int8 convolution where the batch is free"
-GUESSED = "the model does not say how pixels become inputs: a guess of that tells no range"
-UNTOLD = "stays float: the model does not say how pixels become inputs, so their range is unknown"
-NOT_RACED = "Not raced against fp32: there is no clock of the target here, so measure it there."
 
 
 @dataclass(frozen=True)
@@ -188,7 +185,7 @@ class QuantizeInt8(Pass):
         source = self._source(graph)
         made_up = services.made_up() if not services.count else None
         if not services.count and made_up is None:
-            self._weights_alone(graph, source, report, "none could be made up for this input")
+            self._weights_alone(graph, source, report)
             return
         seen = made_up or services
         _same_outputs(graph, source, seen)
@@ -213,15 +210,16 @@ class QuantizeInt8(Pass):
             say_data(images, services.count, report)
         race = services.stopwatch(self.backend) if targets.here(self.backend) else None
         if race is None:
-            report.note(NOT_RACED)
+            report.note(Note.of("int8.not_raced"))
         kept = _misread(source) - frozenset(self.exclude)
         for name in sorted(kept):
-            report.skip(name, MISREAD.format(" and ".join(map(targets.label, _losing()))))
+            backends = " and ".join(map(targets.label, _losing()))
+            report.skip(name, Note.of("int8.loses_stem_bias", backends=backends))
         guessed = made_up is not None and made_up.guessed
         if guessed:
             entrances = reading_inputs(source) - kept - frozenset(self.exclude)
             for name in sorted(entrances):
-                report.skip(name, UNTOLD)
+                report.skip(name, Note.of("int8.unknown_pixels"))
             kept |= entrances
         given = source, graph.clone(), self._settings(kept), report, images, race, backend
         labels = None if made_up else services.labels
@@ -229,9 +227,7 @@ class QuantizeInt8(Pass):
         if made_up:
             work = DataFree(*given, unfolded=services.original, guessed=guessed)
             if (self.goal == SAFE or guessed) and (tensor := work.lacking()):
-                why = f"no batch norm tells the range of {tensor!r} (folded, or there is none)"
-                why += f", and {GUESSED}" if guessed else ""
-                self._weights_alone(graph, source, report, why)
+                self._weights_alone(graph, source, report, tensor, guessed)
                 return
         plan = work.run()
         if plan is not None:
@@ -240,9 +236,7 @@ class QuantizeInt8(Pass):
         say_skipped(source, plan.selection if plan else None, self.exclude, self.wide, report)
         result = work.write(plan) if plan else None
         if plan is None or result is None or not work.holds(result):
-            report.note(
-                f"So the model was left as it is: fp32 is the best for {self.backend} here."
-            )
+            report.note(Note.of("int8.float_is_best", backend=self.backend))
             return
         adopt(graph, result)
         report.changed = len(plan.selection.weighted)
@@ -261,11 +255,13 @@ class QuantizeInt8(Pass):
             report.changed = len(selection.weighted)
         return False
 
-    def _weights_alone(self, graph: Graph, source: Graph, report: Report, why: str) -> None:
-        """Int8 weights alone: without images nothing is known of the activations' ranges."""
+    def _weights_alone(
+        self, graph: Graph, source: Graph, report: Report, tensor: str = "", guessed: bool = False
+    ) -> None:
+        """Int8 weights alone: without images nothing is known of the range of `tensor`."""
         layers = {n: la for n, la in layers_of(source).items() if n not in self.exclude}
         if self.equalise:
-            report.note("Not equalised: weights with one scale per channel gain nothing by it.")
+            report.note(Note.of("int8.not_equalised"))
         heads = shared_weights.firsts(layer.node for layer in layers.values())
         made = {
             name: replace(gptq.quantized(layers[name], LARGEST), packed=True)
@@ -276,11 +272,7 @@ class QuantizeInt8(Pass):
         }
         adopt(graph, written(source, Plan(weights_only(list(layers)), {}, weights)))
         report.changed = len(layers)
-        report.note(
-            f"Data-free: there are no calibration images and {why}, so only the weights are int8, "
-            "rounded to nearest; the file shrinks, the time does not. Add images for int8 "
-            "arithmetic."
-        )
+        report.note(Note.of("int8.weights_alone", tensor=tensor, guessed=guessed))
 
     def _source(self, graph: Graph) -> Graph:
         return prepared(graph, OPSET) if self.activations == "u16" or self.wide else prepared(graph)

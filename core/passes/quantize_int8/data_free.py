@@ -19,6 +19,7 @@ from core.compress.quantization.qdq_writer import Plan, written
 from core.compress.refit.linear_layers import Layer
 from core.passes.base import Graph
 from core.passes.quantize_int8.steps import Work
+from core.records import Note
 
 MARGIN = 2.0  # one of the eight bits, for what real images reach and made-up ones do not
 MADE_UP = 16  # images that the ranges are taken from where no batch norm tells them
@@ -63,12 +64,8 @@ class DataFree(Work):
         plan, count = data_free.corrected(plan, layers, moments)
         after = self.judge.error(written(self.judged, plan))
         told = sum(root in known for root in selection.roots)
-        self.report.note(
-            f"Data-free: {told} of {len(selection.roots)} ranges are six deviations of the batch "
-            "norms to each side, or what a ReLU6 or Sigmoid lets through; "
-            f"{count} biases are corrected by the inputs that the norms let expect. Relative logit "
-            f"error on made-up images {error:.2g} -> {after:.2g}."
-        )
+        counts = {"told": told, "ranges": len(selection.roots), "biases": count}
+        self.report.note(Note.of("int8.from_norms", before=error, after=after, **counts))
         return plan
 
     def _make_up(self, selection: Selection, extents: dict[str, data_free.Range]) -> None:
@@ -80,12 +77,8 @@ class DataFree(Work):
         for root in unknown:
             low, high = seen[root].extent
             extents[root] = low * MARGIN, high * MARGIN
-        self.report.note(
-            f"Data-free: no batch norm tells the range of {unknown[0]!r}"
-            f"{f' and {len(unknown) - 1} more tensors' if unknown[1:] else ''} (folded, or there "
-            f"is none), so those are {MARGIN:g} times what made-up images reach: too little where "
-            "real ones reach further. Give the model before folding, or images, for better ones."
-        )
+        told = {"tensor": unknown[0], "tensors": len(unknown), "margin": MARGIN}
+        self.report.note(Note.of("int8.made_up", **told))
 
     def _equalise(self, selection: Selection) -> None:
         """Equalise and absorb; keep it if the made-up images say that it helps."""
@@ -105,8 +98,7 @@ class DataFree(Work):
             errors.append(self.judge.error(written(graph, plan)))
         kept = errors[1] < errors[0]
         self.report.note(
-            "Data-free: cross-layer equalisation and bias absorption, relative logit error on "
-            f"made-up images {errors[0]:.2g} -> {errors[1]:.2g}{'' if kept else ', not kept'}."
+            Note.of("int8.absorbed", before=errors[0], after=errors[1], kept=bool(kept))
         )
         if kept:
             data_free.equalised(twin, self._norms, self._inputs)

@@ -20,13 +20,14 @@ from core.compress.quantization.partition import Selection
 from core.compress.quantization.qdq_writer import Plan, written
 from core.compress.quantization.target_scheme import Scheme
 from core.passes.base import Graph, Report
+from core.records import Note
 
 JUDGES = 32  # images
 TRIALS = 64  # images that tell the ranges of a trial
 SETTLED = 64  # the same of what is settled on, if it was tried with fewer
 GAIN = 0.95  # of the error, to be worth a change
 ENOUGH = 0.3  # of the error: no other way is tried then
-WAYS = ("wherever only a ReLU or a joint stands between two layers", "where depthwise layers read")
+WAYS = (0, 1)  # wherever only a ReLU or a joint stands between, or where depthwise layers read
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,8 +79,8 @@ def equalised(
     seen = best.seen if some == TRIALS else calibrate.seen(judged, selection, images, some)
     start = replace(best, seen=seen)
     least = before = _error(start, selection, scheme, floats, few)
-    said = "nothing gained: left as they are"
-    for way, words in enumerate(WAYS):
+    chosen = {"layers": 0, "way": 0}
+    for way in WAYS:
         trial, twin = judged.clone(), source.clone()
         changed = cross_layer_equalization.equalise(_chosen(trial, way), reach)
         if not changed or least < ENOUGH * before:
@@ -90,13 +91,11 @@ def equalised(
         if error < GAIN * least:
             cross_layer_equalization.equalise(_chosen(twin, way), reach)
             best, least = made, error
-            said = f"{len(changed)} layers, {words}"
+            chosen = {"layers": len(changed), "way": way}
     if best.judged is not judged and some < TRIALS:
         best = replace(best, seen=calibrate.seen(best.judged, selection, images, SETTLED))
-    report.note(
-        f"Cross-layer equalisation: {said}. Relative logit error by the rounding of activations "
-        f"{'alone' if floats else 'and of weights to nearest'} {before:.2g} -> {least:.2g}."
-    )
+    errors = {"before": before, "after": least, "activations_alone": floats}
+    report.note(Note.of("int8.equalised", **chosen, **errors))
     return best
 
 

@@ -17,6 +17,7 @@ from core.compress.quantization.partition import Selection, select
 from core.compress.quantization.target_scheme import Scheme, scheme
 from core.data.zoomed import RIGHT
 from core.passes.base import Graph, Report
+from core.records import Note
 
 STRAYS = 1.5  # times the error that the file says: more than rounding in another order does
 SLACK = 1e-4  # and at least so much more: below it nothing is lost
@@ -32,13 +33,17 @@ class Way:
         selection: what does.
         floats: names of nodes that are kept float.
         scheme: by which integers.
-        label: in words, where it is not the usual one.
+        signed: whether activations are s8 instead of the usual, or u8; None: as usual.
+        weighted_alone: only layers with weights compute in integers.
+        first: so many first layers stay float.
     """
 
     selection: Selection
     floats: frozenset[str]
     scheme: Scheme
-    label: str = ""
+    signed: bool | None = None
+    weighted_alone: bool = False
+    first: int = 0
 
 
 def fitted(
@@ -64,20 +69,14 @@ def fitted(
     if STRAYS * said + SLACK < least < float("inf"):
         least, best = _first_floats(graph, way, judge, quick) or (least, best)
     if least == float("inf"):
-        report.note(
-            f"{label} gives no outputs for int8 ({judge.reason}), so errors are those of the file "
-            "as ONNX Runtime reads it."
-        )
+        report.note(Note.of("int8.outputless", backend=label, reason=judge.reason))
         judge.backend = None
         return way
-    said_there = f"relative logit error {there:.2g} instead of {said:.2g}"
-    if best is way:
-        report.note(f"{label} computes something else than the file says: {said_there}.")
-    else:
-        report.note(
-            f"{label} computes something else than the file says ({said_there}), so "
-            f"{best.label}: {least:.2g}."
-        )
+    kinds = {None: "", True: "signed", False: "unsigned"}
+    report.note(Note.of(
+        "int8.strays", backend=label, there=there, written=said, now=least, first=best.first,
+        weighted_alone=best.weighted_alone, activations=kinds[best.signed],
+    ))  # fmt: skip
     return best
 
 
@@ -86,16 +85,16 @@ def _others(graph: Graph, way: Way) -> Iterator[Way]:
     between = frozenset(nodes) - frozenset(way.selection.weighted)
     used = way.scheme
     flipped = scheme(used.backend, used.target, "u8" if used.signed else "s8", used.per_channel)
-    kind = "unsigned" if used.signed else "signed"
-    options = [(way.floats, flipped, f"activations are {kind}")] if used.bits < 16 else []
+    options = [(way.floats, flipped)] if used.bits < 16 else []
     if between:
-        lone = "only layers with weights compute in integers"
-        options += [(way.floats | between, used, lone)]
-        options += [(way.floats | between, flipped, f"{lone}, activations are {kind}")]
-    for floats, other, label in options:
+        options += [(way.floats | between, used), (way.floats | between, flipped)]
+    for floats, other in options:
         selection = select(graph, floats)
         if selection.weighted:
-            yield replace(way, selection=selection, floats=floats, scheme=other, label=label)
+            yield Way(
+                selection, floats, other, flipped.signed if other is flipped else None,
+                weighted_alone=floats != way.floats,
+            )  # fmt: skip
 
 
 def _first_floats(
@@ -107,7 +106,7 @@ def _first_floats(
         selection = select(graph, floats)
         if not selection.weighted:
             return None
-        other = replace(way, selection=selection, floats=floats, label=_first(count))
+        other = replace(way, selection=selection, floats=floats, first=count)
         made = quick(other)
         error = judge.error(made)
         if error <= STRAYS * judge.error_as_written(made) + SLACK:
@@ -115,39 +114,19 @@ def _first_floats(
     return None
 
 
-def _first(count: int) -> str:
-    return "the first layer stays float" if count == 1 else f"the first {count} layers stay float"
-
-
 def say_outcome(made: Graph, judge: Judge, real: bool, report: Report) -> None:
     """What the finished graph loses where it will run, and whether that is more than promised."""
     error, loss = judge.outcome(made)
     if judge.backend is not None:
-        report.note(
-            f"{judge.backend.label}'s own outputs on {judge.images} held-out images: relative "
-            f"logit error {error:.2g}; the file says {judge.error_as_written(made):.2g}."
-        )
+        there = {"backend": judge.backend.label, "images": judge.images, "there": error}
+        report.note(Note.of("int8.outcome_there", written=judge.error_as_written(made), **there))
     if not real or not judge.counts_points:
         return
     if judge.familiar is not None:
         known, copies, right = judge.familiar
-        so = f"is {100 * known:.1f} % sure of its answers on"
-        if right is not None and right >= RIGHT:
-            so = f"is right about {100 * right:.1f} % and {100 * known:.1f} % sure of"
-        report.note(
-            f"The net {so} the calibration images, as nets are on images that they were trained "
-            "on. So its confidence is taken from copies of them, enlarged by 5 %, of which it is "
-            f"{100 * copies:.1f} % sure; images that it was not trained on say more."
-        )
+        right = right if right is not None and right >= RIGHT else None
+        report.note(Note.of("int8.familiar", known=known, copies=copies, right=right))
     lost = loss or Loss(100.0, 100.0, 100.0)
-    by = (
-        f"by the net's own confidence and the errors on {judge.images} held-out images (relative "
-        f"{error:.2g})"
-    )
-    if lost.value > PROMISED_POINTS:
-        report.note(
-            f"This may lose more than {PROMISED_POINTS:g} point of accuracy: {lost} are expected, "
-            f"{by}."
-        )
-    else:
-        report.note(f"Expected loss: {lost} points of accuracy, {by}.")
+    report.note(Note.of(
+        "int8.expected_loss", loss=lost, promised=PROMISED_POINTS, images=judge.images, error=error
+    ))  # fmt: skip

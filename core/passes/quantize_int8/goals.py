@@ -18,7 +18,7 @@ from core.compress.quantization.qdq_writer import Plan, written
 from core.compress.quantization.scores import ENOUGH, Scores
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Report
-from core.records import LayerEffect
+from core.records import LayerEffect, Note
 
 SAFE, FASTEST, WITHIN_POINTS, WITHIN_MS = "safe", "fastest", "within_points", "within_ms"
 # Of accuracy, that goal safe may be expected to lose. It promises 1, and what some hundred images
@@ -141,10 +141,7 @@ def met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | 
         if layer_sensitivity.macs(means.graph, found) <= CHARTED_MACS:
             _list(layer_sensitivity.sensitivities(means.graph, found, means.judge), means.report)
         else:
-            means.report.note(
-                f"What each of the {len(found.weights)} layers costs alone was not measured: "
-                "nothing here depends on it, and each takes several runs of the net."
-            )
+            means.report.note(Note.of("int8.not_measured_alone", layers=len(found.weights)))
     return found
 
 
@@ -154,9 +151,7 @@ def _met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan |
         _say(found, means.report)
         if found.error > DESTROYED:
             means.report.note(
-                "No mix of int8 and float that was tried keeps what the net computes: relative "
-                f"logit error {found.error:.2g} on held-out images with {len(found.floats)} layers "
-                "back in float. Goal fastest takes it all the same."
+                Note.of("int8.no_mix_keeps", error=found.error, floats=len(found.floats))
             )
             return None
         return found.plan
@@ -199,11 +194,10 @@ def _within_points(points: float, means: Means, plan: Plan, floats: frozenset[st
     judge, report = means.judge, means.report
     target, scores = judge.bearable(points), means.scores()
     counted = scores is not None and scores.count
-    report.note(
-        f"{points:g} points of accuracy bear a relative logit error of {target:.2g}: expected of "
-        f"noise on the logits of {judge.images} held-out images, by the net's own confidence."
-        + ("" if counted else " An expectation, not a count: " + _uncounted(scores))
-    )
+    report.note(Note.of(
+        "int8.bears", points=points, target=target, images=judge.images,
+        uncounted="" if counted else _uncounted(scores), labelled=scores.images if scores else 0,
+    ))  # fmt: skip
 
     def fits(mix: Fallback) -> bool:
         if scores is None or not counted or mix.error == float("inf"):
@@ -212,48 +206,40 @@ def _within_points(points: float, means: Means, plan: Plan, floats: frozenset[st
 
     found = _mixes(means, plan, floats).fewest(fits)
     if found is None:
-        report.note(f"No mix of int8 and float stays within {points:g} points.")
+        report.note(Note.of("int8.no_mix_within", points=points))
         return None
     _say(found, report)
     if found.floats and not means.affordable(found.plan.selection):
-        report.note(f"Within {points:g} points no mix of int8 and float is faster than fp32.")
+        report.note(Note.of("int8.no_mix_is_faster", points=points))
         return None
     if scores is not None and counted:
         lost = scores.lost(written(means.graph, found.plan))
-        report.note(
-            f"Counted on {scores.images} labelled calibration images: {lost:.2f} points lost (one "
-            f"image is {100 / scores.images:.2f}; too few if the net was trained on these images)."
-        )
+        one = 100 / scores.images
+        report.note(Note.of("int8.counted", images=scores.images, lost=lost, one=one))
     kept = judge.agreeing(written(means.graph, found.plan))
-    report.note(
-        f"Relative logit error {found.error:.2g}; {kept:.1f} % of the held-out images keep their "
-        "first class."
-    )
+    report.note(Note.of("int8.agrees", error=found.error, agreeing=kept))
     return found.plan
 
 
 def _uncounted(scores: Scores | None) -> str:
+    """Why right answers are not counted."""
     if scores is None:
-        return "the calibration images have no labels."
-    if scores.images < ENOUGH:
-        return f"{scores.images} labelled images are too few to count on."
-    return "the net is hardly ever right by the labels of the calibration images."
+        return "no labels"
+    return "few" if scores.images < ENOUGH else "by chance"
 
 
 def _within_ms(limit: float, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
     report = means.report
     if means.race is None:
-        report.note("Nothing can be timed here, so the time asked for could not be looked at.")
+        report.note(Note.of("int8.not_clocked"))
         return plan
     before, now = (1000 * s for s in means.seconds(plan.selection))
-    report.note(
-        f"One image on one thread takes {before:.3g} ms in float, {now:.3g} ms in the fastest mix."
-    )
+    report.note(Note.of("int8.times", float_ms=before, int8_ms=now))
     if before <= limit:
-        report.note(f"Float is within {limit:g} ms already, and nothing is more accurate.")
+        report.note(Note.of("int8.float_is_accurate", limit=limit))
         return None
     if now > limit:
-        report.note(f"{limit:g} ms are out of reach here; this is the fastest that was found.")
+        report.note(Note.of("int8.out_of_reach", limit=limit))
         return plan
     known: dict[tuple[str, ...], bool] = {}
 
@@ -304,17 +290,12 @@ def _list(sensitivities: Mapping[str, float], report: Report) -> None:
 def _say(result: Fallback, report: Report) -> None:
     _list(result.sensitivities, report)
     if 0 < len(result.sensitivities) < len(result.plan.weights):
-        report.note(
-            f"The {len(result.sensitivities)} layers that stray most near by were ranked to the "
-            "end of the net, out of "
-            f"{len(result.plan.weights) + len(result.floats)}; what the others cost was not "
-            "measured."
-        )
+        every = len(result.plan.weights) + len(result.floats)
+        report.note(Note.of("int8.ranked", ranked=len(result.sensitivities), layers=every))
     worst = list(result.sensitivities.items())[:3]
     if worst:
-        listed = ", ".join(f"{name} {value:.1g}" for name, value in worst)
-        report.note(f"Most sensitive layers (relative logit error alone): {listed}.")
+        report.note(Note.of("int8.sensitive_layers", layers=worst))
     for name in result.floats:
-        report.skip(name, "stays float: quantizing it costs too much accuracy")
+        report.skip(name, Note.of("int8.sensitive"))
     if result.floats:
-        report.note(f"With these back in float: relative logit error {result.error:.2g}.")
+        report.note(Note.of("int8.with_floats", error=result.error))

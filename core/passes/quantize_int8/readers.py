@@ -23,7 +23,9 @@ from core.compress.quantization.qdq_writer import Plan, written
 from core.errors import BackendUnavailable
 from core.passes.base import Graph, Report
 from core.passes.quantize_int8.fitting import FIRST, STRAYS
+from core.records import Note
 
+Read = tuple[str, float, float]  # backend, its error, that of the file as written
 IMAGES = 8
 SEEN = 1e-3  # a relative error of the logits, below which no answer changes that was not a tie
 
@@ -61,7 +63,7 @@ def agreed(
         readers: runtimes; each is closed.
         report: hears what each made of it.
     """
-    few, said = judge.few(IMAGES, at_once=1), list[str]()
+    few, said = judge.few(IMAGES, at_once=1), list[Read]()
     for reader in readers:
         few.backend = reader
         try:
@@ -69,36 +71,24 @@ def agreed(
         finally:
             reader.close()
     if said:
-        report.note(
-            f"Read by other runtimes, relative logit error on {few.images} held-out images: "
-            f"{'; '.join(said)}."
-        )
+        report.note(Note.of("int8.read_elsewhere", images=few.images, read=said))
     return plan
 
 
-def _read(graph: Graph, plan: Plan, judge: Judge, said: list[str], report: Report) -> Plan:
+def _read(graph: Graph, plan: Plan, judge: Judge, said: list[Read], report: Report) -> Plan:
     """The plan that this runtime reads rightly, or the given one and a warning."""
     label = judge.backend.label if judge.backend else ""
     there, right = _errors(graph, plan, judge)
-    if there == float("inf"):
-        said.append(f"{label} does not run it")
-        return plan
-    if _alike(there, right):
-        said.append(f"{label} {there:.2g} (the file says {right:.2g})")
+    if there == float("inf") or _alike(there, right):
+        said.append((label, there, right))
         return plan
     for count, trial in _mended(graph, plan):
         now, wanted = _errors(graph, trial, judge)
         if _alike(now, wanted):
-            which = "first layer stays" if count == 1 else f"first {count} layers stay"
-            report.note(
-                f"{label} computes something else than the file says (relative logit error "
-                f"{there:.2g} instead of {right:.2g}), so the {which} float: {now:.2g}."
-            )
+            found = {"backend": label, "there": there, "written": right, "now": now}
+            report.note(Note.of("int8.mended", first=count, **found))
             return trial
-    report.warn(
-        f"{label} misreads this file: relative logit error {there:.2g} instead of {right:.2g} on "
-        f"held-out images. For {label}, build it with that as the backend."
-    )
+    report.warn(Note.of("int8.misread", backend=label, there=there, written=right))
     return plan
 
 

@@ -8,35 +8,27 @@ from core.compress.quantization.images import Images
 from core.compress.quantization.partition import WEIGHTED, Selection, is_weighted
 from core.compress.quantization.target_scheme import Scheme
 from core.passes.base import Graph, Report
+from core.records import Note
 
 FEW_IMAGES = 32
 
 
 def say_data(images: Images, count: int, report: Report) -> None:
     """Which images were used for what."""
-    report.note(
-        f"Calibrated on {count} images"
-        + (f", {images.judged} of them held out to judge by." if images.separate else ".")
-    )
+    held_out = images.judged if images.separate else 0
+    report.note(Note.of("int8.calibrated", images=count, held_out=held_out))
     if not images.separate:
-        report.note("Too few images to hold any out: errors are on the calibration images.")
+        report.note(Note.of("int8.none_held_out"))
     elif count < FEW_IMAGES:
-        report.note(f"{count} images are few; 100 or more give steadier ranges.")
+        report.note(Note.of("int8.few_images", images=count))
 
 
 def say_scheme(used: Scheme, report: Report) -> None:
     """Which integers the layers compute with."""
-    kind = f"{'s' if used.signed else 'u'}{used.bits}"
-    kind += f", s{used.bits} where they lie around zero" if used.mixed else ""
-    report.note(
-        f"{report.changed} layers with weights compute in integers (activations {kind}, "
-        "weights s8)."
-    )
+    kind = {"signed": used.signed, "bits": used.bits, "mixed": used.mixed}
+    report.note(Note.of("int8.arithmetic", layers=report.changed, **kind))
     if used.saturates:
-        report.note(
-            "This processor has no VNNI and adds products in pairs of 16 bits; weights were "
-            "kept small enough for no pair to overflow."
-        )
+        report.note(Note.of("int8.no_vnni"))
 
 
 def say_skipped(
@@ -50,15 +42,14 @@ def say_skipped(
     known = {node.name for node in source.graph}
     for name in wide:
         if name not in known:
-            report.skip(name, "there is no layer of this name")
+            report.skip(name, Note.of("no_such_layer"))
     for name in exclude:
-        said = "left alone as asked" if name in known else "there is no layer of this name"
-        report.skip(name, said)
+        report.skip(name, Note.of("as_asked" if name in known else "no_such_layer"))
     for node in source.graph:
         if node.op_type in WEIGHTED | {"ConvTranspose"} and not is_weighted(node):
-            report.skip(node.name, "stays float: no integer kernel for it, or no constant weight")
+            report.skip(node.name, Note.of("int8.no_kernel"))
         elif is_weighted(node) and selection and not _settled(node.name, selection, report):
-            report.skip(node.name, "stays float: the net is faster so")
+            report.skip(node.name, Note.of("int8.faster_float"))
 
 
 def _settled(name: str | None, selection: Selection, report: Report) -> bool:

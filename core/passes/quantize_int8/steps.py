@@ -35,6 +35,7 @@ from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
 from core.passes.quantize_int8.goals import LEAST_TARGET, SAFE, Goal, Means, met
 from core.passes.quantize_int8.progress import Progress
 from core.passes.quantize_int8.stand_in import stand_in
+from core.records import Note
 
 CORRECTION_IMAGES, LEAST_CORRECTION = 64, 8
 QUICK_IMAGES = 8
@@ -136,7 +137,7 @@ class Work:
         try:
             judged, source = (raised(g, activation_16bit.OPSET) for g in (self.judged, self.source))
         except UnsupportedModel as failure:
-            self.report.note(f"No 16-bit activations: {failure.message}")
+            self.report.note(Note.of("int8.no_wide", reason=failure.message))
             return plan
         ranked = list(layer_sensitivity.sensitivities(self.judged, plan, self.judge))
         best = plan
@@ -149,9 +150,7 @@ class Work:
                 break
         if best is not plan:
             self.judged, self.source = judged, source
-            self.report.note(
-                f"16-bit activations for {', '.join(chosen)}: relative logit error {error:.2g}."
-            )
+            self.report.note(Note.of("int8.wide", layers=chosen, error=error))
         return best
 
     def _told(self, race: Race) -> Race:
@@ -172,10 +171,9 @@ class Work:
         laps = careful(self.race, [self.original, result])
         found = ratio(laps[1], laps[0])
         self.report.note(
-            f"Measured on {self.settings.scheme.backend}: the finished model takes {found} of the "
-            "float time."
+            Note.of("int8.finished", backend=self.settings.scheme.backend, ratio=found)
             if laps[1].seconds
-            else f"The finished model does not run there: {laps[1].reason}"
+            else Note.of("int8.finished_does_not_run", reason=laps[1].reason)
         )
         return found.faster
 
@@ -197,9 +195,9 @@ class Work:
             self.judged, selection, seen, layers, self.settings.scheme, self.judge,
             self.settings.ranges,
         )  # fmt: skip
-        self.report.note(f"Ranges by {method}: relative logit error {error:.2g}.")
+        self.report.note(Note.of("int8.ranges", method=method, error=error))
         if not self._worth_mending(error):
-            self.report.note("Weights are rounded to nearest: so small an error needs no repair.")
+            self.report.note(Note.of("int8.nothing_to_mend"))
             return plan
         summed = effort.calibration(self.judged, input_covariance.IMAGES) + self.judge.images
         summed += ROUNDED_AS * len(layers)
@@ -251,7 +249,7 @@ class Work:
                 self.source, self.original, pinned, self._stand_in, self.race
             )
         except BackendUnavailable as error:
-            self.report.note(f"Not raced, so int8 may be slower there: {error.message}")
+            self.report.note(Note.of("int8.not_here", reason=error.message))
             self.race = None
             return everything, pinned
         self._say_choice(choice)
@@ -261,14 +259,10 @@ class Work:
     def _say_choice(self, choice: layer_search.Choice) -> None:
         where = self.settings.scheme.backend
         if choice.reason:
-            self.report.note(f"No int8 graph could be timed on {where}: {choice.reason}")
-        elif choice.moves:
-            self.report.note(
-                f"Measured on {where}: everything in int8 takes {choice.full_ratio} of the float "
-                f"time; {choice.ratio} when {', '.join(choice.moves)}."
-            )
-        else:
-            self.report.note(f"Measured on {where}: int8 takes {choice.ratio} of the float time.")
+            self.report.note(Note.of("int8.none_timed", backend=where, reason=choice.reason))
+            return
+        ratios = {"ratio": choice.ratio, "full_ratio": choice.full_ratio}
+        self.report.note(Note.of("int8.raced", backend=where, moves=choice.moves, **ratios))
 
     def _stand_in(self, selection: Selection) -> Graph:
         """The selection written with made-up ranges: as fast as the real one."""
@@ -289,7 +283,7 @@ class Work:
                 self.settings.correct_bias, lambda count: self.progress.ran(count * ROUNDED_AS),
             )  # fmt: skip
             self.progress.say(f"Rounding the weights: {len(weights)} of {len(names)} layers")
-        return self._kept("Rounding by reconstruction (GPTQ)", plan, weights, error)
+        return self._kept("gptq", plan, weights, error)
 
     def _correct(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
         if not self.settings.correct_bias:
@@ -297,16 +291,15 @@ class Work:
         trial = bias_correction.corrected(
             self.judged, plan, layers, self.images, self._corrected_on
         )
-        return self._kept("Bias correction", plan, dict(trial.weights), error)
+        return self._kept("bias", plan, dict(trial.weights), error)
 
     def _kept(
-        self, what: str, plan: Plan, weights: dict[str, Weight], before: float
+        self, step: str, plan: Plan, weights: dict[str, Weight], before: float
     ) -> tuple[Plan, float]:
         trial = replace(plan, weights=weights)
         after = self.judge.error(written(self.judged, trial))
         kept = after < before
         self.report.note(
-            f"{what}: relative logit error {before:.2g} -> {after:.2g}"
-            f"{'' if kept else ', not kept'}."
+            Note.of("int8.step", step=step, before=before, after=after, kept=bool(kept))
         )
         return (trial, after) if kept else (plan, before)

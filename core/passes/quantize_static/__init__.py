@@ -34,6 +34,7 @@ from core.passes.quantize_static.partition import (
 )
 from core.passes.quantize_static.ranges import Range, measure
 from core.passes.quantize_static.writer import write
+from core.records import Note
 
 OPSET = 13  # the first whose DequantizeLinear knows scales per channel
 QUANTIZED = frozenset(
@@ -122,7 +123,7 @@ class QuantizeStatic(Pass):
         names = activations(source, chosen)
         found = measure(source, names, services, self.calibration, self.percentile)
         self._write(graph, source, chosen, found, report)
-        report.note(f"Calibrated on {services.count} images ({self.calibration}).")
+        report.note(Note.of("static.calibrated", images=services.count, method=self.calibration))
 
     def preview(self, graph: Graph, report: Report) -> bool:
         """The same rewriting with made-up ranges: all sizes and counts are those of the result."""
@@ -135,7 +136,7 @@ class QuantizeStatic(Pass):
     def _chosen(self, source: Graph, report: Report) -> list[ir.Node]:
         chosen, refused = quantizable(source, frozenset(self.exclude))
         for node, reason in refused:
-            report.skip(node.name, f"stays float: {reason}")
+            report.skip(node.name, reason)
         return chosen
 
     def _write(
@@ -151,38 +152,35 @@ class QuantizeStatic(Pass):
         norms = sum(n.op_type == "BatchNormalization" for n in source.graph)
         self._say_skipped(source, {*(n.name or "?" for n in chosen), *refused}, report)
         if not weighted:
-            report.note("No layer is left to quantize.")
+            report.note(Note.of("nothing_to_quantize"))
             return
         signed = self._signed()
         result, failing = write(source, chosen, found, signed, self.per_channel, self.reduce_range)
         for node in failing:
-            report.skip(node.name, "stays float: onnxruntime's quantizer fails on it")
+            report.skip(node.name, Note.of("static.quantizer_fails"))
         adopt(graph, result)
         weighted -= sum(is_weighted(node) for node in failing)
         report.changed = weighted
         kind = "s8" if signed else "u8"
-        report.note(f"{weighted} layers with weights now compute in int8 (activations {kind}).")
+        report.note(Note.of("static.quantized", layers=weighted, kind=kind))
         if norms:
-            report.note(
-                f"{norms} batch norms stay float and cost time between integer layers; fold them "
-                "first where they can be folded."
-            )
+            report.note(Note.of("static.batch_norms", count=norms))
 
     def _say_skipped(self, source: Graph, taken: set[str], report: Report) -> None:
         excluded = frozenset(self.exclude)
         known = {node.name for node in source.graph}
         for name in self.exclude:
             if name not in known:
-                report.skip(name, "there is no layer of this name")
+                report.skip(name, Note.of("no_such_layer"))
         for node in source.graph:
             if node.name in excluded:
-                report.skip(node.name, "left alone as asked")
+                report.skip(node.name, Note.of("as_asked"))
             elif (
                 node.op_type in WEIGHTED
                 and node.domain in STANDARD
                 and (node.name or "?") not in taken
             ):
-                report.skip(node.name, "stays float: its weight is not a float32 constant")
+                report.skip(node.name, Note.of("static.not_constant"))
 
     def _signed(self) -> bool:
         if self.activations == "auto":

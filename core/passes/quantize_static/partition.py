@@ -15,6 +15,7 @@ import onnx_ir as ir
 
 from core import graph as graphs
 from core.passes.base import STANDARD, Graph, origin
+from core.records import Note
 
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 OPERATORS = WEIGHTED | frozenset(
@@ -37,7 +38,7 @@ def is_weighted(node: ir.Node) -> bool:
 
 def quantizable(
     graph: Graph, excluded: frozenset[str]
-) -> tuple[list[ir.Node], list[tuple[ir.Node, str]]]:
+) -> tuple[list[ir.Node], list[tuple[ir.Node, Note]]]:
     """The nodes to quantize: of a known kind, and before (or at) the last layer with weights.
 
     Args:
@@ -85,24 +86,24 @@ def _is_candidate(node: ir.Node) -> bool:
     return node.op_type not in WEIGHTED or is_weighted(node)
 
 
-def _obstacle(node: ir.Node) -> str:
-    """Why the quantizer would get `node` wrong; empty if it would not."""
+def _obstacle(node: ir.Node) -> Note | None:
+    """Why the quantizer would get `node` wrong; None if it would not."""
     first = node.inputs[0]
     if first is None or first.dtype is None:
-        return "the type of its input is not known"
+        return Note.of("static.untyped_input")
     # (the empty roi of a Resize is not a tensor that is quantized)
     if node.op_type != "Resize" and any(_is_empty(value) for value in node.inputs):
-        return "one of its inputs is empty"
+        return Note.of("static.empty_input")
     if node.op_type in MERGED:
         return _merging(node, first)
     if node.op_type in WEIGHTED and graphs.constant(origin(first)) is not None:
-        return "both of its factors are constants"
+        return Note.of("static.constant_factors")
     if node.op_type == "Gemm":
         return _gemm(node)
     bias = len(node.inputs) > 2 and node.inputs[2] is not None
     if node.op_type == "ConvTranspose" and bias and node.attributes.get_int("group", 1) > 1:
-        return "a transposed convolution in groups with a bias"
-    return ""
+        return Note.of("static.grouped_transposed")
+    return None
 
 
 def _is_empty(value: ir.Value | None) -> bool:
@@ -110,18 +111,18 @@ def _is_empty(value: ir.Value | None) -> bool:
     return array is not None and array.size == 0 and array.dtype == np.float32
 
 
-def _merging(node: ir.Node, before: ir.Value) -> str:
+def _merging(node: ir.Node, before: ir.Value) -> Note | None:
     if before.is_graph_output() or len(before.uses()) > 1:
-        return "what comes before it is read by others as well"
+        return Note.of("static.read_by_others")
     if any(user.graph is not node.graph for user, _ in node.outputs[0].uses()):
-        return "a body reads what it makes"
+        return Note.of("static.read_by_body")
     if node.op_type == "Clip":
         low, high = _limit(node, 1, -np.inf), _limit(node, 2, np.inf)
         if low is None or high is None:
-            return "its limits are computed"
+            return Note.of("static.limits_computed")
         if not low <= 0 <= high:
-            return f"its limits {low:g} to {high:g} leave zero out"
-    return ""
+            return Note.of("static.limits_without_zero", low=low, high=high)
+    return None
 
 
 def _limit(node: ir.Node, position: int, default: float) -> float | None:
@@ -132,16 +133,16 @@ def _limit(node: ir.Node, position: int, default: float) -> float | None:
     return None if array is None or array.size != 1 else float(array.reshape(-1)[0])
 
 
-def _gemm(node: ir.Node) -> str:
+def _gemm(node: ir.Node) -> Note | None:
     if node.attributes.get_int("transA", 0):
-        return "its input is transposed"
+        return Note.of("static.transposed_input")
     factors = [node.attributes.get_float(name, 1.0) for name in ("alpha", "beta")]
     if factors != [1.0, 1.0]:
-        return "its products are scaled (alpha, beta)"
+        return Note.of("static.scaled")
     bias = node.inputs[2] if len(node.inputs) > 2 else None
     if bias is not None and graphs.constant(origin(bias)) is None:
-        return "its bias is computed"
-    return ""
+        return Note.of("static.bias_computed")
+    return None
 
 
 def level_biases(graph: Graph) -> None:

@@ -41,7 +41,7 @@ from core.compress.refit.needs import Needs, Workload, of_a_run
 from core.compress.refit.transposed_convolution import layer_of, refusal
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, adopt, parameter
-from core.records import LayerEffect
+from core.records import LayerEffect, Note
 
 QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
 CORRECTION_IMAGES = 32
@@ -132,11 +132,11 @@ class QuantizeWeights(Pass):
         judged = headless(source)
         layers = self._layers(judged, report)
         if not layers:
-            report.note("No layer is left to quantize.")
+            report.note(Note.of("nothing_to_quantize"))
             return
         images = Images(services) if services.count else None
         if images is None:
-            report.note("Without calibration images: weights rounded to nearest, nothing repaired.")
+            report.note(Note.of("weights.no_images"))
             plan = self._nearest(layers, self._edged(layers))
         else:
             room = self._room(source, layers, len(graphs.serialize(graph)), report)
@@ -201,8 +201,8 @@ class QuantizeWeights(Pass):
         chosen = bit_allocation.allocate(summed, sizes, room)
         bits = {name: chosen[heads[name]] for name in layers}
         ranked = sorted(errors, key=lambda name: -errors[name])
-        listed = ", ".join(f"{n} {errors[n]:.1g} ({bits[n]} bits)" for n in ranked[:LISTED])
-        report.note(f"Relative logit error of a layer alone in {low} bits, the largest: {listed}.")
+        listed = [(name, errors[name], bits[name]) for name in ranked[:LISTED]]
+        report.note(Note.of("weights.alone", bits=low, layers=listed))
         return bits
 
     def _room(
@@ -214,10 +214,8 @@ class QuantizeWeights(Pass):
         smallest = len(graphs.serialize(written(source, replace(plan, weights=biased))))
         allowed = self.size or SIZES[self.bits]
         if smallest > allowed * float_bytes:
-            report.note(
-                f"All layers in {self.bits} bits make {smallest / float_bytes:.2f} of the float "
-                f"file already, so none gets more; {allowed:.2f} was to be kept to."
-            )
+            share = smallest / float_bytes
+            report.note(Note.of("weights.no_room", bits=self.bits, share=share, allowed=allowed))
         return int(allowed * float_bytes) - smallest
 
     def _quantized(
@@ -237,19 +235,18 @@ class QuantizeWeights(Pass):
         """The best of the plans that the parameters allow, by the error on held-out images."""
         judge, names = Judge(judged, images), list(layers)
         bits = {name: weight.bits for name, weight in plan.weights.items()}
-        trials = {"to nearest": plan}
+        trials = {"nearest": plan}
         if self.correct_bias:
-            trials["with biases corrected"] = bias_correction.corrected(
+            trials["bias"] = bias_correction.corrected(
                 judged, plan, layers, images, CORRECTION_IMAGES
             )
         if self.rounding == "gptq":
             found = gptq_sequential.rounded(
                 judged, names, images, lambda n, layer, s: self._quantized(layer, bits[n], s)
             )
-            trials["by GPTQ, layer after layer"] = replace(plan, weights=found)
+            trials["gptq"] = replace(plan, weights=found)
         errors = {how: judge.error(written(judged, trial)) for how, trial in trials.items()}
-        listed = ", ".join(f"{error:.2g} {how}" for how, error in errors.items())
-        report.note(f"Relative logit error on {judge.images} held-out images: {listed}.")
+        report.note(Note.of("weights.trials", images=judge.images, errors=[*errors.items()]))
         return trials[min(errors, key=lambda how: errors[how])]
 
     def _say_widths(self, plan: Plan, report: Report) -> None:
@@ -259,12 +256,10 @@ class QuantizeWeights(Pass):
             layers[weight.bits] += 1
             elements += weight.codes.size
             total += weight.bits * weight.codes.size
-        listed = ", ".join(f"{count} in {bits} bits" for bits, count in sorted(layers.items()))
-        kind = "packed integers" if self.store == "packed" else "standard types"
-        report.note(
-            f"{len(plan.weights)} layers hold integers ({kind}) and compute in float: {listed}; "
-            f"{total / elements:.1f} bits a weight."
-        )
+        report.note(Note.of(
+            "weights.widths", layers=len(plan.weights), packed=self.store == "packed",
+            widths=sorted(layers.items()), mean=total / elements,
+        ))  # fmt: skip
 
     def _layers(self, graph: Graph, report: Report) -> dict[str, Layer]:
         """Node name -> layer, for those that are worth it."""
@@ -274,14 +269,14 @@ class QuantizeWeights(Pass):
             transposed = node.op_type == "ConvTranspose"
             why = refusal(node) if transposed else ""
             if why:
-                report.skip(name, f"stays float: {why}")
+                report.skip(name, Note.of("weights.unknown_layer", reason=why))
             if why or not (transposed or is_weighted(node)):
                 continue
             layer = layer_of(node)
             if name in self.exclude:
-                report.skip(name, "left alone as asked")
+                report.skip(name, Note.of("as_asked"))
             elif layer.weight.size < SMALLEST:
-                report.skip(name, f"stays float: {layer.weight.size} weights are not worth it")
+                report.skip(name, Note.of("weights.too_small", elements=layer.weight.size))
             else:
                 found[name] = layer
         return found

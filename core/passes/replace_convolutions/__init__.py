@@ -35,11 +35,12 @@ from core.compress.refit.telling import part
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, parameter
 from core.passes.replace_convolutions.allocation import allocate
-from core.passes.replace_convolutions.candidates import RANKS, Choice, Menu, Price, menu, rank_text
+from core.passes.replace_convolutions.candidates import RANKS, Choice, Menu, Price, menu
 from core.passes.replace_convolutions.eligible import Target, targets
 from core.passes.replace_convolutions.forms import CHOICES, FORMS
 from core.passes.replace_convolutions.known import Known, at_once, fitted, weigh
 from core.passes.replace_convolutions.rewriting import replace_node
+from core.records import Note
 
 # Shares of the time after which: the original has run, replacements are tried, those taken fitted.
 LOOKED, FITTED, REFITTED = 0.35, 0.5, 0.6
@@ -112,14 +113,14 @@ class ReplaceConvolutions(Pass):
         price = self._price(services)
         found = targets(graph, self.exclude, report)
         if not found:
-            report.note("No convolution of this model can be replaced; nothing was changed.")
+            report.note(Note.of("replace.none_fits"))
             return
         known = Known.of(graph, found, services, part(report.tell, 0.0, LOOKED / RUN))
         menus = self._menus(found, known, price, report)
         total = _total(graph, price)
         chosen = self._choose(menus, total, report)
         if not chosen:
-            report.note("Nothing was replaced: no replacement is worth it under this budget.")
+            report.note(Note.of("replace.none_worth"))
             return
         report.tell("Fitting the replacements", FITTED)
         bound = fitted(chosen, known)
@@ -196,7 +197,7 @@ class ReplaceConvolutions(Pass):
         menus = parallel.each(of, found, at_once(found), weigh)
         for one in menus:
             if not one.choices:
-                report.skip(one.target.name, one.reason)
+                report.skip(one.target.name, one.reason or "")
         return [one for one in menus if one.choices]
 
     def _choose(
@@ -210,9 +211,7 @@ class ReplaceConvolutions(Pass):
             if index:
                 chosen.append((one, one.choices[index - 1]))
             else:
-                report.skip(
-                    one.target.name, "the budget is met without it, at less error elsewhere"
-                )
+                report.skip(one.target.name, Note.of("replace.not_needed"))
         return chosen
 
     def _say(
@@ -224,35 +223,19 @@ class ReplaceConvolutions(Pass):
     ) -> None:
         after = total - sum(one.cost - choice.cost for one, choice in chosen)
         unit = UNITS[self.budget]
-        report.note(
-            f"{len(chosen)} convolutions replaced: {_amount(total, unit)} -> "
-            f"{_amount(after, unit)} (x{after / total:.2f}), counted over all layers."
-        )
+        changed = {"before": total, "after": after, "unit": unit}
+        report.note(Note.of("replace.replaced", layers=len(chosen), **changed))
         if after > 1.001 * total / self.speedup:
-            report.note(
-                f"A speed-up of {self.speedup:g} was not reached: that is all that the layers "
-                "allow within the tolerance."
-            )
+            report.note(Note.of("replace.unreached", speedup=self.speedup))
         if not services.count:
-            report.note(
-                "No calibration images: nothing was refitted, which costs far more accuracy than "
-                "with some hundred images."
-            )
+            report.note(Note.of("replace.no_images"))
         for one, choice in chosen:
             before = one.target.signature
-            report.note(
-                f"{one.target.name}: {before.inputs} -> {before.outputs}, "
-                f"{' x '.join(map(str, before.kernel))} became {choice.form.about}, rank "
-                f"{rank_text(choice.rank)}; {_amount(one.cost, unit)} -> "
-                f"{_amount(choice.cost, unit)}, its output off by {choice.error:.1%} "
-                "before refitting"
-            )
-
-
-def _amount(cost: float, unit: str) -> str:
-    if unit == "seconds":
-        return f"{cost * 1e6:,.0f} us"
-    return f"{cost / 1e6:,.2f} M{' MACs' if unit == 'MACs' else 'B'}"
+            report.note(Note.of(
+                "replace.layer", layer=one.target.name, inputs=before.inputs,
+                outputs=before.outputs, kernel=before.kernel, form=choice.form.about,
+                rank=choice.rank, before=one.cost, after=choice.cost, unit=unit, error=choice.error,
+            ))  # fmt: skip
 
 
 def _total(graph: Graph, price: Price) -> float:

@@ -20,6 +20,7 @@ from core.passes.replace_convolutions.eligible import Target
 from core.passes.replace_convolutions.fitting import problem
 from core.passes.replace_convolutions.forms import FORMS, Factors, Form, Matrix, Rank
 from core.passes.replace_convolutions.norm import Metric
+from core.records import Note
 from core.timings import Chain, LayerTimes
 
 POWER = 1.5
@@ -54,7 +55,7 @@ class Menu:
     metric: Metric
     cost: float
     choices: tuple[Choice, ...]
-    reason: str = ""
+    reason: Note | None = None
 
     @property
     def offers(self) -> list[Offer]:
@@ -106,10 +107,11 @@ def menu(
     """
     cost = price.of((target.signature,))
     if cost is None:
-        return Menu(target, metric, 0.0, (), "it was not timed on the backend of the budget")
+        return Menu(target, metric, 0.0, (), Note.of("replace.untimed"))
     fitting = [FORMS[name] for name in forms if not FORMS[name].refuses(target.signature)]
     if not fitting:
-        return Menu(target, metric, cost, (), FORMS[forms[0]].refuses(target.signature))
+        refused = FORMS[forms[0]].refuses(target.signature)
+        return Menu(target, metric, cost, (), Note.text(refused))
     cheaper = [
         (form, rank, chain, found)
         for form in fitting
@@ -118,24 +120,15 @@ def menu(
         and found < FEWER * cost
     ]
     if not cheaper:
-        return Menu(target, metric, cost, (), f"no replacement {_LESS[price.budget]}")
+        dear = Note.of("replace.none_cheaper", budget=price.budget)
+        return Menu(target, metric, cost, (), dear)
     choices = _choices(metric.weighed(kernel_of(target)), second(), cheaper)
     allowed = sorted((c for c in choices if c.error <= tolerance), key=lambda c: c.cost)
     if not allowed:
         least = min(choice.error for choice in choices)
-        return Menu(
-            target, metric, cost, (),
-            f"every cheaper replacement changes its output by more than {tolerance:.0%} "
-            f"(the best by {least:.0%})",
-        )  # fmt: skip
+        beyond = Note.of("replace.beyond_tolerance", tolerance=tolerance, least=least)
+        return Menu(target, metric, cost, (), beyond)
     return Menu(target, metric, cost, tuple(_front(allowed)))
-
-
-_LESS = {
-    "macs": "of aligned rank has fewer MACs",
-    "bytes": "of aligned rank is smaller",
-    "latency": "was measured faster on the backend of the budget",
-}
 
 
 def kernel_of(target: Target) -> Matrix:
@@ -167,8 +160,3 @@ def _front(choices: Sequence[Choice]) -> list[Choice]:
         if not kept or choice.error < kept[-1].error:
             kept.append(choice)
     return kept
-
-
-def rank_text(rank: Rank) -> str:
-    """A rank for a person."""
-    return " x ".join(str(r) for r in rank)

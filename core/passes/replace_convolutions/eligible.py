@@ -12,6 +12,7 @@ from core.analysis.shapes import subgraphs
 from core.analysis.values import constant_tensor, node_name
 from core.compress.refit.linear_layers import Layer, find
 from core.passes.base import STANDARD, Graph, Report
+from core.records import Note
 from core.timings import LayerSignature
 
 
@@ -39,7 +40,7 @@ def targets(graph: Graph, exclude: Collection[str], report: Report) -> list[Targ
     known = signatures(graph)
     found = []
     for name in sorted(set(exclude) - {node_name(node) for node in _convolutions(graph.graph)}):
-        report.skip(name, "no convolution has this name")
+        report.skip(name, Note.of("replace.no_such_layer"))
     for node in _convolutions(graph.graph):
         reason = _reason(node, graph, layers, known, exclude)
         if reason:
@@ -63,33 +64,34 @@ def _reason(
     layers: dict[ir.Node, Layer],
     known: dict[ir.Node, LayerSignature],
     exclude: Collection[str],
-) -> str:
-    """Why a convolution stays; empty if it need not."""
+) -> Note | None:
+    """Why a convolution stays; None if it need not."""
     if node_name(node) in exclude:
-        return "left alone as asked"
+        return Note.of("as_asked")
     if node.op_type == "ConvTranspose":
-        return "is a transposed convolution, for which no replacement is known"
+        return Note.of("replace.transposed")
     if node.graph is not graph.graph:
-        return "is inside the body of a control-flow node"
+        return Note.of("replace.in_body")
     weight = node.inputs[1]
     if weight is not None and weight.is_graph_input():
-        return f"its weight is the input {weight.name!r} of the model, which a caller may set"
+        return Note.of("replace.given_weight", input=weight.name)
     if weight is None or constant_tensor(weight) is None:
-        return "its weights are computed while the model runs, or quantized"
+        return Note.of("replace.computed_weight")
     if node not in layers:
-        return "its bias or its input is not what a plain convolution has"
+        return Note.of("replace.not_plain")
     return _shape_reason(node, layers[node], known)
 
 
-def _shape_reason(node: ir.Node, layer: Layer, known: dict[ir.Node, LayerSignature]) -> str:
+def _shape_reason(node: ir.Node, layer: Layer, known: dict[ir.Node, LayerSignature]) -> Note | None:
     kernel = layer.weight.shape[2:]
     if layer.groups > 1:
         depthwise = layer.weight.shape[1] == 1
-        return "is depthwise already" if depthwise else f"has {layer.groups} groups"
+        many = Note.of("replace.grouped", groups=layer.groups)
+        return Note.of("replace.depthwise") if depthwise else many
     if len(kernel) != 2:
-        return f"has {len(kernel)} spatial axes; replacements are known for two"
+        return Note.of("replace.spatial_axes", axes=len(kernel))
     if max(kernel) == 1:
-        return "its kernel is 1 x 1: there is nothing to take apart"
+        return Note.of("replace.pointwise")
     if node not in known:
-        return "the size of its input is not known before the model runs; freeze the dimensions"
-    return ""
+        return Note.of("replace.unknown_size")
+    return None

@@ -14,6 +14,7 @@ from core.compress.quantization.prepare import prepared
 from core.passes.base import Report
 from core.passes.quantize_int8 import QuantizeInt8
 from core.passes.quantize_int8.readers import agreed
+from core.wording import sentences
 from tests.calibration.test_remote_runner import Spoilt
 from tests.compress.quantization.nets import Random, parsed, random, run
 from tests.compress.quantization.test_qdq_writer import quantized
@@ -125,24 +126,24 @@ def read_by(backend, model):
 def test_what_openvino_strays_on_is_mended_by_floats_at_the_inputs():
     plan, found, report = read_by(Elsewhere("openvino"), stem())
     assert found.selection.weighted == plan.selection.weighted[2:]
-    assert "first 2 layers stay float" in report.notes[0]
-    assert not report.warnings
+    assert "first 2 layers stay float" in sentences(report.notes)[0]
+    assert not sentences(report.warnings)
 
 
 def test_a_runtime_that_reads_rightly_changes_nothing():
     plan, found, report = read_by(Spoilt(lambda _: 1.0), stem())
     assert found is plan
-    assert "Read by other runtimes" in report.notes[0]
-    assert not report.warnings
+    assert "Read by other runtimes" in sentences(report.notes)[0]
+    assert not sentences(report.warnings)
 
 
 def test_what_nothing_mends_is_a_warning_and_a_refusal_a_note():
     plan, found, report = read_by(Spoilt(lambda _: 2.0), stem())
     assert found is plan
-    assert "Spoilt misreads this file" in report.warnings[0]
+    assert "Spoilt misreads this file" in sentences(report.warnings)[0]
     plan, found, report = read_by(Spoilt(lambda _: None), stem())
     assert found is plan
-    assert "does not run it" in report.notes[0]
+    assert "does not run it" in sentences(report.notes)[0]
 
 
 def test_a_size_of_a_static_part_is_no_use_of_the_batch():

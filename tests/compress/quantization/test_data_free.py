@@ -17,6 +17,7 @@ from core.passes.base import Report
 from core.passes.quantize_int8 import QuantizeInt8
 from core.pipeline.runner import apply
 from core.records import Preprocess, Recipe, Step
+from core.wording import sentence, sentences
 from tests.compress.quantization.nets import parsed, random, run, signal_to_noise_db
 
 SQNR_DB = 20.0
@@ -118,7 +119,7 @@ def test_the_pass_without_images_stays_close_and_says_so(backend):
     truth = run(model, x)["y"]
     unseen = Unseen(graphs.input_specs(model), Preprocess())
     QuantizeInt8(backend=backend).apply(model, report, unseen)
-    assert any("ranges are six deviations" in note for note in report.notes)
+    assert any("ranges are six deviations" in note for note in sentences(report.notes))
     assert report.changed == 3
     assert signal_to_noise_db(truth, run(model, x)["y"]) > SQNR_DB
 
@@ -129,7 +130,7 @@ def test_without_norms_made_up_images_stand_in_and_it_says_so():
     truth = run(model, x)["y"]
     unseen = Unseen(graphs.input_specs(model), Preprocess())
     QuantizeInt8(backend="generic", goal="fastest").apply(model, report, unseen)
-    assert any("times what made-up images reach" in note for note in report.notes)
+    assert any("times what made-up images reach" in note for note in sentences(report.notes))
     assert "QuantizeLinear" in {node.op_type for node in model.graph}
     assert signal_to_noise_db(truth, run(model, x)["y"]) > SQNR_DB - 6  # a bit is 6 dB
 
@@ -140,7 +141,7 @@ def test_the_safe_goal_trusts_no_made_up_range():
     truth = run(model, x)["y"]
     unseen = Unseen(graphs.input_specs(model), Preprocess())
     QuantizeInt8(backend="generic").apply(model, report, unseen)
-    assert any("only the weights are int8" in note for note in report.notes)
+    assert any("only the weights are int8" in note for note in sentences(report.notes))
     assert "QuantizeLinear" not in {node.op_type for node in model.graph}
     assert signal_to_noise_db(truth, run(model, x)["y"]) > SQNR_DB
 
@@ -154,9 +155,9 @@ def test_a_guess_of_the_pixels_is_no_range():
         unseen = Unseen(graphs.input_specs(model), None)
         QuantizeInt8(backend="generic", goal="fastest").apply(model, report, unseen)
         assert report.changed == layers
-        said = [*report.notes, *(skip.reason for skip in report.skipped)]
+        said = [*sentences(report.notes), *(sentence(skip.reason) for skip in report.skipped)]
         assert any("does not say how pixels become inputs" in text for text in said)
-        kept = not any("six deviations" in note for note in report.notes)
+        kept = not any("six deviations" in note for note in sentences(report.notes))
         assert kept == (model is folded)  # weights alone, or all but what reads the input
         if kept:
             assert signal_to_noise_db(truth, run(model, x)["y"]) > SQNR_DB

@@ -28,6 +28,7 @@ from core.compress.quantization.target_scheme import Scheme
 from core.passes.base import Report
 from core.passes.quantize_int8.goals import Goal, Means, met
 from core.passes.quantize_int8.stand_in import stand_in
+from core.wording import sentences
 from tests.compress.quantization.nets import Random, dense, parsed, random, residual, run
 from tests.compress.quantization.test_layouts import shuffled
 
@@ -309,7 +310,7 @@ def test_goal_safe_hands_out_no_destroyed_net(work):
 
     means = Means(judged, judged, judge, build, race, report)
     assert met(Goal("safe", 0.005, 0, 0), means, spoilt, frozenset()) is None
-    assert "keeps what the net computes" in report.notes[-1]
+    assert "keeps what the net computes" in sentences(report.notes)[-1]
     assert met(Goal("fastest", 0, 0, 0), means, spoilt, frozenset()) is spoilt
 
 

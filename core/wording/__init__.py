@@ -1,0 +1,50 @@
+"""Wording: the sentence of a note, made here and nowhere else.
+
+One module for what several passes say, and one for each pass that has sentences of its own. Each
+maps codes to templates: a format string over the note's values, or a function of them where words
+depend on numbers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from core.records import Json, Note, StepReport, to_json
+from core.wording import (
+    general,
+    pruning,
+    quantization,
+    quantize_int8,
+    replace_convolutions,
+)
+from core.wording.template import Template, filled
+
+SENTENCES: Mapping[str, Template] = {
+    **general.SENTENCES,
+    **pruning.SENTENCES,
+    **quantize_int8.SENTENCES,
+    **quantization.SENTENCES,
+    **replace_convolutions.SENTENCES,
+}
+
+
+def sentence(note: Note) -> str:
+    """The sentence of a note; of one from a later version, its code and values."""
+    template = SENTENCES.get(note.code)
+    if template is None:
+        values = ", ".join(f"{name} {value}" for name, value in note.values.items())
+        return f"{note.code}: {values}" if values else note.code
+    return filled(template, note.values)
+
+
+def sentences(notes: Iterable[Note]) -> tuple[str, ...]:
+    """The sentences of several notes."""
+    return tuple(map(sentence, notes))
+
+
+def in_words(report: StepReport) -> Json:
+    """A report as JSON whose notes are sentences, as the command line prints it."""
+    left = [{"node": skip.node, "reason": sentence(skip.reason)} for skip in report.skipped]
+    spoken = {"notes": [*sentences(report.notes)], "warnings": [*sentences(report.warnings)]}
+    whole: Json = to_json(report)
+    return whole | spoken | {"skipped": left}
