@@ -65,18 +65,20 @@ def kept_count(group: Group, ratio: float, multiple: int) -> int:
     return min(total, step * max(1, math.floor(total * (1 - ratio) / step + 0.5)))
 
 
-def kept_counts(groups: Collection[Group], ratio: float, multiple: int) -> dict[Group, int]:
-    """Atoms to keep in each group; with AUTO such that the ratio is met on the whole.
+def kept_counts(
+    groups: Collection[Group], ratio: float, multiple: int, whole: bool = False
+) -> dict[Group, int]:
+    """Atoms to keep in each group; `whole`, or with AUTO, such that the ratio is met on the whole.
 
     What rounding gives to one group is then taken from others, each of which keeps one of the two
     multiples around its exact count.
     """
     kept = {g: kept_count(g, ratio, multiple) for g in groups}
-    if multiple != AUTO or not ratio:
+    if not (whole or multiple == AUTO) or not ratio:
         return kept
     over = sum((kept[g] - len(g.atoms) * (1 - ratio)) * g.width for g in groups)
     moved: set[Group] = set()
-    while step := _nearer(kept, ratio, over, moved):
+    while step := _nearer(kept, ratio, multiple, over, moved):
         group, count = step
         over += (count - kept[group]) * group.width
         kept[group] = count
@@ -85,12 +87,12 @@ def kept_counts(groups: Collection[Group], ratio: float, multiple: int) -> dict[
 
 
 def _nearer(
-    kept: Mapping[Group, int], ratio: float, over: float, moved: Collection[Group]
+    kept: Mapping[Group, int], ratio: float, multiple: int, over: float, moved: Collection[Group]
 ) -> tuple[Group, int] | None:
     """The step of one group that brings the whole nearest to the ratio; of equals the gentlest."""
     found: list[tuple[float, float, Group, int]] = []
     for group, now in kept.items():
-        step, total = unit(group, AUTO), len(group.atoms)
+        step, total = unit(group, multiple), len(group.atoms)
         count, exact = now - step if over > 0 else now + step, total * (1 - ratio)
         change = over + (count - now) * group.width
         fits = step <= count <= total and abs(count - exact) < step

@@ -60,6 +60,7 @@ class Calibration:
         self._specs, self._preprocess, self._batch = tuple(specs), preprocess, batch
         self._timings, self._alone = timings, alone
         self.original: Graph | None = None
+        self.integers_on = ""
 
     @property
     def count(self) -> int:

@@ -92,9 +92,12 @@ class Services(Protocol):
     Attributes:
         original: the model before the first step of the recipe, which nobody changes; set by the
             runner, None outside of one.
+        integers_on: the backend whose integer kernels will run what the present step leaves; set by
+            the runner, empty where the recipe stays float.
     """
 
     original: Graph | None
+    integers_on: str
 
     @property
     def count(self) -> int:
@@ -172,6 +175,7 @@ class NoServices:
     def __init__(self, timings: LayerTimes | None = None) -> None:
         """Layer times may be there without images."""
         self.original: Graph | None = None
+        self.integers_on = ""
         self._timings = timings
 
     @property

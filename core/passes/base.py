@@ -172,6 +172,10 @@ class Pass(ABC):
         """
         return ""
 
+    def integers_on(self) -> str:
+        """The backend for whose integer kernels the pass writes; empty where layers stay float."""
+        return ""
+
     def cpu_s(self) -> float:
         """CPU seconds that the pass needs on top of those that every build has."""
         return 0.0

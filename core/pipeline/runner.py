@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from core.calibration.services import NoServices, Services
-from core.errors import NotEnoughMemory
+from core.errors import NotEnoughMemory, PassPrecondition
 from core.passes.base import Graph, Report, build
 from core.pipeline import failures, plan
 from core.pipeline.growth import refuse_growth
@@ -52,7 +53,8 @@ def apply(
             refused(step, reason)
     current, reports = graph.clone(), []
     verifier = Verifier(current, data) if not all(known) else None
-    for step, reason in zip(recipe.steps, known, strict=True):
+    for index, (step, reason) in enumerate(zip(recipe.steps, known, strict=True)):
+        data.integers_on = _integers_on(recipe.steps[index + 1 :])
         if reason:
             reports.append(_undone(step, reason))
             continue
@@ -66,6 +68,13 @@ def apply(
 def _at(graph: Graph, recipe: Recipe, index: int) -> Graph:
     """What the step of this index is given, as far as it is known without data."""
     return preview(graph, Recipe(recipe.name, recipe.steps[:index]))[0]
+
+
+def _integers_on(later: Sequence[Step]) -> str:
+    """The backend for whose integer kernels one of these steps writes, if any does."""
+    with contextlib.suppress(PassPrecondition):  # a step that cannot be built fails in its turn
+        return next((name for step in later if (name := build(step).integers_on())), "")
+    return ""
 
 
 def preview(graph: Graph, recipe: Recipe) -> tuple[Graph, tuple[StepReport, ...], bool]:

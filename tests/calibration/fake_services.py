@@ -36,6 +36,7 @@ class FakeServices:
     threads = 1
 
     original: Graph | None = None
+    integers_on: str = ""
     count: int = 0
     batch: int = 1
     labels: Array | None = None

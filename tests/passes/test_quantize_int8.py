@@ -10,11 +10,11 @@ from core.backends import base_cpu
 from core.calibration import targets
 from core.calibration.services import Lap, NoServices
 from core.compress.quantization import cross_layer_equalization
+from core.compress.quantization.stand_in import STAND_IN
 from core.compress.quantization.target_scheme import scheme
 from core.errors import BackendUnavailable, PassPrecondition
 from core.passes.base import Report
 from core.passes.quantize_int8 import QuantizeInt8
-from core.passes.quantize_int8.stand_in import STAND_IN
 from core.pipeline.runner import apply
 from core.records import Recipe, Step
 from core.wording import sentence, sentences

@@ -12,6 +12,7 @@ He, Zhang, Sun 2017, arXiv:1707.06168 (refit); Frantar, Alistarh 2022, arXiv:220
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
@@ -28,12 +29,15 @@ from core.compress.refit.telling import part
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, parameter
 from core.passes.prune_channels.choice import (
+    Counts,
+    Kernels,
     budget_of,
     by_images,
     by_magnitude,
     uniform,
     within_budget,
 )
+from core.passes.prune_channels.integer_kernels import fastest
 from core.passes.prune_channels.repair import CHOSEN, repair, stands
 from core.passes.prune_channels.reporting import EMPTIED, kept_all, nothing_to_cut, title
 from core.records import Cut, Note
@@ -132,7 +136,8 @@ class PruneChannels(Pass):
         "Multiple",
         "Kept channels are rounded to a multiple of this, as fast kernels want them; groups no "
         "wider than it stay whole. 1 keeps the exact ratio. 0 chooses for each group by its width "
-        "(8 from 64 channels on, 4 from 32, 2 from 16) and meets the ratio on the whole.",
+        "(8 from 64 channels on, 4 from 32, 2 from 16) and meets the ratio on the whole; or, where "
+        "int8 follows, as its kernels were timed to want it.",
         unit="channels", low=0, high=64, step=1, expert=True,
     )  # fmt: skip
     exclude: tuple[str, ...] = parameter(
@@ -147,7 +152,8 @@ class PruneChannels(Pass):
         if learnt is not None:
             last = RANKED if self.budget == "none" else 1.0  # of a study: no cut need be tried
             learnt.tell = part(report.tell, 0.0, CHOSEN / last)
-        chosen = self.choose(channels, report, learnt, services.timings)
+        kernels = self._kernels(services)
+        chosen = self.choose(channels, report, learnt, services.timings, kernels)
         atoms = {a for picked in chosen.values() for a in picked}
         if not atoms and self._asks:
             raise PassPrecondition(kept_all(chosen, self._wish, self._why_kept(report)))
@@ -158,6 +164,14 @@ class PruneChannels(Pass):
             repair(graph, kept, learnt, report)
         elif atoms and not services.count:
             self._say_what_is_lost(report)
+
+    def _kernels(self, services: Services) -> Kernels | None:
+        """What times roundings where int8 follows and the multiple was left to the pass."""
+        backend = services.integers_on
+        if not backend or self.multiple != selection.AUTO or not self._asks:
+            return None
+        race = services.stopwatch(backend)
+        return functools.partial(fastest, race=race, backend=backend) if race else None
 
     def _look(self, graph: Graph, channels: ChannelMap, report: Report) -> None:
         """See that there is something to cut and to count by, before images are run.
@@ -202,14 +216,29 @@ class PruneChannels(Pass):
         report: Report,
         learnt: Study | None = None,
         timings: LayerTimes | None = None,
+        kernels: Kernels | None = None,
     ) -> dict[Group, tuple[int, ...]]:
         """The atoms to remove from each group that may be cut; changes nothing.
+
+        Args:
+            channels: of the graph.
+            report: hears what was found.
+            learnt: of the images, if there are any.
+            timings: measured times, for a budget of latency.
+            kernels: finds the multiple that suits those that will run; None: by width.
 
         Raises:
             PassPrecondition: a latency budget without measured times.
         """
         groups = self._open(channels.groups, report)
-        alike = uniform(groups, self.ratio, self.multiple) if self.budget == "none" else None
+        alike = None
+        if self.budget == "none":
+
+            def shared(multiple: int) -> Counts:
+                return uniform(groups, self.ratio, multiple, whole=True)
+
+            found = kernels(channels, shared, report) if kernels else self.multiple
+            alike = uniform(groups, self.ratio, found, whole=bool(kernels))
         if learnt is None:
             known = by_magnitude(groups, 2 if self.criterion == "l2" else 1)
         else:
@@ -220,6 +249,12 @@ class PruneChannels(Pass):
             budget = budget_of(self.budget, channels, timings, self.arithmetic)
             timed = self.budget == "latency" and self.multiple == selection.AUTO
             multiple = selection.WIDTHS[0] if timed else self.multiple  # as layers were timed
+            if kernels and not timed:
+
+                def spread(multiple: int) -> Counts:
+                    return within_budget(known, budget, self.target, multiple, Report())
+
+                multiple = kernels(channels, spread, report)
             counts = within_budget(known, budget, self.target, multiple, report)
         chosen = {g: known.orders[g][: counts[g]] for g in groups}
         self._guard(channels, chosen, report)

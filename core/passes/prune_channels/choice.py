@@ -23,6 +23,7 @@ from core.timings import LayerTimes
 
 Counts = dict[Group, int]
 Orders = Mapping[Group, tuple[int, ...]]
+Kernels = Callable[[ChannelMap, Callable[[int], Counts], Report], int]  # multiple -> counts; best
 
 
 @dataclass(frozen=True)
@@ -89,9 +90,10 @@ def _measured(
     return {g: curve(rankings[t], effects[t]) for g, t in mine.items() if t in effects}
 
 
-def uniform(groups: Sequence[Group], ratio: float, multiple: int) -> Counts:
-    """The same share of every group."""
-    return {g: len(g.atoms) - k for g, k in selection.kept_counts(groups, ratio, multiple).items()}
+def uniform(groups: Sequence[Group], ratio: float, multiple: int, whole: bool = False) -> Counts:
+    """The same share of every group; `whole`: of all together, what rounding gives is taken."""
+    kept = selection.kept_counts(groups, ratio, multiple, whole)
+    return {g: len(g.atoms) - k for g, k in kept.items()}
 
 
 def within_budget(

@@ -39,6 +39,7 @@ from core.compress.quantization.needs import of_a_repair
 from core.compress.quantization.partition import is_weighted, reading_inputs, select, weights_only
 from core.compress.quantization.prepare import prepared, refuse_sequences
 from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.stand_in import stand_in
 from core.compress.quantization.target_scheme import LARGEST, Scheme, scheme
 from core.compress.refit.needs import Needs, Workload
 from core.errors import PassPrecondition
@@ -47,7 +48,6 @@ from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
 from core.passes.quantize_int8.readers import agreed, readers_of, runtime_of
 from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
-from core.passes.quantize_int8.stand_in import stand_in
 from core.passes.quantize_int8.steps import Settings, Work
 from core.records import Note
 
@@ -241,6 +241,11 @@ class QuantizeInt8(Pass):
         adopt(graph, result)
         report.changed = len(plan.selection.weighted)
         say_scheme(work.settings.scheme, report)
+
+    def integers_on(self) -> str:
+        """The backend that it is for, where that can be timed here."""
+        timed = targets.here(self.backend) and self.activations != "u16"
+        return self.backend if timed else ""
 
     def needs(self, graph: Graph, work: Workload) -> Needs:
         """See `core.compress.quantization.needs`."""

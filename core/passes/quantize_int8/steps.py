@@ -25,6 +25,7 @@ from core.compress.quantization.partition import Selection, select
 from core.compress.quantization.qdq_writer import Plan, written
 from core.compress.quantization.qparams import Weight
 from core.compress.quantization.shared_weights import completed
+from core.compress.quantization.stand_in import stand_in
 from core.compress.quantization.target_scheme import Scheme
 from core.compress.refit.linear_layers import Layer
 from core.errors import BackendUnavailable, UnsupportedModel
@@ -34,7 +35,6 @@ from core.passes.quantize_int8.equalising import equalised
 from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
 from core.passes.quantize_int8.goals import LEAST_TARGET, SAFE, Goal, Means, met
 from core.passes.quantize_int8.progress import Progress
-from core.passes.quantize_int8.stand_in import stand_in
 from core.records import Note
 
 CORRECTION_IMAGES, LEAST_CORRECTION = 64, 8

@@ -24,10 +24,10 @@ from core.compress.quantization.observers import observe
 from core.compress.quantization.prepare import prepared
 from core.compress.quantization.qdq_writer import Plan, written
 from core.compress.quantization.qparams import over
+from core.compress.quantization.stand_in import stand_in
 from core.compress.quantization.target_scheme import Scheme
 from core.passes.base import Report
 from core.passes.quantize_int8.goals import Goal, Means, met
-from core.passes.quantize_int8.stand_in import stand_in
 from core.wording import sentences
 from tests.compress.quantization.nets import Random, dense, parsed, random, residual, run
 from tests.compress.quantization.test_layouts import shuffled

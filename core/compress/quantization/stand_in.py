@@ -1,9 +1,11 @@
-"""Graphs that are as fast as quantized ones, before anything is known of ranges."""
+"""Stand-in for a quantized graph: as fast, written before anything is known of ranges."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+
+import onnx_ir as ir
 
 from core.compress.quantization import activation_16bit, calibrate
 from core.compress.quantization.calibrate import layers_of
@@ -11,13 +13,12 @@ from core.compress.quantization.partition import Selection
 from core.compress.quantization.qdq_writer import Plan
 from core.compress.quantization.qparams import Grid, Weight
 from core.compress.quantization.target_scheme import Scheme
-from core.passes.base import Graph
 
 STAND_IN = Grid(0.02, 0)
 
 
 def stand_in(
-    source: Graph,
+    source: ir.Model,
     selection: Selection,
     scheme: Scheme,
     names: Iterable[str] = (),
