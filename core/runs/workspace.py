@@ -31,12 +31,12 @@ from core.runs.history import Runs
 from core.runs.home import Home
 from core.runs.images import ImageSource, sources
 from core.runs.latency_curve_times import StairTimes
-from core.runs.preprocess_search import PixelTrial, trials
+from core.runs.on_demand import Turns
+from core.runs.preprocess_search import PixelTrial, PixelTrials
 from core.runs.preview_cache import Previews
-from core.runs.profiles import Profiles, key_of, passes_of
+from core.runs.profiles import Profiles, passes_of, profile_key
 from core.runs.quota import Quota
 from core.runs.sensitivity_job import Sensing, Study
-from core.runs.turns import Turns
 
 
 class Workspace(Runs):
@@ -58,6 +58,7 @@ class Workspace(Runs):
         self._sensing = Sensing(home, self._turns)
         self._stairs = StairTimes(home, self._turns)
         self._profiles = Profiles(home.caches / "profiles")
+        self._pixels = PixelTrials(home.caches)
 
     @classmethod
     def open(cls, home: Path | None = None, quota: Quota | None = None) -> Workspace:
@@ -74,8 +75,8 @@ class Workspace(Runs):
 
     def close(self) -> None:
         """End the children; runs go on."""
-        self._turns.close()
-        self._profiles.close()
+        for asked in (self._turns, self._profiles, self._stairs, self._previews, self._pixels):
+            asked.close()
         super().close()
 
     def draft(self, owner: str) -> Json:
@@ -158,7 +159,7 @@ class Workspace(Runs):
         """
         model = self.model(digest, owner)
         images = ImageSource(self._home.data_path(labelled), labelled)
-        return trials(model, images, self._home.caches)
+        return self._pixels.get(model, images, owner)
 
     def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
         """Of a run's pruned recipes: the agreement counted, and what its forecast had been.
@@ -242,7 +243,7 @@ class Workspace(Runs):
             zeros = [self._bench.get().zero_share(model.path) for model in models]
             return ProfileJob(models[0], models[1], setting, source, (zeros[0], zeros[1]))
 
-        key = key_of(models[0].digest, models[1].digest, backend, threads, run.spec.dims)
+        key = profile_key(models[0].digest, models[1].digest, backend, threads, run.spec.dims)
         return self._profiles.get(key, job, wait_s, passes_of(run, digest))
 
     def profiled(self, run_id: str, digest: str, backend: str, threads: int) -> bool:
@@ -252,7 +253,7 @@ class Workspace(Runs):
             StoreError: there is no such run.
         """
         asked = self.run(run_id).spec
-        return self._profiles.known(key_of(asked.model, digest, backend, threads, asked.dims))
+        return self._profiles.known(profile_key(asked.model, digest, backend, threads, asked.dims))
 
     def _summary_in(self, run: Run, digest: str) -> ModelSummary:
         """The summary of the original or a candidate of a run, with its file in place."""
