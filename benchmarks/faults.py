@@ -26,7 +26,7 @@ from pathlib import Path
 from core import graph as graphs
 from core.errors import CoreError
 from core.records import ExperimentSpec, Recipe, Run, State, Status, Step
-from core.runs import Workspace, jobs
+from core.runs import Workspace, queue
 from tests.measure.subjects import net
 
 OWNER = "me"
@@ -153,7 +153,7 @@ def clock(home: Path, faketime: Path | None) -> Iterator[str]:
             kill_job(killed)
         yield works(
             f"{shift}, and a run that was killed as it began",
-            functools.partial(look, killed, set_to, jobs.START_S),
+            functools.partial(look, killed, set_to, queue.START_S),
         )
 
 
@@ -162,7 +162,7 @@ def look(run_id: str, set_to: dict[str, str], wait_s: float) -> str:
     time.sleep(wait_s)
     done = subprocess.run(
         [sys.executable, "-c", LOOK, run_id],
-        cwd=jobs.ROOT,
+        cwd=queue.ROOT,
         env=os.environ | set_to,
         capture_output=True,
         text=True,
@@ -185,7 +185,7 @@ def kill_job(run_id: str) -> None:
 def until_over(workspace: Workspace, run_id: str) -> str:
     """Wait for the end of a run."""
     deadline = time.monotonic() + 120
-    while (run := workspace.run(run_id)).progress.state in jobs.LIVE:
+    while (run := workspace.run(run_id)).progress.state in queue.LIVE:
         if time.monotonic() > deadline:
             raise RuntimeError(f"stuck: {run.progress.current}")
         time.sleep(0.2)

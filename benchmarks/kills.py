@@ -33,8 +33,8 @@ from core import graph as graphs
 from core.errors import CoreError
 from core.process import scratch
 from core.records import Measurement, State, Status
-from core.runs import Workspace, jobs
-from core.store import Store, question
+from core.runs import Workspace, queue
+from core.runs.store import Store, question
 from tests.measure.subjects import net
 
 OWNER = "me"
@@ -142,7 +142,7 @@ def server(source: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that takes a model in and starts a run; it is killed in the end."""
     with subprocess.Popen(
         [sys.executable, "-c", SERVER, str(source)],
-        cwd=jobs.ROOT,
+        cwd=queue.ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -169,7 +169,7 @@ def hunt(
 ) -> float:
     """Wait a random while, then kill what works on the run; 0 where that has ended by then."""
     time.sleep(choose.uniform(0.0, 5.0))
-    while workspace.run(run_id).progress.state in jobs.LIVE:
+    while workspace.run(run_id).progress.state in queue.LIVE:
         if victims := list(working(run_id, MODULES[kind])):
             return strike(choose.choice(victims), kind, tally)
         time.sleep(0.02)
@@ -219,7 +219,7 @@ def watch(workspace: Workspace, run_id: str, kind: str, tally: Tally, died_s: fl
         if state is State.INTERRUPTED:
             with contextlib.suppress(CoreError):
                 workspace.resume(run_id, OWNER)
-        elif state not in jobs.LIVE:
+        elif state not in queue.LIVE:
             break
         if time.monotonic() - died_s > END_S:
             tally.wrong.append(f"{kind}: stuck {state.value}: {run.progress.current}")
@@ -249,7 +249,7 @@ def after(folder: Path, tally: Tally) -> None:
         if db.execute("pragma integrity_check").fetchone() != ("ok",):
             tally.wrong.append("the database is damaged")
     if store.is_any_live():
-        stuck = [line for line in store.lines(OWNER) if line.progress.state in jobs.LIVE]
+        stuck = [line for line in store.lines(OWNER) if line.progress.state in queue.LIVE]
         told = [line for line in stuck if not line_is_over(folder, line.id)]
         if told:
             tally.wrong.append(f"{len(told)} runs still say that they are live")
@@ -258,7 +258,7 @@ def after(folder: Path, tally: Tally) -> None:
 def line_is_over(folder: Path, run_id: str) -> bool:
     """Whether the page would offer to go on with a run that was left as it was."""
     with contextlib.closing(Workspace.open(folder / "home")) as workspace:
-        return workspace.run(run_id).progress.state not in jobs.LIVE
+        return workspace.run(run_id).progress.state not in queue.LIVE
 
 
 def mine() -> Mapping[int, str]:

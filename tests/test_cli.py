@@ -24,7 +24,7 @@ from core.pipeline import start
 from core.process import Child
 from core.records import ExperimentSpec, Recipe, Step, to_json
 from core.runs import Workspace
-from core.store import Store
+from core.runs.store import Store
 from tests.builders import graph, kinds, norm, run, same, weights_of
 
 

@@ -25,7 +25,7 @@ from core.data import open_set, shape_text
 from core.errors import BackendUnavailable
 from core.measure import METRICS, Setting, Source, host
 from core.records import DataSummary, Json, Measurement, ModelSummary, to_json
-from core.runs.work_plan import Comparison
+from core.runs.plan import Comparison
 
 SHOWN = (
     "size_bytes", "parameters", "macs", "top1", "top1_delta", "agreement", "sqnr_db", "latency_ms",

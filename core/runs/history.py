@@ -28,15 +28,15 @@ from core.records import (
     State,
 )
 from core.records.stored import files_of
-from core.runs import gc, jobs
+from core.runs import gc, queue
+from core.runs.executor import Job, Watch
 from core.runs.holdings import NOBODY
 from core.runs.home import Home
 from core.runs.incoming import MAKE_ROOM
 from core.runs.inventory import Inventory
-from core.runs.job import Job, Watch, held
 from core.runs.quota import Quota
 from core.runs.sizes import sizes_of
-from core.store import PATIENT_S, Store
+from core.runs.store import PATIENT_S, Store
 
 MOST_LIVE_RUNS = 4
 SWEEP_EVERY_S = 600.0
@@ -60,13 +60,13 @@ class Runs(Inventory):
             DataError: an image set is gone.
         """
         self._sweep_at_times()
-        live = sum(line.progress.state in jobs.LIVE for line in self.lines(owner))
+        live = sum(line.progress.state in queue.LIVE for line in self.lines(owner))
         if live >= MOST_LIVE_RUNS:
             raise StoreError(
                 f"{live} of your runs are still being measured.", "Cancel one, or wait for it."
             )
         run = self._new_run(spec, owner)
-        jobs.launch(self._home, run.id)
+        queue.launch(self._home, run.id)
         return run.id
 
     def measure(self, spec: ExperimentSpec, owner: str, watch: Watch | None = None) -> Run:
@@ -80,7 +80,7 @@ class Runs(Inventory):
 
     def work_on(self, run_id: str, watch: Watch | None = None) -> Run:
         """Go on with a run in this process, unless another one does; the run as it then is."""
-        with held(self._home, run_id) as free:
+        with queue.leased(self._home, run_id) as free:
             if free:
                 with contextlib.closing(Store(self._home.database, PATIENT_S)) as patient:
                     Job(self._home, patient, self.run(run_id), watch).execute()
@@ -95,16 +95,16 @@ class Runs(Inventory):
         run = self._store.run(run_id)
         if run is None:
             raise StoreError("There is no such run: it was deleted, or the link is incomplete.")
-        return jobs.observed(self._home, run)
+        return queue.observed(self._home, run)
 
     def runs(self, owner: str) -> tuple[Run, ...]:
         """The runs of an owner, newest first."""
-        return tuple(jobs.observed(self._home, run) for run in self._store.runs(owner))
+        return tuple(queue.observed(self._home, run) for run in self._store.runs(owner))
 
     def lines(self, owner: str) -> tuple[RunLine, ...]:
         """The runs of an owner as a list shows them, newest first; none of their rows is read."""
         found = self._store.lines(owner, sources.digest("charts"))
-        return tuple(jobs.observed(self._home, line) for line in found)
+        return tuple(queue.observed(self._home, line) for line in found)
 
     def keep_answer(self, line: RunLine, answer: Answer) -> None:
         """Keep what was said of a run that stands still, for `lines`; where there is room."""
@@ -134,12 +134,12 @@ class Runs(Inventory):
             StoreError: there is no such run, it is not this owner's, or its model is gone.
         """
         run = self._own(run_id, owner, "go on with")
-        if run.progress.state in jobs.LIVE:
+        if run.progress.state in queue.LIVE:
             return
         self._model_path(run.spec.model)
         self._store.set_cancelled(run_id, False)
         self._store.set_progress(run_id, RunProgress(State.QUEUED))
-        jobs.launch(self._home, run_id)
+        queue.launch(self._home, run_id)
 
     def delete(self, run_id: str, owner: str) -> None:
         """Forget a run, and let files go that nothing else refers to.
@@ -148,7 +148,7 @@ class Runs(Inventory):
             StoreError: it is not this owner's.
         """
         run = self._own(run_id, owner, "delete")
-        jobs.stop(self._home, self._store, run_id)
+        queue.stop(self._home, run_id)
         self._reserve.with_room(lambda: self._store.delete_run(run_id))
         with contextlib.suppress(StoreError):  # it is only room
             self._store.give_back()

@@ -26,7 +26,7 @@ from core.runs.holdings import NOBODY, Holdings
 from core.runs.home import Home
 from core.runs.quota import Quota
 from core.runs.reserve import Reserve
-from core.store import Store
+from core.runs.store import Store
 
 MODELS_AT_ONCE, SETS_AT_ONCE = 2, 3  # that are read, each of another visitor
 

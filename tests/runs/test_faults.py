@@ -22,14 +22,14 @@ import numpy as np
 import pytest
 
 from core import graph as graphs
-from core import store as stores
 from core.errors import StoreError
 from core.measure import worker_client
 from core.process import Child
 from core.records import ExperimentSpec, Measurement, Recipe, Run, State, Status, Step
-from core.runs import Workspace, jobs
+from core.runs import Workspace, queue
+from core.runs import store as stores
 from core.runs.home import Home
-from core.store import Store
+from core.runs.store import Store
 from tests.measure.subjects import net
 
 OWNER, OTHER = "ann", "bob"
@@ -91,7 +91,7 @@ def test_a_job_that_is_killed_goes_on_where_it_was(workspace: Workspace, home: P
     asked = spec(workspace)
     run_id = workspace.submit(asked, OWNER)
     until(lambda: any(_is_comparison(unit, asked.model) for unit in store.finished(run_id)))
-    os.kill(store.pid(run_id), signal.SIGKILL)
+    os.kill(queue.worker(Home.at(home), run_id), signal.SIGKILL)
     until(lambda: workspace.run(run_id).progress.state is State.INTERRUPTED)
     done, kept = store.finished(run_id), answers(workspace.run(run_id))
     finished = [row for row in kept.values() if row.metric == "latency_ratio" and row.detail]
@@ -142,7 +142,7 @@ def test_a_new_server_finds_the_run_and_stops_it(workspace: Workspace, home: Pat
     run_id = workspace.submit(spec(workspace, threads=tuple(range(1, 9))), OWNER)
     until(lambda: bool(workspace.run(run_id).measurements))
     again = Workspace.open(home)
-    assert again.run(run_id).progress.state in jobs.LIVE
+    assert again.run(run_id).progress.state in queue.LIVE
     assert [run.id for run in again.runs(OWNER)] == [run_id]
     before = answers(again.run(run_id))
     again.cancel(run_id, OWNER)

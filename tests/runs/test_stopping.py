@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.records import ExperimentSpec, Json, Recipe, State, Step
-from core.runs import Workspace
+from core.runs import Workspace, queue
 from tests.running import busy_s, children, slow_model, until
 
 OWNER = "me"
@@ -59,5 +59,5 @@ def test_reading_images_says_how_far_it_is_and_ends_when_asked_to(workspace) -> 
 
 def descendants(workspace: Workspace, run_id: str) -> list[int]:
     """The process of the run and all that it started."""
-    job = workspace._store.pid(run_id)
+    job = queue.worker(workspace._home, run_id)
     return [] if not job else [job, *children(job)]

@@ -19,7 +19,7 @@ from core.runs import Workspace
 from core.runs.home import Home
 from core.runs.quota import Quota
 from core.runs.reserve import SIZE, Reserve
-from core.store import Store
+from core.runs.store import Store
 from tests.measure.subjects import net
 
 OWNER, OTHER = "ann", "bob"

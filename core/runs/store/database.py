@@ -13,6 +13,7 @@ VERSION = 1
 BUSY_S = 15.0  # that a page waits for another writer
 PATIENT_S = 600.0  # that a run does: what it measured is worth more than a moment
 LOG_PAGES = 32  # of 4 KiB; a log that grows further takes room that a full disk lacks
+# `pid` of runs is no longer written: a lease names its holder (`core.runs.queue`).
 SCHEMA = """
 create table if not exists runs (
     id text primary key, owner text not null, created text not null, spec text not null,
