@@ -33,7 +33,7 @@ from core.records import (
     Status,
     Step,
 )
-from core.runs import Workspace
+from core.workspace import Workspace
 
 OWNER = "benchmark"
 RAW = {"ratio": 0.25, "criterion": "l1", "repair": False}
@@ -119,7 +119,7 @@ def measured(
         latency_budget_s=asked.budget_s,
     )
 
-    return workspace.measure(spec, OWNER)
+    return workspace.runs.measure(spec, OWNER)
 
 
 def prepared(workspace: Workspace, file: Path, asked: argparse.Namespace) -> ModelSummary:
@@ -128,7 +128,7 @@ def prepared(workspace: Workspace, file: Path, asked: argparse.Namespace) -> Mod
     Raises:
         CoreError: it is refused.
     """
-    model = workspace.add_model(file.name, file, OWNER)
+    model = workspace.models.add(file.name, file, OWNER)
     described = file.with_suffix(".preprocess.json")
     preprocess = None
     if described.exists():
@@ -136,9 +136,9 @@ def prepared(workspace: Workspace, file: Path, asked: argparse.Namespace) -> Mod
     dims = sizes(model, preprocess) | given(file.stem, asked.freeze)
     dims = {name: size for name, size in dims.items() if name in model.dynamic_dims}
     if dims:
-        model = workspace.freeze(model.digest, dims, OWNER)
+        model = workspace.models.freeze(model.digest, dims, OWNER)
     if preprocess:
-        model = workspace.set_preprocess(model.digest, preprocess, OWNER)
+        model = workspace.models.set_preprocess(model.digest, preprocess, OWNER)
     return model
 
 
@@ -170,7 +170,7 @@ def sets(workspace: Workspace, name: str, data_dir: Path) -> tuple[str, str]:
     for beginning, files in SETS.items():
         if name.startswith(beginning):
             return tuple(  # type: ignore[return-value]
-                workspace.add_data(file, data_dir / file, OWNER).digest if file else ""
+                workspace.data.add(file, data_dir / file, OWNER).digest if file else ""
                 for file in files
             )
     return "", ""
