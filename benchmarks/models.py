@@ -5,8 +5,8 @@
 DATA holds models/NAME.onnx, each with models/NAME.preprocess.json where it takes images, and the
 image sets that SETS names by the beginning of a model's name. Everything goes through
 `Workspace.runs.measure`, as from the screen; dynamic batches are frozen to 1, dynamic heights and
-widths to what the preprocessing makes, others to what --freeze says. Prints a markdown table, then the
-reasons.
+widths to what the preprocessing makes, others to what --freeze says. Prints a markdown table, then
+the reasons.
 """
 
 from __future__ import annotations

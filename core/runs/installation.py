@@ -20,33 +20,36 @@ class Installation:
     """What lies in one home. Thread-safe."""
 
     def __init__(
-        self, home: Home, quota: Quota | None, bench: Bench, gates: tuple[Gates, Gates]
+        self, home: Home, store: Store, quota: Quota, bench: Bench, gates: tuple[Gates, Gates]
     ) -> None:
-        """Open the store in `home`; children start when they are first needed.
+        """Children start when they are first needed.
 
         Args:
             home: where all files lie.
-            quota: of uploads; None takes what the environment says.
+            store: of its runs and lists.
+            quota: of uploads.
             bench: answers short questions about models.
             gates: through which models and image sets come in.
-
-        Raises:
-            StoreError: the store cannot be opened, or the environment says no size.
         """
-        self.home, self.bench = home, bench
+        self.home, self.store, self.bench = home, store, bench
         self.reserve = Reserve(home)
-        self.store = self.reserve.with_room(lambda: Store(home.database))
-        self.holdings = Holdings(home, self.store, quota or Quota.of())
+        self.holdings = Holdings(home, store, quota)
         self.model_gates, self.data_gates = gates
 
     @classmethod
     def lasting(cls, home: Home, quota: Quota | None = None) -> Installation:
         """One whose visitors do not wait for each other: sliders wait for no upload.
 
+        Args:
+            home: where all files lie.
+            quota: of uploads; None takes what the environment says.
+
         Raises:
-            StoreError: as above.
+            StoreError: the store cannot be opened, or the environment says no size.
         """
-        return cls(home, quota, Bench(), (Gates(MODELS_AT_ONCE), Gates(SETS_AT_ONCE)))
+        store = Reserve(home).with_room(lambda: Store(home.database))
+        gates = Gates(MODELS_AT_ONCE), Gates(SETS_AT_ONCE)
+        return cls(home, store, quota or Quota.of(), Bench(), gates)
 
     @classmethod
     def passing(cls, home: Home, child: Child | None = None) -> Installation:
@@ -58,7 +61,8 @@ class Installation:
         """
         bench = Bench(lambda: Workshop(child=child))
         gates = Gates(1, start=bench.get), Gates(1, start=bench.get)
-        return cls(home, Quota.unlimited(), bench, gates)
+        store = Store(home.database, lasting=False)
+        return cls(home, store, Quota.unlimited(), bench, gates)
 
     def close(self) -> None:
         """End the children, and let go of the store."""

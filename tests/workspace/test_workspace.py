@@ -182,3 +182,18 @@ def test_previews_are_computed_once_and_errors_are_kept_too():
         with pytest.raises(StoreError):
             previews.get("m", bad)
     assert asked == ["good", "bad"]
+
+
+def test_what_passes_vanishes_with_its_files_and_is_held_to_no_quota(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("LATHE_UPLOAD", "10")
+    with Workspace.passing() as passing:
+        model = passing.models.add("small.onnx", graphs.serialize(net(8)), OWNER)
+        data = passing.data.add("set.npz", images(), OWNER)
+        made = passing.models.build(model.digest, CLEANED, data.digest)
+        assert made.candidate is not None
+        assert made.candidate.path.exists()
+        assert passing.models.of(OWNER) == (model,)
+    assert not model.path.exists()
+    assert not made.candidate.path.exists()

@@ -10,10 +10,9 @@ from __future__ import annotations
 import functools
 import threading
 import time
-from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
-from typing import Generic, TypeVar
+from typing import Generic
 
 from core.errors import CoreError, WorkerError, no_room
 from core.measure import Cancelled
@@ -22,8 +21,6 @@ from core.runs.on_demand.turns import Check, Turns
 
 FOR_EVER = float("inf")
 POLL_S = 1.0  # of who waits: often enough to be still wanted
-KEPT = 64  # standings and failures
-Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +88,7 @@ Work = Callable[[Step], Answer]
 @dataclass
 class _Failure:
     error: Exception
-    when_s: float
+    when_s: float = field(default_factory=time.monotonic)
     is_told: bool = False
 
 
@@ -115,10 +112,9 @@ class OnDemand(Generic[Answer]):
         """
         self._turns, self._shelf = turns, shelf
         self._stands_s, self._child_died_s = stands_s, child_died_s
-        self._change = threading.Condition()
-        self._steps: OrderedDict[str, Step] = OrderedDict()
-        self._failures: OrderedDict[str, _Failure] = OrderedDict()
-        self._at_work: dict[str, threading.Lock] = {}
+        self._working, self._over = threading.Lock(), threading.Condition()
+        self._steps: Shelf[Step] = Shelf(Step)
+        self._failures: Shelf[_Failure] = Shelf(_Failure)
 
     def known(self, key: str) -> Answer | None:
         """What was found before; nothing is asked for."""
@@ -141,8 +137,7 @@ class OnDemand(Generic[Answer]):
             return found
         self._raise(key)
         if self._turns.before(key) is None:
-            with self._change:
-                self._steps.pop(key, None)
+            self._steps.drop(key)
         self._turns.ask(key, visitor, functools.partial(self._do, key, work))
         return None
 
@@ -156,12 +151,11 @@ class OnDemand(Generic[Answer]):
         """
         until_s = time.monotonic() + (FOR_EVER if wait_s is None else wait_s)
         while (found := self.ask(key, work, visitor)) is None and not self._turns.is_closed:
-            with self._change:
-                left_s = until_s - time.monotonic()
-                if left_s <= 0:
+            with self._over:
+                if (left_s := until_s - time.monotonic()) <= 0:
                     return None
                 if self._turns.before(key) is not None:
-                    self._change.wait(min(left_s, POLL_S))
+                    self._over.wait(min(left_s, POLL_S))
         return found
 
     def now(self, key: str, work: Work[Answer], step: Step | None = None) -> Answer:
@@ -175,25 +169,19 @@ class OnDemand(Generic[Answer]):
         Raises:
             CoreError: there is no answer, and why.
         """
-        with self._change:
-            guard = self._at_work.setdefault(key, threading.Lock())
-        try:
-            with guard:
-                if (found := self.known(key)) is None:
-                    self._raise(key, untold=False)
-                    found = self._found(key, work, step or Step())
-                return found
-        finally:
-            with self._change:
-                self._at_work.pop(key, None)
+        if (found := self.known(key)) is not None:
+            return found
+        with self._working:
+            if (found := self.known(key)) is None:
+                self._raise(key, untold=False)
+                found = self._found(key, work, step or Step())
+        return found
 
     def standing(self, key: str) -> Standing:
         """How far this piece of work is, or was when it ended; who looks still wants it."""
         self._turns.still(key)
-        with self._change:
-            step = self._steps.get(key)
-        last = step.standing if step is not None else Standing()
-        return replace(last, ahead=self._turns.before(key))
+        step = self._steps.get(key) or Step()
+        return replace(step.standing, ahead=self._turns.before(key))
 
     def stop(self, key: str) -> None:
         """Nobody wants this one any more; asked for again, it begins anew."""
@@ -201,19 +189,17 @@ class OnDemand(Generic[Answer]):
 
     def _do(self, key: str, work: Work[Answer], check: Check) -> None:
         step = Step(check)
-        with self._change:
-            _keep(self._steps, key, step)
+        self._steps.put(key, step)
         try:
-            if self.known(key) is None:
-                self.now(key, work, step)
+            self.now(key, work, step)
         except Cancelled:
             raise
         except Exception:
             return  # kept by `_found`, and raised in who asks
         finally:
             step.tell("")
-            with self._change:
-                self._change.notify_all()
+            with self._over:
+                self._over.notify_all()
 
     def _found(self, key: str, work: Work[Answer], step: Step) -> Answer:
         try:
@@ -222,8 +208,7 @@ class OnDemand(Generic[Answer]):
             raise
         except Exception as error:
             full = no_room(error) if isinstance(error, OSError) else None
-            with self._change:
-                _keep(self._failures, key, _Failure(full or error, time.monotonic()))
+            self._failures.put(key, _Failure(full or error))
             if full is not None:
                 raise full from error
             raise
@@ -233,26 +218,13 @@ class OnDemand(Generic[Answer]):
 
     def _raise(self, key: str, untold: bool = True) -> None:
         """Raise what the question failed with, where that still stands, or nobody heard of it."""
-        with self._change:
-            failed = self._failures.get(key)
-            if failed is None:
-                return
-            if self._is_over(failed) and (failed.is_told or not untold):
-                del self._failures[key]
-                return
-            failed.is_told = True
-        raise failed.error
-
-    def _is_over(self, failed: _Failure) -> bool:
-        """Whether a failure is the answer no longer."""
+        if (failed := self._failures.get(key)) is None:
+            return
         stands_s = self._stands_s if isinstance(failed.error, CoreError) else 0.0
-        if isinstance(failed.error, WorkerError):
-            stands_s = self._child_died_s
-        return time.monotonic() - failed.when_s >= stands_s
-
-
-def _keep(kept: OrderedDict[str, Kept], key: str, one: Kept) -> None:
-    kept.pop(key, None)
-    kept[key] = one
-    while len(kept) > KEPT:
-        kept.popitem(last=False)
+        stands_s = self._child_died_s if isinstance(failed.error, WorkerError) else stands_s
+        is_over = time.monotonic() - failed.when_s >= stands_s
+        if is_over and (failed.is_told or not untold):
+            self._failures.drop(key)
+            return
+        failed.is_told = True
+        raise failed.error

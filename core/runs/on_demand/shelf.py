@@ -63,6 +63,11 @@ class Shelf(Generic[Answer]):
             part.write_text(json.dumps(to_json(found)), encoding="utf-8")
             part.replace(path)
 
+    def drop(self, key: str) -> None:
+        """Forget what is in memory."""
+        with self._guard:
+            self._kept.pop(key, None)
+
     def _keep(self, key: str, found: Answer) -> None:
         with self._guard:
             self._kept[key] = found
