@@ -16,9 +16,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import core.backends.base as backends
 from core import measure, sources
-from core.errors import BackendUnavailable, CoreError, StoreError
+from core.errors import CoreError, StoreError
 from core.process import scratch
 from core.records import (
     Answer,
@@ -35,7 +34,7 @@ from core.records import (
     State,
 )
 from core.records.stored import files_of
-from core.runs import comparison, drafts, gc, queue
+from core.runs import comparison, drafts, gc, queue, targets
 from core.runs.executor import Job, Watch
 from core.runs.holdings import NOBODY
 from core.runs.incoming import MAKE_ROOM
@@ -269,14 +268,13 @@ class Runs:
 
     # This machine
 
-    @functools.cache  # noqa: B019 - one workspace lives as long as its process
+    @functools.cached_property
+    def _backends(self) -> tuple[BackendInfo, ...]:
+        return targets.backends()
+
     def backends(self) -> tuple[BackendInfo, ...]:
         """Every backend: usable, or what is missing and how to get it."""
-        return tuple(
-            _info(name, backend)
-            for name, backend in backends.catalogue().items()
-            if not backends.is_internal(backend)
-        )
+        return self._backends
 
     def host(self) -> Host:
         """This machine."""
@@ -311,11 +309,3 @@ class Runs:
         sets = (*self._data.of(owner), *self._data.samples()) if spec.evaluation else ()
         data = next((one for one in sets if one.digest == spec.evaluation), None)
         return replace(spec, dims=sizes_of(spec, model, data))
-
-
-def _info(name: str, backend: backends.Backend) -> BackendInfo:
-    about = BackendInfo(name, backend.label, backend.about, backend.precisions)
-    try:
-        return replace(about, version=backend.version(), device=backend.device())
-    except BackendUnavailable as error:
-        return replace(about, reason=error.message, remedy=error.remedy or backend.remedy)
