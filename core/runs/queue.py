@@ -43,18 +43,17 @@ def leased(home: Home, run_id: str, pid: int = 0) -> Iterator[bool]:
         run_id: of the run.
         pid: of a process that works on nothing else, and may be ended with the run.
     """
-    with (home.job(run_id) / LEASE).open("a+", encoding="ascii") as file:
+    with (home.job(run_id) / LEASE).open("ab", buffering=0) as file:
         if not _taken(file):
             yield False
             return
         with contextlib.suppress(OSError):  # a full disk: then it is not ended, but told to stop
             file.truncate(0)
-            file.write(f"{pid}")
-            file.flush()
+            file.write(f"{pid}".encode())
         yield True
 
 
-def _taken(file: IO[str]) -> bool:
+def _taken(file: IO[bytes]) -> bool:
     """Whether the lease could be taken; who only looks holds it for an instant, too."""
     for _ in range(TRIES):
         try:
@@ -69,7 +68,7 @@ def _taken(file: IO[str]) -> bool:
 def is_leased(home: Home, run_id: str) -> bool:
     """Whether a process works on the run."""
     try:
-        with (home.job(run_id) / LEASE).open("r", encoding="ascii") as file:
+        with (home.job(run_id) / LEASE).open("rb") as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
