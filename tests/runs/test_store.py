@@ -36,7 +36,7 @@ from core.records import (
 from core.runs import store as stores
 from core.runs.store import Store, question
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MODEL = ModelSummary("m" * 64, "net", Path("m.onnx"), (), (), 17, 8, "", 3, 10, 20, 400, 0)
 HOST = Host("cpu", ("AVX2",), 2, "Linux", {"python": "3"})
 
@@ -281,7 +281,7 @@ import resource, signal, sys
 from pathlib import Path
 from core.errors import StoreError
 from core.records import Measurement, Status
-from core.store import Store
+from core.runs.store import Store
 path, name, limit = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 if limit:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
