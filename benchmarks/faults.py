@@ -26,15 +26,16 @@ from pathlib import Path
 from core import graph as graphs
 from core.errors import CoreError
 from core.records import ExperimentSpec, Recipe, Run, State, Status, Step
-from core.runs import Workspace, jobs
+from core.runs import queue
+from core.workspace import Workspace
 from tests.measure.subjects import net
 
 OWNER = "me"
 SIZES = (1 << 28, 1 << 22, 1 << 16, 1 << 12)
 LOOK = """
 import sys
-from core.runs import Workspace
-run = Workspace.open().run(sys.argv[1])
+from core.workspace import Workspace
+run = Workspace.open().runs.get(sys.argv[1])
 print(run.progress.state.value, len(run.measurements))
 """
 
@@ -60,7 +61,7 @@ def main() -> int:
 
 def question(workspace: Workspace) -> ExperimentSpec:
     """A small run."""
-    model = workspace.add_model("net.onnx", graphs.serialize(net(64)), OWNER)
+    model = workspace.models.add("net.onnx", graphs.serialize(net(64)), OWNER)
     pruned = Recipe("pruned", (Step("prune_weights"),))
     return ExperimentSpec(
         "t", model.digest, (pruned,), ("onnxruntime",), (1,), latency_budget_s=0.3, dims={"N": 1}
@@ -89,23 +90,25 @@ def full_disk(home: Path) -> Iterator[str]:
     """Old results are read and deleted; what is new is refused in words."""
     with contextlib.closing(Workspace.open(home)) as workspace:
         spec = question(workspace)
-        runs = [workspace.measure(spec, OWNER) for _ in range(3)]
+        runs = [workspace.runs.measure(spec, OWNER) for _ in range(3)]
     fill(home.parent)
     yield f"free: {free(home)} bytes"
     with contextlib.closing(Workspace.open(home)) as workspace:
-        yield works("a server starts and lists runs", lambda: len(workspace.lines(OWNER)))
+        yield works("a server starts and lists runs", lambda: len(workspace.runs.lines(OWNER)))
         fill(home.parent)
-        yield works("a run is read", lambda: f"{len(workspace.run(runs[0].id).measurements)} rows")
-        yield says("an upload", lambda: workspace.add_model("b.onnx", b"x" * 10_000, OWNER))
-        yield says("a new run", lambda: workspace.submit(spec, OWNER))
-        yield works("a draft is left out", lambda: workspace.keep_draft(OWNER, {"a": 1}))
-        yield works("a run is cancelled", lambda: workspace.cancel(runs[0].id, OWNER))
+        yield works(
+            "a run is read", lambda: f"{len(workspace.runs.get(runs[0].id).measurements)} rows"
+        )
+        yield says("an upload", lambda: workspace.models.add("b.onnx", b"x" * 10_000, OWNER))
+        yield says("a new run", lambda: workspace.runs.submit(spec, OWNER))
+        yield works("a draft is left out", lambda: workspace.runs.keep_draft(OWNER, {"a": 1}))
+        yield works("a run is cancelled", lambda: workspace.runs.cancel(runs[0].id, OWNER))
         for run in runs[:2]:
-            yield works("a run is deleted", lambda run=run: workspace.delete(run.id, OWNER))
+            yield works("a run is deleted", lambda run=run: workspace.runs.delete(run.id, OWNER))
             fill(home.parent)
         yield works(
             "an upload is deleted with its run",
-            lambda: f"{workspace.delete_upload(spec.model, OWNER, with_runs=True)} bytes",
+            lambda: f"{workspace.runs.delete_upload(spec.model, OWNER, with_runs=True)} bytes",
         )
     (home.parent / "ballast").unlink()
     with contextlib.closing(Workspace.open(home)) as workspace:
@@ -140,12 +143,12 @@ def clock(home: Path, faketime: Path | None) -> Iterator[str]:
             spec = question(workspace)
             os.environ |= set_to
             try:
-                run_id = workspace.submit(spec, OWNER)
+                run_id = workspace.runs.submit(spec, OWNER)
                 time.sleep(2.0)
                 stamp.write_text(shift)
                 went_on = functools.partial(until_over, workspace, run_id)
                 yield works(f"{shift} while a run goes on", went_on)
-                killed = workspace.submit(spec, OWNER)
+                killed = workspace.runs.submit(spec, OWNER)
             finally:
                 for name in set_to:
                     os.environ.pop(name)
@@ -153,7 +156,7 @@ def clock(home: Path, faketime: Path | None) -> Iterator[str]:
             kill_job(killed)
         yield works(
             f"{shift}, and a run that was killed as it began",
-            functools.partial(look, killed, set_to, jobs.START_S),
+            functools.partial(look, killed, set_to, queue.START_S),
         )
 
 
@@ -162,7 +165,7 @@ def look(run_id: str, set_to: dict[str, str], wait_s: float) -> str:
     time.sleep(wait_s)
     done = subprocess.run(
         [sys.executable, "-c", LOOK, run_id],
-        cwd=jobs.ROOT,
+        cwd=queue.ROOT,
         env=os.environ | set_to,
         capture_output=True,
         text=True,
@@ -185,7 +188,7 @@ def kill_job(run_id: str) -> None:
 def until_over(workspace: Workspace, run_id: str) -> str:
     """Wait for the end of a run."""
     deadline = time.monotonic() + 120
-    while (run := workspace.run(run_id)).progress.state in jobs.LIVE:
+    while (run := workspace.runs.get(run_id)).progress.state in queue.LIVE:
         if time.monotonic() > deadline:
             raise RuntimeError(f"stuck: {run.progress.current}")
         time.sleep(0.2)
@@ -194,7 +197,7 @@ def until_over(workspace: Workspace, run_id: str) -> str:
 
 def ended(workspace: Workspace, spec: ExperimentSpec) -> str:
     """Do a run."""
-    return whole(workspace.measure(spec, OWNER))
+    return whole(workspace.runs.measure(spec, OWNER))
 
 
 def whole(run: Run) -> str:

@@ -24,7 +24,7 @@ from typing import Any
 
 from core.errors import CoreError, DataError, ModelError
 from core.records import ExperimentSpec, Recipe, Run, Status, Step
-from core.runs import Workspace
+from core.workspace import Workspace
 
 AT_THE_GATE = frozenset(
     ("file", "structure", "opset", "tensor", "extdata", "function", "archive", "pickle")
@@ -98,7 +98,7 @@ def through_all(
                 if result == "passed" and ran[about["family"]] < asked.runs:
                     ran[about["family"]] += 1
                     result, why = measured(workspace, why, about, asked)
-                workspace.add_model("good.onnx", good, OWNER)
+                workspace.models.add("good.onnx", good, OWNER)
             except Exception as error:  # whatever gets here would have been a broken page
                 result, why = "WRONG", f"{type(error).__name__}: {error}"
             yield name, about, result, why
@@ -116,9 +116,9 @@ def upload(workspace: Workspace, file: Path, about: Mapping[str, Any]) -> tuple[
     content = file if about["family"] == "valid" else file.read_bytes()
     try:
         if about["family"] in DATA_FAMILIES:
-            workspace.add_data(file.name, content, OWNER)
+            workspace.data.add(file.name, content, OWNER)
             return judged(about, "passed as images", "admitted")
-        digest = workspace.add_model(file.name, content, OWNER).digest
+        digest = workspace.models.add(file.name, content, OWNER).digest
     except CoreError as error:
         if about["expect"] == "valid" and file.suffix == ".onnx":
             return "WRONG", f"valid, but refused: {error.message}"
@@ -140,7 +140,7 @@ def measured(
     spec = ExperimentSpec(
         about["file"], digest, (RECIPE,), BACKENDS, latency_budget_s=asked.budget_s
     )
-    run = workspace.measure(spec, OWNER)
+    run = workspace.runs.measure(spec, OWNER)
     failures = [row.reason for row in run.measurements if row.status is Status.FAILED]
     failures += [outcome.reason for outcome in run.outcomes if outcome.reason]
     failures += [run.progress.message] if run.progress.message else []

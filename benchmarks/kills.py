@@ -33,8 +33,9 @@ from core import graph as graphs
 from core.errors import CoreError
 from core.process import scratch
 from core.records import Measurement, State, Status
-from core.runs import Workspace, jobs
-from core.store import Store, question
+from core.runs import queue
+from core.runs.store import Store, question
+from core.workspace import Workspace
 from tests.measure.subjects import net
 
 OWNER = "me"
@@ -44,14 +45,14 @@ END_S = 240.0
 SERVER = """
 import sys, time
 from pathlib import Path
-from core.runs import Workspace
+from core.workspace import Workspace
 from core.records import ExperimentSpec, Recipe, Step
 workspace = Workspace.open()
-model = workspace.add_model("net.onnx", Path(sys.argv[1]).read_bytes(), "me")
+model = workspace.models.add("net.onnx", Path(sys.argv[1]).read_bytes(), "me")
 print("model", model.digest, flush=True)
 spec = ExperimentSpec("t", model.digest, (Recipe("pruned", (Step("prune_weights"),)),),
                       ("onnxruntime",), (1, 2), latency_budget_s=0.3, dims={"N": 1})
-print("run", workspace.submit(spec, "me"), flush=True)
+print("run", workspace.runs.submit(spec, "me"), flush=True)
 time.sleep(600)
 """
 
@@ -126,7 +127,7 @@ def one(workspace: Workspace, kind: str, choose: random.Random, tally: Tally, fo
         else:
             said = first_words(process)
     told = dict(line.split() for line in said.splitlines() if line.count(" ") == 1)
-    held = {model.digest for model in workspace.models(OWNER)}
+    held = {model.digest for model in workspace.models.of(OWNER)}
     if told.get("model", next(iter(held), "")) not in held and held:
         tally.wrong.append(f"{kind}: a model that was taken in is gone")
     if run_id := told.get("run"):
@@ -142,7 +143,7 @@ def server(source: Path) -> Iterator[subprocess.Popen[str]]:
     """A process that takes a model in and starts a run; it is killed in the end."""
     with subprocess.Popen(
         [sys.executable, "-c", SERVER, str(source)],
-        cwd=jobs.ROOT,
+        cwd=queue.ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -169,7 +170,7 @@ def hunt(
 ) -> float:
     """Wait a random while, then kill what works on the run; 0 where that has ended by then."""
     time.sleep(choose.uniform(0.0, 5.0))
-    while workspace.run(run_id).progress.state in jobs.LIVE:
+    while workspace.runs.get(run_id).progress.state in queue.LIVE:
         if victims := list(working(run_id, MODULES[kind])):
             return strike(choose.choice(victims), kind, tally)
         time.sleep(0.02)
@@ -210,7 +211,7 @@ def watch(workspace: Workspace, run_id: str, kind: str, tally: Tally, died_s: fl
     """See a run to its end, going on where the page would offer it; no row may vanish."""
     seen: dict[str, Measurement] = {}
     while True:
-        run = workspace.run(run_id)
+        run = workspace.runs.get(run_id)
         rows = {question(row): row for row in run.measurements}
         if lost := seen.keys() - rows.keys():
             tally.wrong.append(f"{kind}: {len(lost)} rows are gone")
@@ -218,8 +219,8 @@ def watch(workspace: Workspace, run_id: str, kind: str, tally: Tally, died_s: fl
         state = run.progress.state
         if state is State.INTERRUPTED:
             with contextlib.suppress(CoreError):
-                workspace.resume(run_id, OWNER)
-        elif state not in jobs.LIVE:
+                workspace.runs.resume(run_id, OWNER)
+        elif state not in queue.LIVE:
             break
         if time.monotonic() - died_s > END_S:
             tally.wrong.append(f"{kind}: stuck {state.value}: {run.progress.current}")
@@ -249,7 +250,7 @@ def after(folder: Path, tally: Tally) -> None:
         if db.execute("pragma integrity_check").fetchone() != ("ok",):
             tally.wrong.append("the database is damaged")
     if store.is_any_live():
-        stuck = [line for line in store.lines(OWNER) if line.progress.state in jobs.LIVE]
+        stuck = [line for line in store.lines(OWNER) if line.progress.state in queue.LIVE]
         told = [line for line in stuck if not line_is_over(folder, line.id)]
         if told:
             tally.wrong.append(f"{len(told)} runs still say that they are live")
@@ -258,7 +259,7 @@ def after(folder: Path, tally: Tally) -> None:
 def line_is_over(folder: Path, run_id: str) -> bool:
     """Whether the page would offer to go on with a run that was left as it was."""
     with contextlib.closing(Workspace.open(folder / "home")) as workspace:
-        return workspace.run(run_id).progress.state not in jobs.LIVE
+        return workspace.runs.get(run_id).progress.state not in queue.LIVE
 
 
 def mine() -> Mapping[int, str]:

@@ -4,9 +4,9 @@
 
 DATA holds models/NAME.onnx, each with models/NAME.preprocess.json where it takes images, and the
 image sets that SETS names by the beginning of a model's name. Everything goes through
-Workspace.measure, as from the screen; dynamic batches are frozen to 1, dynamic heights and widths
-to what the preprocessing makes, others to what --freeze says. Prints a markdown table, then the
-reasons.
+`Workspace.runs.measure`, as from the screen; dynamic batches are frozen to 1, dynamic heights and
+widths to what the preprocessing makes, others to what --freeze says. Prints a markdown table, then
+the reasons.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ from core.records import (
     Status,
     Step,
 )
-from core.runs import Workspace
 from core.wording import sentence
+from core.workspace import Workspace
 
 OWNER = "benchmark"
 RAW = {"ratio": 0.25, "criterion": "l1", "repair": False}
@@ -120,7 +120,7 @@ def measured(
         latency_budget_s=asked.budget_s,
     )
 
-    return workspace.measure(spec, OWNER)
+    return workspace.runs.measure(spec, OWNER)
 
 
 def prepared(workspace: Workspace, file: Path, asked: argparse.Namespace) -> ModelSummary:
@@ -129,7 +129,7 @@ def prepared(workspace: Workspace, file: Path, asked: argparse.Namespace) -> Mod
     Raises:
         CoreError: it is refused.
     """
-    model = workspace.add_model(file.name, file, OWNER)
+    model = workspace.models.add(file.name, file, OWNER)
     described = file.with_suffix(".preprocess.json")
     preprocess = None
     if described.exists():
@@ -137,9 +137,9 @@ def prepared(workspace: Workspace, file: Path, asked: argparse.Namespace) -> Mod
     dims = sizes(model, preprocess) | given(file.stem, asked.freeze)
     dims = {name: size for name, size in dims.items() if name in model.dynamic_dims}
     if dims:
-        model = workspace.freeze(model.digest, dims, OWNER)
+        model = workspace.models.freeze(model.digest, dims, OWNER)
     if preprocess:
-        model = workspace.set_preprocess(model.digest, preprocess, OWNER)
+        model = workspace.models.set_preprocess(model.digest, preprocess, OWNER)
     return model
 
 
@@ -171,7 +171,7 @@ def sets(workspace: Workspace, name: str, data_dir: Path) -> tuple[str, str]:
     for beginning, files in SETS.items():
         if name.startswith(beginning):
             return tuple(  # type: ignore[return-value]
-                workspace.add_data(file, data_dir / file, OWNER).digest if file else ""
+                workspace.data.add(file, data_dir / file, OWNER).digest if file else ""
                 for file in files
             )
     return "", ""

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from core.charts.summary import headline
 from core.records import Answer, ExperimentSpec, Recipe, Step
-from core.runs import Workspace
+from core.workspace import Workspace
 
 OWNER = "me"
 PRUNED = Recipe("pruned", (Step("fold_batch_norm"), Step("prune_channels", {"ratio": 0.25})))
@@ -40,15 +40,15 @@ def main() -> int:
             print(f"every row of every run: {best(lambda: whole(workspace)):.3f} s")
             print(f"headlines, worded anew: {best(lambda: worded(workspace)):.3f} s")
             keep(workspace)
-            print(f"headlines, as kept:     {best(lambda: workspace.lines(OWNER)):.3f} s")
+            print(f"headlines, as kept:     {best(lambda: workspace.runs.lines(OWNER)):.3f} s")
     return 0
 
 
 def measure(workspace: Workspace) -> None:
     """One run with what a user has."""
-    _, evaluation = workspace.sample_data()
-    model = workspace.sample("resnet")
-    workspace.measure(
+    _, evaluation = workspace.data.samples()
+    model = workspace.models.sample("resnet")
+    workspace.runs.measure(
         ExperimentSpec(
             "t", model.digest, (PRUNED,), ("onnxruntime",), (1,), evaluation=evaluation.digest,
             images=200, latency_budget_s=1.0,
@@ -81,18 +81,18 @@ def copy(database: Path, count: int) -> None:
 
 def whole(workspace: Workspace) -> list[str]:
     """The sentences from all rows."""
-    return [headline(run) for run in workspace.runs(OWNER)]
+    return [headline(run) for run in workspace.runs.of(OWNER)]
 
 
 def worded(workspace: Workspace) -> list[str]:
     """The sentences of runs that nobody looked at yet."""
-    return [headline(workspace.run(line.id)) for line in workspace.lines(OWNER)]
+    return [headline(workspace.runs.get(line.id)) for line in workspace.runs.lines(OWNER)]
 
 
 def keep(workspace: Workspace) -> None:
     """What the screen keeps when it has worded them."""
-    for line in workspace.lines(OWNER):
-        workspace.keep_answer(line, Answer(headline(workspace.run(line.id))))
+    for line in workspace.runs.lines(OWNER):
+        workspace.runs.keep_answer(line, Answer(headline(workspace.runs.get(line.id))))
 
 
 def best(act: Callable[[], object]) -> float:

@@ -19,7 +19,7 @@ import cv2
 import numpy as np
 
 from core import graph as graphs
-from core.runs import Workspace
+from core.workspace import Workspace
 from tests.measure.subjects import net
 
 SIDE = 8000
@@ -43,7 +43,7 @@ def main() -> int:
 
         def upload() -> None:
             begun = time.perf_counter()
-            workspace.add_data("large.zip", content, "ann")
+            workspace.data.add("large.zip", content, "ann")
             done.append(time.perf_counter() - begun)
 
         thread = threading.Thread(target=upload)
@@ -60,11 +60,11 @@ def report(workspace: Workspace, when: str, width: int) -> None:
     """Upload a model of some kB and 20 small images as another visitor."""
     model = graphs.serialize(net(width))
     begun = time.perf_counter()
-    workspace.add_model("small.onnx", model, "bob")
+    workspace.models.add("small.onnx", model, "bob")
     between = time.perf_counter()
     images = io.BytesIO()
     np.savez(images, images=np.full((20, 32, 32, 3), width, np.uint8))
-    workspace.add_data("small.npz", images.getvalue(), "bob")
+    workspace.data.add("small.npz", images.getvalue(), "bob")
     ended = time.perf_counter()
     print(f"{when}: model of {len(model) / 1e3:.1f} kB {between - begun:.2f} s, "
           f"20 images {ended - between:.2f} s")  # fmt: skip

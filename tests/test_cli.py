@@ -23,8 +23,8 @@ from core.passes.base import build, catalogue, parameters
 from core.pipeline import start
 from core.process import Child
 from core.records import ExperimentSpec, Recipe, Step, to_json
-from core.runs import Workspace
-from core.store import Store
+from core.runs.store import Store
+from core.workspace import Workspace
 from tests.builders import graph, kinds, norm, run, same, weights_of
 
 
@@ -501,11 +501,11 @@ def test_why_tells_layers_and_causes(lathe: Lathe, model: Path, tmp_path: Path):
 
 def test_uploads_of_the_page_are_listed_and_deleted(lathe: Lathe, tmp_path: Path, model: Path):
     workspace = Workspace.open(tmp_path / "home")
-    first = workspace.add_model("=first.onnx", model.read_bytes(), "ann")
-    workspace.add_model("same.onnx", model.read_bytes(), "bob")
+    first = workspace.models.add("=first.onnx", model.read_bytes(), "ann")
+    workspace.models.add("same.onnx", model.read_bytes(), "bob")
     other = graph("(float[N,4] x) => (float[N,4] y) { y = Relu (x) }")
-    second = workspace.add_model("second.onnx", graphs.serialize(other), "ann")
-    run = workspace._new_run(
+    second = workspace.models.add("second.onnx", graphs.serialize(other), "ann")
+    run = workspace.runs._new_run(
         ExperimentSpec("t", second.digest, (), ("null",), dims={"N": 1}), "ann"
     )
     workspace.close()

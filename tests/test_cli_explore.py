@@ -41,6 +41,9 @@ def sweep(monkeypatch: pytest.MonkeyPatch, tmp_path, capsys):
 
     def ask(run: Run) -> tuple[int, str, dict[str, Any]]:
         class Fake:
+            def __init__(self) -> None:
+                self.runs = self
+
             def close(self) -> None:
                 """Nothing is open."""
 

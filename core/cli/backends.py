@@ -7,7 +7,7 @@ from typing import Any
 
 from core.cli.result import Result, table
 from core.records import to_json
-from core.runs import Workspace
+from core.workspace import Workspace
 
 
 def add(commands: Any) -> None:
@@ -22,7 +22,7 @@ def run(options: argparse.Namespace) -> Result:
     """List the backends and this machine."""
     del options
     workspace = Workspace.open()
-    backends, host = workspace.backends(), workspace.host()
+    backends, host = workspace.runs.backends(), workspace.runs.host()
     rows = (
         (
             b.name,

@@ -16,15 +16,13 @@ from core.charts.choosing import Loss, loss
 from core.charts.standing import Standing
 from core.charts.sweep import sweep_rows
 from core.charts.tradeoff import points
-from core.cli.inputs import add_model_options, dims_of, preprocess_of, sizes_of
+from core.cli.inputs import OWNER, add_model_options, dims_of, preprocess_of, sizes_of
 from core.cli.measure import add_measure_options, backends_of, row_json, threads_of
 from core.cli.recipe import load_recipe
 from core.cli.result import PARTLY, Result, table
 from core.cli.sizes import add_at_option, ignored, missing
 from core.cli.telling import Teller
-from core.data import at, open_dims, told
 from core.errors import CoreError, OpenShape, PassPrecondition
-from core.passes.base import not_applied
 from core.records import (
     ExperimentSpec,
     Json,
@@ -35,10 +33,11 @@ from core.records import (
     State,
     to_json,
 )
-from core.runs import Workspace, grid
-from core.runs.quota import Quota
+from core.runs import grid
+from core.workspace import Workspace
+from core.workspace.inputs import at, open_dims, told
+from core.workspace.passes import not_applied
 
-OWNER = "command-line"
 GOES_ON = (State.CANCELLED, State.INTERRUPTED, State.FAILED)
 
 
@@ -72,13 +71,12 @@ def run(options: argparse.Namespace) -> Result:
         CoreError: bad models, data, recipes or names.
     """
     backends = backends_of(options)
-    workspace = Workspace.open(quota=Quota.unlimited())
+    workspace = Workspace.open(limited=False)
     try:
         spec = _spec(workspace, options, backends)
         found = _resumable(workspace, spec)
-        run = (
-            workspace.work_on(found.id, _watch) if found else workspace.measure(spec, OWNER, _watch)
-        )
+        runs = workspace.runs
+        run = runs.work_on(found.id, _watch) if found else runs.measure(spec, OWNER, _watch)
     finally:
         workspace.close()
     choices = [_choice(run, backend, options) for backend in backends]
@@ -104,9 +102,9 @@ def _spec(
     workspace: Workspace, options: argparse.Namespace, backends: tuple[str, ...]
 ) -> ExperimentSpec:
     model = _model(workspace, options)
-    data = workspace.add_data(options.data.name, options.data, OWNER, Teller())
+    data = workspace.data.add(options.data.name, options.data, OWNER, Teller())
     calibration = (
-        workspace.add_data(options.calibration.name, options.calibration, OWNER, Teller())
+        workspace.data.add(options.calibration.name, options.calibration, OWNER, Teller())
         if options.calibration
         else None
     )
@@ -132,11 +130,11 @@ def _spec(
 
 
 def _model(workspace: Workspace, options: argparse.Namespace) -> ModelSummary:
-    model = workspace.add_model(options.model.name, options.model, OWNER)
+    model = workspace.models.add(options.model.name, options.model, OWNER)
     if options.freeze:
-        model = workspace.freeze(model.digest, dims_of(options), OWNER)
+        model = workspace.models.freeze(model.digest, dims_of(options), OWNER)
     if options.preprocess:
-        model = workspace.set_preprocess(model.digest, preprocess_of(options), OWNER)
+        model = workspace.models.set_preprocess(model.digest, preprocess_of(options), OWNER)
     return model
 
 
@@ -152,10 +150,10 @@ def _ratios(text: str) -> tuple[float, ...]:
 
 def _resumable(workspace: Workspace, spec: ExperimentSpec) -> Run | None:
     """An earlier run of exactly this question, done or stopped."""
-    for run in workspace.runs(OWNER):
+    for run in workspace.runs.of(OWNER):
         if run.spec == spec and run.progress.state in (*GOES_ON, State.DONE):
             if run.progress.state in GOES_ON:
-                workspace.allow(run.id)
+                workspace.runs.allow(run.id)
             return run
     return None
 

@@ -3,51 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from core.cli.telling import Teller
-from core.data import read_preprocess
 from core.errors import DataError, InvalidModel
-from core.pipeline.client import Workshop
-from core.process import Child, Scratch
 from core.records import DataSummary, ModelSummary, Preprocess, parse_json
+from core.workspace import Workspace
+from core.workspace.inputs import read_preprocess
 
-
-@dataclass(frozen=True, slots=True)
-class Bench:
-    """A workshop and a scratch directory that live as long as one command."""
-
-    workshop: Workshop
-    home: Path
-
-    @property
-    def models(self) -> Path:
-        """Where admitted models and candidates lie."""
-        return self.home / "models"
-
-    @property
-    def data(self) -> Path:
-        """Where admitted image sets lie."""
-        return self.home / "data"
-
-
-@contextlib.contextmanager
-def bench(child: Child | None = None) -> Iterator[Bench]:
-    """A bench whose files vanish with it: a command leaves nothing behind but its output.
-
-    `child` is that of a workshop, if one was started in advance.
-    """
-    with Scratch() as home:
-        (home / "models").mkdir()
-        (home / "data").mkdir()
-        workshop = Workshop(child=child)
-        try:
-            yield Bench(workshop, home)
-        finally:
-            workshop.close()
+OWNER = "command-line"
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
@@ -67,17 +33,17 @@ def add_model_options(command: argparse.ArgumentParser) -> None:
     )
 
 
-def admit(bench: Bench, path: Path, options: argparse.Namespace) -> ModelSummary:
+def admit(workspace: Workspace, path: Path, options: argparse.Namespace) -> ModelSummary:
     """The model at `path`, through the gate, frozen and with its preprocessing.
 
     Raises:
         ModelError: the file is missing or refused, or has no dimension that shall be frozen.
         DataError: the preprocessing file is wrong.
     """
-    return as_asked(bench, through_gate(bench, path), options, dims_of(options))
+    return as_asked(workspace, through_gate(workspace, path), options, dims_of(options))
 
 
-def through_gate(bench: Bench, path: Path) -> ModelSummary:
+def through_gate(workspace: Workspace, path: Path) -> ModelSummary:
     """The model at `path` as it is.
 
     Raises:
@@ -85,11 +51,14 @@ def through_gate(bench: Bench, path: Path) -> ModelSummary:
     """
     if not path.is_file():
         raise InvalidModel(f"{path}: there is no such file.")
-    return bench.workshop.admit(path, path.name, bench.models, path.parent, Teller())
+    return workspace.models.add(path.name, path, OWNER, Teller())
 
 
 def as_asked(
-    bench: Bench, summary: ModelSummary, options: argparse.Namespace, dims: Mapping[str, int]
+    workspace: Workspace,
+    summary: ModelSummary,
+    options: argparse.Namespace,
+    dims: Mapping[str, int],
 ) -> ModelSummary:
     """The model with `dims` frozen, and with its preprocessing.
 
@@ -99,14 +68,14 @@ def as_asked(
     """
     name, own_bytes = summary.name, summary.size_bytes
     if dims:
-        summary = bench.workshop.freeze(summary.path, dims, bench.models)
+        summary = workspace.models.freeze(summary.digest, dims, OWNER)
     if options.preprocess:
         preprocess = preprocess_of(options)
-        summary = bench.workshop.set_preprocess(summary.path, preprocess, bench.models)
+        summary = workspace.models.set_preprocess(summary.digest, preprocess, OWNER)
     return replace(summary, name=name, size_bytes=own_bytes)
 
 
-def admit_data(bench: Bench, path: Path | None) -> DataSummary | None:
+def admit_data(workspace: Workspace, path: Path | None) -> DataSummary | None:
     """The image set at `path`, or None without one.
 
     Raises:
@@ -116,7 +85,7 @@ def admit_data(bench: Bench, path: Path | None) -> DataSummary | None:
         return None
     if not path.exists():
         raise DataError(f"{path}: there is no such file or folder.")
-    return bench.workshop.admit_data(path, path.name, bench.data, Teller())
+    return workspace.data.add(path.name, path, OWNER, Teller())
 
 
 def dims_of(options: argparse.Namespace) -> dict[str, int]:

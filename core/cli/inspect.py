@@ -6,9 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from core.cli.inputs import add_model_options, admit, bench
+from core.cli.inputs import add_model_options, admit
 from core.cli.result import Result, count, table
 from core.records import ModelSummary, TensorSpec, to_json
+from core.workspace import Workspace
 
 
 def add(commands: Any) -> None:
@@ -27,8 +28,8 @@ def run(options: argparse.Namespace) -> Result:
     Raises:
         ModelError: the file was refused.
     """
-    with bench(options.child) as at:
-        summary = admit(at, options.model, options)
+    with Workspace.passing(options.child) as workspace:
+        summary = admit(workspace, options.model, options)
     data = to_json(summary)
     del data["path"]
     return Result(data, _text(summary))

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from core.cli import backends, explore, inspect, measure, optimize, uploads
 from core.cli.result import Result
 from core.errors import CoreError
-from core.process import Child
+from core.workspace import Child
 
 COMMANDS = (inspect, optimize, measure, explore, backends, uploads)
 

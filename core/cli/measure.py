@@ -8,25 +8,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.backends.base import reference
 from core.cli import why
 from core.cli.inputs import (
-    Bench,
     add_model_options,
     admit_data,
     as_asked,
-    bench,
     dims_of,
     through_gate,
 )
 from core.cli.result import Result, table
 from core.cli.sizes import add_at_option, at_sizes, ignored
 from core.cli.telling import guessed_pixels
-from core.data import open_set, shape_text
 from core.errors import BackendUnavailable
-from core.measure import METRICS, Setting, Source, host
-from core.records import DataSummary, Json, Measurement, ModelSummary, to_json
-from core.runs.work_plan import Comparison
+from core.records import DataSummary, ExperimentSpec, Host, Json, Measurement, ModelSummary, to_json
+from core.workspace import Workspace
+from core.workspace.facts import METRICS, check_backend, reference
+from core.workspace.inputs import shape_text
 
 SHOWN = (
     "size_bytes", "parameters", "macs", "top1", "top1_delta", "agreement", "sqnr_db", "latency_ms",
@@ -88,7 +85,7 @@ def backends_of(options: argparse.Namespace) -> tuple[str, ...]:
     """
     names = tuple(dict.fromkeys(options.backend or [DEFAULT_BACKEND]))
     for name in names:
-        Setting.of(name)
+        check_backend(name)
     if any(threads < 0 for threads in options.threads):
         raise BackendUnavailable("--threads: give 0 for all cores, or a number of threads.")
     return names
@@ -106,64 +103,60 @@ def run(options: argparse.Namespace) -> Result:
         CoreError: bad models, data or names.
     """
     backends = backends_of(options)
-    with bench(options.child) as at:
-        data = admit_data(at, options.data)
-        summaries = at_sizes(_admitted(at, options), data, options)
+    with Workspace.passing(options.child) as workspace:
+        data = admit_data(workspace, options.data)
+        summaries = at_sizes(_admitted(workspace, options), data, options)
         models = _named(options.models, summaries)
-        rows = _measure(at, options, backends, models, data)
-        told = why.ask(at, models, backends, threads_of(options)) if options.why else []
+        rows = _measure(workspace, options, backends, models, data)
+        told = why.ask(workspace, models, backends, threads_of(options)) if options.why else []
+        machine = workspace.runs.host()
     names = {summary.digest: name for name, summary in models}
-    found, text = _data(models, rows), _text(names, rows)
+    found, text = _data(machine, models, rows), _text(names, rows)
     if options.why:
         found["causes"] = [why.as_json(one) for one in told]
         text = "\n\n".join([text, *map(why.as_text, told)])
     return Result(found, text)
 
 
-def _admitted(at: Bench, options: argparse.Namespace) -> list[ModelSummary]:
+def _admitted(workspace: Workspace, options: argparse.Namespace) -> list[ModelSummary]:
     """Every file, with `--freeze` where it has the dimension.
 
     Raises:
         CoreError: a file is refused, or none has a dimension that shall be frozen.
     """
-    models, dims = [through_gate(at, path) for path in options.models], dims_of(options)
+    models, dims = [through_gate(workspace, path) for path in options.models], dims_of(options)
     ignored(dims, models, "--freeze")
     return [
-        as_asked(at, model, options, {k: v for k, v in dims.items() if k in model.dynamic_dims})
+        as_asked(
+            workspace, model, options, {k: v for k, v in dims.items() if k in model.dynamic_dims}
+        )
         for model in models
     ]
 
 
 def _measure(
-    at: Bench,
+    workspace: Workspace,
     options: argparse.Namespace,
-    backends: Sequence[str],
+    backends: tuple[str, ...],
     models: Sequence[tuple[str, ModelSummary]],
     data: DataSummary | None,
-) -> list[Measurement]:
+) -> Sequence[Measurement]:
     guessed_pixels(models[0][1], data)
-    path, digest = (data.path, data.digest) if data else (None, "")
-    comparison = Comparison(
-        models=tuple(models),
-        backends=tuple(backends),
+    asked = ExperimentSpec(
+        title=models[0][0],
+        model=models[0][1].digest,
+        recipes=(),
+        backends=backends,
         threads=threads_of(options),
-        source=Source(path, digest, models[0][1].preprocess, options.images),
-        labels=open_set(path).labels if path else None,
-        caches=at.home / "caches",
-        budget_s=options.budget_s,
-        cancelled=lambda: False,
+        evaluation=data.digest if data else "",
+        images=options.images,
+        latency_budget_s=options.budget_s,
     )
-    found: dict[tuple[object, ...], Measurement] = {}
+    return workspace.runs.compare(models, asked, _say)
 
-    def keep(rows: Sequence[Measurement]) -> None:
-        for row in rows:  # rows of a question that is measured on tighten: the last one stands
-            condition = tuple(sorted(row.condition.items()))
-            found[row.candidate, row.backend, row.metric, condition] = row
 
-    for unit in comparison.units():
-        print(f"lathe: {unit.label}", file=sys.stderr, flush=True)
-        unit.run(keep, lambda message: None)
-    return list(found.values())
+def _say(label: str) -> None:
+    print(f"lathe: {label}", file=sys.stderr, flush=True)
 
 
 def _named(
@@ -199,11 +192,13 @@ def row_json(row: Measurement, name: str) -> Json:
 METRIC_KEYS = {"ms": "_ms", "B": "_bytes", "%": "_percent", "points": "_points", "dB": "_db"}
 
 
-def _data(models: Sequence[tuple[str, ModelSummary]], rows: Sequence[Measurement]) -> Json:
+def _data(
+    machine: Host, models: Sequence[tuple[str, ModelSummary]], rows: Sequence[Measurement]
+) -> Json:
     names = {summary.digest: name for name, summary in models}
     return {
         "baseline": models[0][0],
-        "host": to_json(host()),
+        "host": to_json(machine),
         "models": [
             {
                 "model": name,

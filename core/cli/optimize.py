@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import argparse
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.cli.inputs import Bench, add_model_options, admit, admit_data, bench
+from core.cli.inputs import add_model_options, admit, admit_data
 from core.cli.recipe import add_recipe_options, read_recipe
 from core.cli.result import PARTLY, Result, count
 from core.cli.telling import Counter, Teller, guessed_pixels
 from core.errors import CoreError, PassPrecondition
-from core.passes.base import not_applied
-from core.pipeline.client import Workshop
-from core.records import Candidate, ModelSummary, Outcome, Recipe, StepReport, to_json
-from core.runs import layer_times
-from core.runs.home import Home
+from core.records import Candidate, ModelSummary, Outcome, StepReport, to_json
 from core.wording import in_words, sentence
+from core.workspace import Workspace
+from core.workspace.passes import not_applied
 
 
 def add(commands: Any) -> None:
@@ -47,16 +44,14 @@ def run(options: argparse.Namespace) -> Result:
         raise PassPrecondition("Nothing to do: name at least one pass, or a recipe.")
     if not options.output.absolute().parent.is_dir():
         raise CoreError(f"{options.output.parent}: there is no such folder to write to.")
-    with bench(options.child) as at:
-        before = admit(at, options.model, options)
-        data = admit_data(at, options.calibration)
+    with Workspace.passing(options.child) as workspace:
+        before = admit(workspace, options.model, options)
+        data = admit_data(workspace, options.calibration)
         guessed_pixels(before, data)
-        calibration = data.path if data else None
-        build = functools.partial(_build, at, before.path, calibration)
-        times = _layer_times(recipe, before.path, at.workshop, build)
-        outcome = build(recipe, times)
+        digest, told = data.digest if data else "", Counter("timing layers")
+        outcome = workspace.models.build(before.digest, recipe, digest, Teller(), told)
         candidate, after = _built(outcome)
-        written = at.workshop.take(candidate.path, options.output)
+        written = workspace.models.take(candidate.digest, options.output)
     warnings = _warnings(outcome, before, after, options.output)
     answer = _data(written, before, after, candidate)
     text = _text(written, before, after, candidate)
@@ -73,27 +68,6 @@ def _warnings(
     if after.digest == before.digest:
         return (f"No step found anything to change: {output} is the original.",)
     return ()
-
-
-def _build(
-    at: Bench, model: Path, calibration: Path | None, recipe: Recipe, times: Path | None
-) -> Outcome:
-    return at.workshop.build(model, recipe, calibration, at.models, Teller(), timings=times)
-
-
-def _layer_times(
-    recipe: Recipe, model: Path, workshop: Workshop, build: Callable[[Recipe, Path], Outcome]
-) -> Path | None:
-    """The measured layer times that the recipe asks for; kept, for they hold for this machine."""
-    if not layer_times.wanted_on(recipe):
-        return None
-
-    def built(before: Recipe, times: Path) -> Path | None:
-        made = build(before, times).candidate
-        return made.path if made else None
-
-    folder = Home.default().caches / "layer_times"
-    return layer_times.table(recipe, model, workshop, folder, built, told=Counter("timing layers"))
 
 
 def _built(outcome: Outcome) -> tuple[Candidate, ModelSummary]:

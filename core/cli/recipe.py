@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import PassPrecondition
-from core.passes.base import Parameter, Pass, build, catalogue, parameters
 from core.records import Recipe, Step, from_json, parse_json
+from core.workspace.passes import Parameter, Pass, build, catalogue, parameters
 
 # Short forms of what people switch on most, beside the option that every pass has.
 QUANTIZE: Mapping[str, tuple[str, dict[str, Any]]] = {

@@ -7,9 +7,9 @@ import sys
 from collections.abc import Mapping, Sequence
 
 from core.cli.inputs import sizes_of
-from core.data import model_at, open_dims, proposed, shape_text, told
 from core.errors import InvalidModel, OpenShape
 from core.records import DataSummary, ModelSummary
+from core.workspace.inputs import model_at, open_dims, proposed, shape_text, told
 
 
 def add_at_option(command: argparse.ArgumentParser) -> None:

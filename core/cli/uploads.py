@@ -10,7 +10,7 @@ from core.cli.result import Result, count, table
 from core.errors import StoreError
 from core.records import to_json
 from core.records.stored import Upload
-from core.runs import Workspace
+from core.workspace import Workspace
 
 SHOWN = 12  # characters of a digest and of an owner; enough to tell them apart
 
@@ -42,12 +42,12 @@ def run(options: argparse.Namespace) -> Result:
     workspace = Workspace.open()
     try:
         freed = sum(
-            workspace.delete_upload(upload.digest, upload.owner, options.with_runs)
+            workspace.runs.delete_upload(upload.digest, upload.owner, options.with_runs)
             for named in options.delete
-            for upload in _named(workspace.uploads(), named)
+            for upload in _named(workspace.data.uploads(), named)
         )
-        left = workspace.uploads()
-        room = workspace.room("")
+        left = workspace.data.uploads()
+        room = workspace.data.room("")
     finally:
         workspace.close()
     used = sum({upload.digest: upload.size_bytes for upload in left}.values())

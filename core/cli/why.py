@@ -6,11 +6,10 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core.cli.inputs import Bench
 from core.cli.result import table
 from core.errors import CoreError
-from core.measure import ProfileJob, Setting, explained, host, profile
 from core.records import Explanation, Json, LayerPair, LayerProfile, ModelSummary, to_json
+from core.workspace import Workspace
 
 SHOWN_LAYERS = 15
 
@@ -28,24 +27,20 @@ class Told:
 
 
 def ask(
-    at: Bench,
+    workspace: Workspace,
     models: Sequence[tuple[str, ModelSummary]],
     backends: Sequence[str],
     threads: Sequence[int],
 ) -> list[Told]:
     """Every model but the first, explained against the first on every backend."""
-    zeros = {summary.digest: at.workshop.zero_share(summary.path) for _, summary in models}
     (base, before), *others = models
     told = []
     for backend in backends:
         for count in threads:
             for name, after in others:
                 print(f"lathe: layers of {name} on {backend}", file=sys.stderr, flush=True)
-                setting = Setting.of(backend, count)
-                shares = (zeros[before.digest], zeros[after.digest])
-                job = ProfileJob(before, after, setting, zeros=shares)
                 try:
-                    answer = explained(*profile(job), host())
+                    answer = workspace.insights.explain(before, after, backend, count)
                     told.append(Told(name, base, backend, count, answer))
                 except CoreError as error:
                     told.append(Told(name, base, backend, count, None, error.reason))

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from core import verdict as verdicts
 from core.data import shape_text
 from core.errors import CoreError
 from core.measure import rows, statistics
@@ -132,7 +133,7 @@ def _pairs(
         out_of_time = spent + spent / len(samples.minima) > job.budget_s
         found = _rows(job, samples, final=enough and out_of_time)
         on_rows(found)
-        if enough and (out_of_time or _ratio(samples).width <= statistics.WIDEST):
+        if enough and (out_of_time or verdicts.is_narrow(_ratio(samples))):
             break
     return found
 
@@ -203,9 +204,9 @@ def _rows(job: LatencyJob, samples: Samples, final: bool) -> Rows:
     """Both medians, and the ratio with its verdict."""
     enough = len(samples.minima) >= PAIRS_NEEDED
     ratio = _ratio(samples)
-    verdict = statistics.verdict(ratio, enough)
+    verdict = verdicts.verdict(ratio, enough)
     noisy = ""
-    if final and ratio.width > statistics.WIDEST:
+    if final and not verdicts.is_narrow(ratio):
         noisy = f"machine too noisy: the interval is still {ratio.width:.1%} wide"
     elif not enough:
         noisy = "first look: more session pairs to come"

@@ -1,4 +1,4 @@
-"""Intervals and verdicts.
+"""Confidence intervals of ratios, medians, proportions and their differences.
 
 Latency ratios: the median over blocks of log(min B / min A), with a hierarchical bootstrap that
 draws session pairs first and blocks within them (a session's layout in memory shifts all of its
@@ -18,13 +18,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.records import Verdict
-
 Floats = NDArray[np.floating[Any]]
 Z95 = 1.959963984540054
 RESAMPLES = 2000
-SMALLEST_EFFECT = 0.01  # a difference below 1 % is not called one
-WIDEST = 0.03  # an interval wider than 3 % of the ratio settles nothing
 
 
 class Interval(NamedTuple):
@@ -74,22 +70,6 @@ def _hierarchical_medians(groups: Sequence[Floats], seed: int) -> Floats:
     pair = rng.integers(len(groups), size=(RESAMPLES, drawn, 1))
     block = rng.integers(lengths[pair], size=(RESAMPLES, drawn, lengths.min()))
     return np.asarray(np.median(table[pair, block].reshape(RESAMPLES, -1), axis=1))
-
-
-def verdict(interval: Interval, confidence_met: bool = True) -> Verdict:
-    """What a latency ratio (candidate / baseline) means in words.
-
-    Args:
-        interval: of the ratio.
-        confidence_met: whether enough session pairs were run to say anything.
-    """
-    if not confidence_met:
-        return Verdict.NOT_ENOUGH_DATA
-    if interval.high < 1 and interval.value <= 1 - SMALLEST_EFFECT:
-        return Verdict.FASTER
-    if interval.low > 1 and interval.value >= 1 + SMALLEST_EFFECT:
-        return Verdict.SLOWER
-    return Verdict.SAME if interval.width <= WIDEST else Verdict.NOT_ENOUGH_DATA
 
 
 def wilson(hits: int, count: int) -> Interval:

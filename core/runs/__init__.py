@@ -1,5 +1,1 @@
-"""The use cases: take models and images in, preview recipes, measure them, keep every number."""
-
-from core.runs.workspace import Workspace
-
-__all__ = ["Workspace"]
+"""Runs: planned, queued under leases, executed, kept; and questions answered on demand."""

@@ -2,7 +2,7 @@
 
 import sys
 
-from core.runs.job import main
+from core.runs.executor import main
 
 if __name__ == "__main__":
     main(sys.argv[1])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 from core.pipeline.client import Workshop
 
@@ -10,8 +11,9 @@ from core.pipeline.client import Workshop
 class Bench:
     """A workshop that starts when it is first needed. Thread-safe."""
 
-    def __init__(self) -> None:
-        """Nothing is started yet."""
+    def __init__(self, start: Callable[[], Workshop] = Workshop) -> None:
+        """Nothing is started yet; `start` will make the workshop."""
+        self._start = start
         self._lock = threading.Lock()
         self._workshop: Workshop | None = None
 
@@ -19,7 +21,7 @@ class Bench:
         """The workshop."""
         with self._lock:
             if self._workshop is None:
-                self._workshop = Workshop()
+                self._workshop = self._start()
             return self._workshop
 
     def close(self) -> None:

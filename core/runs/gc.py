@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.records.stored import DATA_SUFFIX, data_of
 from core.runs.home import Home
-from core.store import Store
+from core.runs.store import Store
 
 YOUNG_S = 3600.0  # a file this new may belong to work whose row is not written yet
 DATA = f"*.onnx{DATA_SUFFIX}"

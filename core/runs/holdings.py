@@ -9,7 +9,7 @@ from core.records.stored import Upload
 from core.runs import gc
 from core.runs.home import Home
 from core.runs.quota import EVERYBODY, UPLOAD, VISITOR, Quota
-from core.store import Listed, Store
+from core.runs.store import Listed, Store
 
 NOBODY = ""  # the owner of what belongs to all: samples
 

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.errors import InvalidModel, StoreError
+from core.process import Progress
+from core.runs.gates import Tell
 
 MAKE_ROOM = "Free some space on the disk, as by deleting runs and uploads under Runs."
 SUFFIXES = (".onnx", ".zip", ".npz")
@@ -45,3 +47,15 @@ def as_file(folder: Path, filename: str, content: bytes | Path) -> Iterator[Path
         yield path
     finally:
         path.unlink(missing_ok=True)
+
+
+def size(content: bytes | Path) -> int:
+    """Bytes of an upload; a folder of images is not counted before it is packed."""
+    if not isinstance(content, Path):
+        return len(content)
+    return content.stat().st_size if content.is_file() else 0
+
+
+def teller(progress: Progress | None) -> Tell | None:
+    """Says what an upload waits for where its progress is told."""
+    return (lambda words: progress({"current": words})) if progress else None

@@ -5,7 +5,7 @@
 Half-widths of the single times are independent and add in squares; a shape that stands n times
 in the sum counts n-fold. Of two values only the layers that differ between them bring noise into
 their difference. A value is a step where the sum lies below the last step's by more than that noise
-and by at least SMALLEST of it: what lies between two steps costs accuracy and buys no time.
+and by at least 1 % of it: what lies between two steps costs accuracy and buys no time.
 
 Approximate: what a network spends outside of these layers is not in the sum, nor is what fusing
 them differently would change. It is no measurement of the model.
@@ -19,8 +19,8 @@ from collections.abc import Mapping, Sequence
 
 from core.records import Stair, Staircase
 from core.timings import Chain, LayerSignature, LayerTime, LayerTimes
+from core.verdict import is_drop
 
-SMALLEST = 0.01  # as for latency ratios: less is not called a difference
 Counts = Mapping[LayerSignature, int]
 
 
@@ -76,7 +76,7 @@ def _falls(counts: Sequence[Counts], timed: Mapping[LayerSignature, LayerTime]) 
         kinds = best.keys() | count.keys()
         changed = {kind: best.get(kind, 0) - count.get(kind, 0) for kind in kinds}
         drop = _sum(changed, timed)
-        falls = drop > max(_noise(changed, timed), SMALLEST * _sum(best, timed))
+        falls = is_drop(drop, _noise(changed, timed), _sum(best, timed))
         found.append(falls)
         best = count if falls else best
     return found

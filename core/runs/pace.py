@@ -13,7 +13,7 @@ from collections.abc import Callable
 
 from core.pipeline.clock import Steady
 from core.records import RunProgress, State
-from core.runs.work_plan import Unit
+from core.runs.plan import Unit
 
 BUILD_GUESS_S = 3.0
 TOLD_EVERY_S = 0.5

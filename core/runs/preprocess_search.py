@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from core.data import PRESETS, fitted, open_set, same_pixels, thinned
-from core.errors import DataError
+from core.errors import DataError, StoreError
 from core.measure import Cancelled, Setting, Source, Verifier, accuracy, evaluate
 from core.measure.verify import REFERENCE
-from core.records import ModelSummary, Preprocess
+from core.records import ModelSummary, Preprocess, to_json
 from core.runs.images import ImageSource
+from core.runs.on_demand import OnDemand, Shelf, Step, Turns, key_of
 
 IMAGES = 200
 LIMIT_S = 60.0
@@ -36,6 +37,39 @@ class PixelTrial:
     low: float
     high: float
     images: int
+
+
+class PixelTrials:
+    """Trials on demand: who asks the same at once shares the answer. Thread-safe."""
+
+    def __init__(self, caches: Path) -> None:
+        """`caches` is where outputs of whole sets are kept."""
+        self._caches = caches
+        self._turns = Turns(wanted=lambda: False)  # it ends in time by itself
+        shelf: Shelf[tuple[PixelTrial, ...]] = Shelf(tuple[PixelTrial, ...])
+        self._trials = OnDemand(self._turns, shelf, stands_s=0.0)
+
+    def get(
+        self, model: ModelSummary, images: ImageSource, visitor: str = ""
+    ) -> tuple[PixelTrial, ...]:
+        """What `trials` finds, in this visitor's turn.
+
+        Raises:
+            CoreError: why it cannot be told; the next call tries again.
+        """
+
+        def tried(_: Step) -> tuple[PixelTrial, ...]:
+            return trials(model, images, self._caches)
+
+        key = key_of(model.digest, to_json(model.preprocess), images.digest)
+        found = self._trials.wait(key, tried, visitor)
+        if found is None:
+            raise StoreError("The server is being stopped.", "Try again later.")
+        return found
+
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._turns.close()
 
 
 def presets(model: ModelSummary) -> Mapping[str, Preprocess]:

@@ -1,22 +1,21 @@
-"""Previews at once: what was asked for or will be asked for next is computed ahead and kept."""
+"""Previews on demand: what was asked for or will be asked for next is computed ahead and kept."""
 
 from __future__ import annotations
 
-import json
-import threading
-from collections import OrderedDict
+import contextlib
+import functools
 from collections.abc import Callable, Iterable
 
-from core.errors import CoreError, WorkerError
+from core.errors import CoreError
 from core.records import Preview, Recipe, to_json
+from core.runs.on_demand import OnDemand, Shelf, Step, Turns, key_of
 
 KEPT = 2048
-Key = tuple[str, str]
 Compute = Callable[[str, Recipe], Preview]
 
 
 class Previews:
-    """A cache of previews with one thread that fills it ahead. Thread-safe."""
+    """Previews of recipes. Thread-safe."""
 
     def __init__(self, compute: Compute) -> None:
         """`compute` may be slow, and may raise a CoreError.
@@ -24,10 +23,10 @@ class Previews:
         That is kept as the answer, but for the death of a child.
         """
         self._compute = compute
-        self._known: OrderedDict[Key, Preview | CoreError] = OrderedDict()
-        self._wanted: OrderedDict[Key, Recipe] = OrderedDict()
-        self._guard = threading.Condition()
-        self._thread: threading.Thread | None = None
+        self._turns = Turns(wanted=lambda: False, patience_s=float("inf"))
+        shelf: Shelf[Preview] = Shelf(Preview, most=KEPT)
+        self._previews = OnDemand(self._turns, shelf)
+        self._ahead: tuple[str, ...] = ()
 
     def get(self, model: str, recipe: Recipe) -> Preview:
         """The preview of a recipe.
@@ -35,49 +34,29 @@ class Previews:
         Raises:
             CoreError: whatever computing it raised.
         """
-        key = _key(model, recipe)
-        with self._guard:
-            found = self._known.get(key)
-            self._wanted.pop(key, None)
-        if found is None:
-            found = self._computed(key, recipe)
-        if isinstance(found, CoreError):
-            raise found
-        return found
+        return self._previews.now(_key(model, recipe), self._work(model, recipe))
 
     def warm(self, model: str, recipes: Iterable[Recipe]) -> None:
         """Compute these in the background; what was asked for earlier and not begun is dropped."""
-        with self._guard:
-            keys = {_key(model, recipe): recipe for recipe in recipes}
-            self._wanted = OrderedDict(
-                (key, recipe) for key, recipe in keys.items() if key not in self._known
-            )
-            if self._wanted and (self._thread is None or not self._thread.is_alive()):
-                self._thread = threading.Thread(target=self._fill, daemon=True)
-                self._thread.start()
+        for key in self._ahead:
+            self._previews.stop(key)
+        wanted = {_key(model, recipe): recipe for recipe in recipes}
+        self._ahead = tuple(wanted)
+        for key, recipe in wanted.items():
+            with contextlib.suppress(CoreError):  # for who asks for this very one
+                self._previews.ask(key, self._work(model, recipe))
 
-    def _fill(self) -> None:
-        while True:
-            with self._guard:
-                if not self._wanted:
-                    self._thread = None
-                    return
-                key, recipe = self._wanted.popitem(last=False)
-            self._computed(key, recipe)
+    def close(self) -> None:
+        """Begin nothing more."""
+        self._turns.close()
 
-    def _computed(self, key: Key, recipe: Recipe) -> Preview | CoreError:
-        try:
-            found: Preview | CoreError = self._compute(key[0], recipe)
-        except CoreError as error:
-            found = error
-        if isinstance(found, WorkerError):
-            return found  # a child that died says nothing of the next one: not remembered
-        with self._guard:
-            self._known[key] = found
-            while len(self._known) > KEPT:
-                self._known.popitem(last=False)
-        return found
+    def _work(self, model: str, recipe: Recipe) -> Callable[[Step], Preview]:
+        return functools.partial(_computed, self._compute, model, recipe)
 
 
-def _key(model: str, recipe: Recipe) -> Key:
-    return model, json.dumps(to_json(recipe.steps), sort_keys=True)
+def _computed(compute: Compute, model: str, recipe: Recipe, _: Step) -> Preview:
+    return compute(model, recipe)
+
+
+def _key(model: str, recipe: Recipe) -> str:
+    return key_of(model, to_json(recipe.steps))

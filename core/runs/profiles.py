@@ -6,33 +6,26 @@ that a better rule speaks at once.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import json
-import os
-import threading
 from collections.abc import Callable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from concurrent.futures import TimeoutError as StillRunning
 from dataclasses import replace
 from pathlib import Path
 
 from core.measure import ProfileJob, explained, host, host_digest, profile
-from core.records import Explanation, Profile, Run, from_json, to_json
+from core.records import Explanation, Profile, Run
+from core.runs.on_demand import OnDemand, Shelf, Step, Turns, key_of
 
 FORMAT = 2  # of what is kept
 Pair = tuple[Profile, Profile]
 
 
 class Profiles:
-    """A cache of profiles with one thread that measures. Thread-safe."""
+    """Profiles of pairs of models. Thread-safe."""
 
     def __init__(self, folder: Path) -> None:
         """`folder` is where they are kept; made when the first one is."""
-        self._folder = folder
-        self._guard = threading.Lock()
-        self._asked: dict[str, Future[Pair]] = {}
-        self._measuring: ThreadPoolExecutor | None = None
+        self._turns = Turns(wanted=lambda: False)  # measured alone: it makes no room half-way
+        shelf: Shelf[Pair] = Shelf(Pair, folder)
+        self._profiles = OnDemand(self._turns, shelf, stands_s=0.0)
 
     def get(
         self,
@@ -44,7 +37,7 @@ class Profiles:
         """What the two profiles say; None if they are still being measured after `wait_s`.
 
         Args:
-            key: of `key_of`.
+            key: of `profile_key`.
             job: makes the job, in the background, if it must be measured.
             wait_s: how long to wait at most; None for ever.
             passes: that made the second model, for the fixes to name.
@@ -52,58 +45,26 @@ class Profiles:
         Raises:
             CoreError: why there is none; the next call tries again.
         """
-        kept = self._read(key)
-        if kept is None:
-            with self._guard:
-                asked = self._asked.get(key)
-                if asked is None:
-                    self._measuring = self._measuring or ThreadPoolExecutor(1, "profiles")
-                    asked = self._measuring.submit(self._measure, key, job)
-                    self._asked[key] = asked
-            try:
-                kept = asked.result(wait_s)
-            except StillRunning:
-                if not asked.done():
-                    return None
-                raise
-            finally:
-                if asked.done():
-                    with self._guard:
-                        self._asked.pop(key, None)
-        before, after = kept
+
+        def measured(_: Step) -> Pair:
+            return profile(job())
+
+        found = self._profiles.wait(key, measured, wait_s=wait_s)
+        if found is None:
+            return None
+        before, after = found
         return explained(before, replace(after, passes=passes), host())
 
     def known(self, key: str) -> bool:
         """Whether `get` would answer at once."""
-        return self._path(key).is_file()
+        return self._profiles.known(key) is not None
 
     def close(self) -> None:
         """Begin nothing more."""
-        with self._guard:
-            if self._measuring is not None:
-                self._measuring.shutdown(wait=False, cancel_futures=True)
-
-    def _measure(self, key: str, job: Callable[[], ProfileJob]) -> Pair:
-        found = profile(job())
-        with contextlib.suppress(OSError):  # what cannot be kept is measured again
-            self._folder.mkdir(parents=True, exist_ok=True)
-            part = self._path(key).with_suffix(f".{os.getpid()}.part")
-            part.write_text(json.dumps(to_json(found)), encoding="utf-8")
-            part.replace(self._path(key))
-        return found
-
-    def _read(self, key: str) -> Pair | None:
-        try:
-            data = json.loads(self._path(key).read_text(encoding="utf-8"))
-            return from_json(tuple[Profile, Profile], data)
-        except (OSError, ValueError, KeyError, TypeError):
-            return None
-
-    def _path(self, key: str) -> Path:
-        return self._folder / f"{key}.json"
+        self._turns.close()
 
 
-def key_of(
+def profile_key(
     before: str, after: str, backend: str, threads: int, dims: Mapping[str, int] | None = None
 ) -> str:
     """A name for the question: both digests, the backend, the threads, and this host's versions.
@@ -112,7 +73,7 @@ def key_of(
     """
     parts: tuple[object, ...] = (FORMAT, before, after, backend, threads, host_digest(host()))
     parts += (sorted(dims.items()),) if dims else ()
-    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:32]
+    return key_of(*parts)[:32]
 
 
 def passes_of(run: Run, digest: str) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.charts import palette
-from core.measure import int8_outlook
 from core.records import BackendInfo, Host
+from core.workspace.facts import int8_outlook
 from pages.widgets import formatting, session
 
 TITLE = """
@@ -20,7 +20,7 @@ TITLE = """
 def show() -> None:
     """Usable backends, missing ones with their command, and the machine."""
     workspace = session.workspace()
-    infos = workspace.backends()
+    infos = workspace.runs.backends()
     st.title("Backends")
     here = [info for info in infos if not info.reason]
     missing = [info for info in infos if info.reason]
@@ -33,7 +33,7 @@ def show() -> None:
         st.header(f"Not here: {len(missing)}")
         for info in missing:
             absent(info)
-    machine(workspace.host())
+    machine(workspace.runs.host())
 
 
 def card(info: BackendInfo) -> None:

@@ -9,7 +9,7 @@ import streamlit as st
 from core.charts.summary import headline
 from core.errors import CoreError
 from core.records import ExperimentSpec, ModelSummary, Recipe, Run
-from core.runs import Workspace
+from core.workspace import Workspace
 from pages.widgets import (
     data_picker,
     downloads,
@@ -45,7 +45,7 @@ def show() -> None:
         recipes = sweep_form.show(model, bool(data.calibration))
         st.header("Measure")
         size_form.show(workspace, model, data)
-        measure_form.show(workspace.backends())
+        measure_form.show(workspace.runs.backends())
     with start:
         ask(workspace, owner, question(model, recipes, data), data.misfit)
         if recipes:
@@ -66,7 +66,7 @@ def opened(workspace: Workspace) -> Run | None:
     if not run_id:
         return None
     try:
-        run = workspace.run(run_id)
+        run = workspace.runs.get(run_id)
     except CoreError as error:
         st.session_state.pop(RUN, None)
         session.del_query("run")
@@ -107,7 +107,7 @@ def ask(workspace: Workspace, owner: str, spec: ExperimentSpec, misfit: str = ""
         disabled=bool(refusal) or count == 0,
     ):
         try:
-            run_id = workspace.submit(spec, owner)
+            run_id = workspace.runs.submit(spec, owner)
         except CoreError as error:
             st.error(formatting.plain(f"{error.message} {error.remedy}".strip()))
             return
@@ -147,7 +147,7 @@ def plural(count: int, noun: str) -> str:
 
 def results(workspace: Workspace, first: Run) -> None:
     """The trade-off as it comes in; when the run ends, the whole page is asked for once more."""
-    run = workspace.run(first.id) if progress.is_live(first) else first
+    run = workspace.runs.get(first.id) if progress.is_live(first) else first
     if progress.is_live(first) and not progress.is_live(run):
         st.rerun()
     st.header(formatting.plain(run.spec.title))

@@ -9,7 +9,7 @@ from core.charts import layers_figure
 from core.charts.layers import layer_rows
 from core.charts.table import to_csv
 from core.records import ModelSummary, TensorSpec
-from core.runs import Workspace
+from core.workspace import Workspace
 from pages.widgets import data_picker, downloads, formatting, model_picker, sensitivity, session
 
 HEIGHT = 420

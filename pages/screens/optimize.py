@@ -77,7 +77,7 @@ def recipe_panel(board: Board, images: int | None) -> None:
     recipe = recipe_form.show(board.model, behind, images)
     st.header("Measure on")
     size_form.show(board.workspace, board.model, data_picker.chosen())
-    measure_form.show(board.workspace.backends())
+    measure_form.show(board.workspace.runs.backends())
     board.paint_draft(recipe)
     drafts.keep(board.workspace, session.owner())
     behind.fill()
@@ -87,7 +87,7 @@ def recipe_panel(board: Board, images: int | None) -> None:
 @session.spoken()
 def numbers(board: Board, first: Run) -> None:
     """Numbers as they come in; when the run ends or goes on, the whole page is made anew."""
-    run = board.workspace.run(first.id)
+    run = board.workspace.runs.get(first.id)
     if progress.is_live(first) != progress.is_live(run) or form_state.was_loaded():
         st.rerun()
     with board.progress:

@@ -12,7 +12,7 @@ from core.charts import palette
 from core.charts.summary import headline
 from core.errors import CoreError
 from core.records import Answer, Run, RunLine, State
-from core.runs import Workspace
+from core.workspace import Workspace
 from pages.widgets import comparison, downloads, formatting, progress, session, uploads
 
 CHOSEN = "runs.chosen"
@@ -36,7 +36,7 @@ def show() -> None:
         st.error(formatting.plain(notice))
     if done := st.session_state.pop("done", None):
         st.success(formatting.plain(done))
-    lines = {line.id: line for line in workspace.lines(owner)}
+    lines = {line.id: line for line in workspace.runs.lines(owner)}
     if lines:
         answers = answered(workspace, lines)
         table(lines, answers)
@@ -56,7 +56,7 @@ def detail(workspace: Workspace, owner: str, lines: Mapping[str, RunLine]) -> No
 
     def load(which: str) -> Run:
         if which not in loaded:
-            loaded[which] = workspace.run(which)
+            loaded[which] = workspace.runs.get(which)
         return loaded[which]
 
     try:
@@ -76,15 +76,15 @@ def answered(workspace: Workspace, lines: Mapping[str, RunLine]) -> dict[str, An
     with slow:
         for line in unsaid:
             try:
-                run = workspace.run(line.id)
+                run = workspace.runs.get(line.id)
             except CoreError:  # deleted in another tab
                 found[line.id] = Answer("It is gone.")
                 continue
-            seen = workspace.hindsights(run)
+            seen = workspace.insights.hindsights(run)
             said = Answer(headline(run), len(seen), sum(one.held for one in seen))
             found[line.id] = said
             if run.progress.state not in progress.LIVE:
-                workspace.keep_answer(line, said)
+                workspace.runs.keep_answer(line, said)
     return found
 
 
@@ -182,7 +182,7 @@ def confirm(workspace: Workspace, owner: str, run: Run) -> None:
 
 def _delete(workspace: Workspace, owner: str, run_id: str) -> None:
     try:
-        workspace.delete(run_id, owner)
+        workspace.runs.delete(run_id, owner)
     except CoreError as error:
         st.session_state["notice"] = error.message
     else:

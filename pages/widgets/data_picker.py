@@ -9,10 +9,10 @@ from pathlib import Path
 
 import streamlit as st
 
-from core.data import shared_images
 from core.errors import CoreError, WorkerError
 from core.records import DataSummary, ModelSummary, Run
-from core.runs import Workspace
+from core.workspace import Workspace
+from core.workspace.inputs import shared_images
 from pages.widgets import formatting, model_picker, preprocess_finder
 
 NONE = ""
@@ -127,14 +127,14 @@ def chosen_for(workspace: Workspace, model: str) -> Data:
     """The sets that the model would be calibrated with and measured on, from any screen."""
     if st.session_state.get("data.model") == model:
         return chosen()
-    if model in {sample.digest for sample in workspace.samples()}:
-        return Data(*(data.digest for data in workspace.sample_data()))
+    if model in {sample.digest for sample in workspace.models.samples()}:
+        return Data(*(data.digest for data in workspace.data.samples()))
     return Data()
 
 
 def available(workspace: Workspace, owner: str) -> dict[str, DataSummary]:
     """The sample sets and the visitor's own, by digest."""
-    sets = [*workspace.sample_data(), *workspace.data_sets(owner)]
+    sets = [*workspace.data.samples(), *workspace.data.of(owner)]
     return {data.digest: data for data in sets}
 
 
@@ -157,8 +157,8 @@ def _defaults(
     if st.session_state.get("data.model") != model.digest:
         st.session_state["data.model"] = model.digest
         keep = run is not None and run.spec.model == model.digest
-        if not keep and model.digest in {sample.digest for sample in workspace.samples()}:
-            calibration, evaluation = workspace.sample_data()
+        if not keep and model.digest in {sample.digest for sample in workspace.models.samples()}:
+            calibration, evaluation = workspace.data.samples()
             st.session_state["data.calibration"] = calibration.digest
             st.session_state["data.evaluation"] = evaluation.digest
         elif not keep:
@@ -194,7 +194,7 @@ def _calibrating(data: DataSummary) -> tuple[bool, bool]:
 
 def _drop_samples(workspace: Workspace) -> None:
     """The sample images say nothing about a model that was not trained on their kind."""
-    samples = {data.digest for data in workspace.sample_data()}
+    samples = {data.digest for data in workspace.data.samples()}
     for role in ROLES:
         if st.session_state.get(f"data.{role}") in samples:
             st.session_state[f"data.{role}"] = NONE
@@ -223,7 +223,7 @@ def _fit(
     model: str, data: str, role: str, _workspace: Workspace, _owner: str, _model: ModelSummary
 ) -> str:
     """Kept by digests: the page asks on every run of its script."""
-    return _workspace.misfit(_model, data, _owner, labels=role == EVALUATION)
+    return _workspace.data.misfit(_model, data, _owner, labels=role == EVALUATION)
 
 
 def _say_what_follows(data: Data, sets: dict[str, DataSummary]) -> None:

@@ -15,8 +15,8 @@ from core.charts.table import to_csv
 from core.errors import CoreError
 from core.records import Outcome, Recipe, Run, to_json
 from core.records.stored import stored_bytes
-from core.runs import Workspace
 from core.wording import sentence
+from core.workspace import Workspace
 from pages.widgets import formatting, password, session
 
 EAGER_BYTES = 64 << 20
@@ -52,7 +52,7 @@ def model(run: Run, outcome: Outcome, workspace: Workspace) -> None:
     """The candidate's file. A large one has an address of its own: a button holds it in memory."""
     digest = outcome.candidate.digest if outcome.candidate else ""
     try:
-        path = workspace.candidate_file(run.id, digest)
+        path = workspace.runs.candidate_file(run.id, digest)
         size = stored_bytes(path)
     except (CoreError, OSError) as error:
         st.caption(formatting.plain(f"The model file is gone: {error}"))

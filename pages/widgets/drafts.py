@@ -10,9 +10,9 @@ import contextlib
 import streamlit as st
 
 from core.errors import CoreError
-from core.passes.base import build, catalogue
 from core.records import Json, Recipe, Step, from_json, to_json
-from core.runs import Workspace
+from core.workspace import Workspace
+from core.workspace.passes import build, catalogue
 from pages.widgets import measure_form, model_picker, recipe_form
 
 SEEN = "draft"  # what was kept last, or began with; its presence says that a session has begun
@@ -37,7 +37,7 @@ def begin(workspace: Workspace, owner: str) -> Recipe | None:
     state = st.session_state
     if SEEN in state:
         return None
-    left = state[SEEN] = workspace.draft(owner)
+    left = state[SEEN] = workspace.runs.draft(owner)
     asked = st.query_params.get("run", "")
     if not left or (asked and asked != left.get(RUN)):
         return None
@@ -48,7 +48,7 @@ def begin(workspace: Workspace, owner: str) -> Recipe | None:
     run = left.get(RUN)
     if isinstance(run, str) and run and RUN not in state:
         with contextlib.suppress(CoreError):  # it was deleted: the forms stand without it
-            state[RUN] = workspace.run(run).id
+            state[RUN] = workspace.runs.get(run).id
     return _recipe(left.get(RECIPE))
 
 
@@ -60,7 +60,7 @@ def keep(workspace: Workspace, owner: str) -> None:
     draft[RUN] = state.get(RUN, "")
     if draft != state.get(SEEN):
         state[SEEN] = draft
-        workspace.keep_draft(owner, draft)
+        workspace.runs.keep_draft(owner, draft)
 
 
 def _checked(name: str, value: object) -> object:

@@ -31,8 +31,8 @@ async def _file(request: Request) -> Response:
         raise HTTPException(404, "Open the run first: its page gives the address.")
     workspace = session.workspace()
     try:
-        run = await run_in_threadpool(workspace.run, run_id)
-        path = await run_in_threadpool(workspace.download, run_id, digest)
+        run = await run_in_threadpool(workspace.runs.get, run_id)
+        path = await run_in_threadpool(workspace.runs.download, run_id, digest)
     except CoreError as error:
         raise HTTPException(404, error.message) from None
     return FileResponse(

@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.errors import CoreError
 from core.records import AccuracyForecast, Preview, Recipe, Sensitivity, StepReport
-from core.runs import Workspace, offers
-from core.runs.forecast import forecast
+from core.workspace import Workspace
+from core.workspace.forecasts import before_a_cut, forecast
 from pages.widgets import data_picker, session
 from pages.widgets.data_picker import Data
 from pages.widgets.sensitivity import ASKED
@@ -59,7 +59,7 @@ def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None
     expected = forecast(step.cuts, known)
     if expected is None:
         return Foreseen(reason="no forecast for this model")
-    warning = offers.before(expected, step.cuts, known)
+    warning = before_a_cut(expected, step.cuts, known)
     images = FAMILIAR_IMAGES if known.familiar else IMAGES
     return Foreseen(expected, warning=warning, images=images)
 
@@ -75,7 +75,7 @@ def sensitivity(
     before = Recipe("before", recipe.steps[:position])
     st.session_state[ASKED.format(model)] = True  # the heat map rests on the same measurement
     visitor = session.owner()
-    return workspace.sensitivity(model, before, data.calibration, data.evaluation, visitor)
+    return workspace.insights.sensitivity(model, before, data.calibration, data.evaluation, visitor)
 
 
 def cutting(preview: Preview | None) -> int | None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.charts.choosing import best
-from core.passes.base import catalogue
 from core.records import Recipe, Run, Step
+from core.workspace.passes import catalogue
 from pages.widgets import measure_form, model_picker, recipe_form
 
 LOADED = "recipe_loaded"  # set by whoever changes the recipe from outside its form

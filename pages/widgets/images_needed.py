@@ -6,7 +6,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.passes.base import Parameter, Pass
+from core.workspace.passes import Parameter, Pass
 
 ASIDE = "images.aside.{}"
 

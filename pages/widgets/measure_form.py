@@ -7,11 +7,11 @@ from dataclasses import dataclass
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.backends.base import label as label_of
-from core.backends.base import opening as opening_backends
 from core.errors import CoreError, OpenShape
 from core.records import BackendInfo, ExperimentSpec, ModelSummary, Recipe
-from core.runs import Workspace
+from core.workspace import Workspace
+from core.workspace.facts import label as label_of
+from core.workspace.facts import opening as opening_backends
 from pages.widgets import formatting, session, size_form
 from pages.widgets.data_picker import Data
 
@@ -151,7 +151,7 @@ def submit(workspace: Workspace, question: ExperimentSpec, owner: str) -> None:
         st.session_state["notice"] = "Choose at least one backend to measure on."
         return
     try:
-        run_id = workspace.submit(question, owner)
+        run_id = workspace.runs.submit(question, owner)
     except CoreError as error:
         where = "The fields stand under Measure on, beside the recipe."
         words = (error.message, error.remedy, where if isinstance(error, OpenShape) else "")

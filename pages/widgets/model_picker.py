@@ -9,10 +9,10 @@ from typing import Any
 import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
-from core.data import called, open_dims, proposed
 from core.errors import CoreError
 from core.records import Json, ModelSummary, Run
-from core.runs import Workspace
+from core.workspace import Workspace
+from core.workspace.inputs import called, open_dims, proposed
 from pages.widgets import formatting, preprocess_form, reading, upload_room
 
 KEY = "model"
@@ -58,10 +58,10 @@ def show(workspace: Workspace, owner: str, run: Run | None) -> ModelSummary | No
 
 def options(workspace: Workspace, owner: str, run: Run | None) -> dict[str, str]:
     """Digest -> what the picker says: samples, then uploads, then the model of a shared run."""
-    samples = {s.digest: s.title for s in workspace.samples()}
-    opening = [s.digest for s in workspace.samples() if s.name == OPENING_SAMPLE]
+    samples = {s.digest: s.title for s in workspace.models.samples()}
+    opening = [s.digest for s in workspace.models.samples() if s.name == OPENING_SAMPLE]
     names = {digest: samples[digest] for digest in [*opening, *samples]}
-    for model in workspace.models(owner):
+    for model in workspace.models.of(owner):
         names.setdefault(model.digest, model.name)
     if run is not None:
         names.setdefault(run.spec.model, f"{run.model.name} (of this run)")
@@ -76,10 +76,10 @@ def summary(workspace: Workspace, digest: str, owner: str, run: Run | None) -> M
     """
     if run is not None and digest == run.spec.model:
         return run.model
-    for sample in workspace.samples():
+    for sample in workspace.models.samples():
         if sample.digest == digest:
-            return workspace.sample(sample.name)
-    return workspace.model(digest, owner)
+            return workspace.models.sample(sample.name)
+    return workspace.models.get(digest, owner)
 
 
 @contextlib.contextmanager
@@ -116,7 +116,7 @@ def upload(workspace: Workspace, owner: str, kind: str, label: str) -> None:
     It offers every file, whatever its name: the gate knows what a foreign one is and what to do
     about it, where a filter of suffixes would say nothing.
     """
-    room = workspace.room(owner)
+    room = workspace.data.room(owner)
     most = upload_room.most_bytes(room)
     file = st.file_uploader(label, key=f"upload.{kind}", max_upload_size=max(1, most >> 20))
     st.caption(upload_room.words(room, most))
@@ -130,7 +130,7 @@ def upload(workspace: Workspace, owner: str, kind: str, label: str) -> None:
                     admitted = _added(workspace, file, owner)
             else:
                 told = reading.Reading(kind, seen, file.file_id, file.name)
-                admitted = workspace.add_data(
+                admitted = workspace.data.add(
                     file.name, file.getvalue(), owner, told.progress, told.check
                 )
         except CoreError as error:
@@ -155,7 +155,7 @@ def _added(workspace: Workspace, file: UploadedFile, owner: str) -> ModelSummary
         line.caption(f"{message['current'].capitalize()}{share}")
 
     try:
-        return workspace.add_model(file.name, file.getvalue(), owner, told)
+        return workspace.models.add(file.name, file.getvalue(), owner, told)
     finally:
         line.empty()
 
@@ -199,7 +199,7 @@ def _freeze_fields(workspace: Workspace, model: ModelSummary, owner: str) -> Non
         }
         if st.form_submit_button("Freeze shapes"):
             try:
-                frozen = workspace.freeze(model.digest, sizes, owner)
+                frozen = workspace.models.freeze(model.digest, sizes, owner)
             except CoreError as error:
                 st.error(formatting.plain(error.message))
             else:

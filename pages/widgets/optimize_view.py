@@ -11,9 +11,9 @@ from streamlit.delta_generator import DeltaGenerator
 from core.charts import accuracy_figure, latency_figure, preview_figure, size_figure
 from core.charts.choosing import best
 from core.errors import CoreError
-from core.passes.base import build
 from core.records import OPEN_SHAPE, ModelSummary, Outcome, Preview, Recipe, Run, Step
-from core.runs import Workspace
+from core.workspace import Workspace
+from core.workspace.passes import build
 from pages.widgets import forecast, formatting, headline, progress, recipe_form, verdict_text
 
 CHART_HEIGHT = 340
@@ -48,7 +48,7 @@ class Board:
             name: column.container(key=f"chart_{name}").empty()
             for name, column in zip(names, st.columns(3), strict=True)
         }
-        known = [s.top1 for s in workspace.samples() if s.digest == model.digest]
+        known = [s.top1 for s in workspace.models.samples() if s.digest == model.digest]
         return Board(
             workspace=workspace,
             model=model,
@@ -96,7 +96,7 @@ class Board:
         """Sentence, tiles and size of a measured recipe."""
         outcome = self.outcome(run, recipe)
         text = verdict_text.sentence(run, outcome)
-        tiles = headline.run_tiles(run, outcome, self.workspace.hindsights(run))
+        tiles = headline.run_tiles(run, outcome, self.workspace.insights.hindsights(run))
         self.answer.html(headline.markup(text, tiles, verdict_text.condition(run), recipe.name))
         self.chart(
             self.size, size_figure(run, shown(run, outcome)), "size", "Size before and after"
@@ -118,7 +118,7 @@ class Board:
     def preview(self, recipe: Recipe) -> tuple[Preview | None, str]:
         """What is known without running, or why nothing is."""
         try:
-            preview = self.workspace.preview(self.model.digest, recipe)
+            preview = self.workspace.insights.preview(self.model.digest, recipe)
         except CoreError as error:
             return None, error.message
         if len(verdict_text.idle(preview)) == len(preview.report):
@@ -128,7 +128,9 @@ class Board:
 
     def warm(self, recipe: Recipe) -> None:
         """Have the answer for every stop of every visible slider ready before it is asked for."""
-        self.workspace.previews(self.model.digest, tuple(recipe_form.neighbours(recipe)))
+        self.workspace.insights.preview_ahead(
+            self.model.digest, tuple(recipe_form.neighbours(recipe))
+        )
 
     def is_about(self, run: Run, recipe: Recipe) -> bool:
         """Whether the run measures this recipe on the model shown."""

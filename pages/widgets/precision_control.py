@@ -12,8 +12,8 @@ from typing import Any
 
 import streamlit as st
 
-from core.passes.base import Pass, catalogue, parameters
 from core.records import ModelSummary, Recipe
+from core.workspace.passes import Pass, catalogue, parameters
 from pages.widgets import keys
 
 AS_IT_IS = "as it is"

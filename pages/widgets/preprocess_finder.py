@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.errors import CoreError
 from core.records import ModelSummary
-from core.runs import Workspace
-from core.runs.preprocess_search import PixelTrial
+from core.workspace import Workspace
+from core.workspace.inputs import PixelTrial
 from pages.widgets import formatting
 
 FOUND = "preprocess.found.{}"
@@ -31,8 +31,8 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, labelled: str) -
         return
     try:
         with st.spinner("Trying the usual ways …"):
-            found = workspace.pixel_trials(model.digest, labelled, owner)
-            saved = workspace.set_preprocess(model.digest, found[0].preprocess, owner)
+            found = workspace.insights.pixel_trials(model.digest, labelled, owner)
+            saved = workspace.models.set_preprocess(model.digest, found[0].preprocess, owner)
     except CoreError as error:
         st.error(formatting.plain(" ".join(part for part in (error.message, error.remedy) if part)))
         return

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.data import PRESETS, fitted, same_pixels
 from core.errors import CoreError
 from core.records import ModelSummary, Preprocess
-from core.runs import Workspace
+from core.workspace import Workspace
+from core.workspace.inputs import PRESETS, fitted, same_pixels
 from pages.widgets import formatting
 
 CUSTOM = "custom"
@@ -27,7 +27,7 @@ def show(workspace: Workspace, model: ModelSummary, owner: str) -> None:
         if chosen is None or not st.button("Save with the model", key="preprocess.save"):
             return
         try:
-            saved = workspace.set_preprocess(model.digest, chosen, owner)
+            saved = workspace.models.set_preprocess(model.digest, chosen, owner)
         except CoreError as error:
             st.error(formatting.plain(error.message))
             return

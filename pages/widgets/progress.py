@@ -65,8 +65,8 @@ def _ask(verb: str, run_id: str) -> None:
     workspace = session.workspace()
     try:
         if verb == "cancel":
-            workspace.cancel(run_id, session.owner())
+            workspace.runs.cancel(run_id, session.owner())
         else:
-            workspace.resume(run_id, session.owner())
+            workspace.runs.resume(run_id, session.owner())
     except CoreError as error:
         st.session_state["notice"] = error.message

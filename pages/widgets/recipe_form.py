@@ -13,8 +13,8 @@ from typing import Any
 import streamlit as st
 
 from core.charts import palette, steps
-from core.passes.base import Parameter, Pass, catalogue, parameters
 from core.records import ModelSummary, Recipe, Step
+from core.workspace.passes import Parameter, Pass, catalogue, parameters
 from pages.widgets import formatting, images_needed, precision_control, snapping
 from pages.widgets.keys import of as key_of
 

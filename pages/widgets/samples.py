@@ -5,7 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.runs import Workspace
+from core.workspace import Workspace
 
 
 def show(workspace: Workspace, expanded: bool) -> None:
@@ -21,7 +21,7 @@ def show(workspace: Workspace, expanded: bool) -> None:
                 "batch norms": sample.batch_norms,
                 "what it is": sample.description,
             }
-            for sample in workspace.samples()
+            for sample in workspace.models.samples()
         ]
     )
     if frame.empty:

@@ -7,7 +7,6 @@ import streamlit as st
 from core.charts import sensitivity_figure, steps
 from core.charts.sensitivity import measures
 from core.errors import CoreError
-from core.passes.base import catalogue, parameters
 from core.records import (
     LayerEffect,
     ModelSummary,
@@ -18,7 +17,8 @@ from core.records import (
     Step,
     StepReport,
 )
-from core.runs import Workspace
+from core.workspace import Workspace
+from core.workspace.passes import catalogue, parameters
 from pages.widgets import formatting, recipe_form, session
 from pages.widgets.data_picker import Data
 from pages.widgets.form_state import LOADED
@@ -105,11 +105,13 @@ def _ask(asked: str) -> None:
 
 def _stop(workspace: Workspace, model: str, before: Recipe, data: Data) -> None:
     st.session_state[ASKED.format(model)] = False
-    workspace.stop_sensitivity(model, before, data.calibration, data.evaluation)
+    workspace.insights.stop_sensitivity(model, before, data.calibration, data.evaluation)
 
 
 def _asked(workspace: Workspace, model: str, before: Recipe, data: Data) -> Sensitivity | None:
-    return workspace.sensitivity(model, before, data.calibration, data.evaluation, session.owner())
+    return workspace.insights.sensitivity(
+        model, before, data.calibration, data.evaluation, session.owner()
+    )
 
 
 def _known(workspace: Workspace, model: str, before: Recipe, data: Data, waiting: bool) -> None:
@@ -124,7 +126,7 @@ def _known(workspace: Workspace, model: str, before: Recipe, data: Data, waiting
     if waiting and known is not None:
         st.rerun()  # from here on nothing is looked for any more
     if known is None:
-        told = workspace.sensitivity_told(model, before, data.calibration, data.evaluation)
+        told = workspace.insights.sensitivity_told(model, before, data.calibration, data.evaluation)
         doing = told or "this takes seconds to minutes …"
         st.caption(formatting.plain(f"Measuring on the calibration images: {doing}"))
         st.button(

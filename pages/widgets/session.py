@@ -17,7 +17,7 @@ import streamlit as st
 
 from core.errors import CoreError
 from core.records import Recipe, Run
-from core.runs import Workspace
+from core.workspace import Workspace
 from pages.widgets import formatting
 
 COOKIE = "lathe_visitor"
@@ -95,7 +95,7 @@ def current_run() -> Run | None:
     if not run_id:
         return None
     try:
-        run = workspace().run(run_id)
+        run = workspace().runs.get(run_id)
     except CoreError as error:
         leave_run()
         st.session_state["notice"] = error.message

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.data import Proposal, at, called, open_dims, proposed, told
 from core.records import DataSummary, ExperimentSpec, ModelSummary
-from core.runs import Workspace
+from core.workspace import Workspace
+from core.workspace.inputs import Proposal, at, called, open_dims, proposed, told
 from pages.widgets import data_picker, formatting, session
 
 LARGEST = 1 << 14

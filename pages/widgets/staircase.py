@@ -12,9 +12,9 @@ from streamlit.delta_generator import DeltaGenerator
 from core.charts import palette, staircase_figure
 from core.charts.staircase import HEIGHT, at
 from core.errors import CoreError
-from core.passes.base import catalogue, parameters
 from core.records import ModelSummary, Preview, Recipe, Staircase, StaircaseQuestion, StaircaseState
-from core.runs import Workspace
+from core.workspace import Workspace
+from core.workspace.passes import catalogue, parameters
 from pages.widgets import formatting, measure_form, recipe_form, session, snapping
 from pages.widgets.keys import of as key_of
 
@@ -47,7 +47,7 @@ class Behind:
         if question is None or not question.backends:
             return
         key = key_of(pass_name, parameter)
-        state = self.workspace.staircases(question)
+        state = self.workspace.insights.staircases(question)
         drawn = state.staircases
         whole = [found for found in drawn if found.whole]
         steps = sorted({step for found in whole for step in found.steps})
@@ -89,7 +89,7 @@ class Behind:
         st.button(
             "Time the other layers" if some else "Measure layer times",
             key="staircase.measure", width="stretch",
-            on_click=self.workspace.time_layers, args=(question, session.owner()),
+            on_click=self.workspace.insights.time_layers, args=(question, session.owner()),
             help="Times every layer that this slider changes, alone, at all of its values, on the "
             "chosen backends. The machine should be idle.",
         )  # fmt: skip
@@ -109,7 +109,7 @@ def figure(staircases: tuple[Staircase, ...], low: float, high: float) -> Any:
 def progress(workspace: Workspace, question: StaircaseQuestion, active: bool, drawn: int) -> None:
     """How many layers are timed, looked at again and again; a way to stop."""
     try:
-        state = workspace.staircases(question)
+        state = workspace.insights.staircases(question)
     except CoreError:
         return
     ready = not active and (state.missing is not None or state.reasons)
@@ -129,7 +129,7 @@ def progress(workspace: Workspace, question: StaircaseQuestion, active: bool, dr
         "Cancel",
         key="staircase.cancel",
         width="stretch",
-        on_click=workspace.stop_timing,
+        on_click=workspace.insights.stop_timing,
         args=(question,),
     )
 
@@ -159,7 +159,7 @@ def _cuts(workspace: Workspace, model: ModelSummary, recipe: Recipe, position: i
     """Whether a step says exactly, without data, which channels go."""
     head = Recipe(recipe.name, recipe.steps[: position + 1])
     try:
-        preview: Preview = workspace.preview(model.digest, head)
+        preview: Preview = workspace.insights.preview(model.digest, head)
     except CoreError:
         return False
     return preview.exact and position < len(preview.report) and bool(preview.report[position].cuts)

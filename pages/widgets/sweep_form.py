@@ -13,8 +13,8 @@ from dataclasses import dataclass
 
 import streamlit as st
 
-from core.passes.base import Parameter, Pass, catalogue, parameters
 from core.records import ModelSummary, Recipe, Step
+from core.workspace.passes import Parameter, Pass, catalogue, parameters
 from pages.widgets import form_state, formatting, precision_control, recipe_form
 
 MODE, LIST = "explore.mode", "explore.list"

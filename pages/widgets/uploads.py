@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.errors import CoreError
 from core.records.stored import UNBOUNDED, Room, Upload
-from core.runs import Workspace
+from core.workspace import Workspace
 from pages.widgets import formatting
 
 CHOSEN = "uploads.chosen"
@@ -18,9 +18,9 @@ KINDS = {"model": "model", "images": "images"}
 
 def show(workspace: Workspace, owner: str) -> None:
     """The list, the room that is left, and the button that deletes one of them."""
-    found = {upload.digest: upload for upload in workspace.uploads(owner)}
+    found = {upload.digest: upload for upload in workspace.data.uploads(owner)}
     st.header("Uploads")
-    st.caption(room_words(workspace.room(owner)))
+    st.caption(room_words(workspace.data.room(owner)))
     if not found:
         return
     table(found)
@@ -100,7 +100,7 @@ def confirm(workspace: Workspace, owner: str, upload: Upload) -> None:
 
 def _delete(workspace: Workspace, owner: str, upload: Upload) -> None:
     try:
-        freed = workspace.delete_upload(upload.digest, owner, with_runs=bool(upload.runs))
+        freed = workspace.runs.delete_upload(upload.digest, owner, with_runs=bool(upload.runs))
     except CoreError as error:
         st.session_state["notice"] = f"{error.message} {error.remedy}".strip()
     else:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from core.charts import asides, steps
 from core.charts.standing import first_threads, run_input, threads_text
 from core.charts.summary import headline
-from core.passes.base import catalogue
 from core.records import ModelSummary, Outcome, Preview, Run, State
-from core.runs import offers
+from core.workspace.forecasts import after_a_cut
+from core.workspace.passes import catalogue
 from pages.widgets import formatting
 
 LIVE = (State.QUEUED, State.RUNNING)
@@ -28,7 +28,7 @@ def sentence(run: Run, outcome: Outcome | None) -> str:
         unchanged = "This recipe changes nothing in this model: what it made is the original."
         return steps.missing(outcome) + unchanged
     digest = outcome.candidate.digest
-    return f"{headline(run, digest, outcome)} {offers.after(run, digest)}".strip()
+    return f"{headline(run, digest, outcome)} {after_a_cut(run, digest)}".strip()
 
 
 def draft_sentence(model: ModelSummary, preview: Preview | None, steps: int) -> str:

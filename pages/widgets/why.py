@@ -9,7 +9,7 @@ from core.charts.profile import height
 from core.charts.standing import Standing, first_threads, threads_text
 from core.errors import CoreError
 from core.records import Cause, Explanation, Outcome, Run
-from core.runs import Workspace
+from core.workspace import Workspace
 from pages.widgets import formatting, session
 
 WAIT_S, LOOK_S = 5.0, 2.0
@@ -41,7 +41,7 @@ def panel(run: Run, digest: str, workspace: Workspace) -> None:
         backend = st.selectbox("Backend", backends, format_func=palette.label, key=BACKEND)
     question: Question = (run.id, digest, backend, first_threads(run))
     pending = st.session_state.get(PENDING) == question
-    known = workspace.profiled(*question)
+    known = workspace.insights.profiled(*question)
     with action:
         asked = st.button(
             "Explain", key=ASK, disabled=known or pending, width="stretch",
@@ -63,7 +63,7 @@ def answer_to(question: Question, workspace: Workspace, wait_s: float) -> None:
     pending = st.session_state.get(PENDING) == question
     try:
         with st.spinner("Timing every layer of both models"):
-            answer = workspace.profile(*question, wait_s)
+            answer = workspace.insights.profile(*question, wait_s)
     except CoreError as error:
         st.session_state[REFUSED] = (question, f"{error.message} {error.remedy}".strip())
         st.session_state.pop(PENDING, None)

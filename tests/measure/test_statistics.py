@@ -8,10 +8,10 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from core.measure import statistics
 from core.measure.latency import PAIRS_MOST, PAIRS_NEEDED
 from core.measure.statistics import Interval, holm, median, paired_difference, ratio, wilson
 from core.records import Verdict
+from core.verdict import is_narrow, verdict
 
 Pairs = list[tuple[np.ndarray, np.ndarray]]
 
@@ -43,9 +43,9 @@ def answers(effect: float, layout: float, count: int = 100) -> Counter[Verdict]:
         while len(pairs) < PAIRS_MOST:
             pairs += sessions(random, effect, 1, layout)
             enough = len(pairs) >= PAIRS_NEEDED
-            if enough and ratio(pairs).width <= statistics.WIDEST:
+            if enough and is_narrow(ratio(pairs)):
                 break
-        found[statistics.verdict(ratio(pairs))] += 1
+        found[verdict(ratio(pairs))] += 1
     return found
 
 
@@ -64,7 +64,7 @@ def test_three_percent_are_found(effect: float, word: Verdict, layout: float):
 def test_noise_that_drowns_the_answer_is_not_called_the_same():
     random = np.random.default_rng(0)
     pairs = [tuple(np.exp(random.normal(0, 0.3, (2, 5)))) for _ in range(3)]
-    assert statistics.verdict(ratio(pairs)) is Verdict.NOT_ENOUGH_DATA
+    assert verdict(ratio(pairs)) is Verdict.NOT_ENOUGH_DATA
 
 
 def test_the_interval_of_a_ratio_covers_the_truth():
@@ -129,8 +129,8 @@ def test_the_value_lies_in_its_interval(seed: int):
     ],
 )
 def test_verdicts(value: float, low: float, high: float, word: Verdict):
-    assert statistics.verdict(Interval(value, low, high)) is word
-    assert statistics.verdict(Interval(value, low, high), False) is Verdict.NOT_ENOUGH_DATA
+    assert verdict(Interval(value, low, high)) is word
+    assert verdict(Interval(value, low, high), False) is Verdict.NOT_ENOUGH_DATA
 
 
 @pytest.mark.parametrize(

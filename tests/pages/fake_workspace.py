@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from core.errors import BackendUnavailable, InvalidModel, StoreError
+from core.errors import BackendUnavailable, DataError, InvalidModel, StoreError
+from core.process import Progress
+from core.process.launch import Check
 from core.records import (
     Answer,
     BackendInfo,
@@ -18,6 +21,7 @@ from core.records import (
     Explanation,
     Hindsight,
     Host,
+    Json,
     LayerCost,
     LayerPair,
     LayerProfile,
@@ -41,6 +45,7 @@ from core.records import (
     TensorSpec,
 )
 from core.records.stored import Room, Upload
+from core.workspace.inputs import PixelTrial
 
 BACKENDS = (
     BackendInfo("onnxruntime", "ONNX Runtime", "CPU", ("f32",), "1.32", "CPU"),
@@ -154,6 +159,215 @@ def explanation(digest: str, backend: str, threads: int) -> Explanation:
     )
 
 
+class FakeRoom:
+    """A room of the workspace; what it knows is kept in the workspace."""
+
+    def __init__(self, at: FakeWorkspace) -> None:
+        self.at = at
+
+
+class FakeModels(FakeRoom):
+    def samples(self) -> tuple[SampleModel, ...]:
+        return tuple(
+            SampleModel(n, n.title(), f"{n} net", d * 64, 93.8, 520_000, 41_200_000, 2_100_000, 19)
+            for n, d in (("mobile", "b"), ("plain", "c"), ("resnet", "a"))
+        )
+
+    def sample(self, name: str) -> ModelSummary:
+        return model(name, next(s.digest for s in self.samples() if s.name == name))
+
+    def of(self, owner: str) -> tuple[ModelSummary, ...]:
+        return tuple(self.at.brought.values())
+
+    def get(self, digest: str, owner: str) -> ModelSummary:
+        return self.at.brought[digest]
+
+    def add(
+        self,
+        filename: str,
+        content: bytes | Path,
+        owner: str,
+        progress: Progress | None = None,
+    ) -> ModelSummary:
+        if self.at.refuse:
+            raise InvalidModel(self.at.refuse)
+        dims = ("N",) if isinstance(content, bytes) and b"dynamic" in content else ()
+        self.at.brought["9" * 64] = model(filename, "9" * 64, dynamic_dims=dims)
+        return self.at.brought["9" * 64]
+
+    def freeze(self, digest: str, dims: Mapping[str, int], owner: str) -> ModelSummary:
+        self.at.brought["8" * 64] = model(f"frozen {dims}", "8" * 64)
+        return self.at.brought["8" * 64]
+
+    def set_preprocess(self, digest: str, preprocess: Preprocess, owner: str) -> ModelSummary:
+        self.at.brought["7" * 64] = model("with preprocess", "7" * 64, preprocess=preprocess)
+        return self.at.brought["7" * 64]
+
+
+class FakeData(FakeRoom):
+    def samples(self) -> tuple[DataSummary, DataSummary]:
+        return (
+            DataSummary("d" * 64, "calibration", Path("c"), "images", 512, False, (64, 64, 3)),
+            DataSummary("e" * 64, "evaluation", Path("e"), "images", 2000, True, (64, 64, 3), 16),
+        )
+
+    def of(self, owner: str) -> tuple[DataSummary, ...]:
+        return ()
+
+    def add(
+        self,
+        filename: str,
+        content: bytes | Path,
+        owner: str,
+        progress: Progress | None = None,
+        check: Check | None = None,
+    ) -> DataSummary:
+        raise DataError("This workspace takes no images.")
+
+    def room(self, owner: str) -> Room:
+        return Room(disk=100 << 30, memory=8 << 30, upload=4 << 30, used=2 << 20, quota=20 << 30)
+
+    def uploads(self, owner: str | None = None) -> tuple[Upload, ...]:
+        return self.at.held
+
+    def misfit(self, model: ModelSummary, data: str, owner: str, labels: bool = False) -> str:
+        return self.at.misfits.get((model.digest, data, labels), "")
+
+
+class FakeRuns(FakeRoom):
+    def backends(self) -> tuple[BackendInfo, ...]:
+        return BACKENDS
+
+    def host(self) -> Host:
+        return HOST
+
+    def delete_upload(self, digest: str, owner: str, with_runs: bool = False) -> int:
+        self.at.verbs.append(("delete_upload", f"{digest} {with_runs}"))
+        if self.at.refuse:
+            raise StoreError(self.at.refuse, "Try again.")
+        self.at.held = tuple(one for one in self.at.held if one.digest != digest)
+        return 1000
+
+    def draft(self, owner: str) -> Json:
+        return self.at.drafts.get(owner, {})
+
+    def keep_draft(self, owner: str, draft: Json) -> None:
+        self.at.drafts[owner] = json.loads(json.dumps(draft))
+
+    def submit(self, spec: ExperimentSpec, owner: str) -> str:
+        self.at.asked.append(spec)
+        run = self.at.make_run(spec, owner, f"run{len(self.at.asked)}")
+        self.at.known[run.id] = run
+        return run.id
+
+    def get(self, run_id: str) -> Run:
+        if run_id not in self.at.known:
+            raise StoreError(f"There is no run {run_id!r}.")
+        return self.at.known[run_id]
+
+    def of(self, owner: str) -> tuple[Run, ...]:
+        return tuple(self.at.known.values())
+
+    def lines(self, owner: str) -> tuple[RunLine, ...]:
+        return tuple(
+            RunLine(
+                run.id,
+                run.owner,
+                run.created,
+                run.spec,
+                run.progress,
+                run.model.name,
+                self.at.answers.get(run.id),
+            )
+            for run in self.at.known.values()
+        )
+
+    def keep_answer(self, line: RunLine, answer: Answer) -> None:
+        self.at.answers[line.id] = answer
+
+    def cancel(self, run_id: str, owner: str) -> None:
+        self.at.verbs.append(("cancel", run_id))
+        run = self.at.known[run_id]
+        self.at.known[run_id] = replace(run, progress=replace(run.progress, state=State.CANCELLED))
+
+    def resume(self, run_id: str, owner: str) -> None:
+        self.at.verbs.append(("resume", run_id))
+
+    def delete(self, run_id: str, owner: str) -> None:
+        del self.at.known[run_id]
+
+    def candidate_file(self, run_id: str, digest: str) -> Path:
+        return Path(__file__)
+
+    def download(self, run_id: str, digest: str) -> Path:
+        return self.candidate_file(run_id, digest)
+
+
+class FakeInsights(FakeRoom):
+    def preview(self, digest: str, recipe: Recipe) -> Preview:
+        keep = 1.0
+        for step in recipe.steps:
+            keep *= 1 - float(step.params.get("ratio", 0.05))
+        report = tuple(
+            StepReport(step, cuts=(Cut(("conv1",), 8, 32),))
+            if step.pass_name == "prune_channels"
+            else StepReport(step)
+            for step in recipe.steps
+        )
+        counts = (int(520_000 * keep), int(41_200_000 * keep), int(2_100_000 * keep), 40)
+        return Preview(*counts, report=report)
+
+    def sensitivity(
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = "", visitor: str = ""
+    ) -> Sensitivity | None:
+        return self.at.known_sensitivity
+
+    def sensitivity_told(
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
+    ) -> str:
+        return "cutting each group alone, about 40 s left"
+
+    def stop_sensitivity(
+        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
+    ) -> None:
+        self.at.verbs.append(("stop_sensitivity", ""))
+
+    def pixel_trials(self, digest: str, labelled: str, owner: str) -> tuple[PixelTrial, ...]:
+        raise DataError("This workspace tries nothing.")
+
+    def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
+        return self.at.seen
+
+    def staircases(self, question: StaircaseQuestion) -> StaircaseState:
+        return self.at.stairs
+
+    def time_layers(self, question: StaircaseQuestion, visitor: str = "") -> None:
+        self.at.verbs.append(("time_layers", ",".join(question.backends)))
+        self.at.stairs = replace(self.at.stairs, running=True, total=12)
+
+    def stop_timing(self, question: StaircaseQuestion) -> None:
+        self.at.verbs.append(("stop_timing", ""))
+        self.at.stairs = replace(self.at.stairs, running=False)
+
+    def preview_ahead(self, digest: str, recipes: Sequence[Recipe]) -> None:
+        self.at.verbs.append(("previews", str(len(recipes))))
+
+    def profile(
+        self, run_id: str, digest: str, backend: str, threads: int, wait_s: float | None = None
+    ) -> Explanation | None:
+        self.at.verbs.append(("profile", backend))
+        if self.at.cannot_profile:
+            raise BackendUnavailable(self.at.cannot_profile)
+        if self.at.slow_looks:
+            self.at.slow_looks -= 1
+            return None
+        self.at.profiles.add((digest, backend))
+        return explanation(digest, backend, threads)
+
+    def profiled(self, run_id: str, digest: str, backend: str, threads: int) -> bool:
+        return (digest, backend) in self.at.profiles
+
+
 @dataclass
 class FakeWorkspace:
     """Keeps everything in memory; `state` is what a new run is in."""
@@ -175,125 +389,9 @@ class FakeWorkspace:
     answers: dict[str, Answer] = field(default_factory=dict)
     held: tuple[Upload, ...] = ()
 
-    def samples(self) -> tuple[SampleModel, ...]:
-        return tuple(
-            SampleModel(n, n.title(), f"{n} net", d * 64, 93.8, 520_000, 41_200_000, 2_100_000, 19)
-            for n, d in (("mobile", "b"), ("plain", "c"), ("resnet", "a"))
-        )
-
-    def sample(self, name: str) -> ModelSummary:
-        return model(name, next(s.digest for s in self.samples() if s.name == name))
-
-    def sample_data(self) -> tuple[DataSummary, DataSummary]:
-        return (
-            DataSummary("d" * 64, "calibration", Path("c"), "images", 512, False, (64, 64, 3)),
-            DataSummary("e" * 64, "evaluation", Path("e"), "images", 2000, True, (64, 64, 3), 16),
-        )
-
-    def models(self, owner: str) -> tuple[ModelSummary, ...]:
-        return tuple(self.brought.values())
-
-    def model(self, digest: str, owner: str) -> ModelSummary:
-        return self.brought[digest]
-
-    def data_sets(self, owner: str) -> tuple[DataSummary, ...]:
-        return ()
-
-    def backends(self) -> tuple[BackendInfo, ...]:
-        return BACKENDS
-
-    def host(self) -> Host:
-        return HOST
-
-    def room(self, owner: str) -> Room:
-        return Room(disk=100 << 30, memory=8 << 30, upload=4 << 30, used=2 << 20, quota=20 << 30)
-
-    def uploads(self, owner: str) -> tuple[Upload, ...]:
-        return self.held
-
-    def delete_upload(self, digest: str, owner: str, with_runs: bool = False) -> int:
-        self.verbs.append(("delete_upload", f"{digest} {with_runs}"))
-        if self.refuse:
-            raise StoreError(self.refuse, "Try again.")
-        self.held = tuple(one for one in self.held if one.digest != digest)
-        return 1000
-
-    def add_model(
-        self, filename: str, content: bytes, owner: str, progress: object = None
-    ) -> ModelSummary:
-        if self.refuse:
-            raise InvalidModel(self.refuse)
-        dims = ("N",) if b"dynamic" in content else ()
-        self.brought["9" * 64] = model(filename, "9" * 64, dynamic_dims=dims)
-        return self.brought["9" * 64]
-
-    def freeze(self, digest: str, dims: dict[str, int], owner: str) -> ModelSummary:
-        self.brought["8" * 64] = model(f"frozen {dims}", "8" * 64)
-        return self.brought["8" * 64]
-
-    def set_preprocess(self, digest: str, preprocess: Preprocess, owner: str) -> ModelSummary:
-        self.brought["7" * 64] = model("with preprocess", "7" * 64, preprocess=preprocess)
-        return self.brought["7" * 64]
-
-    def misfit(self, model: ModelSummary, data: str, owner: str, labels: bool = False) -> str:
-        return self.misfits.get((model.digest, data, labels), "")
-
-    def draft(self, owner: str) -> dict[str, object]:
-        return self.drafts.get(owner, {})
-
-    def keep_draft(self, owner: str, draft: dict[str, object]) -> None:
-        self.drafts[owner] = json.loads(json.dumps(draft))
-
-    def preview(self, digest: str, recipe: Recipe) -> Preview:
-        keep = 1.0
-        for step in recipe.steps:
-            keep *= 1 - float(step.params.get("ratio", 0.05))
-        report = tuple(
-            StepReport(step, cuts=(Cut(("conv1",), 8, 32),))
-            if step.pass_name == "prune_channels"
-            else StepReport(step)
-            for step in recipe.steps
-        )
-        counts = (int(520_000 * keep), int(41_200_000 * keep), int(2_100_000 * keep), 40)
-        return Preview(*counts, report=report)
-
-    def sensitivity(
-        self, digest: str, before: Recipe, calibration: str, evaluation: str = "", visitor: str = ""
-    ) -> Sensitivity | None:
-        return self.known_sensitivity
-
-    def sensitivity_told(
-        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
-    ) -> str:
-        return "cutting each group alone, about 40 s left"
-
-    def stop_sensitivity(
-        self, digest: str, before: Recipe, calibration: str, evaluation: str = ""
-    ) -> None:
-        self.verbs.append(("stop_sensitivity", ""))
-
-    def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
-        return self.seen
-
-    def staircases(self, question: StaircaseQuestion) -> StaircaseState:
-        return self.stairs
-
-    def time_layers(self, question: StaircaseQuestion, visitor: str = "") -> None:
-        self.verbs.append(("time_layers", ",".join(question.backends)))
-        self.stairs = replace(self.stairs, running=True, total=12)
-
-    def stop_timing(self, question: StaircaseQuestion) -> None:
-        self.verbs.append(("stop_timing", ""))
-        self.stairs = replace(self.stairs, running=False)
-
-    def previews(self, digest: str, recipes: tuple[Recipe, ...]) -> None:
-        self.verbs.append(("previews", str(len(recipes))))
-
-    def submit(self, spec: ExperimentSpec, owner: str) -> str:
-        self.asked.append(spec)
-        run = self.make_run(spec, owner, f"run{len(self.asked)}")
-        self.known[run.id] = run
-        return run.id
+    def __post_init__(self) -> None:
+        self.models, self.data = FakeModels(self), FakeData(self)
+        self.runs, self.insights = FakeRuns(self), FakeInsights(self)
 
     def make_run(self, spec: ExperimentSpec, owner: str, run_id: str) -> Run:
         summary = model(digest=spec.model)
@@ -315,57 +413,3 @@ class FakeWorkspace:
             measurements=() if live else finished_rows(spec.model, "f" * 64, spec.threads[0]),
             host=HOST,
         )
-
-    def run(self, run_id: str) -> Run:
-        if run_id not in self.known:
-            raise StoreError(f"There is no run {run_id!r}.")
-        return self.known[run_id]
-
-    def runs(self, owner: str) -> tuple[Run, ...]:
-        return tuple(self.known.values())
-
-    def lines(self, owner: str) -> tuple[RunLine, ...]:
-        return tuple(
-            RunLine(
-                run.id,
-                run.owner,
-                run.created,
-                run.spec,
-                run.progress,
-                run.model.name,
-                self.answers.get(run.id),
-            )
-            for run in self.known.values()
-        )
-
-    def keep_answer(self, line: RunLine, answer: Answer) -> None:
-        self.answers[line.id] = answer
-
-    def cancel(self, run_id: str, owner: str) -> None:
-        self.verbs.append(("cancel", run_id))
-        run = self.known[run_id]
-        self.known[run_id] = replace(run, progress=replace(run.progress, state=State.CANCELLED))
-
-    def resume(self, run_id: str, owner: str) -> None:
-        self.verbs.append(("resume", run_id))
-
-    def delete(self, run_id: str, owner: str) -> None:
-        del self.known[run_id]
-
-    def profile(
-        self, run_id: str, digest: str, backend: str, threads: int, wait_s: float | None = None
-    ) -> Explanation | None:
-        self.verbs.append(("profile", backend))
-        if self.cannot_profile:
-            raise BackendUnavailable(self.cannot_profile)
-        if self.slow_looks:
-            self.slow_looks -= 1
-            return None
-        self.profiles.add((digest, backend))
-        return explanation(digest, backend, threads)
-
-    def profiled(self, run_id: str, digest: str, backend: str, threads: int) -> bool:
-        return (digest, backend) in self.profiles
-
-    def candidate_file(self, run_id: str, digest: str) -> Path:
-        return Path(__file__)

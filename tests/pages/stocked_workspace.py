@@ -8,7 +8,7 @@ from pathlib import Path
 from core.errors import StoreError
 from core.records import Advice, ModelSummary, Run, RunProgress, State
 from tests.charts import builders
-from tests.pages.fake_workspace import FakeWorkspace
+from tests.pages.fake_workspace import FakeModels, FakeRuns, FakeWorkspace
 
 
 def runs() -> list[Run]:
@@ -25,22 +25,8 @@ def runs() -> list[Run]:
     ]
 
 
-@dataclass
-class StockedWorkspace(FakeWorkspace):
-    """`folder` is where the candidates' files are."""
-
-    folder: Path = Path()
-
-    def __post_init__(self) -> None:
-        for run in runs():
-            self.known[run.id] = run
-
-    def candidate_file(self, run_id: str, digest: str) -> Path:
-        path = self.folder / f"{digest}.onnx"
-        if digest not in {o.candidate.digest for o in self.run(run_id).outcomes if o.candidate}:
-            raise StoreError(f"Run {run_id} made no {digest}.")
-        path.write_bytes(b"a model")
-        return path
+class StockedModels(FakeModels):
+    """Summaries with layers and advice."""
 
     def sample(self, name: str) -> ModelSummary:
         made = builders.summary(super().sample(name).digest, name=name)
@@ -50,5 +36,26 @@ class StockedWorkspace(FakeWorkspace):
         )
         return replace(made, advice=advice)
 
-    def shared_images(self, first: str, second: str) -> int:
-        return 0
+
+class StockedRuns(FakeRuns):
+    """A file for every candidate."""
+
+    def candidate_file(self, run_id: str, digest: str) -> Path:
+        path = self.at.folder / f"{digest}.onnx"
+        if digest not in {o.candidate.digest for o in self.get(run_id).outcomes if o.candidate}:
+            raise StoreError(f"Run {run_id} made no {digest}.")
+        path.write_bytes(b"a model")
+        return path
+
+
+@dataclass
+class StockedWorkspace(FakeWorkspace):
+    """`folder` is where the candidates' files are."""
+
+    folder: Path = Path()
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.models, self.runs = StockedModels(self), StockedRuns(self)
+        for run in runs():
+            self.known[run.id] = run

@@ -30,7 +30,7 @@ def test_what_is_missing_has_its_command(fake):
 
 
 def test_the_machine_is_described(fake, monkeypatch):
-    monkeypatch.setattr(fake, "host", lambda: builders.HOST)
+    monkeypatch.setattr(fake.runs, "host", lambda: builders.HOST)
     test = clean(page("backends").run())
     assert "AMD EPYC 9354" in words(test)
     assert "avx512\\_vnni" in words(test) or "avx512_vnni" in words(test)
@@ -40,5 +40,5 @@ def test_the_machine_is_described(fake, monkeypatch):
 
 def test_hostile_text_of_a_backend_stays_text(fake, monkeypatch):
     evil = replace(fake_workspace.BACKENDS[0], label=builders.HOSTILE, version="<b>")
-    monkeypatch.setattr(fake, "backends", lambda: (evil,))
+    monkeypatch.setattr(fake.runs, "backends", lambda: (evil,))
     assert not markup(clean(page("backends").run()))

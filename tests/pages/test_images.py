@@ -33,7 +33,7 @@ def roles(optimize, workspace):
         page = clean(optimize.run())
         for role in ("calibration", "evaluation"):
             picker(page, role).set_value("")
-        workspace.data_sets = lambda owner: sets
+        workspace.data.of = lambda owner: sets
         for found in sets:
             page.session_state["pending.data"] = found.digest
             page = clean(page.run())
@@ -89,7 +89,7 @@ def unlike_samples(optimize, workspace, labelled=True):
     """The page of an uploaded model that says nothing of its pixels, with a labelled set."""
     mine = model("net.onnx", "1" * 64, preprocess=None)
     workspace.brought = {mine.digest: mine}
-    workspace.data_sets = lambda owner: (LABELLED if labelled else PHOTOS,)
+    workspace.data.of = lambda owner: (LABELLED if labelled else PHOTOS,)
     page = clean(optimize.run())
     page.selectbox(key="model").set_value(mine.digest)
     page.session_state["pending.data"] = (LABELLED if labelled else PHOTOS).digest
@@ -98,7 +98,7 @@ def unlike_samples(optimize, workspace, labelled=True):
 
 def test_labels_find_the_preprocessing_and_it_is_saved(optimize, workspace):
     found = (trial("ImageNet", 91.0), trial("CIFAR", 90.0), trial("raw", 11.0))
-    workspace.pixel_trials = lambda digest, labelled, owner: found
+    workspace.insights.pixel_trials = lambda digest, labelled, owner: found
     page = unlike_samples(optimize, workspace)
     assert "it is guessed" in words(page)
     page.button(key="preprocess.find").click()
@@ -119,7 +119,7 @@ def test_why_it_cannot_be_told_is_said(optimize, workspace):
     def refuse(digest, labelled, owner):
         raise DataError("This model gives no scores of classes.", "Set it by hand.")
 
-    workspace.pixel_trials = refuse
+    workspace.insights.pixel_trials = refuse
     page = unlike_samples(optimize, workspace)
     page.button(key="preprocess.find").click()
     assert "Set it by hand" in words(clean(page.run()))
@@ -129,7 +129,7 @@ def test_images_that_do_not_fit_are_said_when_they_are_chosen(optimize, workspac
     why = "set.npz: 'images' has the shape [20, 3, 8, 8]; the input 'input' takes [1, 3, 64, 64]."
     mine = model("net.onnx", "5" * 64)
     workspace.brought = {mine.digest: mine}
-    workspace.data_sets = lambda owner: (LABELLED,)
+    workspace.data.of = lambda owner: (LABELLED,)
     workspace.misfits[mine.digest, LABELLED.digest, True] = why
     page = clean(optimize.run())
     page.selectbox(key="model").set_value(mine.digest)

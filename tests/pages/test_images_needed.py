@@ -47,8 +47,8 @@ def test_what_was_put_aside_comes_back_with_the_images(optimize):
 
 @pytest.mark.parametrize(("count", "warned"), [(1, True), (31, True), (32, False)])
 def test_too_few_images_are_warned_of(optimize, workspace, monkeypatch, count, warned):
-    few = [replace(data, count=count) for data in workspace.sample_data()]
-    monkeypatch.setattr(workspace, "sample_data", lambda: tuple[DataSummary, ...](few))
+    few = [replace(data, count=count) for data in workspace.data.samples()]
+    monkeypatch.setattr(workspace.data, "samples", lambda: tuple[DataSummary, ...](few))
     said = words(pruning(clean(optimize.run())))
     assert ("stronger ridge" in said) is warned
     assert (f"Only {count} calibration image" in said) is warned
@@ -60,7 +60,7 @@ def test_nothing_to_prune_is_said_and_nothing_is_promised(optimize, workspace, m
         report = tuple(StepReport(step, notes=(Note.text(note),)) for step in recipe.steps[-1:])
         return Preview(520_000, 41_200_000, 2_100_000, 40, report=report)
 
-    monkeypatch.setattr(workspace, "preview", preview)
+    monkeypatch.setattr(workspace.insights, "preview", preview)
     said = words(pruning(clean(optimize.run())))
     assert "Prune channels: No channel of this graph can be removed" in said
     assert "changes nothing in this model" in said

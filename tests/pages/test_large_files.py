@@ -13,7 +13,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.records.stored import Room, data_of
 from pages.widgets import downloads, file_route, password, session, upload_room
-from tests.pages.stocked_workspace import StockedWorkspace, runs
+from tests.pages.stocked_workspace import StockedRuns, StockedWorkspace, runs
 
 GIB = 1 << 30
 
@@ -35,15 +35,21 @@ def test_the_limit_is_the_least_of_server_disk_and_memory(
     assert "disk" in upload_room.words(room, most)
 
 
+class PackedRuns(StockedRuns):
+    def download(self, run_id: str, digest: str) -> Path:
+        self.candidate_file(run_id, digest)
+        return self.at.packed
+
+
 @dataclass
 class Packing(StockedWorkspace):
     """Every candidate is a large one, packed to one file."""
 
     packed: Path = Path()
 
-    def download(self, run_id: str, digest: str) -> Path:
-        self.candidate_file(run_id, digest)
-        return self.packed
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self.runs = PackedRuns(self)
 
 
 @dataclass
@@ -153,7 +159,7 @@ def test_a_large_result_is_a_link_and_not_held_by_the_page(
     small = AppTest.from_function(page).run()
     assert not small.exception
     assert small.get("download_button")
-    path = workspace.candidate_file(*made())
+    path = workspace.runs.candidate_file(*made())
     with data_of(path).open("wb") as file:
         file.truncate(downloads.EAGER_BYTES + 1)  # sparse
     large = AppTest.from_function(page).run()

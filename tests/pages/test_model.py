@@ -54,7 +54,7 @@ def test_inputs_outputs_and_origin(fake):
 
 def test_a_model_without_layers_or_advice(fake, monkeypatch):
     bare = replace(builders.summary(), layers=(), advice=())
-    monkeypatch.setattr(fake, "sample", lambda name: bare)
+    monkeypatch.setattr(fake.models, "sample", lambda name: bare)
     said = words(clean(page("model").run()))
     assert "No layer of this model computes" in said
     assert "Nothing in this architecture stands out" in said
@@ -62,7 +62,7 @@ def test_a_model_without_layers_or_advice(fake, monkeypatch):
 
 def test_hostile_names_stay_text(fake, monkeypatch):
     evil = replace(builders.summary(name=builders.HOSTILE), producer=builders.HOSTILE)
-    monkeypatch.setattr(fake, "sample", lambda name: evil)
+    monkeypatch.setattr(fake.models, "sample", lambda name: evil)
     assert not markup(clean(page("model").run()))
 
 
@@ -107,8 +107,8 @@ def test_the_digits_of_large_counts_have_room(fake):
 
 def test_what_is_wrong_with_a_file_is_pointed_out_where_it_is_chosen(fake, monkeypatch):
     said = "This file was exported in training mode (1 batch norm)."
-    plain = fake.sample
-    monkeypatch.setattr(fake, "sample", lambda name: replace(plain(name), warnings=(said,)))
+    plain = fake.models.sample
+    monkeypatch.setattr(fake.models, "sample", lambda name: replace(plain(name), warnings=(said,)))
     for screen in ("model", "optimize"):
         test = clean(page(screen).run())
         assert any("training mode" in warning.value for warning in test.warning), screen

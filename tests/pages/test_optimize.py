@@ -308,7 +308,7 @@ def test_a_store_that_cannot_be_read_is_a_line_and_not_a_crash(optimize, workspa
     def locked(owner: str) -> None:
         raise StoreError("The results are locked by another program.", "Close it and reload.")
 
-    monkeypatch.setattr(workspace, "models", locked)
+    monkeypatch.setattr(workspace.models, "of", locked)
     page = clean(optimize.run())
     assert "locked by another program" in page_text(page)
 
@@ -467,7 +467,7 @@ def test_a_link_goes_before_what_was_left(optimize, workspace, known_visitor):
 ])  # fmt: skip
 def test_a_draft_that_no_longer_fits_costs_itself_only(optimize, workspace, known_visitor, left):
     optimize.session_state["visitor"] = "x" * 43
-    workspace.draft = lambda owner: left
+    workspace.runs.draft = lambda owner: left
     page = clean(optimize.run())
     assert page.button(key="measure")
     assert not page.error
@@ -568,7 +568,7 @@ def test_every_plain_choice_is_one_that_a_pass_offers():
 
 
 def test_a_model_that_is_not_float32_is_left_as_it_is(optimize, workspace, monkeypatch):
-    monkeypatch.setattr(workspace, "sample", lambda name: model(quantized=True))
+    monkeypatch.setattr(workspace.models, "sample", lambda name: model(quantized=True))
     page = clean(optimize.run())
     shown = list(precision(page, "Precision").options)
     assert shown[:2] == [precision_control.AS_IT_IS, "fp32"]

@@ -62,7 +62,7 @@ def test_a_failed_delete_is_said(fake, runs, monkeypatch):
     def refuse(run_id, owner):
         raise StoreError("The store is read-only.")
 
-    monkeypatch.setattr(fake, "delete", refuse)
+    monkeypatch.setattr(fake.runs, "delete", refuse)
     asked = runs.button(key="runs.delete").click().run()
     after = clean(asked.button(key="runs.delete.yes").click().run())
     assert "read\\-only" in words(after)
@@ -134,7 +134,7 @@ def test_an_answer_is_worded_once_and_again_only_when_the_run_goes_on(fake, monk
     clean(page("runs").run())
     assert set(fake.answers) == {"sweep", "hostile", "unlabelled"}  # "live" may still change
     looked = []
-    monkeypatch.setattr(fake, "hindsights", lambda run: looked.append(run.id) or ())
+    monkeypatch.setattr(fake.insights, "hindsights", lambda run: looked.append(run.id) or ())
     fake.answers["sweep"] = Answer("As it was kept.")
     frame = clean(page("runs").run()).dataframe[0].value
     assert frame["answer"][0] == "As it was kept."

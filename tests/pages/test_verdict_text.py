@@ -161,7 +161,7 @@ def _crowded(row: Measurement, note: str) -> Measurement:
 
 
 def test_a_draft_is_hollow_and_says_so():
-    preview = FakeWorkspace().preview(BASE, Recipe("p", (Step("p", {"ratio": 0.5}),)))
+    preview = FakeWorkspace().insights.preview(BASE, Recipe("p", (Step("p", {"ratio": 0.5}),)))
     drafted = headline.draft_tiles(model(), preview, 93.8, Foreseen())
     assert all(tile.hollow for tile in drafted)
     assert drafted[2].note == "exact, not measured"

@@ -22,14 +22,15 @@ import numpy as np
 import pytest
 
 from core import graph as graphs
-from core import store as stores
 from core.errors import StoreError
 from core.measure import worker_client
 from core.process import Child
 from core.records import ExperimentSpec, Measurement, Recipe, Run, State, Status, Step
-from core.runs import Workspace, jobs
+from core.runs import queue
+from core.runs import store as stores
 from core.runs.home import Home
-from core.store import Store
+from core.runs.store import Store
+from core.workspace import Workspace
 from tests.measure.subjects import net
 
 OWNER, OTHER = "ann", "bob"
@@ -48,8 +49,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def workspace(home: Path) -> Iterator[Workspace]:
     opened = Workspace.open(home)
     yield opened
-    for run in (*opened.runs(OWNER), *opened.runs(OTHER)):
-        opened.delete(run.id, run.owner)
+    for run in (*opened.runs.of(OWNER), *opened.runs.of(OTHER)):
+        opened.runs.delete(run.id, run.owner)
     opened.close()
 
 
@@ -58,8 +59,8 @@ def content(width: int = 8) -> bytes:
 
 
 def spec(workspace: Workspace, threads: tuple[int, ...] = (1, 2), **more: Any) -> ExperimentSpec:
-    model = workspace.add_model("net.onnx", content(), OWNER)
-    model = workspace.freeze(model.digest, {"N": 1}, OWNER)
+    model = workspace.models.add("net.onnx", content(), OWNER)
+    model = workspace.models.freeze(model.digest, {"N": 1}, OWNER)
     return ExperimentSpec(
         "a run", model.digest, (PRUNED,), ("onnxruntime",), threads, latency_budget_s=0.2, **more
     )
@@ -89,17 +90,17 @@ def answers(run: Run) -> dict[str, Measurement]:
 def test_a_job_that_is_killed_goes_on_where_it_was(workspace: Workspace, home: Path):
     store = store_of(home)
     asked = spec(workspace)
-    run_id = workspace.submit(asked, OWNER)
+    run_id = workspace.runs.submit(asked, OWNER)
     until(lambda: any(_is_comparison(unit, asked.model) for unit in store.finished(run_id)))
-    os.kill(store.pid(run_id), signal.SIGKILL)
-    until(lambda: workspace.run(run_id).progress.state is State.INTERRUPTED)
-    done, kept = store.finished(run_id), answers(workspace.run(run_id))
+    os.kill(queue.worker(Home.at(home), run_id), signal.SIGKILL)
+    until(lambda: workspace.runs.get(run_id).progress.state is State.INTERRUPTED)
+    done, kept = store.finished(run_id), answers(workspace.runs.get(run_id))
     finished = [row for row in kept.values() if row.metric == "latency_ratio" and row.detail]
     first = next(row for row in finished if row.condition["threads"] == "1")
 
-    workspace.resume(run_id, OWNER)
-    until(lambda: workspace.run(run_id).progress.state is State.DONE)
-    run = workspace.run(run_id)
+    workspace.runs.resume(run_id, OWNER)
+    until(lambda: workspace.runs.get(run_id).progress.state is State.DONE)
+    run = workspace.runs.get(run_id)
     assert answers(run)[stores.question(first)] == first  # a second measurement would differ
     assert done < store.finished(run_id)
     assert answers(run).keys() >= kept.keys()
@@ -127,7 +128,7 @@ def test_a_worker_that_is_killed_is_a_row_and_the_rest_goes_on(
             return super().request(call, *args, **more)
 
     monkeypatch.setattr(worker_client, "Child", Doomed)
-    run = workspace.measure(spec(workspace), OWNER)
+    run = workspace.runs.measure(spec(workspace), OWNER)
     assert killed
     assert run.progress.state is State.DONE
     ratios = {r.condition["threads"]: r for r in run.measurements if r.metric == "latency_ratio"}
@@ -139,15 +140,15 @@ def test_a_worker_that_is_killed_is_a_row_and_the_rest_goes_on(
 
 @pytest.mark.backend
 def test_a_new_server_finds_the_run_and_stops_it(workspace: Workspace, home: Path):
-    run_id = workspace.submit(spec(workspace, threads=tuple(range(1, 9))), OWNER)
-    until(lambda: bool(workspace.run(run_id).measurements))
+    run_id = workspace.runs.submit(spec(workspace, threads=tuple(range(1, 9))), OWNER)
+    until(lambda: bool(workspace.runs.get(run_id).measurements))
     again = Workspace.open(home)
-    assert again.run(run_id).progress.state in jobs.LIVE
-    assert [run.id for run in again.runs(OWNER)] == [run_id]
-    before = answers(again.run(run_id))
-    again.cancel(run_id, OWNER)
-    until(lambda: workspace.run(run_id).progress.state is State.CANCELLED)
-    assert answers(workspace.run(run_id)).keys() >= before.keys()
+    assert again.runs.get(run_id).progress.state in queue.LIVE
+    assert [run.id for run in again.runs.of(OWNER)] == [run_id]
+    before = answers(again.runs.get(run_id))
+    again.runs.cancel(run_id, OWNER)
+    until(lambda: workspace.runs.get(run_id).progress.state is State.CANCELLED)
+    assert answers(workspace.runs.get(run_id)).keys() >= before.keys()
     again.close()
 
 
@@ -167,8 +168,8 @@ def row(number: int) -> Measurement:
 
 
 def run_in(store: Store, workspace: Workspace) -> str:
-    model = workspace.add_model("net.onnx", content(), OWNER)
-    run = workspace._new_run(ExperimentSpec("t", model.digest, (), ("onnxruntime",)), OWNER)
+    model = workspace.models.add("net.onnx", content(), OWNER)
+    run = workspace.runs._new_run(ExperimentSpec("t", model.digest, (), ("onnxruntime",)), OWNER)
     store.add_measurements(run.id, [row(0)])
     return run.id
 
@@ -182,11 +183,11 @@ def test_a_full_disk_is_said_and_nothing_is_lost(workspace: Workspace, home: Pat
         assert "disk" in caught.value.remedy
         assert "What was measured before is kept" in caught.value.remedy
         with pytest.raises(StoreError, match="The upload cannot be kept"):
-            workspace.add_model("net.onnx", bytes(1 << 20), OWNER)
+            workspace.models.add("net.onnx", bytes(1 << 20), OWNER)
     assert not list(Home.at(home).uploads.iterdir())
-    assert workspace.run(run_id).measurements == (row(0),)
+    assert workspace.runs.get(run_id).measurements == (row(0),)
     store.add_measurements(run_id, [row(1)])
-    assert workspace.run(run_id).measurements == (row(0), row(1))
+    assert workspace.runs.get(run_id).measurements == (row(0), row(1))
 
 
 def test_a_locked_database_is_said_and_nothing_is_lost(workspace: Workspace, home: Path):
@@ -198,37 +199,37 @@ def test_a_locked_database_is_said_and_nothing_is_lost(workspace: Workspace, hom
     with pytest.raises(StoreError, match="locked") as caught:
         store.add_measurements(run_id, [row(1)])
     assert "Another program holds the file" in caught.value.remedy
-    assert workspace.run(run_id).measurements == (row(0),)  # reading goes on
+    assert workspace.runs.get(run_id).measurements == (row(0),)  # reading goes on
     holder.execute("rollback")
     holder.close()
     store.add_measurements(run_id, [row(1)])
-    assert workspace.run(run_id).measurements == (row(0), row(1))
+    assert workspace.runs.get(run_id).measurements == (row(0), row(1))
 
 
 def test_owners_do_not_see_each_other(workspace: Workspace):
     images = io.BytesIO()
     np.savez(images, images=np.zeros((4, 8, 8, 3), np.uint8), labels=np.arange(4))
-    mine = workspace.add_model("mine.onnx", content(8), OWNER)
-    theirs = workspace.add_model("theirs.onnx", content(16), OTHER)
-    data = workspace.add_data("set.npz", images.getvalue(), OWNER)
-    run = workspace._new_run(ExperimentSpec("t", mine.digest, (), ("onnxruntime",)), OWNER)
+    mine = workspace.models.add("mine.onnx", content(8), OWNER)
+    theirs = workspace.models.add("theirs.onnx", content(16), OTHER)
+    data = workspace.data.add("set.npz", images.getvalue(), OWNER)
+    run = workspace.runs._new_run(ExperimentSpec("t", mine.digest, (), ("onnxruntime",)), OWNER)
 
-    assert [model.digest for model in workspace.models(OWNER)] == [mine.digest]
-    assert [model.digest for model in workspace.models(OTHER)] == [theirs.digest]
-    assert [found.digest for found in workspace.data_sets(OWNER)] == [data.digest]
-    assert workspace.data_sets(OTHER) == workspace.runs(OTHER) == ()
+    assert [model.digest for model in workspace.models.of(OWNER)] == [mine.digest]
+    assert [model.digest for model in workspace.models.of(OTHER)] == [theirs.digest]
+    assert [found.digest for found in workspace.data.of(OWNER)] == [data.digest]
+    assert workspace.data.of(OTHER) == workspace.runs.of(OTHER) == ()
     with pytest.raises(StoreError, match="No model of yours"):
-        workspace.model(mine.digest, OTHER)
+        workspace.models.get(mine.digest, OTHER)
     with pytest.raises(StoreError, match="No image set of yours"):
-        workspace.data_set(data.digest, OTHER)
+        workspace.data.get(data.digest, OTHER)
     with pytest.raises(StoreError, match="Only who started a run"):
-        workspace.delete(run.id, OTHER)
-    assert workspace.run(run.id).model == mine  # who has the permalink may look
+        workspace.runs.delete(run.id, OTHER)
+    assert workspace.runs.get(run.id).model == mine  # who has the permalink may look
 
 
 def test_what_two_owners_uploaded_belongs_to_both(workspace: Workspace):
-    one = workspace.add_model("a.onnx", content(), OWNER)
-    two = workspace.add_model("b.onnx", content(), OTHER)
+    one = workspace.models.add("a.onnx", content(), OWNER)
+    two = workspace.models.add("b.onnx", content(), OTHER)
     assert one.digest == two.digest
-    assert [model.name for model in workspace.models(OWNER)] == ["a.onnx"]
-    assert [model.name for model in workspace.models(OTHER)] == ["b.onnx"]
+    assert [model.name for model in workspace.models.of(OWNER)] == ["a.onnx"]
+    assert [model.name for model in workspace.models.of(OTHER)] == ["b.onnx"]

@@ -10,7 +10,7 @@ import pytest
 from core.records.stored import data_of
 from core.runs import gc
 from core.runs.home import Home
-from core.store import Store
+from core.runs.store import Store
 
 
 @pytest.fixture

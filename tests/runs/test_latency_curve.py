@@ -16,7 +16,7 @@ from core.runs import latency_curve_times
 from core.runs.home import Home
 from core.runs.latency_curve import staircase, wanted
 from core.runs.latency_curve_times import StairTimes
-from core.runs.turns import Turns
+from core.runs.on_demand import Turns
 from core.timings import Chain, Conditions, LayerSignature, LayerTime, LayerTimes
 
 WHERE = Conditions("onnxruntime", "1", 1, "host")
@@ -126,10 +126,11 @@ QUESTION = StaircaseQuestion(
 
 
 def known(times: StairTimes, model: Path = Path("m")):
-    times.look(QUESTION, model)
-    if times._thinking is not None:
-        times._thinking.join(10)
-    return times.look(QUESTION, model)
+    deadline = time.monotonic() + 10
+    while (state := times.look(QUESTION, model)).missing is None and not state.reasons:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+    return state
 
 
 def ended(times: StairTimes) -> None:

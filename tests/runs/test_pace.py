@@ -12,7 +12,7 @@ import pytest
 from core.measure import Source
 from core.records import ModelSummary, State
 from core.runs.pace import Progress
-from core.runs.work_plan import Comparison, Unit
+from core.runs.plan import Comparison, Unit
 
 BACKENDS = ("onnxruntime", "openvino", "opencv")
 EARLY_S = 2.0

@@ -9,9 +9,9 @@ import pytest
 
 from core.errors import DataError
 from core.records import Preprocess, TensorSpec
-from core.runs import Workspace
 from core.runs.images import ImageSource
 from core.runs.preprocess_search import presets, trials
+from core.workspace import Workspace
 from tests.pages.fake_workspace import model
 
 
@@ -27,9 +27,9 @@ def names(shape: tuple[int | str, ...], dtype: str = "float32") -> list[str]:
 
 
 def test_a_sample_scores_best_with_what_is_nearest_to_its_training(workspace):
-    sample = workspace.sample("resnet")
-    _, evaluation = workspace.sample_data()
-    found = workspace.pixel_trials(sample.digest, evaluation.digest, "anybody")
+    sample = workspace.models.sample("resnet")
+    _, evaluation = workspace.data.samples()
+    found = workspace.insights.pixel_trials(sample.digest, evaluation.digest, "anybody")
     assert found[0].top1 > 85 > found[-1].top1
     assert found[0].low <= found[0].top1 <= found[0].high
     assert [trial.top1 for trial in found] == sorted((t.top1 for t in found), reverse=True)
@@ -38,15 +38,17 @@ def test_a_sample_scores_best_with_what_is_nearest_to_its_training(workspace):
 
 
 def test_images_without_labels_cannot_tell(workspace):
-    calibration, _ = workspace.sample_data()
+    calibration, _ = workspace.data.samples()
     with pytest.raises(DataError, match="labelled"):
-        workspace.pixel_trials(workspace.sample("resnet").digest, calibration.digest, "anybody")
+        workspace.insights.pixel_trials(
+            workspace.models.sample("resnet").digest, calibration.digest, "anybody"
+        )
 
 
 def test_it_ends_in_time(workspace, tmp_path):
-    _, evaluation = workspace.sample_data()
+    _, evaluation = workspace.data.samples()
     images = ImageSource(evaluation.path, evaluation.digest)
-    unlike = replace(workspace.sample("resnet"), preprocess=Preprocess(scale=0.1))
+    unlike = replace(workspace.models.sample("resnet"), preprocess=Preprocess(scale=0.1))
     with pytest.raises(DataError, match="another measurement"):
         trials(unlike, images, tmp_path, limit_s=0.0)
 

@@ -11,13 +11,13 @@ import pytest
 from core.errors import InferenceFailed
 from core.records import LayerProfile, Profile, StepReport
 from core.runs import profiles
-from core.runs.profiles import Profiles, key_of, passes_of
+from core.runs.profiles import Profiles, passes_of, profile_key
 from tests.charts import builders as b
 
 LAYER = LayerProfile("n", "conv", "Conv", "conv 3x3", 0.1, 1.0, "f32")
 BEFORE = Profile("a" * 64, "onnxruntime", 1, (LAYER,), 0.2)
 AFTER = replace(BEFORE, candidate="b" * 64)
-KEY = key_of("a" * 64, "b" * 64, "onnxruntime", 1)
+KEY = profile_key("a" * 64, "b" * 64, "onnxruntime", 1)
 
 
 @pytest.fixture
@@ -91,7 +91,7 @@ def test_a_failure_is_told_and_tried_again(tmp_path: Path, monkeypatch, measured
 def test_another_question_has_another_name():
     asked = [("b", "onnxruntime", 1), ("c", "onnxruntime", 1), ("b", "openvino", 1)]
     asked.append(("b", "onnxruntime", 2))
-    names = {key_of("a" * 64, after * 64, name, threads) for after, name, threads in asked}
+    names = {profile_key("a" * 64, after * 64, name, threads) for after, name, threads in asked}
     assert len(names) == 4
 
 

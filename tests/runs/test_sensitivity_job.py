@@ -15,8 +15,8 @@ from core.errors import DataError, WorkerCrashed
 from core.records import Recipe, Sensitivity
 from core.runs import sensitivity_job
 from core.runs.home import Home
+from core.runs.on_demand import Turns
 from core.runs.sensitivity_job import Sensing, Study
-from core.runs.turns import Turns
 
 WAIT_S = 10.0
 
@@ -96,7 +96,7 @@ def test_the_death_of_a_child_is_not_remembered_for_long(
     studies.get(study("a"))
     with pytest.raises(WorkerCrashed):
         until(lambda: studies.get(study("a")))
-    monkeypatch.setattr(sensitivity_job, "RETRY_S", 0.0)
+    monkeypatch.setattr(studies._studies, "_child_died_s", 0.0)
     until(lambda: studies.get(study("a")))
     assert Workshop.studied == ["a", "a"]
 

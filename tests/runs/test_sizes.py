@@ -13,7 +13,7 @@ import pytest
 from core import graph as graphs
 from core.errors import DataError, OpenShape
 from core.records import ExperimentSpec, Recipe, from_json, to_json
-from core.runs import Workspace
+from core.workspace import Workspace
 from tests.builders import graph
 
 OWNER = "ann"
@@ -32,7 +32,7 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Works
 
 def question(workspace: Workspace, **changes: object) -> ExperimentSpec:
     content = graphs.serialize(graph(OPEN, w=(4, 3, 3, 3)))
-    model = workspace.add_model("open.onnx", content, OWNER)
+    model = workspace.models.add("open.onnx", content, OWNER)
     base = {"backends": ("null",), "latency_budget_s": 0.1, "recipes": ()}
     return ExperimentSpec("t", model.digest, **(base | changes))  # type: ignore[arg-type]
 
@@ -45,15 +45,15 @@ def shapes(run) -> set[str]:
 def test_without_a_size_for_each_nothing_starts(workspace: Workspace, dims):
     spec = question(workspace, dims=dims)
     with pytest.raises(DataError) as refused:
-        workspace.measure(spec, OWNER)
+        workspace.runs.measure(spec, OWNER)
     wrong = "depth" if len(dims) == 3 else "height and width" if not dims else "state the width"
     assert wrong in refused.value.message
     assert isinstance(refused.value, OpenShape) == (wrong != "depth")
-    assert not workspace.runs(OWNER)
+    assert not workspace.runs.of(OWNER)
 
 
 def test_it_is_measured_at_what_is_stated(workspace: Workspace):
-    run = workspace.measure(question(workspace, dims={"H": 16, "W": 8}), OWNER)
+    run = workspace.runs.measure(question(workspace, dims={"H": 16, "W": 8}), OWNER)
     assert run.spec.dims == {"H": 16, "W": 8}
     assert shapes(run) == {"1x3x16x8"}
 
@@ -61,8 +61,8 @@ def test_it_is_measured_at_what_is_stated(workspace: Workspace):
 def test_it_is_measured_at_the_size_of_the_images(workspace: Workspace):
     file = io.BytesIO()
     np.savez(file, images=np.zeros((4, 6, 10, 3), np.uint8))
-    data = workspace.add_data("set.npz", file.getvalue(), OWNER)
-    run = workspace.measure(question(workspace, evaluation=data.digest), OWNER)
+    data = workspace.data.add("set.npz", file.getvalue(), OWNER)
+    run = workspace.runs.measure(question(workspace, evaluation=data.digest), OWNER)
     assert run.spec.dims == {"H": 6, "W": 10}
     assert shapes(run) == {"1x3x6x10"}
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from core.runs.turns import PATIENCE_S, STEP_BACK_S, Check, Turns
+from core.runs.on_demand.turns import PATIENCE_S, STEP_BACK_S, Check, Turns
 
 WAIT_S = 10.0
 

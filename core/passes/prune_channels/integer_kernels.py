@@ -19,7 +19,6 @@ from core.calibration import targets
 from core.calibration.services import Lap, Race
 from core.compress.pruning import costs
 from core.compress.quantization.mixed_precision.timing_ratio import (
-    SMALLEST_EFFECT,
     Ratio,
     careful,
     ratio,
@@ -33,6 +32,7 @@ from core.errors import BackendUnavailable, PassPrecondition
 from core.passes.base import Graph, Report
 from core.passes.prune_channels.choice import Counts
 from core.records import Note
+from core.verdict import SMALLEST_EFFECT
 
 MULTIPLES = (selection.AUTO, 8, 16, 32)  # the first stays unless another is faster beyond noise
 

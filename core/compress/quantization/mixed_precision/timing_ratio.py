@@ -18,8 +18,8 @@ import numpy as np
 import onnx_ir as ir
 
 from core.calibration.services import Lap, Race
+from core.verdict import is_surely_faster, may_be_faster
 
-SMALLEST_EFFECT = 0.01  # a difference below 1 % is not called one
 TAIL = 0.025
 CAREFUL = 3  # sessions of a race that decides
 REPEATS = 3  # such races at most, where the noise hides the answer
@@ -35,7 +35,7 @@ class Ratio(NamedTuple):
     @property
     def faster(self) -> bool:
         """Whether it is faster beyond the noise."""
-        return self.high < 1 - SMALLEST_EFFECT
+        return is_surely_faster(self)
 
     def __str__(self) -> str:
         """For a note."""
@@ -52,8 +52,7 @@ def careful(race: Race, contestants: Sequence[ir.Model]) -> list[Lap]:
     """
     laps = list(race(contestants, sessions=CAREFUL))
     for _ in range(REPEATS - 1):
-        found = ratio(laps[-1], laps[0])
-        if found.faster or not found.low < 1 - SMALLEST_EFFECT or found.value >= 1:
+        if not may_be_faster(ratio(laps[-1], laps[0])):
             break
         more = race(contestants, sessions=CAREFUL)
         laps = [joined(*pair) for pair in zip(laps, more, strict=True)]

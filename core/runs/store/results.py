@@ -19,7 +19,7 @@ from core.records import (
     from_json,
     optional,
 )
-from core.store.listing import Listing, text
+from core.runs.store.listing import Listing, text
 
 
 class Store(Listing):
@@ -122,14 +122,6 @@ class Store(Listing):
     def set_host(self, run_id: str, host: Host) -> None:
         """Say which machine measured a run."""
         self._update(run_id, "host", text(host))
-
-    def set_pid(self, run_id: str, pid: int) -> None:
-        """Say which process works on a run."""
-        self._update(run_id, "pid", pid)
-
-    def pid(self, run_id: str) -> int:
-        """The process that works, or last worked, on a run; 0 if none did."""
-        return int(self._value(run_id, "pid") or 0)
 
     def set_cancelled(self, run_id: str, cancelled: bool) -> None:
         """Ask a run to stop, or take that back."""

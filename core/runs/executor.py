@@ -1,19 +1,17 @@
 """One run from start to end: build the candidates, measure them, keep every row as it comes.
 
-Runs in a process of its own (`python -m core.runs RUN_ID`), which outlives the web server. It
-holds a file lock while it lives; a run whose lock is free is not being worked on.
+Runs in a process of its own (`python -m core.runs RUN_ID`), which outlives the web server and holds
+the run's lease (`queue`) while it lives.
 """
 
 from __future__ import annotations
 
-import fcntl
 import functools
 import json
 import math
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -36,37 +34,16 @@ from core.records import (
     State,
     to_json,
 )
-from core.runs import builds, layer_times
+from core.runs import builds, layer_times, queue
 from core.runs.home import Home
 from core.runs.images import ImageSource, sources
 from core.runs.pace import Progress
-from core.runs.work_plan import Comparison, Emit, Unit, early, only_times
-from core.store import PATIENT_S, Store
+from core.runs.plan import Comparison, Emit, Unit, early, only_times
+from core.runs.store import PATIENT_S, Store
 
 EARLY_BUDGET_S = 2.0  # of one latency: it is timed again beside every candidate
 LOOK_EVERY_S = 0.5  # whether it was cancelled
 Watch = Callable[[RunProgress], None]
-
-
-@contextmanager
-def held(home: Home, run_id: str) -> Iterator[bool]:
-    """Hold a run's lock; False if another process works on it."""
-    path = home.job(run_id) / "lock"
-    with path.open("a") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        yield True
-
-
-def is_alive(home: Home, run_id: str) -> bool:
-    """Whether a process works on the run."""
-    if not (home.job(run_id) / "lock").exists():
-        return False
-    with held(home, run_id) as free:
-        return not free
 
 
 class Job:
@@ -313,11 +290,10 @@ def main(run_id: str) -> None:
     """The body of the job process."""
     home = Home.default()
     store = Store(home.database, PATIENT_S)
-    with held(home, run_id) as free:
+    with queue.leased(home, run_id, os.getpid()) as free:
         run = store.run(run_id)
         if not free or run is None:
             return
-        store.set_pid(run_id, os.getpid())
         job = Job(home, store, run)
         try:
             job.execute()

@@ -17,8 +17,9 @@ from core.errors import StoreError
 from core.pipeline.client import Workshop
 from core.process import lock
 from core.records import ExperimentSpec, Outcome, Preview, Recipe, RunProgress, State, Step
-from core.runs import Workspace, samples
+from core.runs import samples
 from core.runs.preview_cache import Previews
+from core.workspace import Workspace
 from tests.measure.subjects import net
 
 OWNER = "ann"
@@ -42,21 +43,21 @@ def images(count: int = 12) -> bytes:
 
 
 def test_the_samples_lie_under_the_digests_that_their_table_names(workspace: Workspace):
-    for sample in workspace.samples():
-        assert workspace.sample(sample.name).digest == sample.digest
-    calibration, evaluation = workspace.sample_data()
+    for sample in workspace.models.samples():
+        assert workspace.models.sample(sample.name).digest == sample.digest
+    calibration, evaluation = workspace.data.samples()
     assert calibration.digest == samples.data_digest(samples.CALIBRATION)
     assert (calibration.labelled, evaluation.labelled) == (False, True)
 
 
 def test_a_run_has_the_original_in_front_and_numbers_for_all(workspace: Workspace):
-    model = workspace.add_model("small.onnx", graphs.serialize(net(8)), OWNER)
-    data = workspace.add_data("set.npz", images(), OWNER)
+    model = workspace.models.add("small.onnx", graphs.serialize(net(8)), OWNER)
+    data = workspace.data.add("set.npz", images(), OWNER)
     spec = ExperimentSpec(
         "t", model.digest, (CLEANED,), ("null",), calibration=data.digest, evaluation=data.digest,
         latency_budget_s=0.2,
     )  # fmt: skip
-    run = workspace.measure(spec, OWNER)
+    run = workspace.runs.measure(spec, OWNER)
     assert run.progress.state is State.DONE
     assert [recipe.steps for recipe in run.spec.recipes] == [(), CLEANED.steps]
     assert {row.metric for row in run.measurements} >= {"size_bytes", "latency_ms", "load_ms"}
@@ -64,20 +65,20 @@ def test_a_run_has_the_original_in_front_and_numbers_for_all(workspace: Workspac
     assert scored
     # One set for both: it is split, so the score is on neither the whole set nor six other images.
     assert {row.condition.get("data") for row in scored} != {data.digest}
-    assert workspace.runs(OWNER)[0].id == run.id
-    assert workspace.runs("somebody else") == ()
+    assert workspace.runs.of(OWNER)[0].id == run.id
+    assert workspace.runs.of("somebody else") == ()
 
 
 def test_the_size_of_the_original_is_that_of_the_file_that_the_user_has(workspace: Workspace):
     proto = onnx.ModelProto.FromString(graphs.serialize(net(8)))
     # Our copy leaves out what can be inferred again.
     content = onnx.shape_inference.infer_shapes(proto).SerializeToString()
-    model = workspace.add_model("small.onnx", content, OWNER)
+    model = workspace.models.add("small.onnx", content, OWNER)
     assert model.size_bytes == len(content) > model.path.stat().st_size
-    fixed = workspace.freeze(model.digest, {"N": 1}, OWNER)
+    fixed = workspace.models.freeze(model.digest, {"N": 1}, OWNER)
     assert fixed.size_bytes == len(content)
     spec = ExperimentSpec("t", fixed.digest, (CLEANED,), ("null",), latency_budget_s=0.2)
-    run = workspace.measure(spec, OWNER)
+    run = workspace.runs.measure(spec, OWNER)
     sizes = {row.candidate: row.value for row in run.measurements if row.metric == "size_bytes"}
     assert sizes[fixed.digest] == len(content)
     made = run.outcomes[1].candidate
@@ -87,7 +88,7 @@ def test_the_size_of_the_original_is_that_of_the_file_that_the_user_has(workspac
 def test_the_original_is_timed_on_every_backend_before_anything_is_built(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ):
-    model = workspace.add_model("small.onnx", graphs.serialize(net(8)), OWNER)
+    model = workspace.models.add("small.onnx", graphs.serialize(net(8)), OWNER)
     backends, threads = ("onnxruntime", "opencv"), (1,)
     spec = ExperimentSpec(
         "t", model.digest, (HALVED,), backends, threads=threads, latency_budget_s=0.2
@@ -96,11 +97,11 @@ def test_the_original_is_timed_on_every_backend_before_anything_is_built(
 
     def spy(shop: Workshop, path: Path, recipe: Recipe, *rest: object, **more: object) -> Outcome:
         if recipe.steps:
-            known.extend(workspace.runs(OWNER)[0].measurements)
+            known.extend(workspace.runs.of(OWNER)[0].measurements)
         return build(shop, path, recipe, *rest, **more)
 
     monkeypatch.setattr(Workshop, "build", spy)
-    run = workspace.measure(spec, OWNER, lambda progress: told.append(progress.current))
+    run = workspace.runs.measure(spec, OWNER, lambda progress: told.append(progress.current))
     timed = {
         (row.backend, row.condition["threads"])
         for row in known
@@ -121,7 +122,7 @@ def test_the_original_is_timed_on_every_backend_before_anything_is_built(
 
 
 def test_a_run_that_waits_for_the_machine_says_for_what(workspace: Workspace):
-    model = workspace.add_model("small.onnx", graphs.serialize(net(8)), OWNER)
+    model = workspace.models.add("small.onnx", graphs.serialize(net(8)), OWNER)
     spec = ExperimentSpec("t", model.digest, (), ("null",), latency_budget_s=0.2, dims={"N": 1})
     heard, seen = threading.Event(), list[str]()
 
@@ -130,39 +131,39 @@ def test_a_run_that_waits_for_the_machine_says_for_what(workspace: Workspace):
         if "waiting for the machine" in progress.current:
             heard.set()
 
-    worker = threading.Thread(target=lambda: workspace.measure(spec, OWNER, watch))
+    worker = threading.Thread(target=lambda: workspace.runs.measure(spec, OWNER, watch))
     with lock.alone():
         worker.start()
         assert heard.wait(60), seen
     worker.join(60)
-    assert workspace.lines(OWNER)[0].progress.state is State.DONE
+    assert workspace.runs.lines(OWNER)[0].progress.state is State.DONE
 
 
 def test_what_a_recipe_made_before_is_not_made_again(
     workspace: Workspace, monkeypatch: pytest.MonkeyPatch
 ):
-    model = workspace.add_model("small.onnx", graphs.serialize(net(8)), OWNER)
+    model = workspace.models.add("small.onnx", graphs.serialize(net(8)), OWNER)
     spec = ExperimentSpec("t", model.digest, (CLEANED,), ("null",), latency_budget_s=0.2)
-    first = workspace.measure(spec, OWNER)
+    first = workspace.runs.measure(spec, OWNER)
 
     def fail(*_: object, **__: object) -> None:
         raise AssertionError("built again")
 
     monkeypatch.setattr(Workshop, "build", fail)
-    again = workspace.measure(spec, OWNER)
+    again = workspace.runs.measure(spec, OWNER)
     digests = [[o.candidate.digest for o in run.outcomes] for run in (first, again)]
     assert digests[0] == digests[1]
 
 
 def test_only_its_owner_deletes_a_run(workspace: Workspace):
-    model = workspace.add_model("small.onnx", graphs.serialize(net(8)), OWNER)
+    model = workspace.models.add("small.onnx", graphs.serialize(net(8)), OWNER)
     spec = ExperimentSpec("t", model.digest, (CLEANED,), ("null",), latency_budget_s=0.2)
-    run = workspace.measure(spec, OWNER)
+    run = workspace.runs.measure(spec, OWNER)
     with pytest.raises(StoreError, match="Only who started"):
-        workspace.delete(run.id, "bob")
-    workspace.delete(run.id, OWNER)
+        workspace.runs.delete(run.id, "bob")
+    workspace.runs.delete(run.id, OWNER)
     with pytest.raises(StoreError, match="no such run"):
-        workspace.run(run.id)
+        workspace.runs.get(run.id)
 
 
 def test_previews_are_computed_once_and_errors_are_kept_too():
@@ -181,3 +182,18 @@ def test_previews_are_computed_once_and_errors_are_kept_too():
         with pytest.raises(StoreError):
             previews.get("m", bad)
     assert asked == ["good", "bad"]
+
+
+def test_what_passes_vanishes_with_its_files_and_is_held_to_no_quota(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    monkeypatch.setenv("LATHE_UPLOAD", "10")
+    with Workspace.passing() as passing:
+        model = passing.models.add("small.onnx", graphs.serialize(net(8)), OWNER)
+        data = passing.data.add("set.npz", images(), OWNER)
+        made = passing.models.build(model.digest, CLEANED, data.digest)
+        assert made.candidate is not None
+        assert made.candidate.path.exists()
+        assert passing.models.of(OWNER) == (model,)
+    assert not model.path.exists()
+    assert not made.candidate.path.exists()

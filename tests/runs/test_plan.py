@@ -9,8 +9,8 @@ import pytest
 from core.errors import BackendError
 from core.measure import LatencyJob, Source, rows, statistics
 from core.records import Measurement, ModelSummary
-from core.runs import work_plan
-from core.runs.work_plan import Comparison
+from core.runs import plan
+from core.runs.plan import Comparison
 
 
 def summary(name: str) -> ModelSummary:
@@ -38,7 +38,7 @@ def stopwatch(monkeypatch: pytest.MonkeyPatch):
         emit(found)
         return found
 
-    monkeypatch.setattr(work_plan, "latency", latency)
+    monkeypatch.setattr(plan, "latency", latency)
     return timed
 
 

@@ -1,30 +1,89 @@
-"""Start the process that works on a run, and tell whether there is one."""
+"""Queue of runs with leases: who works on a run holds its lease, and only one process can.
+
+A lease is a file lock. The kernel drops it with the process that holds it, however that ends, so
+that it neither runs out under who works for long nor outlives who was killed: a run that says that
+it is being worked on, and whose lease nobody holds, was interrupted and can go on.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
+from typing import IO, TypeVar
 
 from core.errors import StoreError
 from core.records import Run, RunLine, State
 from core.runs import home as homes
 from core.runs.home import Home
-from core.runs.job import is_alive
-from core.store import Store
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOT = Path("/proc/sys/kernel/random/boot_id")
-STARTED = "started"
+LEASE, STARTED = "lock", "started"
+TRIES, LOOK_S = 10, 0.02
 START_S = 30.0  # importing takes a second or two; more on a machine that is busy
 LIVE = (State.QUEUED, State.RUNNING)
 Seen = TypeVar("Seen", Run, RunLine)
+
+
+@contextlib.contextmanager
+def leased(home: Home, run_id: str, pid: int = 0) -> Iterator[bool]:
+    """Hold the lease of a run while working on it; False where another process holds it.
+
+    Args:
+        home: where the runs lie.
+        run_id: of the run.
+        pid: of a process that works on nothing else, and may be ended with the run.
+    """
+    with (home.job(run_id) / LEASE).open("ab", buffering=0) as file:
+        if not _taken(file):
+            yield False
+            return
+        with contextlib.suppress(OSError):  # a full disk: then it is not ended, but told to stop
+            file.truncate(0)
+            file.write(f"{pid}".encode())
+        yield True
+
+
+def _taken(file: IO[bytes]) -> bool:
+    """Whether the lease could be taken; who only looks holds it for an instant, too."""
+    for _ in range(TRIES):
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            time.sleep(LOOK_S)
+        else:
+            return True
+    return False
+
+
+def is_leased(home: Home, run_id: str) -> bool:
+    """Whether a process works on the run."""
+    try:
+        with (home.job(run_id) / LEASE).open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
+
+
+def worker(home: Home, run_id: str) -> int:
+    """The process that works on this run alone; 0 where there is none."""
+    try:
+        found = (home.job(run_id) / LEASE).read_text(encoding="ascii")
+    except OSError:
+        return 0
+    return int(found) if found.isdecimal() and is_leased(home, run_id) else 0
 
 
 def launch(home: Home, run_id: str) -> None:
@@ -54,7 +113,7 @@ def launch(home: Home, run_id: str) -> None:
 
 def observed(home: Home, run: Seen) -> Seen:
     """The run as it is: one whose process died is interrupted, whatever it wrote last."""
-    if run.progress.state not in LIVE or is_alive(home, run.id):
+    if run.progress.state not in LIVE or is_leased(home, run.id):
         return run
     if run.progress.state is State.QUEUED and _age_s(home, run.id) < START_S:
         return run
@@ -64,14 +123,11 @@ def observed(home: Home, run: Seen) -> Seen:
     )
 
 
-def stop(home: Home, store: Store, run_id: str) -> None:
+def stop(home: Home, run_id: str) -> None:
     """End the process of a run, if one works on it."""
-    pid = store.pid(run_id)
-    if pid and is_alive(home, run_id):
-        try:
+    if pid := worker(home, run_id):
+        with contextlib.suppress(ProcessLookupError):
             os.kill(pid, signal.SIGTERM)
-        except ProcessLookupError:
-            return
 
 
 def _now() -> str:

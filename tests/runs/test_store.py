@@ -16,7 +16,6 @@ from typing import Any
 
 import pytest
 
-from core import store as stores
 from core.errors import StoreError
 from core.records import (
     Answer,
@@ -34,9 +33,10 @@ from core.records import (
     Status,
     Step,
 )
-from core.store import Store, question
+from core.runs import store as stores
+from core.runs.store import Store, question
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 MODEL = ModelSummary("m" * 64, "net", Path("m.onnx"), (), (), 17, 8, "", 3, 10, 20, 400, 0)
 HOST = Host("cpu", ("AVX2",), 2, "Linux", {"python": "3"})
 
@@ -77,7 +77,6 @@ def test_a_run_comes_back_as_it_was(store: Store):
 
 def test_what_is_not_there_is_none(store: Store):
     assert store.run("nothing") is None
-    assert store.pid("nothing") == 0
     assert store.cancelled("nothing")
     assert store.runs("bob") == ()
 
@@ -282,7 +281,7 @@ import resource, signal, sys
 from pathlib import Path
 from core.errors import StoreError
 from core.records import Measurement, Status
-from core.store import Store
+from core.runs.store import Store
 path, name, limit = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
 if limit:
     signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

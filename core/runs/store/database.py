@@ -13,6 +13,7 @@ VERSION = 1
 BUSY_S = 15.0  # that a page waits for another writer
 PATIENT_S = 600.0  # that a run does: what it measured is worth more than a moment
 LOG_PAGES = 32  # of 4 KiB; a log that grows further takes room that a full disk lacks
+# `pid` of runs is no longer written: a lease names its holder (`core.runs.queue`).
 SCHEMA = """
 create table if not exists runs (
     id text primary key, owner text not null, created text not null, spec text not null,
@@ -50,17 +51,20 @@ create index if not exists runs_by_owner on runs (owner, created);
 class Database:
     """The file. Safe to use from several threads and processes."""
 
-    def __init__(self, path: Path, busy_s: float = BUSY_S) -> None:
+    def __init__(self, path: Path, busy_s: float = BUSY_S, lasting: bool = True) -> None:
         """Open or create it.
 
         Args:
             path: of the file.
             busy_s: how long a call waits where another process writes.
+            lasting: whether what is written has to survive a crash of the machine; what goes with
+                one command need not wait for the disk.
 
         Raises:
             StoreError: it cannot be created, or is of a newer version.
         """
         self.path, self._busy_s = path, busy_s
+        self._synchronous = "full" if lasting else "off"
         with self._open() as db:
             db.execute("pragma journal_mode = wal")
             found = int(db.execute("pragma user_version").fetchone()[0])
@@ -106,7 +110,7 @@ class Database:
             db = sqlite3.connect(self.path, timeout=self._busy_s)
             try:
                 db.execute("pragma foreign_keys = on")
-                db.execute("pragma synchronous = full")
+                db.execute(f"pragma synchronous = {self._synchronous}")
                 db.execute(f"pragma wal_autocheckpoint = {LOG_PAGES}")
                 with db:
                     yield db

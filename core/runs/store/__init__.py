@@ -5,8 +5,8 @@ synchronous=FULL, so that what was acknowledged survives a kill. A row for a que
 answered before (same run, candidate, backend, metric, condition) supersedes the older answer.
 """
 
-from core.store.database import BUSY_S, PATIENT_S, VERSION
-from core.store.listing import Listed
-from core.store.results import Store, question
+from core.runs.store.database import BUSY_S, PATIENT_S, VERSION
+from core.runs.store.listing import Listed
+from core.runs.store.results import Store, question
 
 __all__ = ["BUSY_S", "PATIENT_S", "VERSION", "Listed", "Store", "question"]

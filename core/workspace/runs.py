@@ -1,4 +1,4 @@
-"""Runs: asked for, started in processes of their own, looked at, stopped, deleted.
+"""The room of runs: asked for, started in processes of their own, looked at, stopped, deleted.
 
 Whoever knows the id of a run may look at it; what becomes of it is for its owner to say.
 """
@@ -7,19 +7,25 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import functools
 import secrets
 import shutil
 import threading
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from core import sources
-from core.errors import CoreError, DataError, StoreError
+from core import measure, sources
+from core.errors import CoreError, StoreError
 from core.process import scratch
 from core.records import (
     Answer,
+    BackendInfo,
     ExperimentSpec,
+    Host,
+    Json,
+    Measurement,
     ModelSummary,
     Recipe,
     Run,
@@ -28,29 +34,34 @@ from core.records import (
     State,
 )
 from core.records.stored import files_of
-from core.runs import gc, jobs
+from core.runs import comparison, drafts, gc, queue, targets
+from core.runs.executor import Job, Watch
 from core.runs.holdings import NOBODY
-from core.runs.home import Home
 from core.runs.incoming import MAKE_ROOM
-from core.runs.inventory import Inventory
-from core.runs.job import Job, Watch, held
-from core.runs.quota import Quota
+from core.runs.installation import Installation
 from core.runs.sizes import sizes_of
-from core.store import PATIENT_S, Store
+from core.runs.store import PATIENT_S, Store
+from core.workspace.data import Data
+from core.workspace.models import Models
 
 MOST_LIVE_RUNS = 4
 SWEEP_EVERY_S = 600.0
 
 
-class Runs(Inventory):
-    """The runs of one installation. Thread-safe."""
+class Runs:
+    """Runs, and where they can run. Thread-safe."""
 
-    def __init__(self, home: Home, quota: Quota | None = None) -> None:
-        """Open what is in `home`, as `Inventory` does, and let go what nothing refers to."""
-        super().__init__(home, quota)
+    def __init__(self, installation: Installation, models: Models, data: Data) -> None:
+        """Nothing is started.
+
+        Args:
+            installation: what all rooms share.
+            models: of which runs ask.
+            data: on which they measure.
+        """
+        self._at, self._models, self._data = installation, models, data
         self._packing = threading.Lock()
         self._swept_s = time.monotonic()
-        self._sweep()
 
     def submit(self, spec: ExperimentSpec, owner: str) -> str:
         """Start a run in a process of its own; its id is its permalink.
@@ -60,13 +71,13 @@ class Runs(Inventory):
             DataError: an image set is gone.
         """
         self._sweep_at_times()
-        live = sum(line.progress.state in jobs.LIVE for line in self.lines(owner))
+        live = sum(line.progress.state in queue.LIVE for line in self.lines(owner))
         if live >= MOST_LIVE_RUNS:
             raise StoreError(
                 f"{live} of your runs are still being measured.", "Cancel one, or wait for it."
             )
         run = self._new_run(spec, owner)
-        jobs.launch(self._home, run.id)
+        queue.launch(self._at.home, run.id)
         return run.id
 
     def measure(self, spec: ExperimentSpec, owner: str, watch: Watch | None = None) -> Run:
@@ -78,38 +89,56 @@ class Runs(Inventory):
         run = self._new_run(spec, owner)
         return self.work_on(run.id, watch)
 
+    def compare(
+        self,
+        models: Sequence[tuple[str, ModelSummary]],
+        asked: ExperimentSpec,
+        tell: Callable[[str], None],
+    ) -> tuple[Measurement, ...]:
+        """Model files measured side by side in this process, the first as the baseline; not kept.
+
+        Args:
+            models: under their names.
+            asked: backends, threads, evaluation images, budget.
+            tell: hears what is measured next.
+
+        Raises:
+            CoreError: bad images or names.
+        """
+        return comparison.compare(self._at.home, models, asked, tell)
+
     def work_on(self, run_id: str, watch: Watch | None = None) -> Run:
         """Go on with a run in this process, unless another one does; the run as it then is."""
-        with held(self._home, run_id) as free:
+        with queue.leased(self._at.home, run_id) as free:
             if free:
-                with contextlib.closing(Store(self._home.database, PATIENT_S)) as patient:
-                    Job(self._home, patient, self.run(run_id), watch).execute()
-        return self.run(run_id)
+                with contextlib.closing(Store(self._at.home.database, PATIENT_S)) as patient:
+                    Job(self._at.home, patient, self.get(run_id), watch).execute()
+        return self.get(run_id)
 
-    def run(self, run_id: str) -> Run:
+    def get(self, run_id: str) -> Run:
         """Everything known of a run.
 
         Raises:
             StoreError: there is no such run.
         """
-        run = self._store.run(run_id)
+        run = self._at.store.run(run_id)
         if run is None:
             raise StoreError("There is no such run: it was deleted, or the link is incomplete.")
-        return jobs.observed(self._home, run)
+        return queue.observed(self._at.home, run)
 
-    def runs(self, owner: str) -> tuple[Run, ...]:
+    def of(self, owner: str) -> tuple[Run, ...]:
         """The runs of an owner, newest first."""
-        return tuple(jobs.observed(self._home, run) for run in self._store.runs(owner))
+        return tuple(queue.observed(self._at.home, run) for run in self._at.store.runs(owner))
 
     def lines(self, owner: str) -> tuple[RunLine, ...]:
         """The runs of an owner as a list shows them, newest first; none of their rows is read."""
-        found = self._store.lines(owner, sources.digest("charts"))
-        return tuple(jobs.observed(self._home, line) for line in found)
+        found = self._at.store.lines(owner, sources.digest("charts"))
+        return tuple(queue.observed(self._at.home, line) for line in found)
 
     def keep_answer(self, line: RunLine, answer: Answer) -> None:
         """Keep what was said of a run that stands still, for `lines`; where there is room."""
         with contextlib.suppress(StoreError):
-            self._store.keep_answer(line, sources.digest("charts"), answer)
+            self._at.store.keep_answer(line, sources.digest("charts"), answer)
 
     def cancel(self, run_id: str, owner: str) -> None:
         """Ask a run to stop; what it measured is kept.
@@ -118,14 +147,14 @@ class Runs(Inventory):
             StoreError: there is no such run, or it is not this owner's.
         """
         run = self._own(run_id, owner, "stop")
-        self._reserve.with_room(lambda: self._store.set_cancelled(run_id, True))
+        self._at.reserve.with_room(lambda: self._at.store.set_cancelled(run_id, True))
         if run.progress.state is State.INTERRUPTED:
             stopped = replace(run.progress, state=State.CANCELLED, message="")
-            self._store.set_progress(run_id, stopped)
+            self._at.store.set_progress(run_id, stopped)
 
     def allow(self, run_id: str) -> None:
         """Take a request to stop back, so that `work_on` can go on."""
-        self._store.set_cancelled(run_id, False)
+        self._at.store.set_cancelled(run_id, False)
 
     def resume(self, run_id: str, owner: str) -> None:
         """Go on with a run that was stopped or interrupted; what is done is not done again.
@@ -134,12 +163,12 @@ class Runs(Inventory):
             StoreError: there is no such run, it is not this owner's, or its model is gone.
         """
         run = self._own(run_id, owner, "go on with")
-        if run.progress.state in jobs.LIVE:
+        if run.progress.state in queue.LIVE:
             return
-        self._model_path(run.spec.model)
-        self._store.set_cancelled(run_id, False)
-        self._store.set_progress(run_id, RunProgress(State.QUEUED))
-        jobs.launch(self._home, run_id)
+        self._models.path(run.spec.model)
+        self._at.store.set_cancelled(run_id, False)
+        self._at.store.set_progress(run_id, RunProgress(State.QUEUED))
+        queue.launch(self._at.home, run_id)
 
     def delete(self, run_id: str, owner: str) -> None:
         """Forget a run, and let files go that nothing else refers to.
@@ -148,16 +177,16 @@ class Runs(Inventory):
             StoreError: it is not this owner's.
         """
         run = self._own(run_id, owner, "delete")
-        jobs.stop(self._home, self._store, run_id)
-        self._reserve.with_room(lambda: self._store.delete_run(run_id))
+        queue.stop(self._at.home, run_id)
+        self._at.reserve.with_room(lambda: self._at.store.delete_run(run_id))
         with contextlib.suppress(StoreError):  # it is only room
-            self._store.give_back()
-        shutil.rmtree(self._home.job(run_id), ignore_errors=True)
-        if not self._store.is_any_live():  # else one may be about to name the same file
+            self._at.store.give_back()
+        shutil.rmtree(self._at.home.job(run_id), ignore_errors=True)
+        if not self._at.store.is_any_live():  # else one may be about to name the same file
             for outcome in run.outcomes:
                 if outcome.candidate is not None:
-                    gc.let_go(self._home, self._store, outcome.candidate.digest)
-        gc.sweep(self._home, self._store)
+                    gc.let_go(self._at.home, self._at.store, outcome.candidate.digest)
+        gc.sweep(self._at.home, self._at.store)
 
     def delete_upload(self, digest: str, owner: str, with_runs: bool = False) -> int:
         """Forget an upload, and delete its file if nothing else needs it.
@@ -174,13 +203,13 @@ class Runs(Inventory):
             StoreError: there is none, or runs of this owner need it.
         """
         if with_runs:
-            for upload in self.uploads(owner):
+            for upload in self._data.uploads(owner):
                 for run_id in upload.runs if upload.digest == digest else ():
                     self.delete(run_id, owner)
-        return self._reserve.with_room(lambda: self._holdings.delete(digest, owner))
+        return self._at.reserve.with_room(lambda: self._at.holdings.delete(digest, owner))
 
     def _own(self, run_id: str, owner: str, verb: str) -> Run:
-        run = self.run(run_id)
+        run = self.get(run_id)
         if run.owner != owner:
             raise StoreError(f"Only who started a run can {verb} it.")
         return run
@@ -189,12 +218,13 @@ class Runs(Inventory):
         """Let go what nothing refers to, now and then: a server may run for months."""
         if time.monotonic() - self._swept_s > SWEEP_EVERY_S:
             self._swept_s = time.monotonic()
-            threading.Thread(target=self._sweep, daemon=True).start()
+            threading.Thread(target=self.sweep, daemon=True).start()
 
-    def _sweep(self) -> None:
+    def sweep(self) -> None:
+        """Let go of files that nothing refers to any more."""
         with contextlib.suppress(CoreError):  # the next one will do
             scratch.sweep()
-            gc.sweep(self._home, self._store)
+            gc.sweep(self._at.home, self._at.store)
 
     def candidate_file(self, run_id: str, digest: str) -> Path:
         """The file of a candidate of a run.
@@ -202,7 +232,7 @@ class Runs(Inventory):
         Raises:
             StoreError: the run made no such file, or it is gone.
         """
-        for outcome in self.run(run_id).outcomes:
+        for outcome in self.get(run_id).outcomes:
             candidate = outcome.candidate
             if candidate and candidate.digest == digest and candidate.path.is_file():
                 return candidate.path
@@ -219,20 +249,43 @@ class Runs(Inventory):
         path = self.candidate_file(run_id, digest)
         if len(files_of(path)) == 1:
             return path
-        folder = self._home.caches / "downloads"
+        folder = self._at.home.caches / "downloads"
         for made in (folder / path.name, folder / f"{path.stem}.zip"):
             if made.exists():
                 return made
-        with self._packing, self._models.enter(NOBODY) as gate:
+        with self._packing, self._at.model_gates.enter(NOBODY) as gate:
             return gate.pack(path, folder)
 
+    # What a visitor is asking
+
+    def draft(self, owner: str) -> Json:
+        """What this visitor was working on when last here, as `keep_draft` took it; or nothing."""
+        return drafts.kept(self._at.home.drafts, owner)
+
+    def keep_draft(self, owner: str, draft: Json) -> None:
+        """Keep what a visitor works on, as far as there is room for it."""
+        drafts.keep(self._at.home.drafts, owner, draft)
+
+    # This machine
+
+    @functools.cached_property
+    def _backends(self) -> tuple[BackendInfo, ...]:
+        return targets.backends()
+
+    def backends(self) -> tuple[BackendInfo, ...]:
+        """Every backend: usable, or what is missing and how to get it."""
+        return self._backends
+
+    def host(self) -> Host:
+        """This machine."""
+        return measure.host()
+
     def _new_run(self, spec: ExperimentSpec, owner: str) -> Run:
-        model = self._named(spec.model, owner)
+        model = self._models.named(spec.model, owner)
         if not spec.recipes or spec.recipes[0].steps:
             spec = replace(spec, recipes=(Recipe("original"), *spec.recipes))
         for digest in {spec.calibration, spec.evaluation} - {""}:
-            if self._home.data_path(digest) is None:
-                raise DataError("An image set of this run is gone.", "Upload it again.")
+            self._at.need_data(digest)
         if model.dynamic_dims or spec.dims:
             spec = self._at_sizes(spec, model, owner)
         created = datetime.datetime.now(datetime.UTC).replace(tzinfo=None)
@@ -245,14 +298,14 @@ class Runs(Inventory):
             model=model,
         )
         try:
-            self._home.job(run.id).mkdir(parents=True)
+            self._at.home.job(run.id).mkdir(parents=True)
         except OSError as error:
             raise StoreError(f"The run cannot be kept: {error.strerror}.", MAKE_ROOM) from error
-        self._store.add_run(run)
+        self._at.store.add_run(run)
         return run
 
     def _at_sizes(self, spec: ExperimentSpec, model: ModelSummary, owner: str) -> ExperimentSpec:
         """The question with a size for every open dimension of the model."""
-        sets = (*self.data_sets(owner), *self.sample_data()) if spec.evaluation else ()
+        sets = (*self._data.of(owner), *self._data.samples()) if spec.evaluation else ()
         data = next((one for one in sets if one.digest == spec.evaluation), None)
         return replace(spec, dims=sizes_of(spec, model, data))

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 
 from core.records import DataSummary, ModelSummary, from_json, to_json
-from core.store.database import Database
+from core.runs.store.database import Database
 
 MODELS, DATA_SETS = "models", "data_sets"
 LISTED = """

@@ -1,22 +1,20 @@
-"""What pages and the command line call: models and images in, previews, runs and their results."""
+"""The room of insights: what a recipe will do, what it costs, and why a model is as fast as it is.
+
+All of it is asked for on demand (`core.runs.on_demand`): pages look again, and never wait.
+"""
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import core.backends.base as backends
 from core.data import model_at
-from core.errors import BackendUnavailable, DataError, StoreError
-from core.measure import ProfileJob, Setting, Source, host
+from core.errors import DataError, StoreError
+from core.measure import ProfileJob, Setting, Source, explained, host, profile
 from core.records import (
-    BackendInfo,
     Explanation,
     Hindsight,
-    Host,
-    Json,
     ModelSummary,
     Preview,
     Recipe,
@@ -25,66 +23,44 @@ from core.records import (
     StaircaseQuestion,
     StaircaseState,
 )
-from core.runs import drafts
 from core.runs.hindsight import hindsights
-from core.runs.history import Runs
-from core.runs.home import Home
 from core.runs.images import ImageSource, sources
+from core.runs.installation import Installation
 from core.runs.latency_curve_times import StairTimes
-from core.runs.preprocess_search import PixelTrial, trials
+from core.runs.on_demand import Turns
+from core.runs.preprocess_search import PixelTrial, PixelTrials
 from core.runs.preview_cache import Previews
-from core.runs.profiles import Profiles, key_of, passes_of
-from core.runs.quota import Quota
+from core.runs.profiles import Profiles, passes_of, profile_key
 from core.runs.sensitivity_job import Sensing, Study
-from core.runs.turns import Turns
+from core.workspace.models import Models
+from core.workspace.runs import Runs
 
 
-class Workspace(Runs):
-    """One installation. Thread-safe: all sessions of a server share one."""
+class Insights:
+    """Questions on demand. Thread-safe."""
 
-    def __init__(self, home: Home, quota: Quota | None = None) -> None:
-        """Open what is in `home`; children start when they are first needed.
+    def __init__(self, installation: Installation, models: Models, runs: Runs) -> None:
+        """Nothing is asked yet.
 
         Args:
-            home: where all files lie.
-            quota: of uploads; None takes what the environment says.
-
-        Raises:
-            StoreError: the store cannot be opened.
+            installation: what all rooms share.
+            models: that are asked about.
+            runs: of which profiles are made.
         """
-        super().__init__(home, quota)
-        self._previews = Previews(self._preview)
+        self._at, self._models, self._runs = installation, models, runs
+        home = installation.home
         self._turns = Turns()
+        self._previews = Previews(self._preview)
         self._sensing = Sensing(home, self._turns)
         self._stairs = StairTimes(home, self._turns)
         self._profiles = Profiles(home.caches / "profiles")
-
-    @classmethod
-    def open(cls, home: Path | None = None, quota: Quota | None = None) -> Workspace:
-        """The workspace in `home`, or in the default folder.
-
-        Args:
-            home: the folder; None takes what LATHE_HOME names.
-            quota: of uploads; None takes what the environment says.
-
-        Raises:
-            StoreError: the folder or the store cannot be used.
-        """
-        return cls(Home.at(home) if home else Home.default(), quota)
+        self._pixels = PixelTrials(home.caches)
+        self._zero_shares: dict[str, float] = {}
 
     def close(self) -> None:
-        """End the children; runs go on."""
-        self._turns.close()
-        self._profiles.close()
-        super().close()
-
-    def draft(self, owner: str) -> Json:
-        """What this visitor was working on when last here, as `keep_draft` took it; or nothing."""
-        return drafts.kept(self._home.drafts, owner)
-
-    def keep_draft(self, owner: str, draft: Json) -> None:
-        """Keep what a visitor works on, as far as there is room for it."""
-        drafts.keep(self._home.drafts, owner, draft)
+        """Begin nothing more."""
+        for asked in (self._turns, self._profiles, self._stairs, self._previews, self._pixels):
+            asked.close()
 
     def preview(self, digest: str, recipe: Recipe) -> Preview:
         """What a recipe makes of the counts of a model, without running anything.
@@ -94,7 +70,7 @@ class Workspace(Runs):
         """
         return self._previews.get(digest, recipe)
 
-    def previews(self, digest: str, recipes: Sequence[Recipe]) -> None:
+    def preview_ahead(self, digest: str, recipes: Sequence[Recipe]) -> None:
         """Have these answers ready: computed in the background."""
         self._previews.warm(digest, recipes)
 
@@ -138,10 +114,10 @@ class Workspace(Runs):
         self._sensing.stop(self._study(digest, before, calibration, evaluation))
 
     def _study(self, digest: str, before: Recipe, calibration: str, evaluation: str) -> Study:
-        images, _ = sources(self._home, calibration, evaluation)
+        images, _ = sources(self._at.home, calibration, evaluation)
         if images.path is None:
             raise DataError("Without calibration images there is no forecast.")
-        return Study(self._model_path(digest), before, images.path, images.digest)
+        return Study(self._models.path(digest), before, images.path, images.digest)
 
     def pixel_trials(self, digest: str, labelled: str, owner: str) -> tuple[PixelTrial, ...]:
         """What each way from pixels to the model's input scores on labelled images, best first.
@@ -156,9 +132,9 @@ class Workspace(Runs):
         Raises:
             CoreError: why it cannot be told.
         """
-        model = self.model(digest, owner)
-        images = ImageSource(self._home.data_path(labelled), labelled)
-        return trials(model, images, self._home.caches)
+        model = self._models.get(digest, owner)
+        images = ImageSource(self._at.home.data_path(labelled), labelled)
+        return self._pixels.get(model, images, owner)
 
     def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
         """Of a run's pruned recipes: the agreement counted, and what its forecast had been.
@@ -171,7 +147,7 @@ class Workspace(Runs):
             return self._sensing.known(Study(model, before, images.path or model, images.digest))
 
         try:
-            images, _ = sources(self._home, run.spec.calibration, run.spec.evaluation)
+            images, _ = sources(self._at.home, run.spec.calibration, run.spec.evaluation)
         except DataError:
             return ()  # gone, and what was learnt of it counts for nothing
         return hindsights(run, known)
@@ -182,7 +158,7 @@ class Workspace(Runs):
         Raises:
             StoreError: the model is gone.
         """
-        return self._stairs.look(question, self._model_path(question.model))
+        return self._stairs.look(question, self._models.path(question.model))
 
     def time_layers(self, question: StaircaseQuestion, visitor: str = "") -> None:
         """Time in the background what `staircases` lacks, in its turn.
@@ -190,29 +166,14 @@ class Workspace(Runs):
         Raises:
             StoreError: the model is gone.
         """
-        self._stairs.measure(question, self._model_path(question.model), visitor)
+        self._stairs.measure(question, self._models.path(question.model), visitor)
 
     def stop_timing(self, question: StaircaseQuestion) -> None:
         """Stop timing these layers; what was timed is kept."""
         self._stairs.stop(question)
 
     def _preview(self, digest: str, recipe: Recipe) -> Preview:
-        return self._bench.get().preview(self._model_path(digest), recipe)
-
-    # This machine
-
-    @functools.cache  # noqa: B019 - one workspace lives as long as its process
-    def backends(self) -> tuple[BackendInfo, ...]:
-        """Every backend: usable, or what is missing and how to get it."""
-        return tuple(
-            _info(name, backend)
-            for name, backend in backends.catalogue().items()
-            if not backend.facts.internal
-        )
-
-    def host(self) -> Host:
-        """This machine."""
-        return host()
+        return self._at.bench.get().preview(self._models.path(digest), recipe)
 
     # Why a candidate is as fast as it is
 
@@ -229,20 +190,20 @@ class Workspace(Runs):
             BackendUnavailable: not installed, or it does not tell how long its layers take.
             CoreError: the backend does not take one of the two models.
         """
-        run, setting = self.run(run_id), Setting.of(backend, threads)
+        run, setting = self._runs.get(run_id), Setting.of(backend, threads)
         models = [
             model_at(self._summary_in(run, which), run.spec.dims)
             for which in (run.spec.model, digest)
         ]
         source = Source(
-            self._home.data_path(run.spec.evaluation), run.spec.evaluation, run.model.preprocess
+            self._at.home.data_path(run.spec.evaluation), run.spec.evaluation, run.model.preprocess
         )
 
         def job() -> ProfileJob:
-            zeros = [self._bench.get().zero_share(model.path) for model in models]
+            zeros = [self._at.bench.get().zero_share(model.path) for model in models]
             return ProfileJob(models[0], models[1], setting, source, (zeros[0], zeros[1]))
 
-        key = key_of(models[0].digest, models[1].digest, backend, threads, run.spec.dims)
+        key = profile_key(models[0].digest, models[1].digest, backend, threads, run.spec.dims)
         return self._profiles.get(key, job, wait_s, passes_of(run, digest))
 
     def profiled(self, run_id: str, digest: str, backend: str, threads: int) -> bool:
@@ -251,23 +212,39 @@ class Workspace(Runs):
         Raises:
             StoreError: there is no such run.
         """
-        asked = self.run(run_id).spec
-        return self._profiles.known(key_of(asked.model, digest, backend, threads, asked.dims))
+        asked = self._runs.get(run_id).spec
+        return self._profiles.known(profile_key(asked.model, digest, backend, threads, asked.dims))
+
+    def explain(
+        self, before: ModelSummary, after: ModelSummary, backend: str, threads: int
+    ) -> Explanation:
+        """Why one model is faster or slower than another, measured now; kept nowhere.
+
+        Args:
+            before: an admitted model.
+            after: another one.
+            backend: or backend:precision.
+            threads: 0 for all cores.
+
+        Raises:
+            BackendUnavailable: not installed, or it does not tell how long its layers take.
+            CoreError: the backend does not take one of the two models.
+        """
+        zeros = self._zero_share(before), self._zero_share(after)
+        job = ProfileJob(before, after, Setting.of(backend, threads), zeros=zeros)
+        return explained(*profile(job), host())
+
+    def _zero_share(self, model: ModelSummary) -> float:
+        if model.digest not in self._zero_shares:
+            self._zero_shares[model.digest] = self._at.bench.get().zero_share(model.path)
+        return self._zero_shares[model.digest]
 
     def _summary_in(self, run: Run, digest: str) -> ModelSummary:
         """The summary of the original or a candidate of a run, with its file in place."""
         if digest == run.spec.model:
-            return replace(run.model, path=self._model_path(digest))
-        path = self.candidate_file(run.id, digest)
+            return replace(run.model, path=self._models.path(digest))
+        path = self._runs.candidate_file(run.id, digest)
         for outcome in run.outcomes:
             if outcome.summary is not None and outcome.summary.digest == digest:
                 return replace(outcome.summary, path=path)
         raise StoreError("This run has no such model file, or it is gone.")
-
-
-def _info(name: str, backend: backends.Backend) -> BackendInfo:
-    about = BackendInfo(name, backend.label, backend.about, backend.precisions)
-    try:
-        return replace(about, version=backend.version(), device=backend.device())
-    except BackendUnavailable as error:
-        return replace(about, reason=error.message, remedy=error.remedy or backend.remedy)

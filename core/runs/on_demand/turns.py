@@ -42,14 +42,16 @@ class Turns:
         self,
         wanted: Callable[[], bool] = lock.is_waited_for,
         clock: Callable[[], float] = time.monotonic,
+        patience_s: float = PATIENCE_S,
     ) -> None:
         """Nothing runs before it is asked for.
 
         Args:
             wanted: whether somebody waits to have the machine alone.
             clock: seconds.
+            patience_s: without a question, after which work that others wait for is let go.
         """
-        self.wanted, self.clock = wanted, clock
+        self.wanted, self.clock, self._patience_s = wanted, clock, patience_s
         self._guard = threading.Lock()
         self._waiting: dict[str, _Turn] = {}
         self._served: dict[str, float] = {}
@@ -104,6 +106,11 @@ class Turns:
             self._closed = True
             self._waiting.clear()
 
+    @property
+    def is_closed(self) -> bool:
+        """Whether nothing begins any more."""
+        return self._closed
+
     def _work(self) -> None:
         while (found := self._next()) is not None:
             key, turn = found
@@ -137,7 +144,7 @@ class Turns:
         return self._served.get(turn.visitor, -1.0), turn.first_s
 
     def _is_stale(self, turn: _Turn) -> bool:
-        return self.clock() - turn.asked_s > PATIENCE_S
+        return self.clock() - turn.asked_s > self._patience_s
 
     def is_over(self, turn: _Turn) -> bool:
         """Whether a running turn is to end: closed, withdrawn, or forgotten while others wait."""

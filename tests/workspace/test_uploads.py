@@ -15,11 +15,12 @@ import pytest
 from core import graph as graphs
 from core.errors import StoreError
 from core.records import ExperimentSpec, Json
-from core.runs import Workspace
 from core.runs.home import Home
+from core.runs.installation import Installation
 from core.runs.quota import Quota
 from core.runs.reserve import SIZE, Reserve
-from core.store import Store
+from core.runs.store import Store
+from core.workspace import Workspace
 from tests.measure.subjects import net
 
 OWNER, OTHER = "ann", "bob"
@@ -56,59 +57,59 @@ def test_a_quota_is_read_from_the_environment():
 
 
 def test_uploads_are_listed_with_their_size_and_room_is_told(workspace: Workspace):
-    model = workspace.add_model("net.onnx", SMALL, OWNER)
-    data = workspace.add_data("set.npz", zeros(4), OWNER)
-    found = {one.digest: one for one in workspace.uploads(OWNER)}
+    model = workspace.models.add("net.onnx", SMALL, OWNER)
+    data = workspace.data.add("set.npz", zeros(4), OWNER)
+    found = {one.digest: one for one in workspace.data.uploads(OWNER)}
     assert found[model.digest].kind == "model"
     assert found[model.digest].size_bytes == model.path.stat().st_size
     assert found[data.digest].kind == "images"
-    assert workspace.uploads(OTHER) == ()
-    room = workspace.room(OWNER)
+    assert workspace.data.uploads(OTHER) == ()
+    room = workspace.data.room(OWNER)
     assert room.used == sum(one.size_bytes for one in found.values())
     assert room.quota == Quota().visitor
-    assert workspace.room(OTHER).used == 0
+    assert workspace.data.room(OTHER).used == 0
     assert room.shared == Quota().everybody - room.used
 
 
 def test_images_that_are_being_read_keep_no_other_upload_waiting(workspace: Workspace):
     waited: list[str] = []
-    with workspace._sets.enter(OWNER):
-        workspace.add_model("net.onnx", SMALL, OWNER)
-        workspace.add_data("set.npz", zeros(4), OTHER)
+    with workspace._installation.data_gates.enter(OWNER):
+        workspace.models.add("net.onnx", SMALL, OWNER)
+        workspace.data.add("set.npz", zeros(4), OTHER)
 
         def tell(message: Json) -> None:
             waited.append(message["current"])
             raise KeyboardInterrupt
 
         with pytest.raises(KeyboardInterrupt):
-            workspace.add_data("set.npz", zeros(5), OWNER, tell)
+            workspace.data.add("set.npz", zeros(5), OWNER, tell)
     assert waited == ["waiting until your other upload is read"]
-    assert not list(workspace._home.uploads.iterdir())
-    assert workspace.add_data("set.npz", zeros(5), OWNER).count == 5
+    assert not list(workspace._installation.home.uploads.iterdir())
+    assert workspace.data.add("set.npz", zeros(5), OWNER).count == 5
 
 
 def test_the_samples_count_for_nobody(workspace: Workspace):
-    workspace.sample("mobile")
-    assert workspace.uploads() == ()
-    assert workspace.room(OWNER).shared == Quota().everybody
+    workspace.models.sample("mobile")
+    assert workspace.data.uploads() == ()
+    assert workspace.data.room(OWNER).shared == Quota().everybody
 
 
 def test_an_upload_beyond_the_quota_is_refused_before_it_is_read(home: Path):
     quota = Quota(len(SMALL), 2 * len(SMALL), 2 * len(SMALL))
-    workspace = Workspace.open(home, quota)
+    workspace = Workspace(Installation.lasting(Home.at(home), quota))
     try:
         with pytest.raises(StoreError, match="one may have") as raised:
-            workspace.add_model("net.onnx", SMALL + b" ", OWNER)
+            workspace.models.add("net.onnx", SMALL + b" ", OWNER)
         assert "LATHE_UPLOAD" in raised.value.remedy
         for width in (4, 6):
-            workspace.add_model(f"{width}.onnx", graphs.serialize(net(width)), OWNER)
+            workspace.models.add(f"{width}.onnx", graphs.serialize(net(width)), OWNER)
         with pytest.raises(StoreError, match="Your uploads would take") as raised:
-            workspace.add_model("net.onnx", SMALL, OWNER)
+            workspace.models.add("net.onnx", SMALL, OWNER)
         assert "Delete some under Runs" in raised.value.remedy
-        workspace.delete_upload(workspace.uploads(OWNER)[0].digest, OWNER)
-        workspace.add_model("net.onnx", SMALL, OWNER)
+        workspace.runs.delete_upload(workspace.data.uploads(OWNER)[0].digest, OWNER)
+        workspace.models.add("net.onnx", SMALL, OWNER)
         with pytest.raises(StoreError, match="of all visitors would take"):
-            workspace.add_model("net.onnx", SMALL, OTHER)
+            workspace.models.add("net.onnx", SMALL, OTHER)
         assert not list(Home.at(home).uploads.iterdir())
     finally:
         workspace.close()
@@ -123,62 +124,62 @@ def test_what_grows_beyond_the_quota_as_it_is_taken_in_goes_again(home: Path):
     with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("net.onnx", padded.SerializeToString())
     size = len(packed.getvalue())
-    workspace = Workspace.open(home, Quota(visitor=size + 500))
+    workspace = Workspace(Installation.lasting(Home.at(home), Quota(visitor=size + 500)))
     try:
         with pytest.raises(StoreError, match="Your uploads would take"):
-            workspace.add_model("net.zip", packed.getvalue(), OWNER)
-        assert workspace.models(OWNER) == ()
+            workspace.models.add("net.zip", packed.getvalue(), OWNER)
+        assert workspace.models.of(OWNER) == ()
         assert not list(Home.at(home).models.iterdir())
     finally:
         workspace.close()
 
 
 def test_a_deleted_upload_is_off_the_list_and_off_the_disk(workspace: Workspace):
-    model = workspace.add_model("net.onnx", SMALL, OWNER)
-    data = workspace.add_data("set.npz", zeros(4), OWNER)
+    model = workspace.models.add("net.onnx", SMALL, OWNER)
+    data = workspace.data.add("set.npz", zeros(4), OWNER)
     size = model.path.stat().st_size
-    assert workspace.delete_upload(model.digest, OWNER) == size
-    assert workspace.delete_upload(data.digest, OWNER) > 0
+    assert workspace.runs.delete_upload(model.digest, OWNER) == size
+    assert workspace.runs.delete_upload(data.digest, OWNER) > 0
     assert not model.path.exists()
     assert not data.path.parent.exists()
-    assert workspace.models(OWNER) == workspace.data_sets(OWNER) == workspace.uploads() == ()
+    assert workspace.models.of(OWNER) == workspace.data.of(OWNER) == workspace.data.uploads() == ()
     with pytest.raises(StoreError, match="deleted already"):
-        workspace.delete_upload(model.digest, OWNER)
+        workspace.runs.delete_upload(model.digest, OWNER)
 
 
 def test_what_another_visitor_uploaded_too_stays_for_that_one(workspace: Workspace):
-    model = workspace.add_model("net.onnx", SMALL, OWNER)
-    workspace.add_model("net.onnx", SMALL, OTHER)
+    model = workspace.models.add("net.onnx", SMALL, OWNER)
+    workspace.models.add("net.onnx", SMALL, OTHER)
     with pytest.raises(StoreError, match="no such upload"):
-        workspace.delete_upload(model.digest, "eve")
-    assert workspace.delete_upload(model.digest, OWNER) == 0
-    assert workspace.models(OWNER) == ()
-    assert [one.name for one in workspace.models(OTHER)] == ["net.onnx"]
+        workspace.runs.delete_upload(model.digest, "eve")
+    assert workspace.runs.delete_upload(model.digest, OWNER) == 0
+    assert workspace.models.of(OWNER) == ()
+    assert [one.name for one in workspace.models.of(OTHER)] == ["net.onnx"]
 
 
 def test_runs_go_with_an_upload_only_where_that_is_said(workspace: Workspace):
-    model = workspace.add_model("net.onnx", SMALL, OWNER)
+    model = workspace.models.add("net.onnx", SMALL, OWNER)
     question = ExperimentSpec("t", model.digest, (), ("null",), dims={"N": 1})
-    run = workspace._new_run(question, OWNER)
+    run = workspace.runs._new_run(question, OWNER)
     with pytest.raises(StoreError, match=r"1 run needs net\.onnx") as raised:
-        workspace.delete_upload(model.digest, OWNER)
+        workspace.runs.delete_upload(model.digest, OWNER)
     assert "Delete the runs first" in raised.value.remedy
     assert model.path.exists()
-    assert workspace.delete_upload(model.digest, OWNER, with_runs=True) > 0
+    assert workspace.runs.delete_upload(model.digest, OWNER, with_runs=True) > 0
     assert not model.path.exists()
     with pytest.raises(StoreError, match="no such run"):
-        workspace.run(run.id)
+        workspace.runs.get(run.id)
 
 
 def test_who_has_the_link_looks_and_touches_nothing(workspace: Workspace):
-    model = workspace.add_model("net.onnx", SMALL, OWNER)
+    model = workspace.models.add("net.onnx", SMALL, OWNER)
     question = ExperimentSpec("t", model.digest, (), ("null",), dims={"N": 1})
-    run = workspace._new_run(question, OWNER)
-    assert workspace.run(run.id).id == run.id
-    for touch in (workspace.cancel, workspace.resume, workspace.delete):
+    run = workspace.runs._new_run(question, OWNER)
+    assert workspace.runs.get(run.id).id == run.id
+    for touch in (workspace.runs.cancel, workspace.runs.resume, workspace.runs.delete):
         with pytest.raises(StoreError, match="Only who started a run"):
             touch(run.id, OTHER)
-    assert not Store(Home.at(workspace._home.root).database).cancelled(run.id)
+    assert not Store(Home.at(workspace._installation.home.root).database).cancelled(run.id)
 
 
 def test_a_reserve_is_given_up_where_there_is_no_room_and_set_aside_again(home: Path):

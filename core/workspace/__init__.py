@@ -1,0 +1,11 @@
+"""The workspace: the only door through which pages and the command line use the core.
+
+Four rooms: `models`, `data`, `runs` and `insights`. Beside them lie the words that forms and
+commands are made of: `passes` (the catalogue and its parameters), `inputs` (sizes and
+preprocessing) and `facts` (metrics and backends).
+"""
+
+from core.process import Child
+from core.workspace.workspace import Workspace
+
+__all__ = ["Child", "Workspace"]
