@@ -29,7 +29,15 @@ from core.compress.quantization.target_scheme import Scheme
 from core.passes.base import Report
 from core.passes.quantize_int8.goals import Goal, Means, met
 from core.wording import sentences
-from tests.compress.quantization.nets import Random, dense, parsed, random, residual, run
+from tests.compress.quantization.nets import (
+    Random,
+    dense,
+    output_error,
+    parsed,
+    random,
+    residual,
+    run,
+)
 from tests.compress.quantization.test_layouts import shuffled
 
 
@@ -344,7 +352,7 @@ def test_a_wide_layer_with_one_strong_direction_is_rounded_all_the_same(off):
     matrix, scales = draw.standard_normal((1, 4, d)), np.full((1, 4), 0.05)
     codes = gptq.gptq(matrix, scales, 127, second)
     plain = gptq.nearest(matrix, scales, 127)
-    found, naive = (gptq.output_error(matrix, c, scales, truth) for c in (codes, plain))
+    found, naive = (output_error(matrix, c, scales, truth) for c in (codes, plain))
     assert found < 0.1 * naive
 
 

@@ -20,12 +20,11 @@ from core.compress.pruning.obs_ranking import damping, eliminate, readers
 from core.compress.pruning.study import TRIED_IMAGES, Study
 from core.compress.pruning.study import study as study_of
 from core.compress.refit.linear_layers import find
-from core.compress.refit.normal_equations import input_grams
 from core.compress.refit.reference import with_outputs
 from core.compress.refit.spill_cache import Shelf
 from core.errors import StoreError
 from tests.analysis.nets import NETS, Net, head, image, residual
-from tests.compress.refit.images import Pictures
+from tests.compress.refit.images import Pictures, input_grams
 
 
 def plain() -> ir.Model:
