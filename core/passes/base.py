@@ -28,10 +28,10 @@ from core.catalogue import discover
 from core.compress.refit.needs import Needs, Workload, of_a_run
 from core.errors import PassPrecondition
 from core.graph import constant
+from core.graph.values import origin
 from core.records import Cut, LayerEffect, Note, Skip, Step, StepReport
 
 Graph = ir.Model
-STANDARD = ("", "ai.onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,16 +197,6 @@ class Pass(ABC):
 def identifier(pass_type: type[Pass]) -> str:
     """The name of the file, or the folder, that a pass lives in."""
     return pass_type.__module__.removeprefix(f"{__package__}.").partition(".")[0]
-
-
-def origin(value: ir.Value | None) -> ir.Value | None:
-    """The value behind any Identity nodes, which exporters put around shared weights."""
-    while value is not None:
-        node = value.producer()
-        if node is None or node.op_type != "Identity" or node.domain not in STANDARD:
-            return value
-        value = node.inputs[0]
-    return None
 
 
 def lift_constants(graph: Graph) -> None:

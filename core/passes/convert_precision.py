@@ -25,13 +25,15 @@ from core.analysis.edits import names
 from core.calibration.services import Services
 from core.errors import PassPrecondition
 from core.graph import all_graphs, constant, infer_shapes
-from core.passes.base import STANDARD, Graph, Pass, Report, origin, parameter
+from core.graph.operators import QUANTIZERS, RANDOM, STANDARD
+from core.graph.values import origin
+from core.passes.base import Graph, Pass, Report, parameter
 
 WIDE = frozenset(
     {"Range", "CumSum", "NonMaxSuppression", "RoiAlign", "TopK", "Det", "DFT", "EyeLike"}
-    | {"ConstantOfShape", "RandomNormal", "RandomNormalLike", "RandomUniform", "Bernoulli"}
-    | {"RandomUniformLike", "Multinomial", "QuantizeLinear", "DequantizeLinear"}
-    | {"DynamicQuantizeLinear", "CastLike"}
+    | {"ConstantOfShape", "CastLike"}
+    | RANDOM
+    | QUANTIZERS
 )
 # Sums and powers: they leave float16's range (6e-8 to 65504) long before their input does.
 SUMS = frozenset(

@@ -23,15 +23,15 @@ from core import graph as graphs
 from core.analysis.edits import add_initializer
 from core.calibration.services import Services
 from core.errors import PassPrecondition, UnsupportedModel
+from core.graph.operators import STANDARD, is_quantized
 from core.graph.opset import raised
+from core.graph.values import origin
 from core.passes.base import (
-    STANDARD,
     Graph,
     Pass,
     Report,
     adopt,
     lift_constants,
-    origin,
     parameter,
     quiet,
 )
@@ -39,10 +39,6 @@ from core.records import Note
 
 OPSET = 11  # the first with DynamicQuantizeLinear
 OPERATORS = ("MatMul", "Gemm")
-QUANTIZED = frozenset(
-    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"}
-    | {"QLinearMatMul", "MatMulInteger"}
-)
 
 
 @dataclass(frozen=True)
@@ -65,8 +61,7 @@ class QuantizeDynamic(Pass):
 
     def requires(self, graph: Graph) -> None:
         """Refuse what is quantized already and what has no fully connected layer."""
-        nodes = [node for inner in graphs.all_graphs(graph) for node in inner]
-        if any(node.op_type in QUANTIZED for node in nodes):
+        if is_quantized(graph):
             raise PassPrecondition("The model is already quantized.")
         if not any(_is_dense(node) for node in graph.graph):
             raise PassPrecondition(

@@ -24,7 +24,7 @@ from onnx.reference import ReferenceEvaluator
 
 from core.errors import UnsupportedModel
 from core.graph import constant
-from core.graph.values import STANDARD
+from core.graph.operators import STANDARD
 from core.training.operators import OPERATORS, Array, Call, Tensor
 
 Graph = ir.Model

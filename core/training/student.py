@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.graph import constant
+from core.graph.operators import WEIGHTED
 from core.training import norms
 from core.training.grids import ActivationGrid, WeightGrid, on_grid
 from core.training.network import Graph, Network, stored
@@ -133,7 +134,7 @@ def _weight(node: ir.Node) -> str:
 
 def output_axis(node: ir.Node) -> int | None:
     """The output channels of a layer's weight, if the weight is stored as the layer reads it."""
-    if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul") or len(node.inputs) < 2:
+    if node.op_type not in WEIGHTED or len(node.inputs) < 2:
         return None
     value, source = node.inputs[WEIGHT], stored(node.inputs[WEIGHT])
     if value is None or source is None or (array := constant(source)) is None:

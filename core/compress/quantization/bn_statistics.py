@@ -26,11 +26,11 @@ import onnx_ir as ir
 from core import graph as graphs
 from core.compress.quantization.partition import is_weighted
 from core.compress.refit.linear_layers import Layer
+from core.graph.operators import STANDARD
 
 Array = np.ndarray[Any, Any]
 
 DEVIATIONS = 6.0
-STANDARD = ("", "ai.onnx")
 KEEPING = frozenset(
     {"MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean", "Identity", "Dropout", "Squeeze"}
     | {"Flatten", "Reshape", "Resize"}

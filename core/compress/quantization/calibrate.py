@@ -28,7 +28,6 @@ METHODS = (("minmax", 100.0), ("percentile", 99.999), ("percentile", 99.99), ("m
 BALANCE = 0.7  # of the longer side of a range, that the shorter one reaches: 18 % of a grid at most
 ALIKE = 2.0  # inputs of a Concat whose ranges differ by less than this share one
 WORKING_COPIES = 4  # of a layer's sums while it is rounded
-BOUNDING_OPS = ("Relu", "Clip")
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,12 @@ import numpy as np
 import onnx_ir as ir
 
 from core.compress.quantization import cross_layer_equalization
-from core.compress.quantization.bn_statistics import KEEPING, STANDARD, Moments, clip_bounds, spread
+from core.compress.quantization.bn_statistics import KEEPING, Moments, clip_bounds, spread
 from core.compress.quantization.observers import Observer
 from core.compress.quantization.partition import Selection
 from core.compress.quantization.qdq_writer import Plan
 from core.compress.refit.linear_layers import Layer
+from core.graph.operators import STANDARD
 
 Array = np.ndarray[Any, Any]
 Range = tuple[float, float]

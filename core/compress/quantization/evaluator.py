@@ -37,10 +37,10 @@ from core.data.sets import has_background_class
 from core.data.zoomed import seems_familiar, zoomed
 from core.errors import CoreError, PassPrecondition
 from core.fidelity import Powers
+from core.graph.operators import STANDARD
 
 HEADS = frozenset({"Softmax", "Sigmoid", "LogSoftmax"})
 SQUASHING = HEADS - {"LogSoftmax"}  # into 0 .. 1
-STANDARD = ("", "ai.onnx")
 LEAST_ERROR = 1e-6
 LARGEST_DIFFERENCE = 1e-3  # of the largest value, between two forms of one graph
 DRAWS = 40

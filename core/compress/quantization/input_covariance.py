@@ -17,6 +17,7 @@ from core.compress.quantization import effort, gptq, shared_weights
 from core.compress.quantization.images import Images
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import LARGE, Gram
+from core.graph.operators import PRODUCTS
 from core.process import memory
 
 SMALLEST_BYTES, LARGEST_BYTES = 128 << 20, 768 << 20  # of sums that are held at a time
@@ -91,7 +92,7 @@ def _distinct(layers: Iterable[Layer]) -> list[Layer]:
 def _reading(layer: Layer) -> Hashable:
     """Equal for layers with the same rows."""
     node = layer.node
-    if node.op_type in ("Gemm", "MatMul"):
+    if node.op_type in PRODUCTS:
         return layer.input, "rows"
     if node.op_type != "Conv":
         return layer.output

@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from core.analysis.values import constant_tensor
 from core.compress.refit.spill_cache import Array
+from core.graph.batch_norm import affine
 
 
 @dataclass(frozen=True, eq=False)
@@ -94,19 +95,8 @@ def _clip(node: ir.Node, now: str, made: Bend) -> Bend | None:
 
 
 def _norm(node: ir.Node, now: str, made: Bend) -> Bend | None:
-    parts = [None if v is None else _constant(v) for v in node.inputs[1:5]]
-    if not _reads(node, now) or len(parts) != 4 or _trains(node):
-        return None
-    if any(p is None or p.size != len(made.scale) for p in parts):
-        return None
-    gamma, beta, mean, variance = (p.astype(np.float64) for p in parts if p is not None)
-    scale = gamma / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5))
-    return _moved(made, scale, beta - mean * scale)
-
-
-def _trains(node: ir.Node) -> bool:
-    attribute = node.attributes.get("training_mode")
-    return attribute is not None and bool(attribute.as_int())
+    norm = affine(node, len(made.scale)) if _reads(node, now) else None
+    return None if norm is None else _moved(made, norm.scale, norm.shift)
 
 
 def _sum(node: ir.Node, now: str, made: Bend) -> Bend | None:

@@ -23,6 +23,7 @@ from core.compress.refit.clipped_affine import bend
 from core.compress.refit.graph_executor import Runner, piece
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.spill_cache import Array
+from core.graph.operators import STANDARD
 
 POINTWISE = frozenset(
     {"Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Erf", "Identity"}
@@ -84,7 +85,7 @@ def pair(maker: Layer, readers: Mapping[ir.Node, Layer], known: Facts) -> Pair |
 
 
 def _is_pointwise(node: ir.Node, wide: Sequence[int]) -> bool:
-    if node.domain not in ("", "ai.onnx") or node.op_type not in POINTWISE:
+    if node.domain not in STANDARD or node.op_type not in POINTWISE:
         return False
     if len(node.outputs) != 1:
         return False

@@ -30,6 +30,8 @@ from core.analysis.shapes import Facts, Shape
 from core.analysis.values import constant_tensor
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.spill_cache import Array
+from core.graph.batch_norm import affine
+from core.graph.operators import STANDARD
 
 SMALLEST = 1e-3  # of the largest: a batch norm that silences a channel says nothing of its input
 
@@ -128,7 +130,7 @@ def aim(layer: Layer, order: dict[str, int], known: Facts) -> Aim:
 
 def _limits(node: ir.Node | None) -> tuple[float, float]:
     """Beyond which an activation is flat."""
-    if node is None or node.domain not in ("", "ai.onnx"):
+    if node is None or node.domain not in STANDARD:
         return -np.inf, np.inf
     if node.op_type == "Relu":
         return 0.0, np.inf
@@ -183,11 +185,9 @@ def _sizes(shape: Shape | None) -> Shape | None:
 
 
 def _batch_norm(node: ir.Node, outputs: int) -> tuple[Array, Array] | None:
-    parts = [constant_tensor(v) if v is not None else None for v in node.inputs[1:5]]
-    if any(p is None or p.size != outputs for p in parts) or len(node.outputs) > 1:
+    norm = affine(node, outputs)
+    if norm is None or len(node.outputs) > 1:
         return None
-    gamma, beta, mean, variance = (p.numpy().astype(np.float64) for p in parts if p is not None)
-    scale = gamma / np.sqrt(np.maximum(variance, 0) + node.attributes.get_float("epsilon", 1e-5))
-    shift = beta - mean * scale
-    least = SMALLEST * max(float(np.abs(scale).max()), 1e-12)
-    return np.where(scale < 0, -1, 1) * np.maximum(np.abs(scale), least), shift
+    size = np.abs(norm.scale)
+    least = SMALLEST * max(float(size.max()), 1e-12)
+    return np.where(norm.scale < 0, -1, 1) * np.maximum(size, least), norm.shift

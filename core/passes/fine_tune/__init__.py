@@ -26,14 +26,15 @@ from core import graph as graphs
 from core.calibration.services import Services
 from core.compress.refit.needs import Needs, Workload
 from core.errors import PassPrecondition, UnsupportedModel
-from core.passes.base import STANDARD, Graph, Pass, Report, lift_constants, origin, parameter
+from core.graph.operators import STANDARD, WEIGHTED
+from core.graph.values import origin
+from core.passes.base import Graph, Pass, Report, lift_constants, parameter
 from core.passes.fine_tune import memory
 
 if TYPE_CHECKING:
     from core.training.fine_tune import Result
     from core.training.student import Student
 
-LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 FEATURES = 6
 BITS = {"float": 0, "int8": 8, "int4": 4, "int3": 3}
 RATES = {"auto": 0.0, "0.0001": 1e-4, "0.0003": 3e-4, "0.001": 1e-3, "0.003": 3e-3}
@@ -198,7 +199,7 @@ class FineTune(Pass):
 def _layers(graph: Graph) -> list[ir.Node]:
     found = []
     for node in graph.graph:
-        if node.op_type in LAYERS and node.domain in STANDARD and len(node.inputs) > 1:
+        if node.op_type in WEIGHTED and node.domain in STANDARD and len(node.inputs) > 1:
             array = graphs.constant(origin(node.inputs[1]))
             if array is not None and array.dtype == np.float32:
                 found.append(node)

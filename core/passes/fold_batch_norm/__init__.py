@@ -17,8 +17,9 @@ import onnx_ir as ir
 
 from core.calibration.services import Services
 from core.graph import all_graphs, infer_shapes
-from core.passes.base import STANDARD, Graph, Pass, Report
-from core.passes.fold_batch_norm.affine import Affine, read
+from core.graph.batch_norm import Affine, read
+from core.graph.operators import STANDARD
+from core.passes.base import Graph, Pass, Report
 from core.passes.fold_batch_norm.layers import after, before, called
 from core.passes.fold_batch_norm.rewrite import Plan, add_shift, bypass, carry_out
 

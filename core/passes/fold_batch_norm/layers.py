@@ -11,9 +11,10 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from core.passes.base import STANDARD
-from core.passes.fold_batch_norm.affine import Affine
-from core.passes.fold_batch_norm.rewrite import Plan, cast, fixed, scaled
+from core.graph.batch_norm import Affine
+from core.graph.operators import STANDARD
+from core.graph.values import fixed
+from core.passes.fold_batch_norm.rewrite import Plan, cast, scaled
 
 Array = np.ndarray[Any, Any]
 NO_WEIGHTS = "has no weights that could take it over"

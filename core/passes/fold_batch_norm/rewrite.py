@@ -9,8 +9,6 @@ import numpy as np
 import onnx_ir as ir
 
 from core.analysis.edits import add_initializer
-from core.graph import constant
-from core.passes.base import origin
 
 Array = np.ndarray[Any, Any]
 BLOCK_ELEMENTS = 1 << 20  # 8 MB of float64
@@ -29,15 +27,6 @@ class Plan:
     constants: dict[tuple[ir.Node, int], Array] = field(default_factory=dict)
     unit_beta: list[ir.Node] = field(default_factory=list)
     shift: Array | None = None
-
-
-def fixed(value: ir.Value | None) -> Array | str:
-    """The constant behind `value`, or why there is none."""
-    source = origin(value)
-    array = constant(source)
-    if source is not None and source.is_graph_input():
-        return f"is the input {source.name!r} of the model, which a caller may set"
-    return "is computed while the model runs" if array is None else array
 
 
 def cast(array: Array, like: Array) -> Array | str:

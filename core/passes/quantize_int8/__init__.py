@@ -26,7 +26,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from core import graph as graphs
 from core.calibration import targets
 from core.calibration.services import Runtime, Services
 from core.compress.quantization import gptq, shared_weights
@@ -43,6 +42,7 @@ from core.compress.quantization.stand_in import stand_in
 from core.compress.quantization.target_scheme import LARGEST, Scheme, scheme
 from core.compress.refit.needs import Needs, Workload
 from core.errors import PassPrecondition
+from core.graph.operators import is_quantized
 from core.passes.base import Graph, Pass, Report, adopt, parameter
 from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
@@ -50,11 +50,6 @@ from core.passes.quantize_int8.readers import agreed, readers_of, runtime_of
 from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
 from core.passes.quantize_int8.steps import Settings, Work
 from core.records import Note
-
-QUANTIZED = frozenset(
-    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"}
-    | {"QLinearMatMul", "MatMulInteger"}
-)
 
 
 @dataclass(frozen=True)
@@ -167,8 +162,7 @@ class QuantizeInt8(Pass):
 
     def requires(self, graph: Graph) -> None:
         """Refuse what is quantized already or holds no float32 weights."""
-        nodes = [node for inner in graphs.all_graphs(graph) for node in inner]
-        if any(node.op_type in QUANTIZED for node in nodes):
+        if is_quantized(graph):
             raise PassPrecondition(
                 "The model is already quantized; quantizing twice would only lose accuracy. Start "
                 "from the float model."

@@ -18,12 +18,12 @@ from typing import Any, ClassVar
 
 import onnx_ir as ir
 
-from core import graph as graphs
 from core.calibration.services import Services
 from core.compress.quantization.evaluator import first_difference
 from core.errors import PassPrecondition, UnsupportedModel
+from core.graph.operators import STANDARD, is_quantized
 from core.graph.opset import raised
-from core.passes.base import STANDARD, Graph, Pass, Report, adopt, lift_constants, parameter
+from core.passes.base import Graph, Pass, Report, adopt, lift_constants, parameter
 from core.passes.quantize_static.partition import (
     WEIGHTED,
     activations,
@@ -37,10 +37,6 @@ from core.passes.quantize_static.writer import write
 from core.records import Note
 
 OPSET = 13  # the first whose DequantizeLinear knows scales per channel
-QUANTIZED = frozenset(
-    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"}
-    | {"QLinearMatMul", "MatMulInteger"}
-)
 UNIT_RANGE: Range = (-1.0, 1.0)
 
 
@@ -100,8 +96,7 @@ class QuantizeStatic(Pass):
 
     def requires(self, graph: Graph) -> None:
         """Refuse what is quantized already or holds no float32 weights."""
-        nodes = [node for inner in graphs.all_graphs(graph) for node in inner]
-        if any(node.op_type in QUANTIZED for node in nodes):
+        if is_quantized(graph):
             raise PassPrecondition("The model is already quantized.")
         if not any(is_weighted(node) for node in graph.graph):
             raise PassPrecondition(

@@ -14,16 +14,16 @@ import numpy as np
 import onnx_ir as ir
 
 from core import graph as graphs
-from core.passes.base import STANDARD, Graph, origin
+from core.graph.operators import BOUNDING, STANDARD, WEIGHTED
+from core.graph.values import origin
+from core.passes.base import Graph
 from core.records import Note
 
-WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 OPERATORS = WEIGHTED | frozenset(
     {"Add", "Mul", "Relu", "Clip", "LeakyRelu", "Sigmoid", "MaxPool", "AveragePool"}
     | {"GlobalAveragePool", "Concat", "Resize", "Pad", "Reshape", "Transpose", "Squeeze"}
     | {"Unsqueeze", "Flatten", "Split", "Slice"}
 )
-MERGED = frozenset({"Relu", "Clip"})
 Ends = tuple[str, ...]
 ITS_NAMES = re.compile(r"_(scale|zero_point|quantized)(_\w+)?$|(Quantize|Dequantize)Linear")
 
@@ -94,7 +94,7 @@ def _obstacle(node: ir.Node) -> Note | None:
     # (the empty roi of a Resize is not a tensor that is quantized)
     if node.op_type != "Resize" and any(_is_empty(value) for value in node.inputs):
         return Note.of("static.empty_input")
-    if node.op_type in MERGED:
+    if node.op_type in BOUNDING:
         return _merging(node, first)
     if node.op_type in WEIGHTED and graphs.constant(origin(first)) is not None:
         return Note.of("static.constant_factors")

@@ -40,10 +40,10 @@ from core.compress.refit.linear_layers import Layer
 from core.compress.refit.needs import Needs, Workload, of_a_run
 from core.compress.refit.transposed_convolution import layer_of, refusal
 from core.errors import PassPrecondition
+from core.graph.operators import is_quantized
 from core.passes.base import Graph, Pass, Report, adopt, parameter
 from core.records import LayerEffect, Note
 
-QUANTIZED = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"})
 CORRECTION_IMAGES = 32
 SIZES = {"8": 1.0, "4": 0.2, "3": 0.15}  # of the file, where none is asked for
 LARGEST_BITS = 8
@@ -117,8 +117,7 @@ class QuantizeWeights(Pass):
         """Refuse what is quantized already or holds no float32 weights."""
         if self.bits == "3" and self.store == "dequantize":
             raise PassPrecondition("ONNX has no 3-bit type; store 3 bits packed, or take 4.")
-        nodes = [node for inner in graphs.all_graphs(graph) for node in inner]
-        if any(node.op_type in QUANTIZED for node in nodes):
+        if is_quantized(graph):
             raise PassPrecondition("The model is already quantized. Start from the float model.")
         refuse_sequences(graph)
         if not any(is_weighted(node) for node in graph.graph):

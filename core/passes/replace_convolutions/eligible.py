@@ -11,7 +11,8 @@ from core.analysis.layer_signatures import signatures
 from core.analysis.shapes import subgraphs
 from core.analysis.values import constant_tensor, node_name
 from core.compress.refit.linear_layers import Layer, find
-from core.passes.base import STANDARD, Graph, Report
+from core.graph.operators import CONVOLUTIONS, is_standard
+from core.passes.base import Graph, Report
 from core.records import Note
 from core.timings import LayerSignature
 
@@ -52,7 +53,7 @@ def targets(graph: Graph, exclude: Collection[str], report: Report) -> list[Targ
 
 def _convolutions(graph: ir.Graph) -> Iterator[ir.Node]:
     for node in graph:
-        if node.op_type in ("Conv", "ConvTranspose") and node.domain in STANDARD:
+        if is_standard(node, CONVOLUTIONS):
             yield node
         for inner in subgraphs(node):
             yield from _convolutions(inner)

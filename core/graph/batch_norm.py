@@ -1,4 +1,7 @@
-"""What a batch normalisation computes: a scale and a shift per channel, if these are constants."""
+"""Batch normalisation at inference: an affine map of each channel, if its parameters are constants.
+
+scale = gamma / sqrt(variance + epsilon), shift = beta - mean * scale, in float64.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from core.passes.fold_batch_norm.rewrite import fixed
+from core.graph.values import fixed
 
 Array = np.ndarray[Any, Any]
 FIRST_OPSET = 7  # before, the mode was told by `is_test` and the layout of the inputs differed
@@ -32,8 +35,21 @@ class Affine:
         return Affine(self.scale, np.zeros_like(self.shift))
 
 
+def affine(node: ir.Node, channels: int | None = None) -> Affine | None:
+    """What a batch norm of a main graph computes; None if that cannot be told before it runs.
+
+    Args:
+        node: a batch norm.
+        channels: that it must have, if that is known.
+    """
+    opset = node.graph.opset_imports.get("", 1) if node.graph is not None else 1
+    found = read(node, opset)
+    known = isinstance(found, Affine) and channels in (None, found.channels)
+    return found if known else None
+
+
 def read(node: ir.Node, opset: int) -> Affine | str:
-    """What `node` computes, or why that cannot be told before it runs."""
+    """What a batch norm computes, or why that cannot be told before it runs."""
     if reason := _not_inference(node, opset):
         return reason
     arrays = []
