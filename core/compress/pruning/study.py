@@ -23,6 +23,7 @@ from core.analysis.channels import Group, channel_map
 from core.analysis.decisions import undecided
 from core.analysis.shapes import facts
 from core.calibration.services import Graph, Services, Tensors
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.linalg import parallel
 from core.compress.pruning import study_file
 from core.compress.pruning.group_sensitivity import Effect, Trial
@@ -32,7 +33,6 @@ from core.compress.refit.linear_layers import Layer, find
 from core.compress.refit.normal_equations import Gram, Matrix, Moments
 from core.compress.refit.reference import Reference, Sampling
 from core.compress.refit.residual_targets import Aim, aim
-from core.compress.refit.spill_cache import Array
 from core.compress.refit.sums_file import SumsFile
 from core.compress.refit.telling import Tell, part, silent
 from core.errors import StoreError

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.analysis.values import constant_tensor
-from core.compress.refit.spill_cache import Array
+from core.compress.graph_executor.spill_cache import Array
 from core.graph.batch_norm import affine
 
 

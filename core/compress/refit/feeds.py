@@ -14,7 +14,7 @@ import numpy as np
 
 from core.analysis.shapes import facts
 from core.calibration.services import Graph, Services, Tensors
-from core.compress.refit.spill_cache import Shelf
+from core.compress.graph_executor.spill_cache import Shelf
 from core.process import memory
 
 FULL_BYTES = 1 << 20  # of feeds: small images are run many at a time

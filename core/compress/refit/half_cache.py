@@ -10,7 +10,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from core.compress.refit.spill_cache import Array, Shelf
+from core.compress.graph_executor.spill_cache import Array, Shelf
 
 LARGEST = 2.0**15
 

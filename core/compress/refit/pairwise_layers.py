@@ -11,18 +11,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 
 from core.analysis.shapes import Facts
 from core.analysis.values import constant_tensor
 from core.calibration.services import Graph
 from core.compress.autodiff.vjp import slopes
+from core.compress.graph_executor.executor import Runner
+from core.compress.graph_executor.spill_cache import Array
+from core.compress.graph_executor.subgraph import cut
 from core.compress.linalg.im2col_sampling import Index, Sites, window
 from core.compress.refit.clipped_affine import bend
-from core.compress.refit.graph_executor import Runner, piece
 from core.compress.refit.linear_layers import Layer
-from core.compress.refit.spill_cache import Array
 from core.graph.operators import STANDARD
 
 POINTWISE = frozenset(
@@ -136,10 +136,11 @@ class Between:
         if self._bend is None:
             shape: list[int | None] = [1] * rank
             shape[0], shape[of.maker.channel_axis] = None, channels
-            given = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, shape)
+            floats = ir.TensorType(ir.DataType.FLOAT)
+            given = ir.Value(name=self._start, type=floats, shape=ir.Shape(shape))
             makers = {v.producer() for node in nodes for v in node.inputs if v is not None}
             stored = [n for n in graph.graph if n in makers and n.op_type == "Constant"]
-            plain = piece(graph, [*stored, *nodes], {self._start: given}, [self._end])
+            plain = cut(graph, [*stored, *nodes], [given], [self._end])
             back, self._slope = slopes(plain, self._start)
             self._run = runner(plain, [self._end])
             self._back = runner(back, [self._end, self._slope])

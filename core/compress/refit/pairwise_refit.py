@@ -23,14 +23,14 @@ from functools import reduce
 
 import numpy as np
 
+from core.compress.graph_executor.executor import GraphExecutor
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.linalg import parallel
-from core.compress.refit.graph_executor import Walk
 from core.compress.refit.normal_equations import Gram, Matrix, Moments, Shift, split
 from core.compress.refit.pairwise_layers import Between, Pair
 from core.compress.refit.pairwise_rows import Goal, Part, gather
 from core.compress.refit.reference import Reference
 from core.compress.refit.ridge import ridge
-from core.compress.refit.spill_cache import Array
 
 ROUNDS = 2  # the first brings most
 WIDEST = 1200  # inputs of a maker: 128 channels under a 3 x 3 kernel; more take too long
@@ -77,20 +77,22 @@ class State:
 class Joint:
     """A pair of layers and its rows."""
 
-    def __init__(self, pair: Pair, goal: Goal, walk: Walk, reference: Reference) -> None:
-        """Gather the rows; the walk has reached the inputs of the maker.
+    def __init__(
+        self, pair: Pair, goal: Goal, executor: GraphExecutor, reference: Reference
+    ) -> None:
+        """Gather the rows; the executor has reached the inputs of the maker.
 
         Raises:
             NoGradient: something between the layers has no slope that is known.
         """
         self._pair, self._goal = pair, goal
-        rank = walk.value(pair.maker.input, 0).ndim
-        self._between = Between(walk.graph, pair, rank, reference.services.runner)
-        every = range(walk.count)
+        rank = executor.value(pair.maker.input, 0).ndim
+        self._between = Between(executor.graph, pair, rank, reference.services.runner)
+        every = range(executor.count)
         held = [b for b in every if reference.held(b)]
         rest = [b for b in every if b not in held]
-        self._fitted = gather(pair, goal, walk, reference, rest)
-        self._held = gather(pair, goal, walk, reference, held) if held else self._fitted
+        self._fitted = gather(pair, goal, executor, reference, rest)
+        self._held = gather(pair, goal, executor, reference, held) if held else self._fitted
 
     @property
     def enough(self) -> bool:

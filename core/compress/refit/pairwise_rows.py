@@ -12,14 +12,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.compress.graph_executor.executor import GraphExecutor
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.linalg import parallel
 from core.compress.linalg.im2col_sampling import Index, Sites, values_at, window
-from core.compress.refit.graph_executor import Walk
 from core.compress.refit.normal_equations import Matrix, split
 from core.compress.refit.pairwise_layers import Pair, reach
 from core.compress.refit.reference import Reference
 from core.compress.refit.residual_targets import Aim
-from core.compress.refit.spill_cache import Array
 
 ROWS = 16384  # of the reader, over all images
 LARGEST_BYTES = 192 << 20  # of the maker's rows
@@ -102,19 +102,19 @@ class Part:
 
 
 def gather(
-    pair: Pair, goal: Goal, walk: Walk, reference: Reference, batches: list[int]
+    pair: Pair, goal: Goal, executor: GraphExecutor, reference: Reference, batches: list[int]
 ) -> list[Part]:
-    """The rows of some batches; the walk has reached the inputs of the maker."""
-    shape = _read_shape(pair, walk.value(pair.maker.input, 0).shape)
-    most = max(_most(pair, shape, reference.images) // walk.count, 1)
+    """The rows of some batches; the executor has reached the inputs of the maker."""
+    shape = _read_shape(pair, executor.value(pair.maker.input, 0).shape)
+    most = max(_most(pair, shape, reference.images) // executor.count, 1)
 
     def of_batch(batch: int) -> list[Part]:
         sites = reference.sites(goal.source, batch)
         chosen = np.sort(np.random.default_rng(batch).permutation(len(sites))[:most])
         some = Sites(sites.images[chosen], sites.places[chosen])
-        tensor = walk.value(pair.maker.input, batch)
+        tensor = executor.value(pair.maker.input, batch)
         seen, index = reach(pair.reader, _read_shape(pair, tensor.shape), some)
-        rest = _wanted(pair, goal, walk, reference, batch, chosen)
+        rest = _wanted(pair, goal, executor, reference, batch, chosen)
         whole = Part(pair.maker.seen(tensor, seen), index, *rest)
         return _cut(whole, some.images, seen.images)
 
@@ -156,7 +156,7 @@ def _most(pair: Pair, shape: tuple[int, ...], images: int) -> int:
 
 
 def _wanted(
-    pair: Pair, goal: Goal, walk: Walk, reference: Reference, batch: int, chosen: Index
+    pair: Pair, goal: Goal, executor: GraphExecutor, reference: Reference, batch: int, chosen: Index
 ) -> tuple[Array, Array, Array, Array]:
     """Bounds, targets and weights of the chosen rows."""
     sites = reference.sites(goal.source, batch)
@@ -165,7 +165,7 @@ def _wanted(
     other = None
     if goal.aim.other:
         some = Sites(sites.images[chosen], sites.places[chosen])
-        other = values_at(walk.value(goal.aim.other, batch), pair.reader.channel_axis, some)
+        other = values_at(executor.value(goal.aim.other, batch), pair.reader.channel_axis, some)
     weights = reference.weights(goal.source, batch)
     weigh = np.ones(len(chosen), np.float32) if weights is None else weights[chosen]
     targets = goal.aim.targets(wanted, other)

@@ -19,13 +19,13 @@ import numpy as np
 from core.analysis.decisions import undecided
 from core.calibration.services import Graph, Run, Services, Tensors
 from core.compress.autodiff.vjp import backward
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.linalg import blas, parallel
 from core.compress.linalg.im2col_sampling import Sites, pick, values_at
 from core.compress.refit import array_file
 from core.compress.refit.feeds import Feeds, batches
 from core.compress.refit.gradient_covariance import Power
 from core.compress.refit.half_cache import Halves
-from core.compress.refit.spill_cache import Array
 from core.errors import CoreError, StoreError
 
 IMAGES = 512  # more change nothing that could be measured: see benchmarks/structure.py

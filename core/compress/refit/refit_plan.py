@@ -9,11 +9,11 @@ import numpy as np
 
 from core.analysis.shapes import facts
 from core.calibration.services import Graph
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.refit.linear_layers import Layer, find
 from core.compress.refit.pairwise_layers import Pair, pair
 from core.compress.refit.pairwise_refit import WIDEST
 from core.compress.refit.residual_targets import Aim, aim, plain
-from core.compress.refit.spill_cache import Array
 
 
 @dataclass(frozen=True, eq=False)

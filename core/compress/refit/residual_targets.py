@@ -28,8 +28,8 @@ import onnx_ir as ir
 
 from core.analysis.shapes import Facts, Shape
 from core.analysis.values import constant_tensor
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.refit.linear_layers import Layer
-from core.compress.refit.spill_cache import Array
 from core.graph.batch_norm import affine
 from core.graph.operators import STANDARD
 

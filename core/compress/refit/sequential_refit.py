@@ -25,9 +25,10 @@ import numpy as np
 
 from core.calibration.services import Graph
 from core.compress.autodiff.backward_graph import NoGradient
+from core.compress.graph_executor.executor import GraphExecutor
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.linalg import blas, parallel
 from core.compress.linalg.im2col_sampling import values_at
-from core.compress.refit.graph_executor import Walk
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import Gram, Matrix, Moments, Shift
 from core.compress.refit.pairwise_layers import Pair
@@ -37,7 +38,6 @@ from core.compress.refit.reference import Reference
 from core.compress.refit.refit_plan import Case, Stand, cases_of, pairs_of
 from core.compress.refit.ridge import Ridge, error, explained, free_bias
 from core.compress.refit.row_sampling import Room, Rows
-from core.compress.refit.spill_cache import Array
 from core.compress.refit.telling import Tell, part, silent
 from core.process import memory
 
@@ -118,7 +118,7 @@ def _refit(
     cases = cases_of(rewritten, stands, reference.original)
     reference.sample({case.source: case.layer.channel_axis for case in cases})
     strength = options.strength or (STRONG if reference.images < FEW else WEAK)
-    walk = Walk(rewritten, reference.services.runner, reference.feeds)
+    executor = GraphExecutor(rewritten, reference.services.runner, reference.feeds)
     together = options.joint and reference.images >= LEAST_JOINT
     pairs = pairs_of(rewritten, cases, stands, reference.original, constraints) if together else {}
     room, done = Room(), list[Refit]()
@@ -130,11 +130,11 @@ def _refit(
         others, before = [case.aim.other] if case.aim.other else [], None
         if case.layer.output in pairs:
             both = pairs[case.layer.output]
-            walk.reach([both.maker.input, *others], pinned)
-            before = _together(both, case, walk, reference, strength)
-        walk.reach([case.layer.input, *others], pinned)
+            executor.reach([both.maker.input, *others], pinned)
+            before = _together(both, case, executor, reference, strength)
+        executor.reach([case.layer.input, *others], pinned)
         constrain = constraints.get(case.layer.output)
-        fit = _Fit(case, walk, reference, strength, options.bends, room, say, constrain).run()
+        fit = _Fit(case, executor, reference, strength, options.bends, room, say, constrain).run()
         done.append(fit if before is None else replace(fit, before=before, joint=True))
     return tuple(done)
 
@@ -151,12 +151,12 @@ def _sentence(layer: Layer) -> str:
 
 
 def _together(
-    both: Pair, case: Case, walk: Walk, reference: Reference, strength: float
+    both: Pair, case: Case, executor: GraphExecutor, reference: Reference, strength: float
 ) -> float | None:
     """Give both layers better weights, if there are any; the reader's error before, or None."""
     goal = Goal(case.aim, case.source, case.keep, strength)
     try:
-        fit = Joint(both, goal, walk, reference)
+        fit = Joint(both, goal, executor, reference)
         better = fit.run() if fit.enough else None
     except NoGradient:
         return None
@@ -164,7 +164,7 @@ def _together(
         return None
     weights, before, _ = better
     fit.write(weights)
-    walk.back(both.nodes)
+    executor.back(both.nodes)
     return before
 
 
@@ -194,7 +194,7 @@ class _Fit:
     """One layer being fitted; the columns of its matrix go in the order of `Layer.seen`."""
 
     case: Case
-    walk: Walk
+    executor: GraphExecutor
     reference: Reference
     strength: float
     bends: int
@@ -254,7 +254,7 @@ class _Fit:
 
     def _sums(self) -> tuple[Gram, Gram]:
         """Sums over the images to fit on and over those to judge on."""
-        batches = sorted(range(self.walk.count), key=self.reference.held)
+        batches = sorted(range(self.executor.count), key=self.reference.held)
         if not batches:
             raise ValueError("a fit without images")
         first = self._read(batches[0])
@@ -290,11 +290,11 @@ class _Fit:
     def _read(self, batch: int) -> _Batch:
         case, reference = self.case, self.reference
         sites = reference.sites(case.source, batch)
-        inputs = case.layer.seen(self.walk.value(case.layer.input, batch), sites)
+        inputs = case.layer.seen(self.executor.value(case.layer.input, batch), sites)
         wanted, other = reference.wanted(case.source, batch), None
         if case.aim.other:
             other = values_at(
-                self.walk.value(case.aim.other, batch), case.layer.channel_axis, sites
+                self.executor.value(case.aim.other, batch), case.layer.channel_axis, sites
             )
         wanted = wanted if case.keep is None else wanted[:, case.keep]
         targets = case.aim.targets(wanted, other)

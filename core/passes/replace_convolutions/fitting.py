@@ -15,7 +15,7 @@ from typing import Protocol
 
 import numpy as np
 
-from core.compress.refit.spill_cache import Array
+from core.compress.graph_executor.spill_cache import Array
 from core.passes.replace_convolutions.forms import Factors, Form, Matrix, Rank
 from core.passes.replace_convolutions.separable import Separable
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.compress.refit.spill_cache import Array
+from core.compress.graph_executor.spill_cache import Array
 from core.passes.replace_convolutions.forms import Factors, Matrix
 
 EVEN = 0.3  # share of the identity in G

@@ -18,8 +18,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.linalg.blocked_linalg import damped_inverse, product
-from core.compress.refit.spill_cache import Array
 from core.passes.replace_convolutions.forms import Factors, Matrix, Rank
 
 STEPS = 3  # of conjugate gradients

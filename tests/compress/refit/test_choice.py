@@ -12,6 +12,7 @@ from core.analysis.cost import layers
 from core.analysis.surgery import remove
 from core.calibration import Probe
 from core.compress.autodiff.vjp import RULES, backward
+from core.compress.graph_executor.spill_cache import Shelf
 from core.compress.pruning import costs, study_file
 from core.compress.pruning.allocation import allocate
 from core.compress.pruning.group_sensitivity import Trial
@@ -21,7 +22,6 @@ from core.compress.pruning.study import TRIED_IMAGES, Study
 from core.compress.pruning.study import study as study_of
 from core.compress.refit.linear_layers import find
 from core.compress.refit.reference import with_outputs
-from core.compress.refit.spill_cache import Shelf
 from core.errors import StoreError
 from tests.analysis.nets import NETS, Net, head, image, residual
 from tests.compress.refit.images import Pictures, input_grams

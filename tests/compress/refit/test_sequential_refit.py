@@ -8,8 +8,8 @@ import pytest
 
 from core.analysis.channels import channel_map
 from core.analysis.surgery import remove
+from core.compress.graph_executor.executor import GraphExecutor
 from core.compress.refit.feeds import batches
-from core.compress.refit.graph_executor import Walk
 from core.compress.refit.reference import Reference, Sampling
 from core.compress.refit.refit_plan import Stand
 from core.compress.refit.sequential_refit import Options, refit
@@ -133,7 +133,7 @@ def test_a_walk_computes_each_node_once_and_what_the_graph_computes():
         pieces.append([n.name for n in graph.graph])
         return images.runner(graph, names)
 
-    walk = Walk(model, counting, feeds)
+    walk = GraphExecutor(model, counting, feeds)
     names = [n.outputs[0].name for n in model.graph]
     for name in names:
         walk.reach([name])
@@ -145,7 +145,7 @@ def test_a_walk_computes_each_node_once_and_what_the_graph_computes():
 
 def test_what_nobody_reads_any_more_leaves_the_shelf():
     model = residual()
-    walk = Walk(model, Pictures(model).runner, list(batches(Pictures(model), model, 8)))
+    walk = GraphExecutor(model, Pictures(model).runner, list(batches(Pictures(model), model, 8)))
     walk.reach(["b_out0"])
     assert "a_out0" not in walk._shelf
     assert "b_out0" in walk._shelf
