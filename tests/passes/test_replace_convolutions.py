@@ -17,7 +17,6 @@ from core.compress.refit.normal_equations import Moments
 from core.errors import PassPrecondition
 from core.passes.base import Report
 from core.passes.replace_convolutions import ReplaceConvolutions
-from core.passes.replace_convolutions.allocation import Offer, allocate
 from core.passes.replace_convolutions.candidates import kernel_of
 from core.passes.replace_convolutions.constrained import Bound, Latest
 from core.passes.replace_convolutions.eligible import targets
@@ -415,35 +414,6 @@ def test_preview_counts_at_once_and_is_a_bound():
     assert not ReplaceConvolutions(multiple=2).preview(model, report)
     assert report.changed
     assert cost.totals(model)[1] < macs
-
-
-def brute(menus, budget: float) -> float:
-    return min(
-        sum(o.error for o in picked)
-        for picked in itertools.product(*menus)
-        if sum(o.cost for o in picked) <= budget
-    )
-
-
-@pytest.mark.parametrize("seed", range(5))
-def test_allocation_keeps_the_budget_near_the_best_error(seed: int):
-    rng = np.random.default_rng(seed)
-    menus = [
-        [Offer(10.0, 0.0)]
-        + [Offer(10 * s, float(e)) for s, e in zip((0.7, 0.5, 0.2), np.sort(rng.random(3)),
-        strict=True)]
-        for _ in range(4)
-    ]  # fmt: skip
-    picked = allocate(menus, 24.0)
-    chosen = [menu[i] for menu, i in zip(menus, picked, strict=True)]
-    assert sum(o.cost for o in chosen) <= 24.0
-    assert sum(o.error for o in chosen) <= brute(menus, 24.0) + 0.35
-
-
-def test_allocation_leaves_everything_where_the_budget_allows():
-    menus = [[Offer(10.0, 0.0), Offer(1.0, 0.1)]] * 2
-    assert allocate(menus, 20.0) == [0, 0]
-    assert allocate(menus, 1.0) == [1, 1]
 
 
 def test_outputs_that_matter_more_are_kept_better():

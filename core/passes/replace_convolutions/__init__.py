@@ -2,8 +2,8 @@
 
 Each kernel becomes a product of factors (`forms`): spatial SVD (k x 1 and 1 x k), Tucker-2 (1 x 1,
 k x k, 1 x 1), or network decoupling (depthwise, 1 x 1). Which layers, which forms and which ranks
-is one allocation over the whole network (`candidates`, `allocation`): the least error of its
-output within a budget of MACs, bytes, or measured time on one backend. Then original and
+is one allocation over the whole network (`candidates`, `core.compress.knapsack`): the least error
+of its output within a budget of MACs, bytes, or measured time on one backend. Then original and
 replacement are walked together, and each product is fitted to what the original computes there,
 given what everything before it has become (`core.compress.refit.sequential_refit`, `fitting`);
 the layers in between are refitted too. The graph holds the products multiplied out until all are
@@ -25,6 +25,7 @@ from core.analysis import cost
 from core.analysis.layer_signatures import signatures
 from core.calibration.services import Services
 from core.calibration.targets import offered, reference
+from core.compress.knapsack import allocate
 from core.compress.linalg import parallel
 from core.compress.pruning.study import RUN
 from core.compress.refit.linear_layers import find
@@ -34,7 +35,6 @@ from core.compress.refit.sequential_refit import refit
 from core.compress.refit.telling import part
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Pass, Report, parameter
-from core.passes.replace_convolutions.allocation import allocate
 from core.passes.replace_convolutions.candidates import RANKS, Choice, Menu, Price, menu
 from core.passes.replace_convolutions.eligible import Target, targets
 from core.passes.replace_convolutions.forms import CHOICES, FORMS

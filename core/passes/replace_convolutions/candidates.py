@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.analysis.layer_signatures import STEPS, macs, parameters
-from core.passes.replace_convolutions.allocation import Offer
+from core.compress.knapsack import Offer
 from core.passes.replace_convolutions.eligible import Target
 from core.passes.replace_convolutions.fitting import problem
 from core.passes.replace_convolutions.forms import FORMS, Factors, Form, Matrix, Rank

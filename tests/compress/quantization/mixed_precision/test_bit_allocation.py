@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 
+from core.compress import knapsack
 from core.compress.quantization import gptq
 from core.compress.quantization.evaluator import Judge, headless
 from core.compress.quantization.images import Images
@@ -42,7 +43,7 @@ def test_no_combination_that_fits_loses_less(seed):
     room = int(0.3 * sum(size[8] for size in sizes.values()))
     chosen = bit_allocation.allocate(errors, sizes, room)
     assert spent(sizes, chosen) <= room
-    rounded_up = room * (1 - len(errors) / bit_allocation.STEPS)
+    rounded_up = room * (1 - len(errors) / knapsack.STEPS)
     best = min(
         lost(errors, bits)
         for combination in product(WIDTHS, repeat=len(errors))
