@@ -8,16 +8,12 @@ format and no runtime; what it asks of images, runtimes and their clocks goes th
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import io
-import logging
 import math
 import sys
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -210,21 +206,6 @@ def lift_constants(graph: Graph) -> None:
                 node.replace_input_with(position, source)
     common.LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=0)(graph)
     common.RemoveUnusedNodesPass()(graph)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what libraries log, warn and print out of the log and off the terminal."""
-    root, level = logging.getLogger(), logging.root.manager.disable
-    handlers = list(root.handlers)
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
-        root.handlers[:] = handlers  # logging.warning() installs one where there is none
 
 
 def adopt(graph: Graph, other: Graph) -> None:

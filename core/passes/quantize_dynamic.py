@@ -25,16 +25,9 @@ from core.calibration.services import Services
 from core.errors import PassPrecondition, UnsupportedModel
 from core.graph.operators import STANDARD, is_quantized
 from core.graph.opset import raised
+from core.graph.silence import quiet
 from core.graph.values import origin
-from core.passes.base import (
-    Graph,
-    Pass,
-    Report,
-    adopt,
-    lift_constants,
-    parameter,
-    quiet,
-)
+from core.passes.base import Graph, Pass, Report, adopt, lift_constants, parameter
 from core.records import Note
 
 OPSET = 11  # the first with DynamicQuantizeLinear

@@ -17,7 +17,8 @@ import onnx_ir as ir
 from core.calibration.services import Services
 from core.graph import all_graphs, constant, infer_shapes
 from core.graph.operators import QUANTIZERS, RANDOM, STANDARD
-from core.passes.base import Graph, Pass, Report, quiet
+from core.graph.silence import quiet
+from core.passes.base import Graph, Pass, Report
 
 FOLDING_FAILED = re.compile(r"constant folding for node .([^ ]*). ")
 ROUNDS = 3

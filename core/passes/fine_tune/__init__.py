@@ -4,8 +4,8 @@ The teacher is the model before the first step of the recipe; no labels are need
 weights asked for, they are trained on the grid that they will be rounded to (fake quantization),
 and written as float numbers on it: a later step that quantizes symmetrically per channel rounds
 nothing more. What that grid is, and what a fold of batch norms does to it, is said in
-`core.training.grids`; the loss, the images made out of images and the choice of the best state in
-its neighbours. Structure, names, inputs and outputs of the graph stay.
+`core.compress.distill.grids`; the loss, the images made out of images and the choice of the best
+state in its neighbours. Structure, names, inputs and outputs of the graph stay.
 
 Approximate: numbers change, and how far is told by the report, on images held out.
 
@@ -32,8 +32,8 @@ from core.passes.base import Graph, Pass, Report, lift_constants, parameter
 from core.passes.fine_tune import memory
 
 if TYPE_CHECKING:
-    from core.training.fine_tune import Result
-    from core.training.student import Student
+    from core.compress.distill.fine_tune import Result
+    from core.compress.distill.student import Student
 
 FEATURES = 6
 BITS = {"float": 0, "int8": 8, "int4": 4, "int3": 3}
@@ -123,7 +123,7 @@ class FineTune(Pass):
         """Train, and write what proved best on the images held out."""
         if not services.count:
             raise PassPrecondition("Fine-tuning needs calibration images, and there are none.")
-        from core.training.student import Precision, enrol
+        from core.compress.distill.student import Precision, enrol
 
         lift_constants(graph)
         precision = Precision(BITS[self.weights], BITS[self.activations], self.edges)
@@ -151,8 +151,8 @@ class FineTune(Pass):
         return memory.needs(graph, work)
 
     def _train(self, graph: Graph, student: Student, report: Report, services: Services) -> Result:
-        from core.training.fine_tune import Plan, Training
-        from core.training.images import gather
+        from core.compress.distill.fine_tune import Plan, Training
+        from core.compress.distill.images import gather
 
         original = services.original or graph.clone()
         outputs = [
