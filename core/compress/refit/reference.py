@@ -20,7 +20,7 @@ from core.analysis.decisions import undecided
 from core.calibration.services import Graph, Run, Services, Tensors
 from core.compress.autodiff.vjp import backward
 from core.compress.graph_executor.spill_cache import Array
-from core.compress.linalg import blas, parallel
+from core.compress.linalg import parallel
 from core.compress.linalg.im2col_sampling import Sites, pick, values_at
 from core.compress.refit import array_file
 from core.compress.refit.feeds import Feeds, batches
@@ -95,7 +95,7 @@ class Reference:
             return
         computed = {v.name for node in self.original.graph for v in node.outputs}
         asked = [n for n in dict.fromkeys([*missing, *also]) if n in computed]
-        with blas.threads(1):  # what is worth it is shared out to the cores
+        with parallel.product_threads(1):  # what is worth it is shared out to the cores
             self._run(asked, missing, axes, visit)
         if missing:
             self._save()

@@ -27,7 +27,7 @@ from core.calibration.services import Graph
 from core.compress.autodiff.backward_graph import NoGradient
 from core.compress.graph_executor.executor import GraphExecutor
 from core.compress.graph_executor.spill_cache import Array
-from core.compress.linalg import blas, parallel
+from core.compress.linalg import parallel
 from core.compress.linalg.im2col_sampling import values_at
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import Gram, Matrix, Moments, Shift
@@ -103,7 +103,7 @@ def refit(
             have, such as a product of factors, in the metric of the moments.
         tell: hears of each layer.
     """
-    with blas.threads(1):
+    with parallel.product_threads(1):
         return _refit(rewritten, stands, reference, options or Options(), constraints or {}, tell)
 
 
