@@ -44,8 +44,9 @@ def affine(node: ir.Node, channels: int | None = None) -> Affine | None:
     """
     opset = node.graph.opset_imports.get("", 1) if node.graph is not None else 1
     found = read(node, opset)
-    known = isinstance(found, Affine) and channels in (None, found.channels)
-    return found if known else None
+    if isinstance(found, str) or channels not in (None, found.channels):
+        return None
+    return found
 
 
 def read(node: ir.Node, opset: int) -> Affine | str:

@@ -21,7 +21,6 @@ import onnx_ir as ir
 from core.calibration.services import Services
 from core.compress.quantization.evaluator import first_difference
 from core.compress.quantization.stock.partition import (
-    WEIGHTED,
     activations,
     is_weighted,
     level_biases,
@@ -31,7 +30,7 @@ from core.compress.quantization.stock.partition import (
 from core.compress.quantization.stock.ranges import Range, measure
 from core.compress.quantization.stock.writer import write
 from core.errors import PassPrecondition, UnsupportedModel
-from core.graph.operators import STANDARD, is_quantized
+from core.graph.operators import STANDARD, WEIGHTED, is_quantized
 from core.graph.opset import raised
 from core.passes.base import Graph, Pass, Report, adopt, lift_constants, parameter
 from core.records import Note

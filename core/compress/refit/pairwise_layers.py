@@ -20,10 +20,11 @@ from core.compress.autodiff.vjp import slopes
 from core.compress.graph_executor.executor import Runner
 from core.compress.graph_executor.spill_cache import Array
 from core.compress.graph_executor.subgraph import cut
-from core.compress.linalg.im2col_sampling import Index, Sites, window
+from core.compress.linalg.im2col_sampling import Index, Sites
 from core.compress.refit.clipped_affine import bend
 from core.compress.refit.linear_layers import Layer
 from core.graph.operators import STANDARD
+from core.graph.windows import window
 
 POINTWISE = frozenset(
     {"Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Erf", "Identity"}

@@ -15,11 +15,12 @@ import numpy as np
 from core.compress.graph_executor.executor import GraphExecutor
 from core.compress.graph_executor.spill_cache import Array
 from core.compress.linalg import parallel
-from core.compress.linalg.im2col_sampling import Index, Sites, values_at, window
+from core.compress.linalg.im2col_sampling import Index, Sites, values_at
 from core.compress.refit.normal_equations import Matrix, split
 from core.compress.refit.pairwise_layers import Pair, reach
 from core.compress.refit.reference import Reference
 from core.compress.refit.residual_targets import Aim
+from core.graph.windows import window
 
 ROWS = 16384  # of the reader, over all images
 LARGEST_BYTES = 192 << 20  # of the maker's rows

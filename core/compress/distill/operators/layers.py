@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from core.compress.distill.operators.call import Call, Operator, Tensor
-from core.compress.distill.operators.padding import Windows, pad
+from core.compress.distill.operators.padding import pad, window
 
 
 def _conv(call: Call) -> Tensor:
     x, weight = call.tensor(0), call.tensor(1)
-    windows = Windows.of(call, weight.shape[2:], x.shape[2:])
+    windows = window(call, weight.shape[2:], x.shape[2:])
     even = all(begin == end for begin, end in windows.pads)
     padding = [begin for begin, _ in windows.pads] if even else 0
     conv = getattr(call.torch.nn.functional, f"conv{weight.dim() - 2}d")

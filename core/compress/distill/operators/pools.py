@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 
 from core.compress.distill.operators.call import Call, Operator, Tensor
-from core.compress.distill.operators.padding import Windows, pad
+from core.compress.distill.operators.padding import pad, window
+from core.graph.windows import Window
 
 
 def _max_pool(call: Call) -> Tensor:
     x = call.tensor()
     kernel = call.ints("kernel_shape") or []
-    windows = Windows.of(call, kernel, x.shape[2:])
+    windows = window(call, kernel, x.shape[2:])
     pads = _widened(call, windows, x)
     pool = getattr(call.torch.nn.functional, f"max_pool{len(kernel)}d")
     padded = pad(call, x, pads, -math.inf)
@@ -22,7 +23,7 @@ def _average_pool(call: Call) -> Tensor:
     """The mean over the elements of a window that count, by a mask of ones."""
     x = call.tensor()
     kernel = call.ints("kernel_shape") or []
-    windows = Windows.of(call, kernel, x.shape[2:])
+    windows = window(call, kernel, x.shape[2:])
     pads = _widened(call, windows, x)
     pool = _dilated_mean if set(windows.dilations) != {1} else _mean
     summed = pool(call, pad(call, x, pads), windows)
@@ -35,19 +36,19 @@ def _average_pool(call: Call) -> Tensor:
     return summed / pool(call, pad(call, ones, pads), windows)
 
 
-def _widened(call: Call, windows: Windows, x: Tensor) -> tuple[tuple[int, int], ...]:
+def _widened(call: Call, windows: Window, x: Tensor) -> tuple[tuple[int, int], ...]:
     if not call.get("ceil_mode", 0):
         return windows.pads
     extra = windows.rounded_up(x.shape[2:])
     return tuple((b, e + more) for (b, e), more in zip(windows.pads, extra, strict=True))
 
 
-def _mean(call: Call, x: Tensor, windows: Windows) -> Tensor:
+def _mean(call: Call, x: Tensor, windows: Window) -> Tensor:
     pool = getattr(call.torch.nn.functional, f"avg_pool{len(windows.kernel)}d")
     return pool(x, windows.kernel, windows.strides)
 
 
-def _dilated_mean(call: Call, x: Tensor, windows: Windows) -> Tensor:
+def _dilated_mean(call: Call, x: Tensor, windows: Window) -> Tensor:
     """PyTorch averages no dilated windows: a depthwise convolution with equal weights does."""
     channels, rank = x.shape[1], len(windows.kernel)
     weight = x.new_full((channels, 1, *windows.kernel), 1 / math.prod(windows.kernel))
