@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from core.graph.operators import STANDARD
+from core.graph.operators import STANDARD, WEIGHTED, is_standard
 
 
 def constant(value: ir.Value | None) -> np.ndarray[Any, Any] | None:
@@ -41,6 +41,16 @@ def fixed(value: ir.Value | None) -> np.ndarray[Any, Any] | str:
     if source is not None and source.is_graph_input():
         return f"is the input {source.name!r} of the model, which a caller may set"
     return "is computed while the model runs" if array is None else array
+
+
+def float32_weight(
+    node: ir.Node, operators: frozenset[str] = WEIGHTED
+) -> np.ndarray[Any, Any] | None:
+    """The constant float32 weights of a layer of one of these kinds; None if it has no such."""
+    if not is_standard(node, operators) or len(node.inputs) < 2:
+        return None
+    array = constant(origin(node.inputs[1]))
+    return array if array is not None and array.dtype == np.float32 else None
 
 
 def all_graphs(model: ir.Model) -> Iterator[ir.Graph]:

@@ -22,7 +22,6 @@ from core.calibration.services import Services
 from core.compress.quantization.evaluator import first_difference
 from core.compress.quantization.stock.partition import (
     activations,
-    is_weighted,
     level_biases,
     quantizable,
     rename_like_its_own,
@@ -32,6 +31,7 @@ from core.compress.quantization.stock.writer import write
 from core.errors import PassPrecondition, UnsupportedModel
 from core.graph.operators import STANDARD, WEIGHTED, is_quantized
 from core.graph.opset import raised
+from core.graph.values import float32_weight
 from core.passes.base import Graph, Pass, Report, adopt, lift_constants, parameter
 from core.records import Note
 
@@ -97,7 +97,7 @@ class QuantizeStatic(Pass):
         """Refuse what is quantized already or holds no float32 weights."""
         if is_quantized(graph):
             raise PassPrecondition("The model is already quantized.")
-        if not any(is_weighted(node) for node in graph.graph):
+        if not any(float32_weight(node) is not None for node in graph.graph):
             raise PassPrecondition(
                 "The model has no convolution or fully connected layer with float32 weights to "
                 "quantize (convert the precision after quantizing, not before)."
@@ -142,7 +142,7 @@ class QuantizeStatic(Pass):
         report: Report,
     ) -> None:
         refused = {skip.node for skip in report.skipped}
-        weighted = sum(is_weighted(node) for node in chosen)
+        weighted = sum(float32_weight(node) is not None for node in chosen)
         norms = sum(n.op_type == "BatchNormalization" for n in source.graph)
         self._say_skipped(source, {*(n.name or "?" for n in chosen), *refused}, report)
         if not weighted:
@@ -153,7 +153,7 @@ class QuantizeStatic(Pass):
         for node in failing:
             report.skip(node.name, Note.of("static.quantizer_fails"))
         adopt(graph, result)
-        weighted -= sum(is_weighted(node) for node in failing)
+        weighted -= sum(float32_weight(node) is not None for node in failing)
         report.changed = weighted
         kind = "s8" if signed else "u8"
         report.note(Note.of("static.quantized", layers=weighted, kind=kind))

@@ -26,8 +26,7 @@ from core import graph as graphs
 from core.calibration.services import Services
 from core.compress.refit.needs import Needs, Workload
 from core.errors import PassPrecondition, UnsupportedModel
-from core.graph.operators import STANDARD, WEIGHTED
-from core.graph.values import origin
+from core.graph.values import float32_weight
 from core.passes.base import Graph, Pass, Report, lift_constants, parameter
 from core.passes.fine_tune import memory
 
@@ -197,13 +196,7 @@ class FineTune(Pass):
 
 
 def _layers(graph: Graph) -> list[ir.Node]:
-    found = []
-    for node in graph.graph:
-        if node.op_type in WEIGHTED and node.domain in STANDARD and len(node.inputs) > 1:
-            array = graphs.constant(origin(node.inputs[1]))
-            if array is not None and array.dtype == np.float32:
-                found.append(node)
-    return found
+    return [node for node in graph.graph if float32_weight(node) is not None]
 
 
 def _features(original: Graph, graph: Graph) -> list[str]:

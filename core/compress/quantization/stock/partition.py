@@ -16,7 +16,7 @@ import onnx_ir as ir
 from core import graph as graphs
 from core.graph import Graph
 from core.graph.operators import BOUNDING, STANDARD, WEIGHTED
-from core.graph.values import origin
+from core.graph.values import float32_weight, origin
 from core.records import Note
 
 OPERATORS = WEIGHTED | frozenset(
@@ -26,14 +26,6 @@ OPERATORS = WEIGHTED | frozenset(
 )
 Ends = tuple[str, ...]
 ITS_NAMES = re.compile(r"_(scale|zero_point|quantized)(_\w+)?$|(Quantize|Dequantize)Linear")
-
-
-def is_weighted(node: ir.Node) -> bool:
-    """Whether `node` is a layer with float32 weights."""
-    if node.op_type not in WEIGHTED or node.domain not in STANDARD:
-        return False
-    array = graphs.constant(origin(node.inputs[1]))
-    return array is not None and array.dtype == np.float32
 
 
 def quantizable(
@@ -52,7 +44,8 @@ def quantizable(
     holders = _holders(graph)
     for node in reversed(graph.graph):
         users = (user for output in node.outputs for user, _ in output.uses())
-        if is_weighted(node) or any(holders.get(user, user) in leads for user in users):
+        leading = any(holders.get(user, user) in leads for user in users)
+        if leading or float32_weight(node) is not None:
             leads.add(node)
     chosen, refused = [], []
     for node in graph.graph:
@@ -83,7 +76,7 @@ def _bodies(attribute: ir.Attr) -> Sequence[ir.Graph]:
 
 
 def _is_candidate(node: ir.Node) -> bool:
-    return node.op_type not in WEIGHTED or is_weighted(node)
+    return node.op_type not in WEIGHTED or float32_weight(node) is not None
 
 
 def _obstacle(node: ir.Node) -> Note | None:
@@ -148,7 +141,7 @@ def _gemm(node: ir.Node) -> Note | None:
 def level_biases(graph: Graph) -> None:
     """Give each Gemm a bias of one number per output, which C of (1, N), (1,) or () stands for."""
     for node in graph.graph:
-        if node.op_type != "Gemm" or node.domain not in STANDARD or not is_weighted(node):
+        if node.op_type != "Gemm" or node.domain not in STANDARD or float32_weight(node) is None:
             continue
         bias = node.inputs[2] if len(node.inputs) > 2 else None
         array = graphs.constant(origin(bias))
