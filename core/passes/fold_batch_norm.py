@@ -16,7 +16,7 @@ from typing import ClassVar
 import onnx_ir as ir
 
 from core.calibration.services import Services
-from core.compress.folding.rewrite import Plan, add_shift, bypass, carry_out
+from core.compress.folding.rewrite import FoldPlan, add_shift, bypass, carry_out
 from core.compress.folding.rules import after, before, called
 from core.graph import all_graphs, infer_shapes
 from core.graph.batch_norm import Affine, read
@@ -105,7 +105,7 @@ def _fold_before(root: ir.Graph, node: ir.Node, affine: Affine | str) -> str:
     consumers = list(dict.fromkeys(user for user, _ in output.uses()))
     if not consumers:
         return "nothing uses its output"
-    plans: list[Plan] = []
+    plans: list[FoldPlan] = []
     for consumer in consumers:
         outside = consumer.graph is not node.graph
         plan = "uses it inside a body" if outside else before(consumer, output, affine)

@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 from core import graph as graphs
 from core.calibration.services import NoServices, Services
 from core.compress.quantization import bias_correction, gptq, gptq_sequential, shared_weights
-from core.compress.quantization.evaluator import Judge, headless
-from core.compress.quantization.images import Images
+from core.compress.quantization.evaluator import Evaluator, headless
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.mixed_precision import bit_allocation
 from core.compress.quantization.needs import of_a_repair
 from core.compress.quantization.packing import LIMITS, OPSETS, WIDTHS, stored_bytes
 from core.compress.quantization.partition import is_weighted, weights_only
 from core.compress.quantization.prepare import prepared, refuse_sequences
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.quantization.qparams import Weight
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.needs import Needs, Workload, of_a_run
@@ -133,7 +133,7 @@ class QuantizeWeights(Pass):
         if not layers:
             report.note(Note.of("nothing_to_quantize"))
             return
-        images = Images(services) if services.count else None
+        images = CalibrationSplit(services) if services.count else None
         if images is None:
             report.note(Note.of("weights.no_images"))
             plan = self._nearest(layers, self._edged(layers))
@@ -155,14 +155,14 @@ class QuantizeWeights(Pass):
         self.apply(graph, report, NoServices())
         return self.bits == "8"
 
-    def _nearest(self, layers: Mapping[str, Layer], bits: Mapping[str, int]) -> Plan:
+    def _nearest(self, layers: Mapping[str, Layer], bits: Mapping[str, int]) -> QuantizationPlan:
         heads = shared_weights.firsts(layer.node for layer in layers.values())
         own = {name for name, head in heads.items() if name == head}
         made = {name: self._quantized(layers[name], bits[name]) for name in layers if name in own}
         weights = {
             n: shared_weights.like(made[heads[n]], layers[heads[n]], layers[n]) for n in layers
         }
-        return Plan(weights_only([*layers]), {}, weights)
+        return QuantizationPlan(weights_only([*layers]), {}, weights)
 
     def _edged(self, layers: Mapping[str, Layer]) -> dict[str, int]:
         names = list(layers)
@@ -174,7 +174,7 @@ class QuantizeWeights(Pass):
         self,
         judged: Graph,
         layers: Mapping[str, Layer],
-        images: Images,
+        images: CalibrationSplit,
         room: int,
         report: Report,
     ) -> dict[str, int]:
@@ -226,13 +226,13 @@ class QuantizeWeights(Pass):
     def _repaired(
         self,
         judged: Graph,
-        plan: Plan,
+        plan: QuantizationPlan,
         layers: Mapping[str, Layer],
-        images: Images,
+        images: CalibrationSplit,
         report: Report,
-    ) -> Plan:
+    ) -> QuantizationPlan:
         """The best of the plans that the parameters allow, by the error on held-out images."""
-        judge, names = Judge(judged, images), list(layers)
+        evaluator, names = Evaluator(judged, images), list(layers)
         bits = {name: weight.bits for name, weight in plan.weights.items()}
         trials = {"nearest": plan}
         if self.correct_bias:
@@ -244,11 +244,11 @@ class QuantizeWeights(Pass):
                 judged, names, images, lambda n, layer, s: self._quantized(layer, bits[n], s)
             )
             trials["gptq"] = replace(plan, weights=found)
-        errors = {how: judge.error(written(judged, trial)) for how, trial in trials.items()}
-        report.note(Note.of("weights.trials", images=judge.images, errors=[*errors.items()]))
+        errors = {how: evaluator.error(written(judged, trial)) for how, trial in trials.items()}
+        report.note(Note.of("weights.trials", images=evaluator.images, errors=[*errors.items()]))
         return trials[min(errors, key=lambda how: errors[how])]
 
-    def _say_widths(self, plan: Plan, report: Report) -> None:
+    def _say_widths(self, plan: QuantizationPlan, report: Report) -> None:
         """How many layers hold how many bits, and how many that is for a weight on average."""
         layers, elements, total = Counter[int](), 0, 0
         for weight in plan.weights.values():

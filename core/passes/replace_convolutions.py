@@ -12,7 +12,7 @@ fitted, and is rewritten last.
 Without calibration images the factors are those of the plain singular value decomposition, and
 nothing is refitted; that costs far more accuracy.
 
-Source: see `forms`; He, Zhang, Sun 2017, arXiv:1707.06168 (refitting in lockstep).
+Source: see `forms`; He, Zhang, Sun 2017, arXiv:1707.06168 (sequential refitting).
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ from core.analysis import cost
 from core.analysis.layer_signatures import signatures
 from core.calibration.services import Services
 from core.calibration.targets import offered, reference
-from core.compress.decomposition.candidates import RANKS, Choice, Menu, Price, menu
+from core.compress.decomposition.candidates import RANKS, Candidates, Choice, Price, candidates_of
 from core.compress.decomposition.eligible import Target, targets
 from core.compress.decomposition.forms import CHOICES, FORMS
-from core.compress.decomposition.layer_statistics import Known, at_once, fitted, weigh
+from core.compress.decomposition.layer_statistics import LayerStatistics, at_once, fitted, weigh
 from core.compress.decomposition.rewrite import replace_node
 from core.compress.knapsack import allocate
 from core.compress.linalg import parallel
 from core.compress.pruning.study import RUN
 from core.compress.refit.linear_layers import find
 from core.compress.refit.needs import Needs, Workload, of_a_refit
-from core.compress.refit.refit_plan import Stand
+from core.compress.refit.refit_plan import ChannelMapping
 from core.compress.refit.sequential_refit import refit
 from core.compress.refit.telling import part
 from core.errors import PassPrecondition
@@ -115,20 +115,20 @@ class ReplaceConvolutions(Pass):
         if not found:
             report.note(Note.of("replace.none_fits"))
             return
-        known = Known.of(graph, found, services, part(report.tell, 0.0, LOOKED / RUN))
-        menus = self._menus(found, known, price, report)
+        known = LayerStatistics.of(graph, found, services, part(report.tell, 0.0, LOOKED / RUN))
+        candidates = self._candidates(found, known, price, report)
         total = _total(graph, price)
-        chosen = self._choose(menus, total, report)
+        chosen = self._choose(candidates, total, report)
         if not chosen:
             report.note(Note.of("replace.none_worth"))
             return
         report.tell("Fitting the replacements", FITTED)
         bound = fitted(chosen, known)
         if known.study is not None:
-            stands = {layer.output: Stand(layer.output) for layer in find(graph)}
+            mappings = {layer.output: ChannelMapping(layer.output) for layer in find(graph)}
             refit(
                 graph,
-                stands,
+                mappings,
                 known.study.reference,
                 constraints=bound,
                 tell=part(report.tell, REFITTED, 1.0),
@@ -177,37 +177,39 @@ class ReplaceConvolutions(Pass):
             )
         return Price(self.budget, services.timings)
 
-    def _menus(
+    def _candidates(
         self,
         found: Sequence[Target],
-        known: Known,
+        known: LayerStatistics,
         price: Price,
         report: Report,
-    ) -> list[Menu]:
+    ) -> list[Candidates]:
         """What each layer could become; those that could become nothing are reported."""
         forms, done = CHOICES[self.form], list[Target]()
         tell = part(report.tell, LOOKED, FITTED)
 
-        def of(target: Target) -> Menu:
+        def of(target: Target) -> Candidates:
             done.append(target)
             tell(f"Taking {target.name} apart", len(done) / len(found))
             metric, second = known.metric(target), known.second(target)
-            return menu(target, metric, second, forms, price, self.multiple, self.tolerance)
+            return candidates_of(
+                target, metric, second, forms, price, self.multiple, self.tolerance
+            )
 
-        menus = parallel.each(of, found, at_once(found), weigh)
-        for one in menus:
+        candidates = parallel.each(of, found, at_once(found), weigh)
+        for one in candidates:
             if not one.choices:
                 report.skip(one.target.name, one.reason or "")
-        return [one for one in menus if one.choices]
+        return [one for one in candidates if one.choices]
 
     def _choose(
-        self, menus: Sequence[Menu], total: float, report: Report
-    ) -> list[tuple[Menu, Choice]]:
+        self, candidates: Sequence[Candidates], total: float, report: Report
+    ) -> list[tuple[Candidates, Choice]]:
         """The replacement of each layer that gets one."""
-        fixed = total - sum(one.cost for one in menus)
-        picked = allocate([one.offers for one in menus], total / self.speedup - fixed)
+        fixed = total - sum(one.cost for one in candidates)
+        picked = allocate([one.offers for one in candidates], total / self.speedup - fixed)
         chosen = []
-        for one, index in zip(menus, picked, strict=True):
+        for one, index in zip(candidates, picked, strict=True):
             if index:
                 chosen.append((one, one.choices[index - 1]))
             else:
@@ -216,7 +218,7 @@ class ReplaceConvolutions(Pass):
 
     def _say(
         self,
-        chosen: Sequence[tuple[Menu, Choice]],
+        chosen: Sequence[tuple[Candidates, Choice]],
         total: float,
         services: Services,
         report: Report,

@@ -41,7 +41,7 @@ class Choice:
 
 
 @dataclass(frozen=True, eq=False)
-class Menu:
+class Candidates:
     """The choices for a layer, and what it costs as it is.
 
     Attributes:
@@ -85,7 +85,7 @@ class Price:
         return self.timings.seconds(*chain) if self.timings else None
 
 
-def menu(
+def candidates_of(
     target: Target,
     metric: Metric,
     second: Callable[[], Matrix],
@@ -93,7 +93,7 @@ def menu(
     price: Price,
     multiple: int,
     tolerance: float,
-) -> Menu:
+) -> Candidates:
     """The choices for one layer.
 
     Args:
@@ -107,11 +107,11 @@ def menu(
     """
     cost = price.of((target.signature,))
     if cost is None:
-        return Menu(target, metric, 0.0, (), Note.of("replace.untimed"))
+        return Candidates(target, metric, 0.0, (), Note.of("replace.untimed"))
     fitting = [FORMS[name] for name in forms if not FORMS[name].refuses(target.signature)]
     if not fitting:
         refused = FORMS[forms[0]].refuses(target.signature)
-        return Menu(target, metric, cost, (), Note.text(refused))
+        return Candidates(target, metric, cost, (), Note.text(refused))
     cheaper = [
         (form, rank, chain, found)
         for form in fitting
@@ -121,14 +121,14 @@ def menu(
     ]
     if not cheaper:
         dear = Note.of("replace.none_cheaper", budget=price.budget)
-        return Menu(target, metric, cost, (), dear)
+        return Candidates(target, metric, cost, (), dear)
     choices = _choices(metric.weighed(kernel_of(target)), second(), cheaper)
     allowed = sorted((c for c in choices if c.error <= tolerance), key=lambda c: c.cost)
     if not allowed:
         least = min(choice.error for choice in choices)
         beyond = Note.of("replace.beyond_tolerance", tolerance=tolerance, least=least)
-        return Menu(target, metric, cost, (), beyond)
-    return Menu(target, metric, cost, tuple(_front(allowed)))
+        return Candidates(target, metric, cost, (), beyond)
+    return Candidates(target, metric, cost, tuple(_front(allowed)))
 
 
 def kernel_of(target: Target) -> Matrix:

@@ -13,10 +13,10 @@ from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import Moments
 
 SAME = 1e-6  # of the largest weight, between factors and the weights that were written of them
-TURNS = 1  # of the fit in each round of lockstep, from where the last one ended
+TURNS = 1  # of the fit in each round of the refit, from where the last one ended
 
 
-class Latest:
+class LatestProblem:
     """The problem that was made last, for whatever layer: they are fitted one after the other."""
 
     def __init__(self) -> None:
@@ -31,11 +31,11 @@ class Latest:
         return self._made[1]
 
 
-class Bound:
+class FactoredLayer:
     """A layer whose weights are to stay a product of factors while it is refitted."""
 
     def __init__(
-        self, layer: Layer, form: Form, metric: Metric, factors: Factors, latest: Latest
+        self, layer: Layer, form: Form, metric: Metric, factors: Factors, latest: LatestProblem
     ) -> None:
         """Write the product into the layer.
 

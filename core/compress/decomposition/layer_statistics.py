@@ -10,8 +10,8 @@ import numpy as np
 
 from core.calibration.services import Services
 from core.compress.decomposition.alternating_least_squares import problem
-from core.compress.decomposition.candidates import Choice, Menu, kernel_of
-from core.compress.decomposition.constrained import Bound, Latest
+from core.compress.decomposition.candidates import Candidates, Choice, kernel_of
+from core.compress.decomposition.constrained import FactoredLayer, LatestProblem
 from core.compress.decomposition.eligible import Target
 from core.compress.decomposition.forms import Factors, Matrix
 from core.compress.decomposition.norm import Metric
@@ -26,13 +26,15 @@ COPIES = 4  # of a covariance, while a layer is looked at
 
 
 @dataclass(frozen=True)
-class Known:
+class LayerStatistics:
     """What the images tell of the layers; every direction counts alike without them."""
 
     study: Study | None
 
     @classmethod
-    def of(cls, graph: Graph, found: Sequence[Target], services: Services, tell: Tell) -> Known:
+    def of(
+        cls, graph: Graph, found: Sequence[Target], services: Services, tell: Tell
+    ) -> LayerStatistics:
         """Run the original once, for all layers."""
         if not services.count:
             return cls(None)
@@ -68,10 +70,12 @@ def at_once(found: Sequence[Target]) -> int:
     return int(memory.budget_bytes() // max(8 * COPIES * widest**2, 1))
 
 
-def fitted(chosen: Sequence[tuple[Menu, Choice]], known: Known) -> dict[str, Bound]:
+def fitted(
+    chosen: Sequence[tuple[Candidates, Choice]], known: LayerStatistics
+) -> dict[str, FactoredLayer]:
     """The layers with factors fitted to their original weights, by name of their output."""
 
-    def factors_of(taken: tuple[Menu, Choice]) -> Factors:
+    def factors_of(taken: tuple[Candidates, Choice]) -> Factors:
         one, choice = taken
         kernel = one.metric.weighed(kernel_of(one.target))
         ready = problem(choice.form, known.second(one.target)(), kernel.shape)
@@ -79,8 +83,8 @@ def fitted(chosen: Sequence[tuple[Menu, Choice]], known: Known) -> dict[str, Bou
 
     most = at_once([one.target for one, _ in chosen])
     found = parallel.each(factors_of, chosen, most, lambda taken: weigh(taken[0].target))
-    bound, latest = {}, Latest()
+    bound, latest = {}, LatestProblem()
     for (one, choice), factors in zip(chosen, found, strict=True):
         layer = one.target.layer
-        bound[layer.output] = Bound(layer, choice.form, one.metric, factors, latest)
+        bound[layer.output] = FactoredLayer(layer, choice.form, one.metric, factors, latest)
     return bound

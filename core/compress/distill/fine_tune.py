@@ -28,7 +28,7 @@ import numpy as np
 
 from core.compress.distill import losses, norms
 from core.compress.distill.augment import Augment
-from core.compress.distill.images import Batch, Images
+from core.compress.distill.images import Batch, TrainingImages
 from core.compress.distill.operators import Array, Tensor
 from core.compress.distill.student import Student
 
@@ -48,7 +48,7 @@ ROUNDED = 4.0  # times the bytes of an activation that is rounded: what its grad
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TrainingPlan:
     """How long and how to train.
 
     Attributes:
@@ -83,10 +83,10 @@ class Training:
 
     student: Student
     teacher: Teacher
-    images: Images
+    images: TrainingImages
     outputs: Sequence[str]
     features: Sequence[str]
-    plan: Plan
+    plan: TrainingPlan
     tell: Tell = lambda message, share: None
     _live: bool = False  # whether batch norms normalise by the batch
     _steps: int = 0
@@ -123,7 +123,7 @@ class Training:
             len(self.features),
         )
 
-    def _rest(self) -> Plan:
+    def _rest(self) -> TrainingPlan:
         """What the search for a rate left of the plan."""
         spent = time.monotonic() - self._begun
         steps = max(1, self.plan.steps - self._steps) if self.plan.steps else 0
@@ -194,7 +194,7 @@ class Training:
             rate, replace(self.plan, seconds=self.plan.seconds * TRIAL, steps=steps), looks=1
         )
 
-    def _train(self, rate: float, plan: Plan, looks: int = LOOKS) -> float:
+    def _train(self, rate: float, plan: TrainingPlan, looks: int = LOOKS) -> float:
         """Train for as long as `plan` says; the loss at the end."""
         optimizer = self._torch.optim.AdamW(
             self.student.parameters(), lr=rate, weight_decay=0.0, fused=True

@@ -18,7 +18,7 @@ Batch = dict[str, Tensor]
 
 
 @dataclass(frozen=True)
-class Images:
+class TrainingImages:
     """Model inputs as tensors; `fixed` is the only batch size that the model takes, or 0."""
 
     train: Batch
@@ -47,7 +47,7 @@ class Images:
         return {name: x[chosen] for name, x in self.train.items()}
 
 
-def gather(feeds: Iterable[Mapping[str, Array]], fixed: int) -> Images:
+def gather(feeds: Iterable[Mapping[str, Array]], fixed: int) -> TrainingImages:
     """Keep the first images that fit in KEPT_BYTES; every HELD_OUT-th batch's worth is held out.
 
     Args:
@@ -77,7 +77,7 @@ def gather(feeds: Iterable[Mapping[str, Array]], fixed: int) -> Images:
     places = np.arange(count)
     out = places[-fixed:] if fixed > count // HELD_OUT else places[::HELD_OUT]
     rest = np.setdiff1d(places, out)
-    return Images(
+    return TrainingImages(
         {name: torch.from_numpy(array[rest]) for name, array in whole.items()},
         {name: torch.from_numpy(array[out]) for name, array in whole.items()},
         fixed,

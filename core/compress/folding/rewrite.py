@@ -15,7 +15,7 @@ BLOCK_ELEMENTS = 1 << 20  # 8 MB of float64
 
 
 @dataclass
-class Plan:
+class FoldPlan:
     """New constants for inputs of nodes, computed whole before anything is touched.
 
     Attributes:
@@ -62,7 +62,7 @@ def _finite(array: Array) -> Array | str:
     return array if fits else f"its folded weights do not fit {array.dtype.name}"
 
 
-def carry_out(root: ir.Graph, plan: Plan) -> None:
+def carry_out(root: ir.Graph, plan: FoldPlan) -> None:
     """Write the constants of `plan`."""
     for (node, position), array in plan.constants.items():
         _feed(root, node, position, array)

@@ -1,6 +1,6 @@
 """How each kind of layer takes over an affine map from behind it or from in front of it.
 
-Every rule either gives a complete `Plan` or the reason why there is none; nothing is changed here.
+Every rule gives a complete `FoldPlan` or the reason why there is none; nothing is changed here.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from core.compress.folding.rewrite import Plan, cast, scaled
+from core.compress.folding.rewrite import FoldPlan, cast, scaled
 from core.graph.batch_norm import Affine
 from core.graph.operators import STANDARD
 from core.graph.values import fixed
@@ -25,7 +25,7 @@ def called(node: ir.Node) -> str:
     return f"{node.op_type} {node.name!r}"
 
 
-def after(value: ir.Value | None, affine: Affine) -> Plan | str:
+def after(value: ir.Value | None, affine: Affine) -> FoldPlan | str:
     """How what computes `value` can apply `affine` to it as well."""
     node = value.producer() if value is not None else None
     if value is None or node is None:
@@ -39,7 +39,7 @@ def after(value: ir.Value | None, affine: Affine) -> Plan | str:
     return f"follows {called(node)}, which {plan}" if isinstance(plan, str) else plan
 
 
-def before(node: ir.Node, value: ir.Value, affine: Affine) -> Plan | str:
+def before(node: ir.Node, value: ir.Value, affine: Affine) -> FoldPlan | str:
     """How `node` can take `value` without `affine` having been applied to it."""
     rule = _BEFORE.get(node.op_type) if node.domain in STANDARD else None
     if rule is None:
@@ -62,9 +62,9 @@ def _weights(node: ir.Node) -> tuple[Array, Array | None] | str:
     return weight, bias
 
 
-def _plan(node: ir.Node, weight: Array | str, old: Array, bias: Array | None) -> Plan | str:
+def _plan(node: ir.Node, weight: Array | str, old: Array, bias: Array | None) -> FoldPlan | str:
     """Weight and, unless it is None, bias of `node`, in the type of the old weight."""
-    plan = Plan()
+    plan = FoldPlan()
     for position, array in ((1, weight), (2, bias)):
         if array is None:
             continue
@@ -81,7 +81,7 @@ def _bias_after(bias: Array | None, affine: Affine) -> Array | None:
     return bias.astype(np.float64) * affine.scale + affine.shift
 
 
-def _conv_after(node: ir.Node, affine: Affine) -> Plan | str:
+def _conv_after(node: ir.Node, affine: Affine) -> FoldPlan | str:
     known = _weights(node)
     if isinstance(known, str):
         return known
@@ -92,7 +92,7 @@ def _conv_after(node: ir.Node, affine: Affine) -> Plan | str:
     return _plan(node, scaled(weight, scale, weight), weight, _bias_after(bias, affine))
 
 
-def _conv_transpose_after(node: ir.Node, affine: Affine) -> Plan | str:
+def _conv_transpose_after(node: ir.Node, affine: Affine) -> FoldPlan | str:
     known = _weights(node)
     if isinstance(known, str):
         return known
@@ -108,7 +108,7 @@ def _conv_transpose_after(node: ir.Node, affine: Affine) -> Plan | str:
     return _plan(node, moved, weight, _bias_after(bias, affine))
 
 
-def _gemm_after(node: ir.Node, affine: Affine) -> Plan | str:
+def _gemm_after(node: ir.Node, affine: Affine) -> FoldPlan | str:
     known = _weights(node)
     if isinstance(known, str):
         return known
@@ -128,7 +128,7 @@ def _times(bias: Array | None, factor: float) -> Array | None:
     return None if bias is None else bias.astype(np.float64) * factor
 
 
-def _matmul_after(node: ir.Node, affine: Affine) -> Plan | str:
+def _matmul_after(node: ir.Node, affine: Affine) -> FoldPlan | str:
     shape = node.outputs[0].shape
     if shape is None or len(shape) != 2:
         return "does not put its channels on the last axis (its output is not known to be 2-D)"
@@ -146,7 +146,7 @@ def _matmul_after(node: ir.Node, affine: Affine) -> Plan | str:
     return plan
 
 
-def _add_after(node: ir.Node, affine: Affine) -> Plan | str:
+def _add_after(node: ir.Node, affine: Affine) -> FoldPlan | str:
     """A layer whose bias is an Add of its own."""
     constants = [fixed(value) for value in node.inputs]
     position = next((i for i, c in enumerate(constants) if not isinstance(c, str)), None)
@@ -175,7 +175,7 @@ def _weight_rank(node: ir.Node) -> int:
     return 0 if isinstance(weight, str) else weight.ndim
 
 
-def _batch_norm_after(node: ir.Node, affine: Affine) -> Plan | str:
+def _batch_norm_after(node: ir.Node, affine: Affine) -> FoldPlan | str:
     if node.attributes.get_int("training_mode", 0) or not node.attributes.get_int("spatial", 1):
         return "is not a plain batch norm"
     scale, bias = fixed(node.inputs[1]), fixed(node.inputs[2])
@@ -186,7 +186,7 @@ def _batch_norm_after(node: ir.Node, affine: Affine) -> Plan | str:
     return _plan(node, scale * affine.scale, scale, bias * affine.scale + affine.shift)
 
 
-def _conv_before(node: ir.Node, affine: Affine) -> Plan | str:
+def _conv_before(node: ir.Node, affine: Affine) -> FoldPlan | str:
     known = _weights(node)
     if isinstance(known, str):
         return known
@@ -221,7 +221,7 @@ def _pads(node: ir.Node, kernel: tuple[int, ...]) -> bool:
     return mode != "VALID" and any(size != 1 for size in kernel)
 
 
-def _gemm_before(node: ir.Node, affine: Affine) -> Plan | str:
+def _gemm_before(node: ir.Node, affine: Affine) -> FoldPlan | str:
     known = _weights(node)
     if isinstance(known, str):
         return known
@@ -241,7 +241,7 @@ def _gemm_before(node: ir.Node, affine: Affine) -> Plan | str:
     return plan
 
 
-_AFTER: dict[str, Callable[[ir.Node, Affine], Plan | str]] = {
+_AFTER: dict[str, Callable[[ir.Node, Affine], FoldPlan | str]] = {
     "Add": _add_after,
     "BatchNormalization": _batch_norm_after,
     "Conv": _conv_after,
@@ -249,7 +249,7 @@ _AFTER: dict[str, Callable[[ir.Node, Affine], Plan | str]] = {
     "Gemm": _gemm_after,
     "MatMul": _matmul_after,
 }
-_BEFORE: dict[str, Callable[[ir.Node, Affine], Plan | str]] = {
+_BEFORE: dict[str, Callable[[ir.Node, Affine], FoldPlan | str]] = {
     "Conv": _conv_before,
     "Gemm": _gemm_before,
 }

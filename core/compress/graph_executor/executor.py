@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Sequence
 import onnx_ir as ir
 
 from core.calibration.services import Graph, Run, Tensors
-from core.compress.graph_executor.spill_cache import Array, Shelf
+from core.compress.graph_executor.spill_cache import Array, SpillCache
 from core.compress.graph_executor.subgraph import cut, needed, read_from_outside, reads
 from core.compress.linalg import parallel
 
@@ -30,7 +30,7 @@ class GraphExecutor:
             feeds: the inputs, batch by batch.
         """
         self.graph, self._runner, self.count = graph, runner, len(feeds)
-        self._shelf = Shelf()
+        self._cache = SpillCache()
         self._done: set[ir.Node] = set()
         self._feeds = feeds
 
@@ -41,8 +41,8 @@ class GraphExecutor:
             names: the tensors.
             also: tensors that shall stay too, if they were computed.
         """
-        wanted = [n for n in names if n not in self._shelf and not self._is_fed(n)]
-        nodes = needed(self.graph, wanted, self._shelf.names())
+        wanted = [n for n in names if n not in self._cache and not self._is_fed(n)]
+        nodes = needed(self.graph, wanted, self._cache.names())
         if nodes:
             self._run(nodes, wanted)
         self._forget({*names, *also})
@@ -52,12 +52,12 @@ class GraphExecutor:
         for node in nodes:
             self._done.discard(node)
             for value in node.outputs:
-                self._shelf.drop(value.name or "")
+                self._cache.drop(value.name or "")
 
     def value(self, name: str, batch: int) -> Array:
         """A tensor that was reached."""
-        if name in self._shelf:
-            return self._shelf.get(name, batch)
+        if name in self._cache:
+            return self._cache.get(name, batch)
         return self._feeds[batch][name]
 
     def values(self, name: str) -> list[Array]:
@@ -66,13 +66,13 @@ class GraphExecutor:
 
     def replace(self, name: str, values: Sequence[Array]) -> None:
         """Let the nodes ahead see other values of a tensor that was reached, batch by batch."""
-        self._shelf.drop(name)
+        self._cache.drop(name)
         for batch, array in enumerate(values):
-            self._shelf.put(name, batch, array)
+            self._cache.put(name, batch, array)
 
     def rest(self, names: Sequence[str]) -> tuple[Graph, list[str]]:
         """All that is still to be computed for these tensors, as one graph, and its inputs."""
-        piece = self._piece(needed(self.graph, names, self._shelf.names()), names)
+        piece = self._piece(needed(self.graph, names, self._cache.names()), names)
         return piece, [value.name or "" for value in piece.graph.inputs]
 
     def _is_fed(self, name: str) -> bool:
@@ -90,13 +90,13 @@ class GraphExecutor:
 
         for batch, values in enumerate(parallel.ahead(map(computed, range(self.count)))):
             for name in made:
-                self._shelf.put(name, batch, values[name])
+                self._cache.put(name, batch, values[name])
 
     def _forget(self, pinned: set[str]) -> None:
         kept = self._read_ahead() | pinned
-        for name in self._shelf.names():
+        for name in self._cache.names():
             if name not in kept:
-                self._shelf.drop(name)
+                self._cache.drop(name)
 
     def _read_ahead(self) -> set[str]:
         """Names of what nodes ahead read, and of the outputs."""

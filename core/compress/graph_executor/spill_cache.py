@@ -1,6 +1,6 @@
 """Spill cache of activations between two steps: in memory while they are few, then on disk.
 
-So memory stays flat in the number of images, however many lie on the shelf.
+So memory stays flat in the number of images, however many there are.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from core.process import memory
 Array = np.ndarray[Any, Any]
 
 LIMIT_BYTES = 256 << 20
-SHARE = 16  # of the memory that is free, one part for a shelf at most
+SHARE = 16  # of the memory that is free, one part for a spill cache at most
 
 
-class Shelf:
+class SpillCache:
     """Arrays by (name, batch)."""
 
     def __init__(self, limit_bytes: int | None = None) -> None:

@@ -29,8 +29,8 @@ from core.compress.linalg import parallel
 from core.compress.quantization import shared_weights
 from core.compress.quantization.bn_statistics import clip_bounds
 from core.compress.quantization.image_budget import affordable
-from core.compress.quantization.images import Images
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.images import CalibrationSplit
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.refit.linear_layers import Layer
 
 Array = np.ndarray[Any, Any]
@@ -41,8 +41,12 @@ TINY = 1e-30
 
 
 def corrected(
-    graph: ir.Model, plan: Plan, layers: Mapping[str, Layer], images: Images, largest: int
-) -> Plan:
+    graph: ir.Model,
+    plan: QuantizationPlan,
+    layers: Mapping[str, Layer],
+    images: CalibrationSplit,
+    largest: int,
+) -> QuantizationPlan:
     """The plan with corrected biases.
 
     Args:

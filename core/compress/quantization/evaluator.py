@@ -26,7 +26,7 @@ from core.compress.linalg import parallel
 from core.compress.quantization import effort
 from core.compress.quantization.images import (
     LARGEST_IMAGES,
-    Images,
+    CalibrationSplit,
     any_batch,
     images_of,
     parts,
@@ -73,7 +73,7 @@ class Familiar(NamedTuple):
     right: float | None
 
 
-class Judge:
+class Evaluator:
     """Compares graphs with the float one.
 
     Attributes:
@@ -86,7 +86,7 @@ class Judge:
     def __init__(
         self,
         graph: ir.Model,
-        images: Images,
+        images: CalibrationSplit,
         largest: int = LARGEST_IMAGES,
         backend: Runtime | None = None,
         labels: Array | None = None,
@@ -241,8 +241,8 @@ class Judge:
             )
         return np.concatenate(flat).astype(np.float64)
 
-    def few(self, largest: int, at_once: int = 0) -> Judge:
-        """This judge on about so many of its images, from all over them: enough to rank.
+    def few(self, largest: int, at_once: int = 0) -> Evaluator:
+        """This evaluator on about so many of its images, from all over them: enough to rank.
 
         It judges what the file says, whatever the backend: ranking takes many graphs.
 

@@ -27,7 +27,7 @@ from core.compress.linalg.im2col_sampling import values_at
 from core.compress.quantization import shared_weights
 from core.compress.quantization.gptq import in_rows
 from core.compress.quantization.image_budget import affordable
-from core.compress.quantization.images import Images
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.qparams import Weight
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import Gram, Moments
@@ -43,7 +43,7 @@ ROWS = 32768  # that each layer's sums are made of, about
 def rounded(
     graph: ir.Model,
     names: list[str],
-    images: Images,
+    images: CalibrationSplit,
     quantize: Callable[[str, Layer, NDArray[np.float64]], Weight],
 ) -> dict[str, Weight]:
     """Node name -> its integers, bias included.

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from core.compress.quantization.images import Images, any_batch, images_of, singly
+from core.compress.quantization.images import CalibrationSplit, any_batch, images_of, singly
 from core.compress.quantization.partition import is_weighted
 from core.process import memory
 
@@ -14,7 +14,7 @@ SHARE = 6  # of the memory that is free
 SMALLEST_IMAGES = 16
 
 
-def affordable(graph: ir.Model, images: Images, most: int) -> int:
+def affordable(graph: ir.Model, images: CalibrationSplit, most: int) -> int:
     """How many images' tensors fit into the bound: two nets, two large tensors of each."""
     names = [v.name or "" for node in graph.graph if is_weighted(node) for v in node.outputs]
     first = next(images.calibration(1))

@@ -14,7 +14,7 @@ import onnx_ir as ir
 from core.calibration.services import Tensors
 from core.compress.linalg import parallel
 from core.compress.quantization import effort, gptq, shared_weights
-from core.compress.quantization.images import Images
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import LARGE, Gram
 from core.graph.operators import PRODUCTS
@@ -28,7 +28,7 @@ DENSEST = 96  # where there are fewer images: more places hardly differ from the
 
 
 def grams(
-    graph: ir.Model, layers: Mapping[str, Layer], names: Sequence[str], images: Images
+    graph: ir.Model, layers: Mapping[str, Layer], names: Sequence[str], images: CalibrationSplit
 ) -> Iterator[dict[str, Gram]]:
     """Sums over the inputs of these layers of the float graph, as many at a time as memory bears.
 

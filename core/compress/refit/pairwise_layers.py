@@ -21,7 +21,7 @@ from core.compress.graph_executor.executor import Runner
 from core.compress.graph_executor.spill_cache import Array
 from core.compress.graph_executor.subgraph import cut
 from core.compress.linalg.im2col_sampling import Index, Sites
-from core.compress.refit.clipped_affine import bend
+from core.compress.refit.clipped_affine import clipped_affine
 from core.compress.refit.linear_layers import Layer
 from core.graph.operators import STANDARD
 from core.graph.windows import window
@@ -133,8 +133,8 @@ class Between:
         self._shape[of.maker.channel_axis] = channels = len(of.maker.bias())
         order = {node: i for i, node in enumerate(graph.graph)}
         nodes = sorted(of.between, key=order.__getitem__)
-        self._bend = bend(nodes, self._start, channels)
-        if self._bend is None:
+        self._clipped = clipped_affine(nodes, self._start, channels)
+        if self._clipped is None:
             shape: list[int | None] = [1] * rank
             shape[0], shape[of.maker.channel_axis] = None, channels
             floats = ir.TensorType(ir.DataType.FLOAT)
@@ -148,15 +148,15 @@ class Between:
 
     def __call__(self, rows: Array) -> Array:
         """What becomes of rows (n, channels)."""
-        if self._bend is not None:
-            return self._bend(rows)
+        if self._clipped is not None:
+            return self._clipped(rows)
         shaped = rows.reshape([len(rows), *self._shape[1:]])
         return self._run({self._start: shaped})[self._end].reshape(rows.shape)
 
     def sloped(self, rows: Array) -> tuple[Array, Array]:
         """The same, and the slope at each."""
-        if self._bend is not None:
-            return self._bend.sloped(rows)
+        if self._clipped is not None:
+            return self._clipped.sloped(rows)
         shaped = rows.reshape([len(rows), *self._shape[1:]])
         found = self._back({self._start: shaped})
         slope = np.broadcast_to(found[self._slope], shaped.shape)

@@ -74,7 +74,7 @@ class State:
     rows: Array
 
 
-class Joint:
+class PairwiseFit:
     """A pair of layers and its rows."""
 
     def __init__(
@@ -146,7 +146,7 @@ class Joint:
         """Of the reader, if the maker gives this."""
         rows = part.seen(self._between(made))
         off = part.off(part.outputs(rows, weights.read, weights.read_bias))
-        return part.loss(off, self._goal.aim.scale)
+        return part.loss(off, self._goal.target.scale)
 
     def _error(self, weights: Weights) -> float:
         """On images held back, relative to the variance of the targets."""
@@ -154,7 +154,7 @@ class Joint:
         mean = sum(part.target.sum(0, dtype=np.float64) for part in self._held) / count
 
         def losses(part: Part) -> tuple[float, float]:
-            spread = part.loss(part.target - mean.astype(np.float32), self._goal.aim.scale)
+            spread = part.loss(part.target - mean.astype(np.float32), self._goal.target.scale)
             return self._loss(part, part.made(weights.made, weights.made_bias), weights), spread
 
         loss, spread = np.sum(parallel.each(losses, self._held), axis=0)
@@ -234,7 +234,7 @@ class Joint:
         groups, size, d = weights.made.shape
         gradient, level = np.zeros((groups, size, d)), np.zeros((groups, size))
         power = np.zeros((groups * size, groups * size))
-        matter = (self._goal.aim.scale**2).astype(np.float32)
+        matter = (self._goal.target.scale**2).astype(np.float32)
         read = weights.read[0].astype(np.float32)
         for state in states:
             part = state.part
@@ -256,7 +256,7 @@ class Joint:
             power: mean products of the slopes in between, (k, k).
         """
         groups, size, _ = weights.made.shape
-        scaled = weights.read[0] * self._goal.aim.scale[:, None]
+        scaled = weights.read[0] * self._goal.target.scale[:, None]
         read = scaled.reshape(-1, groups * size)  # (o * taps, k)
         whole = read.T @ read * power
         return np.stack([whole[i : i + size, i : i + size] for i in range(0, len(whole), size)])

@@ -19,7 +19,7 @@ from core.compress.linalg.im2col_sampling import Index, Sites, values_at
 from core.compress.refit.normal_equations import Matrix, split
 from core.compress.refit.pairwise_layers import Pair, reach
 from core.compress.refit.reference import Reference
-from core.compress.refit.residual_targets import Aim
+from core.compress.refit.residual_targets import ResidualTarget
 from core.graph.windows import window
 
 ROWS = 16384  # of the reader, over all images
@@ -32,13 +32,13 @@ class Goal:
     """What the reader is fitted to.
 
     Attributes:
-        aim: of the reader.
+        target: of the reader.
         source: the original's tensor that the aim's tensor stands for.
         keep: which of its channels; None for all.
         strength: of the ridge.
     """
 
-    aim: Aim
+    target: ResidualTarget
     source: str
     keep: Array | None
     strength: float
@@ -164,10 +164,10 @@ def _wanted(
     wanted = reference.wanted(goal.source, batch)[chosen]
     wanted = wanted if goal.keep is None else wanted[:, goal.keep]
     other = None
-    if goal.aim.other:
+    if goal.target.other:
         some = Sites(sites.images[chosen], sites.places[chosen])
-        other = values_at(executor.value(goal.aim.other, batch), pair.reader.channel_axis, some)
+        other = values_at(executor.value(goal.target.other, batch), pair.reader.channel_axis, some)
     weights = reference.weights(goal.source, batch)
     weigh = np.ones(len(chosen), np.float32) if weights is None else weights[chosen]
-    targets = goal.aim.targets(wanted, other)
-    return (*goal.aim.bounds(wanted, other, targets), targets, weigh)
+    targets = goal.target.targets(wanted, other)
+    return (*goal.target.bounds(wanted, other, targets), targets, weigh)

@@ -25,7 +25,7 @@ from core.compress.linalg.im2col_sampling import Sites, pick, values_at
 from core.compress.refit import array_file
 from core.compress.refit.feeds import Feeds, batches
 from core.compress.refit.gradient_covariance import Power
-from core.compress.refit.half_cache import Halves
+from core.compress.refit.half_cache import HalfCache
 from core.errors import CoreError, StoreError
 
 IMAGES = 512  # more change nothing that could be measured: see benchmarks/structure.py
@@ -64,7 +64,7 @@ class Reference:
         self.original, self.services = original, services
         self.sampling = sampling or Sampling()
         self.feeds = Feeds(batches(services, original, self.sampling.images))
-        self._wanted = Halves()
+        self._wanted = HalfCache()
         self._matter: dict[tuple[str, int], Array] = {}  # (rows,), squares of gradients
         self._sites: dict[tuple[str, int], Sites] = {}
         self._importance: dict[str, Array] = {}

@@ -37,7 +37,7 @@ SMALLEST = 1e-3  # of the largest: a batch norm that silences a channel says not
 
 
 @dataclass(frozen=True, eq=False)
-class Aim:
+class ResidualTarget:
     """The tensor that decides how well a layer does.
 
     Attributes:
@@ -102,7 +102,7 @@ class Aim:
         return np.where(flat, least, low), np.where(flat, most, high)
 
 
-def aim(layer: Layer, order: dict[str, int], known: Facts) -> Aim:
+def residual_target(layer: Layer, order: dict[str, int], known: Facts) -> ResidualTarget:
     """Follow the layer's output to the next sum or activation.
 
     Args:
@@ -117,15 +117,17 @@ def aim(layer: Layer, order: dict[str, int], known: Facts) -> Aim:
     if follower is not None and follower.op_type == "BatchNormalization":
         normed = _batch_norm(follower, outputs)
         if normed is None:
-            return Aim(value.name or "", scale, shift)
+            return ResidualTarget(value.name or "", scale, shift)
         (scale, shift), value = normed, follower.outputs[0]
         follower = _only_user(value)
     here = order[layer.output]
     other = _other(follower, value, known)
     if follower is not None and other is not None and order.get(other.name or "", -1) < here:
         value = follower.outputs[0]
-        return Aim(value.name or "", scale, shift, other.name or "", *_limits(_only_user(value)))
-    return Aim(value.name or "", scale, shift, "", *_limits(follower))
+        return ResidualTarget(
+            value.name or "", scale, shift, other.name or "", *_limits(_only_user(value))
+        )
+    return ResidualTarget(value.name or "", scale, shift, "", *_limits(follower))
 
 
 def _limits(node: ir.Node | None) -> tuple[float, float]:
@@ -150,10 +152,10 @@ def _limit(node: ir.Node, position: int, name: str, none: float) -> float:
     return none if tensor is None else float(tensor.numpy())
 
 
-def plain(layer: Layer) -> Aim:
+def plain(layer: Layer) -> ResidualTarget:
     """The layer's own output, whatever follows."""
     outputs = len(layer.bias())
-    return Aim(layer.output, np.ones(outputs), np.zeros(outputs))
+    return ResidualTarget(layer.output, np.ones(outputs), np.zeros(outputs))
 
 
 def _output(layer: Layer) -> ir.Value:

@@ -150,7 +150,7 @@ class FineTune(Pass):
         return memory.needs(graph, work)
 
     def _train(self, graph: Graph, student: Student, report: Report, services: Services) -> Result:
-        from core.compress.distill.fine_tune import Plan, Training
+        from core.compress.distill.fine_tune import Training, TrainingPlan
         from core.compress.distill.images import gather
 
         original = services.original or graph.clone()
@@ -168,7 +168,7 @@ class FineTune(Pass):
             gather(services.feeds(), _fixed_batch(graph)),
             outputs,
             features,
-            Plan(self.minutes * 60, self.steps, RATES[self.rate], self.seed),
+            TrainingPlan(self.minutes * 60, self.steps, RATES[self.rate], self.seed),
             report.tell,
         )
         try:

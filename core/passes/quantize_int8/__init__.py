@@ -33,11 +33,11 @@ from core.compress.quantization.activation_16bit import OPSET
 from core.compress.quantization.batches import misread
 from core.compress.quantization.calibrate import layers_of
 from core.compress.quantization.evaluator import first_difference
-from core.compress.quantization.images import Images, any_batch, singly
+from core.compress.quantization.images import CalibrationSplit, any_batch, singly
 from core.compress.quantization.needs import of_a_repair
 from core.compress.quantization.partition import is_weighted, reading_inputs, select, weights_only
 from core.compress.quantization.prepare import prepared, refuse_sequences
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.quantization.stand_in import stand_in
 from core.compress.quantization.target_scheme import LARGEST, Scheme, scheme
 from core.compress.refit.needs import Needs, Workload
@@ -199,7 +199,9 @@ class QuantizeInt8(Pass):
         made_up: Services | None,
         backend: Runtime | None,
     ) -> None:
-        images = Images(made_up or services, as_written=not targets.runs_in_process(self.backend))
+        images = CalibrationSplit(
+            made_up or services, as_written=not targets.runs_in_process(self.backend)
+        )
         if made_up is None:
             say_data(images, services.count, report)
         race = services.stopwatch(self.backend) if targets.here(self.backend) else None
@@ -226,7 +228,7 @@ class QuantizeInt8(Pass):
         plan = work.run()
         if plan is not None:
             others = readers_of(made_up or services, self.backend)
-            plan = agreed(work.judged, plan, work.judge, others, report)
+            plan = agreed(work.judged, plan, work.evaluator, others, report)
         say_skipped(source, plan.selection if plan else None, self.exclude, self.wide, report)
         result = work.write(plan) if plan else None
         if plan is None or result is None or not work.holds(result):
@@ -269,7 +271,7 @@ class QuantizeInt8(Pass):
         weights = {
             n: shared_weights.like(made[heads[n]], layers[heads[n]], layers[n]) for n in layers
         }
-        adopt(graph, written(source, Plan(weights_only(list(layers)), {}, weights)))
+        adopt(graph, written(source, QuantizationPlan(weights_only(list(layers)), {}, weights)))
         report.changed = len(layers)
         report.note(Note.of("int8.weights_alone", tensor=tensor, guessed=guessed))
 

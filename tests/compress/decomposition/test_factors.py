@@ -12,7 +12,7 @@ from core import graph as graphs
 from core.calibration import Probe
 from core.compress.decomposition.alternating_least_squares import Product, error, problem
 from core.compress.decomposition.candidates import kernel_of
-from core.compress.decomposition.constrained import Bound, Latest
+from core.compress.decomposition.constrained import FactoredLayer, LatestProblem
 from core.compress.decomposition.eligible import targets
 from core.compress.decomposition.forms import FORMS, Form
 from core.compress.decomposition.norm import Metric
@@ -173,7 +173,9 @@ def test_a_layer_that_keeps_its_weights_keeps_the_factors_of_those():
     target = next(t for t in targets(model, (), ignored) if t.name == "b")
     kernel = kernel_of(target)
     form, metric = FORMS["spatial_svd"], Metric.of(16, None)
-    bound = Bound(target.layer, form, metric, form.start(kernel, np.eye(144), (8,)), Latest())
+    bound = FactoredLayer(
+        target.layer, form, metric, form.start(kernel, np.eye(144), (8,)), LatestProblem()
+    )
     kept = target.layer.weight.copy()
     zeros = np.zeros((1, 16))
     other = Moments(1, np.eye(144)[None], np.zeros((1, 144, 16)), zeros, np.zeros((1, 144)), zeros)

@@ -12,7 +12,7 @@ from core.analysis.cost import layers
 from core.analysis.surgery import remove
 from core.calibration import Probe
 from core.compress.autodiff.vjp import RULES, backward
-from core.compress.graph_executor.spill_cache import Shelf
+from core.compress.graph_executor.spill_cache import SpillCache
 from core.compress.pruning import costs, study_file
 from core.compress.pruning.allocation import allocate
 from core.compress.pruning.group_sensitivity import Trial
@@ -363,17 +363,17 @@ def test_a_folder_of_studies_stays_small(tmp_path):
 
 
 def test_a_full_shelf_goes_on_on_disk():
-    shelf = Shelf(limit_bytes=1000)
+    cache = SpillCache(limit_bytes=1000)
     arrays = [np.full(100, i, np.float64) for i in range(5)]
     for i, array in enumerate(arrays):
-        shelf.put("x", i, array)
-    assert shelf._folder is not None
+        cache.put("x", i, array)
+    assert cache._folder is not None
     for i, array in enumerate(arrays):
-        np.testing.assert_array_equal(shelf.get("x", i), array)
-    shelf.drop("x")
-    assert "x" not in shelf
-    shelf.put("y", 0, arrays[0])
-    assert shelf._bytes == 800
+        np.testing.assert_array_equal(cache.get("x", i), array)
+    cache.drop("x")
+    assert "x" not in cache
+    cache.put("y", 0, arrays[0])
+    assert cache._bytes == 800
 
 
 def test_effects_that_were_kept_without_labels_are_measured_again_with_them():

@@ -23,11 +23,11 @@ import onnx_ir as ir
 from core.compress import knapsack
 from core.compress.knapsack import Offer
 from core.compress.quantization import input_covariance
-from core.compress.quantization.evaluator import Judge
+from core.compress.quantization.evaluator import Evaluator
 from core.compress.quantization.gptq import in_rows
-from core.compress.quantization.images import Images
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.partition import weights_only
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.quantization.qparams import Weight
 from core.compress.quantization.staged_graph import Stages
 from core.compress.refit.linear_layers import Layer
@@ -40,7 +40,7 @@ PER_BIT = 0.25
 
 
 def sensitivities(
-    graph: ir.Model, layers: Mapping[str, Layer], images: Images, quantize: Quantize
+    graph: ir.Model, layers: Mapping[str, Layer], images: CalibrationSplit, quantize: Quantize
 ) -> dict[str, float]:
     """Layer -> relative error of the logits when its weights alone are rounded.
 
@@ -50,8 +50,8 @@ def sensitivities(
         images: calibration images.
         quantize: rounds a layer to the fewest bits, given the second moment of its inputs.
     """
-    judge = Judge(graph, images).few(IMAGES)
-    stages, found = Stages(graph, judge.feeds, judge.runner), {}
+    evaluator = Evaluator(graph, images).few(IMAGES)
+    stages, found = Stages(graph, evaluator.feeds, evaluator.runner), {}
     for grams in input_covariance.grams(graph, layers, [*layers], images):
         while grams:
             name, gram = grams.popitem()
@@ -60,9 +60,9 @@ def sensitivities(
             lost = layer.matrix() - in_rows(layer, weight)
             shift = np.einsum("goi,gi->go", lost, moments.mean_in).reshape(-1)
             mended = replace(weight, bias=layer.bias() + shift)
-            alone = Plan(weights_only([name]), {}, {name: mended})
+            alone = QuantizationPlan(weights_only([name]), {}, {name: mended})
             outputs = stages.changed(name, functools.partial(written, plan=alone))
-            found[name] = judge.error_of(outputs)
+            found[name] = evaluator.error_of(outputs)
     return {name: found[name] for name in layers}
 
 
