@@ -21,16 +21,23 @@ Runner = Callable[[Graph, Sequence[str]], Run]
 class GraphExecutor:
     """One graph on its way from its inputs to its outputs."""
 
-    def __init__(self, graph: Graph, runner: Runner, feeds: Sequence[Tensors]) -> None:
+    def __init__(
+        self,
+        graph: Graph,
+        runner: Runner,
+        feeds: Sequence[Tensors],
+        limit_bytes: int | None = None,
+    ) -> None:
         """Stand at the inputs.
 
         Args:
             graph: is read when a piece of it runs, not before.
             runner: loads a piece.
             feeds: the inputs, batch by batch.
+            limit_bytes: of what is kept in memory, see `SpillCache`.
         """
         self.graph, self._runner, self.count = graph, runner, len(feeds)
-        self._cache = SpillCache()
+        self._cache = SpillCache(limit_bytes)
         self._done: set[ir.Node] = set()
         self._feeds = feeds
 

@@ -28,7 +28,7 @@ from core.compress.graph_executor.executor import GraphExecutor
 from core.compress.linalg import parallel
 from core.compress.quantization import shared_weights
 from core.compress.quantization.bn_statistics import clip_bounds
-from core.compress.quantization.image_budget import affordable
+from core.compress.quantization.image_budget import affordable, each_net
 from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.refit.linear_layers import Layer
@@ -63,8 +63,8 @@ def corrected(
     before = [outputs[name].name or "" for name in names]
     after = [nodes[name].outputs[0].name or "" for name in names]
     feeds = list(images.calibration(affordable(graph, images, largest)))
-    exact = GraphExecutor(graph, images.runner, feeds)
-    rounded = GraphExecutor(quantized, images.runner, feeds)
+    exact = GraphExecutor(graph, images.runner, feeds, each_net())
+    rounded = GraphExecutor(quantized, images.runner, feeds, each_net())
     weights, shifts = dict(plan.weights), dict[str, Array]()
     heads = shared_weights.firsts(layers[name].node for name in names)
     for at, name in enumerate(names):

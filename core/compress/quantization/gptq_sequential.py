@@ -26,7 +26,7 @@ from core.compress.graph_executor.executor import GraphExecutor
 from core.compress.linalg.im2col_sampling import values_at
 from core.compress.quantization import shared_weights
 from core.compress.quantization.gptq import in_rows
-from core.compress.quantization.image_budget import affordable
+from core.compress.quantization.image_budget import affordable, each_net
 from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.qparams import Weight
 from core.compress.refit.linear_layers import Layer
@@ -60,8 +60,8 @@ def rounded(
     heads = shared_weights.firsts(bare[name].node for name in names)
     layers = {name: _own(nodes[name]) for name in names}
     feeds = list(images.calibration(affordable(copy, images, LARGEST_IMAGES)))
-    exact = GraphExecutor(copy.clone(), images.runner, feeds)
-    trial = GraphExecutor(copy, images.runner, feeds)
+    exact = GraphExecutor(copy.clone(), images.runner, feeds, each_net())
+    trial = GraphExecutor(copy, images.runner, feeds, each_net())
     found: dict[str, Weight] = {}
     for name, layer in layers.items():
         head = heads[name]
