@@ -258,7 +258,7 @@ def test_a_cut_deeper_than_any_measured_is_not_taken_for_a_cheap_one():
     group = next(g for g in study.channels.groups if "wide" in g.layers)
     study.moments([r.layer.output for r in study.readers(group)])
     ranking = eliminate(group, study.readers(group), study._grams, {}, [24, 36, 47])
-    trial = Trial(model, study._statistics, study.some_feeds(64))
+    trial = Trial(model, study._services, study.some_feeds(64))
     found = trial.effects(group, ranking, study.readers(group), study._grams)
     assert found[47].error > 20 * found[36].error  # else there is nothing to get wrong
     line = curve(ranking, {depth: found[depth] for depth in (24, 36)})
@@ -295,7 +295,7 @@ def test_a_study_is_saved_and_read_again(tmp_path):
     study.save(tmp_path / "study.json")
     again.load(tmp_path / "study.json")
     twins = [again.group(g) for g in groups]
-    again._statistics = None  # nothing may be run to rank or measure
+    again._services = None  # nothing may be run to rank or measure
     assert again.sensitivity(twins) == shown
     (tmp_path / "bad.json").write_text("[{}]")
     with pytest.raises(StoreError):
