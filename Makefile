@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: run test test-cpus check format samples clean
+.PHONY: run test test-cpus check format samples pins clean
 
 run: $(VENV)/.run
 	@echo "Lathe serves on http://$(HOST):$(PORT)  (stop: Ctrl+C)"
@@ -35,8 +35,18 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix .
 
 samples: $(VENV)/.run
-	$(BIN)/pip install --quiet --requirement requirements/samples.txt
+	$(BIN)/pip install --quiet --requirement requirements/torch.txt
 	$(BIN)/python sample_models/make_samples.py
+
+# requirements/*.in say what is wanted, the *.txt beside them what is installed. A pin moves only when
+# asked: make pins ARGS="--upgrade-package numpy". PyTorch's are those of macOS, where its plain
+# package is the CPU build: on Linux it would bring CUDA.
+PIN = $(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate --custom-compile-command "make pins"
+
+pins: $(VENV)/.dev
+	$(PIN) --universal requirements/run.in --output-file requirements.txt $(ARGS)
+	$(PIN) --universal requirements/dev.in --output-file requirements/dev.txt $(ARGS)
+	MACOSX_DEPLOYMENT_TARGET=14.0 $(PIN) --python-platform macos requirements/torch.in --output-file requirements/torch.txt $(ARGS)
 
 clean:
 	rm -rf $(VENV) build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache

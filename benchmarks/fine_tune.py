@@ -22,20 +22,21 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before PyTorch: its threads must not spin
-
 import numpy as np
 import onnx_ir as ir
 
 from core import data
 from core import graph as graphs
 from core.calibration import Calibration, Probe
+from core.compress.distill.student import Precision, enrol, output_axis
 from core.graph import Graph
 from core.passes.base import lift_constants
 from core.pipeline import runner
 from core.records import Recipe, Step
-from core.training.student import Precision, enrol, output_axis
 from core.wording import sentences
+
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before PyTorch: its threads must not spin
+
 
 SAMPLES = Path(__file__).parents[1] / "sample_models"
 BATCH = 100

@@ -62,7 +62,7 @@ def twins(proto: onnx.ModelProto, prune: PruneChannels) -> tuple[Any, Any, int]:
     return ir.to_proto(graphs[0]), ir.to_proto(graphs[1]), len(atoms[0])
 
 
-def judge(suite: ModuleType, kind: str, where: Any, prune: PruneChannels) -> tuple[str, str]:
+def evaluator(suite: ModuleType, kind: str, where: Any, prune: PruneChannels) -> tuple[str, str]:
     """(result, why) of one model."""
     proto = read(suite, kind, where)
     try:
@@ -91,7 +91,7 @@ def judge(suite: ModuleType, kind: str, where: Any, prune: PruneChannels) -> tup
 
 
 def in_child(suite: ModuleType, kind: str, where: Any, prune: PruneChannels) -> tuple[str, str]:
-    """`judge` in a process of its own: a crash is one row."""
+    """`evaluator` in a process of its own: a crash is one row."""
     reader, writer = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -99,7 +99,7 @@ def in_child(suite: ModuleType, kind: str, where: Any, prune: PruneChannels) -> 
         signal.alarm(180)
         os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
         try:
-            row = judge(suite, kind, where, prune)
+            row = evaluator(suite, kind, where, prune)
         except BaseException as failure:
             row = ("WRONG", f"{type(failure).__name__}: {str(failure)[:160]}")
         os.write(writer, json.dumps(row).encode())

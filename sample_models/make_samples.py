@@ -1,6 +1,6 @@
 """Draw the sample images, train the four sample nets on them, export and describe them.
 
-    pip install -r requirements/samples.txt
+    pip install -r requirements/torch.txt
     python sample_models/make_samples.py                # everything, about half an hour on 2 cores
     python sample_models/make_samples.py --only mobile  # one net, on the images that are there
 

@@ -16,13 +16,13 @@ from core.analysis.cost import totals
 from core.analysis.shapes import Facts, facts
 from core.analysis.training_mode import BY_OUTPUTS, is_training
 from core.analysis.values import constant_tensor, node_name
+from core.graph.operators import WEIGHTED
 from core.records import OPEN_SHAPE, Advice, LayerCost
 
 DEEP = 10  # convolutions in a row from which batch norm and shortcuts matter
 MULTIPLE = 8
 
 _CONVOLUTIONS = frozenset({"Conv", "ConvTranspose", "ConvInteger", "QLinearConv"})
-_HOSTS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})  # what a batch norm folds into
 
 
 @dataclass(frozen=True)
@@ -94,7 +94,7 @@ def _takes(host: ir.Node, norm: ir.Node, opset: int) -> bool:
     alone = len(out.uses()) == 1 and not out.is_graph_output()
     fixed = all(map(_is_fixed, (*host.inputs[1:2], *norm.inputs[1:5])))
     inference = opset >= BY_OUTPUTS and not is_training(norm, opset)
-    return host.op_type in _HOSTS and alone and fixed and inference
+    return host.op_type in WEIGHTED and alone and fixed and inference
 
 
 def _is_fixed(value: ir.Value | None) -> bool:

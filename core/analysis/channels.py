@@ -27,6 +27,7 @@ from core.analysis.run_time_sizes import settle_sizes
 from core.analysis.shapes import facts, subgraphs
 from core.analysis.stretch_rules import STRETCH
 from core.analysis.values import node_name, sources
+from core.graph.operators import STANDARD
 
 RULES = ARITHMETIC | LAYOUT | STRETCH
 
@@ -123,7 +124,7 @@ def _visit(node: ir.Node, flow: Flow) -> None:
     if node.op_type == "Shape":
         flow.put(node.outputs[0], [None])
         return
-    rule = RULES.get(node.op_type) if node.domain in ("", "ai.onnx") else None
+    rule = RULES.get(node.op_type) if node.domain in STANDARD else None
     try:
         if rule is None:
             raise NoRule(f"no rule for {node.op_type}")

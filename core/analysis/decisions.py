@@ -14,14 +14,14 @@ from dataclasses import dataclass, replace
 import onnx_ir as ir
 
 from core.analysis.values import constant_tensor, sources
+from core.graph.operators import STANDARD, WEIGHTED
 
 SQUASHES = frozenset({"Softmax", "LogSoftmax", "Hardmax", "Sigmoid", "HardSigmoid"})
 ALONG = frozenset({"Softmax", "LogSoftmax", "Hardmax"})  # of the squashes, those along an axis
 CHOICES = frozenset({"NonMaxSuppression", "TopK", "ArgMax", "ArgMin", "NonZero", "Compress"})
 MOVES = frozenset({"Identity", "Dropout", "Cast", "Reshape", "Flatten", "Squeeze", "Unsqueeze"})
-LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "LSTM", "GRU", "RNN"})
+LAYERS = WEIGHTED | {"LSTM", "GRU", "RNN"}
 NMS_CLASSES = 1  # the axis of the classes in the scores that a NonMaxSuppression reads
-STANDARD = ("", "ai.onnx")
 
 
 @dataclass(frozen=True, eq=False)

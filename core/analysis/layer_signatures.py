@@ -17,10 +17,9 @@ import onnx_ir as ir
 
 from core.analysis.shapes import Facts, Shape, facts
 from core.analysis.values import sources
+from core.graph.operators import BOUNDING, CONVOLUTIONS, PRODUCTS, STANDARD
 from core.timings import Chain, LayerSignature
 
-CONVOLUTIONS = ("Conv", "ConvTranspose")
-FUSED_LAST = ("Relu", "Clip")
 STEPS = 8  # channel counts tried between nothing and all; what lies between is interpolated
 
 
@@ -177,7 +176,7 @@ def depthwise_pointwise(layer: LayerSignature, terms: int) -> Chain:
 
 
 def _signature(node: ir.Node, known: Facts) -> LayerSignature | None:
-    if node.domain not in ("", "ai.onnx") or len(node.inputs) < 2:
+    if node.domain not in STANDARD or len(node.inputs) < 2:
         return None
     if sources(node.inputs[1]) is None:
         return None
@@ -187,7 +186,7 @@ def _signature(node: ir.Node, known: Facts) -> LayerSignature | None:
         return None
     if node.op_type in CONVOLUTIONS:
         return _convolution(node, given, weight, known)
-    if node.op_type in ("Gemm", "MatMul"):
+    if node.op_type in PRODUCTS:
         return _product(node, given, weight, known)
     return None
 
@@ -272,7 +271,7 @@ def _fused(node: ir.Node, known: Facts) -> tuple[str, ...]:
     if following is not None and _joins(following, known):
         found.append("Add")
         following = _only_user(following)
-    if following is not None and following.op_type in FUSED_LAST:
+    if following is not None and following.op_type in BOUNDING:
         found.append(following.op_type)
     return tuple(found)
 

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from core.analysis.channels import Group, Member
 from core.analysis.values import constant_tensor, node_name
+from core.graph.batch_norm import affine
 
 Scores = NDArray[np.float64]
 AUTO = 0  # as a multiple: by the width of each group
@@ -127,9 +128,5 @@ def _batch_norm_scale(node: ir.Node, width: int) -> Scores:
     follower = uses[0].node if len(uses) == 1 else None
     if follower is None or follower.op_type != "BatchNormalization":
         return np.ones(width)
-    scale, variance = (constant_tensor(v) for v in (follower.inputs[1], follower.inputs[4]) if v)
-    if scale is None or variance is None or scale.size != width:
-        return np.ones(width)
-    epsilon = follower.attributes.get_float("epsilon", 1e-5)
-    spread = np.maximum(variance.numpy().astype(np.float64), 0) + epsilon
-    return np.asarray(np.abs(scale.numpy()) / np.sqrt(spread))
+    norm = affine(follower, width)
+    return np.ones(width) if norm is None else np.asarray(np.abs(norm.scale))

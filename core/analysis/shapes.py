@@ -18,6 +18,7 @@ import onnx
 import onnx_ir as ir
 
 from core.analysis.values import LARGEST, Dim, Known, constant_tensor, evaluate
+from core.graph.operators import STANDARD
 
 Shape = tuple[Dim, ...]
 
@@ -95,7 +96,7 @@ def _walk(graph: ir.Graph, result: Facts, opsets: Mapping[str, int]) -> None:
         if value.const_value is not None:
             _learn(result, value, value.const_value)
     for node in graph:
-        if node.op_type == "Constant" and node.domain in ("", "ai.onnx"):
+        if node.op_type == "Constant" and node.domain in STANDARD:
             tensor = constant_tensor(node.outputs[0])
             if tensor is not None:
                 _learn(result, node.outputs[0], tensor)
@@ -140,7 +141,7 @@ def _learn(result: Facts, value: ir.Value, tensor: ir.TensorProtocol) -> None:
 
 def _visit(node: ir.Node, result: Facts, opsets: Mapping[str, int]) -> None:
     first = node.inputs[0] if node.inputs else None
-    if node.domain in ("", "ai.onnx"):
+    if node.domain in STANDARD:
         values = [result.content(v) for v in node.inputs]
         content = evaluate(node, values, result.shape(first))
         if content is not None:

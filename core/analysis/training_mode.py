@@ -11,8 +11,8 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from core.analysis.values import constant_tensor
+from core.graph.operators import STANDARD
 
-STANDARD = ("", "ai.onnx")
 BY_OUTPUTS, BY_ATTRIBUTE, DROPOUT_BY_INPUT = 7, 14, 12
 
 

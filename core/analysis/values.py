@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from core.graph.operators import STANDARD
+
 Dim = int | str
 Known = np.ndarray[Any, Any]  # numeric, or dtype object where some elements are symbols
 
@@ -34,7 +36,7 @@ def constant_tensor(value: ir.Value) -> ir.TensorProtocol | None:
     if value.const_value is not None:
         return value.const_value
     node = value.producer()
-    if node is None or node.op_type != "Constant" or node.domain not in ("", "ai.onnx"):
+    if node is None or node.op_type != "Constant" or node.domain not in STANDARD:
         return None
     attribute = next(iter(node.attributes.values()))
     if attribute.type == ir.AttributeType.TENSOR:

@@ -19,7 +19,6 @@ from core.data.preprocess import (
     check_channels,
     check_stored,
     default_preprocess,
-    final_size,
     fit,
     image_input,
     model_size,
@@ -94,27 +93,6 @@ class ImageSet:
             if _fixed_batch(specs):
                 part += part[-1:] * (size - len(part))
             yield make(specs, preprocess, part)
-
-    def fit_notes(self, specs: Sequence[TensorSpec], preprocess: Preprocess | None) -> list[str]:
-        """What `feeds` does beyond the preprocessing to make the images fit the model.
-
-        Raises:
-            DataError: the set does not fit the model.
-        """
-        if self.kind != "images" or not self.count:
-            return []
-        spec = image_input(specs)
-        chosen = preprocess or default_preprocess(specs)
-        check_channels(spec, chosen)
-        wanted = model_size(spec, chosen)
-        height, width = self.pixels(0).shape[:2]
-        given = final_size((height, width), chosen)
-        if wanted is None or wanted == given:
-            return []
-        return [
-            f"Images ({given[0]}x{given[1]}) are resized to the model's input "
-            f"({wanted[0]}x{wanted[1]})."
-        ]
 
     def _batch_of_images(
         self, specs: Sequence[TensorSpec], preprocess: Preprocess | None, part: list[int]

@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from core.errors import InvalidModel
 from core.graph.mapped import as_array, settle
 from core.graph.normalise import normalise
+from core.graph.operators import STANDARD
 from core.graph.shapes import infer_shapes, without_weights
 from core.graph.skeleton import Values
 from core.graph.storage import (
@@ -36,7 +37,7 @@ from core.graph.storage import (
     write_data,
 )
 from core.graph.unranked import with_ranks
-from core.graph.values import STANDARD, all_graphs
+from core.graph.values import all_graphs
 from core.records.stored import data_of
 
 Graph = ir.Model

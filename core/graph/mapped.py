@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 
+from core.graph.operators import STANDARD
 from core.graph.skeleton import Values
-from core.graph.values import STANDARD
 
 Array = np.ndarray[Any, Any]
 WHOLE_BYTE = 8  # bits; elements of fewer are unpacked, which is a copy

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from core.graph.values import STANDARD, all_graphs, constant
+from core.graph.operators import STANDARD
+from core.graph.values import all_graphs, constant
 
 Array = np.ndarray[Any, Any]
 

@@ -8,8 +8,6 @@ import onnx_ir as ir
 from core.errors import UnsupportedModel
 from core.graph.files import first_line, parse, serialize
 
-STANDARD = ""
-
 
 def raised(graph: ir.Model, version: int) -> ir.Model:
     """A copy of `graph` of at least opset `version`; what it computes is for the caller to check.
@@ -17,7 +15,7 @@ def raised(graph: ir.Model, version: int) -> ir.Model:
     Raises:
         UnsupportedModel: onnx's converter does not know how.
     """
-    current = graph.opset_imports.get(STANDARD, 0)
+    current = graph.opset_imports.get("", 0)
     if current >= version:
         return graph.clone()
     proto = onnx.ModelProto.FromString(serialize(graph))

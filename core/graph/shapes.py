@@ -16,7 +16,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
 from core.errors import InvalidModel
-from core.graph.values import STANDARD
+from core.graph.operators import STANDARD
 from core.records import TensorSpec
 
 LARGEST_SHAPE_CONSTANT = 4096  # elements; anything larger is a weight, which no shape depends on

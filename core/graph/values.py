@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-STANDARD = ("", "ai.onnx")
+from core.graph.operators import STANDARD, WEIGHTED, is_standard
 
 
 def constant(value: ir.Value | None) -> np.ndarray[Any, Any] | None:
@@ -22,6 +22,35 @@ def constant(value: ir.Value | None) -> np.ndarray[Any, Any] | None:
         return None
     tensor = ir.convenience.get_const_tensor(value)
     return None if tensor is None else np.asarray(tensor.numpy())
+
+
+def origin(value: ir.Value | None) -> ir.Value | None:
+    """The value behind any Identity nodes, which exporters put around shared weights."""
+    while value is not None:
+        node = value.producer()
+        if node is None or node.op_type != "Identity" or node.domain not in STANDARD:
+            return value
+        value = node.inputs[0]
+    return None
+
+
+def fixed(value: ir.Value | None) -> np.ndarray[Any, Any] | str:
+    """The constant behind `value`, or why there is none."""
+    source = origin(value)
+    array = constant(source)
+    if source is not None and source.is_graph_input():
+        return f"is the input {source.name!r} of the model, which a caller may set"
+    return "is computed while the model runs" if array is None else array
+
+
+def float32_weight(
+    node: ir.Node, operators: frozenset[str] = WEIGHTED
+) -> np.ndarray[Any, Any] | None:
+    """The constant float32 weights of a layer of one of these kinds; None if it has no such."""
+    if not is_standard(node, operators) or len(node.inputs) < 2:
+        return None
+    array = constant(origin(node.inputs[1]))
+    return array if array is not None and array.dtype == np.float32 else None
 
 
 def all_graphs(model: ir.Model) -> Iterator[ir.Graph]:

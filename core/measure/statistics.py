@@ -12,7 +12,7 @@ images the adjusted Wald interval (Agresti and Min 2005, Statistics in Medicine 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -96,14 +96,3 @@ def paired_difference(won: int, lost: int, count: int) -> Interval:
     value = (won - lost) / count
     low, high = min(centre - half, value), max(centre + half, value)
     return Interval(100 * value, 100 * max(-1.0, low), 100 * min(1.0, high))
-
-
-def holm(p_values: Mapping[str, float], level: float = 0.05) -> frozenset[str]:
-    """The hypotheses that stay rejected when many are tested (Holm 1979)."""
-    kept: set[str] = set()
-    ordered = sorted(p_values, key=lambda name: p_values[name])
-    for position, name in enumerate(ordered):
-        if p_values[name] > level / (len(ordered) - position):
-            break
-        kept.add(name)
-    return frozenset(kept)

@@ -8,16 +8,12 @@ format and no runtime; what it asks of images, runtimes and their clocks goes th
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 import functools
-import io
-import logging
 import math
 import sys
-import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -28,10 +24,10 @@ from core.catalogue import discover
 from core.compress.refit.needs import Needs, Workload, of_a_run
 from core.errors import PassPrecondition
 from core.graph import constant
+from core.graph.values import origin
 from core.records import Cut, LayerEffect, Note, Skip, Step, StepReport
 
 Graph = ir.Model
-STANDARD = ("", "ai.onnx")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,16 +195,6 @@ def identifier(pass_type: type[Pass]) -> str:
     return pass_type.__module__.removeprefix(f"{__package__}.").partition(".")[0]
 
 
-def origin(value: ir.Value | None) -> ir.Value | None:
-    """The value behind any Identity nodes, which exporters put around shared weights."""
-    while value is not None:
-        node = value.producer()
-        if node is None or node.op_type != "Identity" or node.domain not in STANDARD:
-            return value
-        value = node.inputs[0]
-    return None
-
-
 def lift_constants(graph: Graph) -> None:
     """Turn Constant nodes into initializers, also where Identity nodes stand in between."""
     from onnx_ir.passes import common
@@ -220,21 +206,6 @@ def lift_constants(graph: Graph) -> None:
                 node.replace_input_with(position, source)
     common.LiftConstantsToInitializersPass(lift_all_constants=False, size_limit=0)(graph)
     common.RemoveUnusedNodesPass()(graph)
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keep what libraries log, warn and print out of the log and off the terminal."""
-    root, level = logging.getLogger(), logging.root.manager.disable
-    handlers = list(root.handlers)
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logging.disable(level)
-        root.handlers[:] = handlers  # logging.warning() installs one where there is none
 
 
 def adopt(graph: Graph, other: Graph) -> None:

@@ -19,13 +19,13 @@ import onnx_ir as ir
 from core.analysis.edits import set_constant
 from core.analysis.values import constant_tensor, node_name, sources
 from core.calibration.services import Services
+from core.graph.operators import STANDARD, WEIGHTED
 from core.passes.base import Graph, Pass, Report, parameter
 from core.records import Note
 
 Array = np.ndarray[Any, Any]
 
 _INPUT_AXIS = {"Conv": 1, "ConvTranspose": 0}
-_LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 
 
 @dataclass(frozen=True)
@@ -96,7 +96,7 @@ class PruneWeights(Pass):
     def _weights(self, graph: Graph, report: Report) -> list[Weight]:
         found: dict[ir.Value, Weight] = {}
         for node in graph.graph.all_nodes():
-            if node.op_type not in _LAYERS or node.domain not in ("", "ai.onnx"):
+            if node.op_type not in WEIGHTED or node.domain not in STANDARD:
                 continue
             value = sources(node.inputs[1])
             tensor = constant_tensor(value) if value is not None else None

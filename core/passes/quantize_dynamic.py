@@ -23,26 +23,14 @@ from core import graph as graphs
 from core.analysis.edits import add_initializer
 from core.calibration.services import Services
 from core.errors import PassPrecondition, UnsupportedModel
+from core.graph.operators import PRODUCTS, STANDARD, is_quantized
 from core.graph.opset import raised
-from core.passes.base import (
-    STANDARD,
-    Graph,
-    Pass,
-    Report,
-    adopt,
-    lift_constants,
-    origin,
-    parameter,
-    quiet,
-)
+from core.graph.silence import quiet
+from core.graph.values import float32_weight
+from core.passes.base import Graph, Pass, Report, adopt, lift_constants, parameter
 from core.records import Note
 
 OPSET = 11  # the first with DynamicQuantizeLinear
-OPERATORS = ("MatMul", "Gemm")
-QUANTIZED = frozenset(
-    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"}
-    | {"QLinearMatMul", "MatMulInteger"}
-)
 
 
 @dataclass(frozen=True)
@@ -65,8 +53,7 @@ class QuantizeDynamic(Pass):
 
     def requires(self, graph: Graph) -> None:
         """Refuse what is quantized already and what has no fully connected layer."""
-        nodes = [node for inner in graphs.all_graphs(graph) for node in inner]
-        if any(node.op_type in QUANTIZED for node in nodes):
+        if is_quantized(graph):
             raise PassPrecondition("The model is already quantized.")
         if not any(_is_dense(node) for node in graph.graph):
             raise PassPrecondition(
@@ -93,7 +80,7 @@ class QuantizeDynamic(Pass):
 
     def _ready(self, node: ir.Node, report: Report) -> str:
         """The name of `node` if it can be quantized, as a MatMul; empty if it stays float."""
-        if node.op_type not in OPERATORS or node.domain not in STANDARD:
+        if node.op_type not in PRODUCTS or node.domain not in STANDARD:
             return ""
         if node.name in self.exclude:
             return ""
@@ -106,11 +93,8 @@ class QuantizeDynamic(Pass):
 
 
 def _is_dense(node: ir.Node) -> bool:
-    if node.op_type not in OPERATORS or node.domain not in STANDARD:
-        return False
-    weight = origin(node.inputs[1])
-    array = graphs.constant(weight)
-    return array is not None and array.dtype.name == "float32" and array.ndim >= 2
+    weight = float32_weight(node, PRODUCTS)
+    return weight is not None and weight.ndim >= 2
 
 
 def _split(gemm: ir.Node) -> Note | None:
@@ -157,7 +141,7 @@ def _quantize(graph: Graph, names: list[str]) -> Graph:
         quantize_dynamic(
             onnx.ModelProto.FromString(graphs.serialize(graph)),
             path,
-            op_types_to_quantize=list(OPERATORS),
+            op_types_to_quantize=sorted(PRODUCTS),
             weight_type=QuantType.QInt8,
             nodes_to_quantize=names,
         )

@@ -16,7 +16,9 @@ import onnx_ir as ir
 
 from core.calibration.services import Services
 from core.graph import all_graphs, constant, infer_shapes
-from core.passes.base import STANDARD, Graph, Pass, Report, quiet
+from core.graph.operators import QUANTIZERS, RANDOM, STANDARD
+from core.graph.silence import quiet
+from core.passes.base import Graph, Pass, Report
 
 FOLDING_FAILED = re.compile(r"constant folding for node .([^ ]*). ")
 ROUNDS = 3
@@ -35,11 +37,7 @@ RULES = {
     "successive_relu_clip_rule": 11,
     "normalize_pad_format_conv_rule": 11, "fuse_pad_into_conv_rule": 11,
 }  # fmt: skip
-KEEP = frozenset(
-    {"RandomNormal", "RandomUniform", "RandomNormalLike", "RandomUniformLike", "Bernoulli"}
-    | {"Multinomial", "Dropout", "ConstantOfShape", "QuantizeLinear", "DequantizeLinear"}
-    | {"DynamicQuantizeLinear"}
-)
+KEEP = RANDOM | QUANTIZERS | {"Dropout", "ConstantOfShape"}
 
 
 # The folder writes some operators in words that older opsets lack (Split with `num_outputs`,

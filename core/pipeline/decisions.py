@@ -12,17 +12,15 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from core.graph import Graph
+from core.graph.operators import INTEGER_LAYERS, RANDOM
 
 SELECTS = frozenset({"NonMaxSuppression", "TopK", "ArgMax", "ArgMin", "Unique", "NonZero"})
 ROUNDS = frozenset(
-    {"Round", "Floor", "Ceil", "QuantizeLinear", "DynamicQuantizeLinear", "ConvInteger"}
-    | {"MatMulInteger", "QLinearConv", "QLinearMatMul", "Sign", "Equal", "Greater", "Less"}
-    | {"GreaterOrEqual", "LessOrEqual", "Mod"}
+    {"Round", "Floor", "Ceil", "QuantizeLinear", "DynamicQuantizeLinear", "Sign", "Equal", "Mod"}
+    | {"Greater", "GreaterOrEqual", "Less", "LessOrEqual"}
+    | INTEGER_LAYERS
 )
-DRAWS = frozenset(
-    {"Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"}
-    | {"RandomUniformLike", "Dropout"}
-)
+DRAWS = RANDOM | {"Dropout"}
 FLOATS = frozenset({ir.DataType.FLOAT, ir.DataType.DOUBLE, ir.DataType.FLOAT16})
 
 

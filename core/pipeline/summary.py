@@ -9,13 +9,9 @@ import onnx_ir as ir
 from core import graph as graphs
 from core.analysis import advice, cost, training_mode
 from core.graph import Graph
+from core.graph.operators import is_quantized
 from core.records import ModelSummary
 from core.records.stored import stored_bytes
-
-_QUANTIZED = frozenset(
-    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv"}
-    | {"QLinearMatMul", "ConvInteger", "MatMulInteger"}
-)
 
 
 def nodes(graph: Graph) -> list[ir.Node]:
@@ -59,7 +55,7 @@ def summarise(
         size_bytes=own_bytes or stored_bytes(path),
         batch_norms=sum(node.op_type == "BatchNormalization" for node in every),
         dynamic_dims=graphs.dynamic_dims(graph),
-        quantized=any(node.op_type in _QUANTIZED for node in every),
+        quantized=is_quantized(graph),
         preprocess=graphs.preprocess(graph),
         labels=graphs.labels(graph),
         layers=layers,

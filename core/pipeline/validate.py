@@ -21,7 +21,7 @@ from core.pipeline.signature import check_interface, checked_name, distinct
 IR_VERSIONS = range(3, 14)
 OPSETS = range(1, 27)
 ML_OPSETS = range(1, 6)
-STANDARD = ("", "ai.onnx.ml")
+DOMAINS = ("", "ai.onnx.ml")
 VENDOR = ("com.microsoft",)
 FORBIDDEN = {"EPContext": "loads a compiled file by its path"}
 MAX_METADATA = 4096
@@ -180,7 +180,7 @@ def _check_operator(node: onnx.NodeProto, where: str, rules: _Rules) -> None:
         raise UnsupportedModel(f"The {where} is an {name}, which {FORBIDDEN[name]}; refused.")
     if domain not in rules.opsets:
         raise InvalidModel(f"The {where} is of domain {domain[:80]!r}, which is not imported.")
-    if domain not in STANDARD:
+    if domain not in DOMAINS:
         raise UnsupportedModel(
             f"The {where} is {domain[:80]}.{name[:80]}, an operator that no backend here knows.",
             "Export the model with standard ONNX operators only.",

@@ -58,7 +58,6 @@ class LayerCost:
         parameters: elements of its constant inputs.
         macs: multiply-accumulates for one sample; None where an open shape leaves them unknown.
         size_bytes: bytes of its constant inputs.
-        possible: what passes could do to it, or why they cannot.
     """
 
     name: str
@@ -68,7 +67,6 @@ class LayerCost:
     parameters: int
     macs: int | None
     size_bytes: int
-    possible: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,6 @@ MAKERS = (
     "data",
     "graph",
     "passes",
-    "training",
 )
 LACKED_MEMORY = frozenset({NotEnoughMemory.__name__, WorkerOutOfMemory.__name__})
 

@@ -84,11 +84,6 @@ def open_recipe(run: Run, recipe: Recipe) -> None:
     st.switch_page(OPTIMIZE, query_params={"run": run.id})
 
 
-def open_run(run_id: str) -> None:
-    """Show a run on Optimize."""
-    st.switch_page(OPTIMIZE, query_params={"run": run_id})
-
-
 def current_run() -> Run | None:
     """The run of the address, or the one that was looked at last; None if there is none."""
     run_id = asked_for("run")

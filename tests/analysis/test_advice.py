@@ -8,7 +8,6 @@ import pytest
 
 from core.analysis import cost
 from core.analysis.advice import advise
-from core.analysis.opportunities import annotate, opportunities
 from core.analysis.training_mode import said
 from core.calibration.services import NoServices
 from core.pipeline import runner
@@ -155,23 +154,3 @@ def test_no_remark_claims_a_measurement():
         for advice in advise(model, cost.layers(model)):
             assert " ms" not in advice.text
             assert "faster" not in advice.text
-
-
-def test_what_is_possible_at_each_layer():
-    model = residual()
-    found = opportunities(model)
-    assert found["a"][:2] == ("batch norm folds in", "12 channels can be pruned")
-    assert found["stem"][1] == (
-        "16 channels can be pruned, together with 1 other layer (residual stream)"
-    )
-    assert found["fc"] == ("5 channels cannot be pruned: a model output",)
-    (norm,) = (n for n in model.graph if n.inputs[0] and n.inputs[0].name == "a_out0")
-    assert found[norm.name] == ("folds into a",)
-
-
-def test_layers_carry_what_is_possible():
-    model = residual()
-    listed = annotate(model, cost.layers(model))
-    assert [c.name for c in listed] == [c.name for c in cost.layers(model)]
-    assert next(c for c in listed if c.name == "b").possible
-    assert next(c for c in listed if c.op_type == "Relu").possible == ()

@@ -11,8 +11,8 @@ import pytest
 
 from core.calibration import Probe, remote_runner, targets
 from core.compress.quantization import partition
-from core.compress.quantization.evaluator import Judge, headless
-from core.compress.quantization.images import Images
+from core.compress.quantization.evaluator import Evaluator, headless
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.prepare import prepared
 from core.compress.quantization.target_scheme import scheme
 from core.errors import BackendUnavailable, CoreError, InferenceFailed
@@ -89,21 +89,21 @@ def test_a_backend_that_is_not_there_is_said_to_be_so():
 
 def judge_of(backend, model=None):
     graph = headless(prepared(model or residual()))
-    return graph, Judge(graph, Images(Random(count=64)), backend=backend)
+    return graph, Evaluator(graph, CalibrationSplit(Random(count=64)), backend=backend)
 
 
 def test_a_graph_is_judged_by_what_the_backend_makes_of_it():
-    graph, judge = judge_of(Spoilt(lambda _: 1.1))
-    assert judge.error(graph) == pytest.approx(0.01, rel=1e-3)
-    assert judge.error_as_written(graph) < 1e-9
-    assert judge.few(8).error(graph) < 1e-9
-    assert judge.images == Judge(graph, Images(Random(count=64))).images
+    graph, evaluator = judge_of(Spoilt(lambda _: 1.1))
+    assert evaluator.error(graph) == pytest.approx(0.01, rel=1e-3)
+    assert evaluator.error_as_written(graph) < 1e-9
+    assert evaluator.few(8).error(graph) < 1e-9
+    assert evaluator.images == Evaluator(graph, CalibrationSplit(Random(count=64))).images
 
 
 def test_no_outputs_are_an_endless_error_with_a_reason():
-    graph, judge = judge_of(Spoilt(lambda _: None))
-    assert judge.error(graph) == float("inf")
-    assert "no such kernel" in judge.reason
+    graph, evaluator = judge_of(Spoilt(lambda _: None))
+    assert evaluator.error(graph) == float("inf")
+    assert "no such kernel" in evaluator.reason
 
 
 def test_one_image_after_another_unless_the_model_takes_several_at_once():
@@ -117,7 +117,7 @@ def test_one_image_after_another_unless_the_model_takes_several_at_once():
     model = parsed("g (float[4, 3] x) => (float[4, 3] y) { y = Relu(x) }", {})
     for given, data in ((residual(), Random(count=32)), (model, Random((3,), count=32))):
         graph = headless(prepared(given))
-        Judge(graph, Images(data), backend=Counting(lambda _: 1.0)).error(graph)
+        Evaluator(graph, CalibrationSplit(data), backend=Counting(lambda _: 1.0)).error(graph)
     assert sizes == [{1}, {4}]
 
 
@@ -129,17 +129,17 @@ def signed(graph):
 def fit(factor, model=None):
     backend = Spoilt(factor)
     source = prepared(model or residual())
-    graph, judge = judge_of(backend, model)
+    graph, evaluator = judge_of(backend, model)
     used = replace(scheme("openvino", targets.int8()["openvino"], "s8"), saturates=False)
     report = Report()
     from core.passes.quantize_int8.steps import Settings, Work  # the pass's own quick quantizing
 
     settings = Settings(used, None, "auto", False, "nearest", False, frozenset(), frozenset())
-    images = Images(Random(count=64))
+    images = CalibrationSplit(Random(count=64))
     work = Work(source, source.clone(), settings, report, images, None, backend)
     way = Way(partition.select(graph), frozenset(), used)
-    found = fitted(source, way, judge, work._quick, report)
-    return way, found, judge, " ".join(sentences(report.notes)), backend
+    found = fitted(source, way, evaluator, work._quick, report)
+    return way, found, evaluator, " ".join(sentences(report.notes)), backend
 
 
 def test_a_true_backend_is_asked_once():
@@ -179,16 +179,16 @@ def test_where_the_first_layer_goes_wrong_it_stays_float():
 
 
 def test_a_backend_without_outputs_leaves_the_judging_to_onnx_runtime():
-    way, found, judge, notes, _ = fit(lambda _: None)
+    way, found, evaluator, notes, _ = fit(lambda _: None)
     assert found is way
-    assert judge.backend is None
+    assert evaluator.backend is None
     assert "no such kernel" in notes
 
 
 @pytest.mark.parametrize(("factor", "said"), [(1.0, False), (-1.0, True)])
 def test_who_may_lose_more_than_promised_is_told(factor, said):
-    graph, judge = judge_of(Spoilt(lambda _: factor), logits())
+    graph, evaluator = judge_of(Spoilt(lambda _: factor), logits())
     report = Report()
-    say_outcome(graph, judge, True, report)
+    say_outcome(graph, evaluator, True, report)
     assert any("own outputs on" in note for note in sentences(report.notes))
     assert any("may lose more than 1 point" in note for note in sentences(report.notes)) == said

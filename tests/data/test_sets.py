@@ -154,12 +154,10 @@ def test_uint8_inputs_get_raw_pixels(numbered: Path) -> None:
     assert x[0, 0, 0].tolist() == [10, 20, 30]
 
 
-def test_images_are_resized_to_the_model_and_the_user_hears_of_it(numbered: Path) -> None:
+def test_images_are_resized_to_the_model(numbered: Path) -> None:
     specs = (TensorSpec("x", "float32", ("N", 3, 8, 8)),)
     images = data.open_set(numbered)
     assert feed(images, specs)[0]["x"].shape == (2, 3, 8, 8)
-    assert "resized" in images.fit_notes(specs, None)[0]
-    assert images.fit_notes(NCHW, None) == []
 
 
 def test_what_does_not_fit_is_refused(numbered: Path) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.measure.latency import PAIRS_MOST, PAIRS_NEEDED
-from core.measure.statistics import Interval, holm, median, paired_difference, ratio, wilson
+from core.measure.statistics import Interval, median, paired_difference, ratio, wilson
 from core.records import Verdict
 from core.verdict import is_narrow, verdict
 
@@ -175,11 +175,3 @@ def test_more_images_narrow_the_interval():
     assert sorted((w.high - w.low for w in widths), reverse=True) == [
         w.high - w.low for w in widths
     ]
-
-
-def test_holm_against_a_worked_example():
-    """Ordered p against 0.05/4, 0.05/3, 0.05/2, 0.05: the third fails, and so does all after it."""
-    p_values = {"a": 0.01, "b": 0.04, "c": 0.03, "d": 0.005}
-    assert holm(p_values) == {"a", "d"}
-    assert holm({}) == frozenset()
-    assert holm({"a": 0.05}) == {"a"}

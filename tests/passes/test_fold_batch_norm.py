@@ -421,7 +421,7 @@ def test_double_precision_stays_double():
 def test_a_wrong_fold_would_be_undone(monkeypatch: pytest.MonkeyPatch):
     """The runner holds an exact pass to its promise."""
     monkeypatch.setattr(
-        "core.passes.fold_batch_norm.layers._bias_after", lambda bias, affine: affine.shift * 2
+        "core.compress.folding.rules._bias_after", lambda bias, affine: affine.shift * 2
     )
     assert "more than rounding" in refused(case(*AFTER["conv"]), FoldBatchNorm())
 

@@ -26,6 +26,7 @@ from core.compress.autodiff.backward_graph import Backward, NoGradient
 from core.compress.autodiff.vjp_elementwise import ELEMENTWISE
 from core.compress.autodiff.vjp_layers import LAYERS
 from core.compress.autodiff.vjp_layout import LAYOUT, split_
+from core.graph.operators import STANDARD
 
 RULES = ELEMENTWISE | LAYERS | LAYOUT
 
@@ -121,7 +122,7 @@ def _step(node: ir.Node, parts: dict[str, list[str]], back: Backward) -> None:
         return
     mark = len(back.nodes), len(back.constants)
     try:
-        if node.domain not in ("", "ai.onnx") or node.op_type not in RULES:
+        if node.domain not in STANDARD or node.op_type not in RULES:
             raise NoGradient(node.op_type)
         if node.op_type == "Split":
             made = split_(node, gradients, back)

@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from core.analysis.values import constant_tensor
 from core.compress.autodiff.backward_graph import Backward, NoGradient, Rule, name_of
+from core.graph.batch_norm import read
 
 
 def _same(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
@@ -158,12 +159,11 @@ def _softmax(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
 
 
 def _batch_norm(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
-    gamma, variance = (constant_tensor(v) if v is not None else None for v in node.inputs[1:5:3])
-    if gamma is None or variance is None:
-        raise NoGradient("a batch norm that is computed")
-    spread = np.sqrt(variance.numpy() + node.attributes.get_float("epsilon", 1e-5))
+    norm = read(node, back.opset)
+    if isinstance(norm, str):
+        raise NoGradient(f"a batch norm that {norm}")
     rank = len(back.shape(node.inputs[0]))  # type: ignore[arg-type]
-    scale = (gamma.numpy() / spread).reshape(1, -1, *[1] * (rank - 2))
+    scale = norm.scale.reshape(1, -1, *[1] * (rank - 2))
     return {0: back.op("Mul", g, back.const(scale))}
 
 

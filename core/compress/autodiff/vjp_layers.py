@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from core.analysis.values import axes_of, constant_tensor
 from core.compress.autodiff.backward_graph import Backward, NoGradient, Rule, name_of
-from core.compress.linalg.im2col_sampling import window
+from core.graph.windows import window
 
 Array = np.ndarray[Any, Any]
 

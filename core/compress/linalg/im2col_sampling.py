@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 from numpy.typing import NDArray
+
+from core.graph.windows import Window
 
 Array = np.ndarray[Any, Any]
 Index = NDArray[np.int64]
@@ -30,45 +31,6 @@ class Sites:
 
     def __len__(self) -> int:
         return len(self.images)
-
-
-@dataclass(frozen=True)
-class Window:
-    """How a kernel moves over its input; one entry per spatial axis."""
-
-    kernel: tuple[int, ...]
-    strides: tuple[int, ...]
-    dilations: tuple[int, ...]
-    before: tuple[int, ...]
-    after: tuple[int, ...]
-
-    def out(self, spatial: Sequence[int]) -> tuple[int, ...]:
-        """Output size for an input of this size."""
-        rows = zip(
-            spatial, self.kernel, self.strides, self.dilations, self.before, self.after, strict=True
-        )
-        return tuple((n + a + b - (k - 1) * d - 1) // s + 1 for n, k, s, d, a, b in rows)
-
-
-def window(node: ir.Node, kernel: Sequence[int], spatial: Sequence[int]) -> Window:
-    """The window of a Conv over an input of size `spatial`, `auto_pad` resolved."""
-    rank = len(kernel)
-    strides = _ints(node, "strides", [1] * rank)
-    dilations = _ints(node, "dilations", [1] * rank)
-    auto = node.attributes.get_string("auto_pad", "NOTSET")
-    if auto in ("SAME_UPPER", "SAME_LOWER"):
-        reach = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
-        total = [
-            max((math.ceil(n / s) - 1) * s + r - n, 0)
-            for n, s, r in zip(spatial, strides, reach, strict=True)
-        ]
-        less = [t // 2 for t in total]
-        more = [t - t // 2 for t in total]
-        before, after = (less, more) if auto == "SAME_UPPER" else (more, less)
-    else:
-        pads = _ints(node, "pads", [0] * 2 * rank) if auto == "NOTSET" else [0] * 2 * rank
-        before, after = pads[:rank], pads[rank:]
-    return Window(tuple(kernel), tuple(strides), tuple(dilations), tuple(before), tuple(after))
 
 
 def pick(shape: Sequence[int], channel_axis: int, per_image: int, seed: int) -> Sites:
@@ -128,8 +90,3 @@ def _channels_last(tensor: Array, over: Window) -> Array:
     inner = tuple(slice(b, b + n) for n, b in zip(tensor.shape[2:], over.before, strict=True))
     padded[(slice(None), *inner)] = moved
     return padded
-
-
-def _ints(node: ir.Node, name: str, default: Sequence[int]) -> list[int]:
-    attribute = node.attributes.get(name)
-    return [int(i) for i in (attribute.as_ints() if attribute is not None else default)]

@@ -1,7 +1,9 @@
 """Thread pool over the cores: work on many rows, shared out.
 
 A share is every so many'th item, always the same ones, so that sums come out alike in every run.
-Products inside take one thread (`blas`). Work that is itself a share is not shared out again.
+Work that is itself a share is not shared out again. Products of matrices inside take one thread:
+a BLAS that shares one product among all cores has its threads wait for each other by spinning, and
+where another process holds a core, a product of milliseconds may take a tenth of a second.
 """
 
 from __future__ import annotations
@@ -11,11 +13,12 @@ import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from functools import cache
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
-from core.compress.linalg import blas
+from threadpoolctl import ThreadpoolController
 
 T = TypeVar("T")
 Item = TypeVar("Item")
@@ -28,6 +31,18 @@ def count() -> int:
     """Cores that this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)
     return len(allowed(0)) if allowed else os.cpu_count() or 1
+
+
+def product_threads(count: int) -> AbstractContextManager[object]:
+    """Products of matrices take this many threads inside, and then as many as before."""
+    limited: AbstractContextManager[object] = _blas().limit(limits=count)
+    return limited
+
+
+@cache
+def _blas() -> ThreadpoolController:
+    """The libraries that NumPy multiplies with; to find them takes longer than to set them."""
+    return ThreadpoolController().select(user_api="blas")
 
 
 def shared(
@@ -94,7 +109,7 @@ def _workers(items: int, most: int | None) -> int:
 
 def _together(work: Callable[[Item], T], items: Sequence[Item]) -> list[T]:
     """What `work` makes of each item, all at the same time."""
-    with blas.threads(1):
+    with product_threads(1):
         futures = [_pool().submit(_busy, work, item) for item in items]
         return [future.result() for future in futures]
 

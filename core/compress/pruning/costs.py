@@ -20,6 +20,7 @@ from core.analysis.channels import ChannelMap, Group
 from core.analysis.cost import layers as layer_costs
 from core.analysis.labels import Labels, Slot
 from core.analysis.values import constant_tensor, node_name, sources
+from core.graph.operators import WEIGHTED
 
 Removed = Mapping[Group, int]
 
@@ -146,7 +147,7 @@ def _weights(channels: ChannelMap) -> list[tuple[ir.Node, tuple[Axis, ...]]]:
     flow, where, found = channels.flow, _where(channels), []
     for node in flow.graph.graph:
         weight = node.inputs[1] if len(node.inputs) > 1 else None
-        if node.op_type not in ("Conv", "ConvTranspose", "Gemm", "MatMul"):
+        if node.op_type not in WEIGHTED:
             continue
         shape = flow.facts.shape(weight)
         if weight is None or sources(weight) is None or shape is None or len(shape) < 2:

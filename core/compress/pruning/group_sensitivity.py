@@ -20,11 +20,11 @@ import numpy as np
 
 from core.analysis.channels import Group
 from core.calibration.services import Graph, Services, Tensors
+from core.compress.graph_executor.executor import GraphExecutor
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.pruning.obs_ranking import Ranking, Reader
-from core.compress.refit.graph_executor import Walk
 from core.compress.refit.linear_layers import find
 from core.compress.refit.normal_equations import Gram
-from core.compress.refit.spill_cache import Array
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +68,8 @@ class Trial:
         self._names = [v.name or "" for v in graph.graph.outputs]
         self._order = {v.name: i for i, node in enumerate(graph.graph) for v in node.outputs}
         self._services, self._labels = services, labels
-        self._walk = Walk(graph, services.runner, feeds)
-        whole = Walk(graph, services.runner, feeds)
+        self._executor = GraphExecutor(graph, services.runner, feeds)
+        whole = GraphExecutor(graph, services.runner, feeds)
         whole.reach(self._names)
         self._true = [[whole.value(n, b) for b in range(len(feeds))] for n in self._names]
 
@@ -90,10 +90,10 @@ class Trial:
             reading: the layers that read the group.
             grams: sums of their inputs, by output.
         """
-        self._walk.reach([self._first(reading).layer.input])
+        self._executor.reach([self._first(reading).layer.input])
         found = {}
         for count, changed in ranking.weights.items():
-            made = _outputs(self._walk, self._names, changed, grams, self._services)
+            made = _outputs(self._executor, self._names, changed, grams, self._services)
             found[count] = _effect(group, count, self._true, made, self._labels)
         return found
 
@@ -105,20 +105,20 @@ class Trial:
 
 
 def _outputs(
-    walk: Walk,
+    executor: GraphExecutor,
     names: Sequence[str],
     changed: Mapping[str, Array],
     grams: Mapping[str, Gram],
     services: Services,
 ) -> list[list[Array]]:
-    piece, read = walk.rest(names)
+    piece, read = executor.rest(names)
     for layer in find(piece):
         if layer.output in changed:
             mean, matrix = grams[layer.output].moments().mean_in, changed[layer.output]
             lost = np.einsum("god,gd->go", layer.matrix() - matrix, mean)
             layer.write(matrix, layer.bias() + lost.reshape(-1))
     run = services.runner(piece, list(names))
-    made = [run({n: walk.value(n, b) for n in read}) for b in range(walk.count)]
+    made = [run({n: executor.value(n, b) for n in read}) for b in range(executor.count)]
     return [[values[n] for values in made] for n in names]
 
 

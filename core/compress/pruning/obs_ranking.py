@@ -28,10 +28,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.analysis.channels import ChannelMap, Group
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.linalg.blocked_linalg import damped_inverse, lower_factor
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import Gram, Matrix
-from core.compress.refit.spill_cache import Array
 
 DAMPING = 1e-3  # of the mean variance of an input
 # And by inputs per row: where rows are few, as behind a global pool, a refit without some inputs

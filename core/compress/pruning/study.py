@@ -23,6 +23,7 @@ from core.analysis.channels import Group, channel_map
 from core.analysis.decisions import undecided
 from core.analysis.shapes import facts
 from core.calibration.services import Graph, Services, Tensors
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.linalg import parallel
 from core.compress.pruning import study_file
 from core.compress.pruning.group_sensitivity import Effect, Trial
@@ -31,8 +32,7 @@ from core.compress.refit import array_file
 from core.compress.refit.linear_layers import Layer, find
 from core.compress.refit.normal_equations import Gram, Matrix, Moments
 from core.compress.refit.reference import Reference, Sampling
-from core.compress.refit.residual_targets import Aim, aim
-from core.compress.refit.spill_cache import Array
+from core.compress.refit.residual_targets import ResidualTarget, residual_target
 from core.compress.refit.sums_file import SumsFile
 from core.compress.refit.telling import Tell, part, silent
 from core.errors import StoreError
@@ -64,7 +64,9 @@ class Study:
         self.reference = Reference(self.graph, services, sampling)
         order = {v.name or "": i for i, node in enumerate(self.graph.graph) for v in node.outputs}
         self._facts = facts(self.graph)
-        self._aims = {o: aim(layer, order, self._facts) for o, layer in self.layers.items()}
+        self._targets = {
+            o: residual_target(layer, order, self._facts) for o, layer in self.layers.items()
+        }
         self._services = services
         self._grams: dict[str, Gram] = {}
         self._sums = SumsFile()
@@ -298,7 +300,7 @@ class Study:
     def _sum_up(self, missing: Mapping[str, Layer], tell: Tell) -> None:
         """Run the original, and for these layers at the same time."""
         tell("Running the original", 0.0)
-        axes = {a.tensor: self.layers[o].channel_axis for o, a in self._aims.items()}
+        axes = {a.tensor: self.layers[o].channel_axis for o, a in self._targets.items()}
         grams = {o: Gram(layer.groups) for o, layer in missing.items()}
 
         def visit(batch: int, values: Tensors) -> None:
@@ -306,7 +308,7 @@ class Study:
                 return
 
             def add(output: str) -> None:
-                sites = self.reference.sites(self._aims[output].tensor, batch)
+                sites = self.reference.sites(self._targets[output].tensor, batch)
                 layer = missing[output]
                 grams[output].add(layer.rows(values[layer.input], sites))
 
@@ -323,7 +325,7 @@ class Study:
 
     def _importance(self, layer: Layer) -> Array | None:
         """How much an error of the layer's outputs matters, over all its places."""
-        goal: Aim = self._aims[layer.output]
+        goal: ResidualTarget = self._targets[layer.output]
         matters = self.reference.importance(goal.tensor)
         if matters is None:
             return None

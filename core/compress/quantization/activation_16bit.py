@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from core.compress.quantization.partition import Selection
-from core.compress.quantization.qdq_writer import Plan
+from core.compress.quantization.qdq_writer import QuantizationPlan
 from core.compress.quantization.qparams import over
 from core.compress.quantization.ranges import Range
 from core.compress.refit.linear_layers import Layer
@@ -30,7 +30,9 @@ def roots(
     return frozenset(selection.tensors[tensor] for tensor in read if tensor in selection.tensors)
 
 
-def widened(plan: Plan, tensors: Iterable[str], extents: Mapping[str, Range]) -> Plan:
+def widened(
+    plan: QuantizationPlan, tensors: Iterable[str], extents: Mapping[str, Range]
+) -> QuantizationPlan:
     """The plan with 16 bits for these root tensors."""
     grids = dict(plan.grids)
     for name in tensors:

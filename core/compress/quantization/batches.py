@@ -19,9 +19,9 @@ from collections.abc import Iterator
 import onnx_ir as ir
 
 from core import graph as graphs
-from core.compress.quantization.partition import BOUNDING, is_weighted, select
+from core.compress.quantization.partition import is_weighted, select
+from core.graph.operators import BOUNDING, STANDARD
 
-STANDARD = ("", "ai.onnx")
 ARITHMETIC = frozenset(
     {"Gather", "Unsqueeze", "Squeeze", "Slice", "Concat", "Cast", "Add", "Sub", "Mul", "Div"}
     | {"Equal", "Where", "Identity", "ReduceProd", "Mod", "Min", "Max", "Split", "Neg", "Floor"}

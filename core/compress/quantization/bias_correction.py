@@ -24,12 +24,13 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from core.compress.graph_executor.executor import GraphExecutor
 from core.compress.linalg import parallel
 from core.compress.quantization import shared_weights
 from core.compress.quantization.bn_statistics import clip_bounds
-from core.compress.quantization.images import Images
-from core.compress.quantization.qdq_writer import Plan, written
-from core.compress.quantization.subgraphs import Pieces, Walk, affordable
+from core.compress.quantization.image_budget import affordable, each_net
+from core.compress.quantization.images import CalibrationSplit
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.refit.linear_layers import Layer
 
 Array = np.ndarray[Any, Any]
@@ -40,8 +41,12 @@ TINY = 1e-30
 
 
 def corrected(
-    graph: ir.Model, plan: Plan, layers: Mapping[str, Layer], images: Images, largest: int
-) -> Plan:
+    graph: ir.Model,
+    plan: QuantizationPlan,
+    layers: Mapping[str, Layer],
+    images: CalibrationSplit,
+    largest: int,
+) -> QuantizationPlan:
     """The plan with corrected biases.
 
     Args:
@@ -58,19 +63,20 @@ def corrected(
     before = [outputs[name].name or "" for name in names]
     after = [nodes[name].outputs[0].name or "" for name in names]
     feeds = list(images.calibration(affordable(graph, images, largest)))
-    float_walk = Walk(Pieces(graph), before, images, feeds)
-    walk = Walk(Pieces(quantized), after, images, feeds)
+    exact = GraphExecutor(graph, images.runner, feeds, each_net())
+    rounded = GraphExecutor(quantized, images.runner, feeds, each_net())
     weights, shifts = dict(plan.weights), dict[str, Array]()
     heads = shared_weights.firsts(layers[name].node for name in names)
     for at, name in enumerate(names):
-        wanted = [batch[before[at]] for batch in float_walk.run(at)]
-        found = [batch[after[at]] for batch in walk.run(at)]
+        exact.reach([before[at]])
+        rounded.reach([after[at]])
+        wanted, found = exact.values(before[at]), rounded.values(after[at])
         shift = shifts.get(heads[name])  # layers with one weight have one bias
         if shift is None:
             shift = mean_shift(wanted, found, layers[name].channel_axis, _steep(outputs[name]))
             shifts[name] = shift
-        float_walk.keep(at, wanted)
-        walk.keep(at, parallel.each(functools.partial(_shifted, by=shift), found))
+        shifted = parallel.each(functools.partial(_shifted, by=shift), found)
+        rounded.replace(after[at], shifted)
         old, more = weights[name].bias, shift.reshape(-1)
         weights[name] = replace(weights[name], bias=more if old is None else old + more)
     return replace(plan, weights=weights)

@@ -26,11 +26,11 @@ import onnx_ir as ir
 from core import graph as graphs
 from core.compress.quantization.partition import is_weighted
 from core.compress.refit.linear_layers import Layer
+from core.graph.operators import STANDARD
 
 Array = np.ndarray[Any, Any]
 
 DEVIATIONS = 6.0
-STANDARD = ("", "ai.onnx")
 KEEPING = frozenset(
     {"MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean", "Identity", "Dropout", "Squeeze"}
     | {"Flatten", "Reshape", "Resize"}
@@ -40,7 +40,7 @@ WEIGHTS = np.exp(-(NODES**2) / 2) / np.exp(-(NODES**2) / 2).sum()
 
 
 @dataclass(frozen=True, eq=False)
-class Moments:
+class ChannelMoments:
     """Of one tensor, per channel; arrays of (C,)."""
 
     mean: Array
@@ -49,7 +49,7 @@ class Moments:
     high: Array
 
     @classmethod
-    def normal(cls, mean: Array, variance: Array) -> Moments:
+    def normal(cls, mean: Array, variance: Array) -> ChannelMoments:
         """As far as DEVIATIONS reach."""
         reach = DEVIATIONS * np.sqrt(variance)
         return cls(mean, variance, mean - reach, mean + reach)
@@ -59,14 +59,14 @@ class Moments:
         """The reach over all channels."""
         return float(self.low.min()), float(self.high.max())
 
-    def divided(self, factors: Array) -> Moments:
+    def divided(self, factors: Array) -> ChannelMoments:
         """With each channel divided by a positive factor."""
-        return Moments(
+        return ChannelMoments(
             self.mean / factors, self.variance / factors**2, self.low / factors, self.high / factors
         )
 
 
-def norms(graph: ir.Model) -> dict[str, Moments]:
+def norms(graph: ir.Model) -> dict[str, ChannelMoments]:
     """Output of each batch norm with constant numbers -> its moments.
 
     What a norm alone reads has them as well: that tensor is the one left once the norm is folded.
@@ -78,7 +78,7 @@ def norms(graph: ir.Model) -> dict[str, Moments]:
         gamma, beta = (graphs.constant(v) for v in node.inputs[1:3])
         if gamma is not None and beta is not None:
             deviation, mean = np.asarray(gamma, np.float64), np.asarray(beta, np.float64)
-            made = Moments.normal(mean, deviation**2)
+            made = ChannelMoments.normal(mean, deviation**2)
             found[node.outputs[0].name or ""] = made
             source = node.inputs[0]
             if source is not None and len(list(source.uses())) == 1:
@@ -87,8 +87,8 @@ def norms(graph: ir.Model) -> dict[str, Moments]:
 
 
 def spread(
-    graph: ir.Model, known: Mapping[str, Moments], inputs: Mapping[str, Moments]
-) -> dict[str, Moments]:
+    graph: ir.Model, known: Mapping[str, ChannelMoments], inputs: Mapping[str, ChannelMoments]
+) -> dict[str, ChannelMoments]:
     """Tensor -> moments, for all that can be told.
 
     Args:
@@ -110,8 +110,8 @@ def spread(
 
 
 def _after(
-    node: ir.Node, found: Mapping[str, Moments], inputs: Mapping[str, Moments]
-) -> Moments | None:
+    node: ir.Node, found: Mapping[str, ChannelMoments], inputs: Mapping[str, ChannelMoments]
+) -> ChannelMoments | None:
     names = [v.name or "" for v in node.inputs if v is not None]
     if not names or names[0] not in found:
         return None
@@ -129,7 +129,7 @@ def _after(
     if node.op_type == "Concat":
         fields = ("mean", "variance", "low", "high")
         joined = [np.concatenate([getattr(m, name) for m in parts]) for name in fields]
-        return Moments(*joined) if node.attributes.get_int("axis", 1) == 1 else None
+        return ChannelMoments(*joined) if node.attributes.get_int("axis", 1) == 1 else None
     if len(parts) != 2 or len(parts[0].mean) != len(parts[1].mean):
         return None
     return _sum(*parts) if node.op_type == "Add" else _product(*parts)
@@ -144,7 +144,7 @@ def _layer(node: ir.Node) -> Layer:
     return Layer(node, node.attributes.get_int("group", 1) if node.op_type == "Conv" else 1)
 
 
-def _linear(node: ir.Node, first: Moments) -> Moments | None:
+def _linear(node: ir.Node, first: ChannelMoments) -> ChannelMoments | None:
     if node.op_type == "MatMul":
         return None  # its bias is in an Add of a constant, which is not followed
     layer = _layer(node)
@@ -157,10 +157,10 @@ def _linear(node: ir.Node, first: Moments) -> Moments | None:
         for values in (first.mean, first.variance)
     )
     made = np.einsum("goi,gi->go", matrix, mean).reshape(-1) + layer.bias()
-    return Moments.normal(made, np.einsum("goi,gi->go", matrix**2, variance).reshape(-1))
+    return ChannelMoments.normal(made, np.einsum("goi,gi->go", matrix**2, variance).reshape(-1))
 
 
-def _kept(node: ir.Node, first: Moments) -> Moments | None:
+def _kept(node: ir.Node, first: ChannelMoments) -> ChannelMoments | None:
     """As it was; a Flatten of maps has each channel's moments at each of its places."""
     output = node.outputs[0].shape
     if node.op_type not in ("Flatten", "Reshape") or output is None or len(output) != 2:
@@ -169,10 +169,10 @@ def _kept(node: ir.Node, first: Moments) -> Moments | None:
     if not isinstance(width, int) or width % len(first.mean):
         return None
     times = width // len(first.mean)
-    return Moments(*(np.repeat(a, times) for a in _arrays(first)))
+    return ChannelMoments(*(np.repeat(a, times) for a in _arrays(first)))
 
 
-def _arrays(m: Moments) -> tuple[Array, Array, Array, Array]:
+def _arrays(m: ChannelMoments) -> tuple[Array, Array, Array, Array]:
     return m.mean, m.variance, m.low, m.high
 
 
@@ -205,26 +205,28 @@ def _bound(node: ir.Node, position: int, default: float) -> float | None:
     return None if array is None else float(array.reshape(-1)[0])
 
 
-def _through(function: Callable[[Array], Array], first: Moments) -> Moments:
+def _through(function: Callable[[Array], Array], first: ChannelMoments) -> ChannelMoments:
     points = first.mean[:, None] + np.sqrt(first.variance)[:, None] * NODES
     points = np.clip(points, first.low[:, None], first.high[:, None])
     values = function(points)
     mean = values @ WEIGHTS
     variance = np.maximum((values**2) @ WEIGHTS - mean**2, 0.0)
     ends = function(np.linspace(first.low, first.high, 65))
-    return Moments(mean, variance, ends.min(0), ends.max(0))
+    return ChannelMoments(mean, variance, ends.min(0), ends.max(0))
 
 
-def _sum(one: Moments, other: Moments) -> Moments:
-    made = Moments.normal(one.mean + other.mean, one.variance + other.variance)
+def _sum(one: ChannelMoments, other: ChannelMoments) -> ChannelMoments:
+    made = ChannelMoments.normal(one.mean + other.mean, one.variance + other.variance)
     low = np.maximum(made.low, one.low + other.low)
-    return Moments(made.mean, made.variance, low, np.minimum(made.high, one.high + other.high))
+    return ChannelMoments(
+        made.mean, made.variance, low, np.minimum(made.high, one.high + other.high)
+    )
 
 
-def _product(one: Moments, other: Moments) -> Moments:
+def _product(one: ChannelMoments, other: ChannelMoments) -> ChannelMoments:
     variance = one.variance * other.variance
     variance += one.variance * other.mean**2 + other.variance * one.mean**2
     ends = [a * b for a in (one.low, one.high) for b in (other.low, other.high)]
-    return Moments(
+    return ChannelMoments(
         one.mean * other.mean, variance, np.minimum.reduce(ends), np.maximum.reduce(ends)
     )

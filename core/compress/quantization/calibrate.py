@@ -11,11 +11,11 @@ import onnx_ir as ir
 
 from core.compress.linalg import parallel
 from core.compress.quantization import effort, gptq, input_covariance, ranges, shared_weights
-from core.compress.quantization.evaluator import Judge
-from core.compress.quantization.images import Images
+from core.compress.quantization.evaluator import Evaluator
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.observers import Observer, observe
 from core.compress.quantization.partition import Selection, is_weighted
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.quantization.qparams import Grid, Weight, around_zero, fitted, over
 from core.compress.quantization.target_scheme import Scheme
 from core.compress.refit.linear_layers import Layer
@@ -28,7 +28,6 @@ METHODS = (("minmax", 100.0), ("percentile", 99.999), ("percentile", 99.99), ("m
 BALANCE = 0.7  # of the longer side of a range, that the shorter one reaches: 18 % of a grid at most
 ALIKE = 2.0  # inputs of a Concat whose ranges differ by less than this share one
 WORKING_COPIES = 4  # of a layer's sums while it is rounded
-BOUNDING_OPS = ("Relu", "Clip")
 
 
 @dataclass(frozen=True)
@@ -60,7 +59,7 @@ def layers_of(graph: ir.Model) -> dict[str, Layer]:
 
 
 def seen(
-    graph: ir.Model, selection: Selection, images: Images, most: int = 0
+    graph: ir.Model, selection: Selection, images: CalibrationSplit, most: int = 0
 ) -> dict[str, Observer]:
     """Histograms of all tensors that will have a grid, of at most so many images; 0 is all.
 
@@ -267,9 +266,9 @@ def best_ranges(
     found: Mapping[str, Observer],
     layers: Mapping[str, Layer],
     scheme: Scheme,
-    judge: Judge,
+    evaluator: Evaluator,
     method: str = "auto",
-) -> tuple[Plan, float, str]:
+) -> tuple[QuantizationPlan, float, str]:
     """The plan whose ranges lose least on held-out images, its error, and how they were found.
 
     Ranges are compared with the weights in float, whose rounding is mended later; the plan has them
@@ -278,16 +277,18 @@ def best_ranges(
     tried = [m for m in METHODS if method in ("auto", m[0])]
     if not tried:
         raise ValueError(f"no method {method!r}")
-    few = judge.few(effort.images(graph, judge.images, effort.COMPARED_MACS))
-    plans: list[tuple[Plan, str]] = []
+    few = evaluator.few(effort.images(graph, evaluator.images, effort.COMPARED_MACS))
+    plans: list[tuple[QuantizationPlan, str]] = []
 
     def graphs() -> Iterator[ir.Model]:
         for name, percentile in tried:
             selected = extents(graph, selection, found, scheme, name, percentile)
-            plans.append((Plan(selection, grids(selected, scheme, found)), selected.method))
+            plans.append(
+                (QuantizationPlan(selection, grids(selected, scheme, found)), selected.method)
+            )
             yield written(graph, plans[-1][0])
 
     errors = list(few.errors_as_written(graphs()))
     plan, how = plans[int(np.argmin(errors))]
     plan = replace(plan, weights=weights(layers, selection, plan.grids, scheme))
-    return plan, judge.error(written(graph, plan)), how
+    return plan, evaluator.error(written(graph, plan)), how

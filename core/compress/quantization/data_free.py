@@ -20,11 +20,12 @@ import numpy as np
 import onnx_ir as ir
 
 from core.compress.quantization import cross_layer_equalization
-from core.compress.quantization.bn_statistics import KEEPING, STANDARD, Moments, clip_bounds, spread
+from core.compress.quantization.bn_statistics import KEEPING, ChannelMoments, clip_bounds, spread
 from core.compress.quantization.observers import Observer
 from core.compress.quantization.partition import Selection
-from core.compress.quantization.qdq_writer import Plan
+from core.compress.quantization.qdq_writer import QuantizationPlan
 from core.compress.refit.linear_layers import Layer
+from core.graph.operators import STANDARD
 
 Array = np.ndarray[Any, Any]
 Range = tuple[float, float]
@@ -36,7 +37,7 @@ ABSORBED = 3.0  # deviations below the mean that still pass the ReLU unharmed
 
 
 def ranges(
-    graph: ir.Model, selection: Selection, moments: Mapping[str, Moments]
+    graph: ir.Model, selection: Selection, moments: Mapping[str, ChannelMoments]
 ) -> dict[str, Range]:
     """Root tensor -> its range, where moments or the function that made it tell."""
     known = bounded(graph) | {name: m.extent for name, m in moments.items()}
@@ -72,8 +73,8 @@ def _clipped(node: ir.Node) -> Range | None:
 
 
 def equalised(
-    graph: ir.Model, norms: Mapping[str, Moments], inputs: Mapping[str, Moments]
-) -> dict[str, Moments]:
+    graph: ir.Model, norms: Mapping[str, ChannelMoments], inputs: Mapping[str, ChannelMoments]
+) -> dict[str, ChannelMoments]:
     """Equalise and absorb in place; the moments of the norms as they are then."""
     moments = spread(graph, norms, inputs)
     links = cross_layer_equalization.links(graph)
@@ -89,8 +90,8 @@ def equalised(
 
 
 def corrected(
-    plan: Plan, layers: Mapping[str, Layer], moments: Mapping[str, Moments]
-) -> tuple[Plan, int]:
+    plan: QuantizationPlan, layers: Mapping[str, Layer], moments: Mapping[str, ChannelMoments]
+) -> tuple[QuantizationPlan, int]:
     """The plan with biases corrected by expected inputs, and for how many layers."""
     weights, count = dict(plan.weights), 0
     for name in plan.selection.weighted:
@@ -114,7 +115,7 @@ def corrected(
     return replace(plan, weights=weights), count
 
 
-def _seen(link: cross_layer_equalization.Link, moments: Mapping[str, Moments]) -> Observer:
+def _seen(link: cross_layer_equalization.Link, moments: Mapping[str, ChannelMoments]) -> Observer:
     """The reach of each channel as if it had been observed."""
     known = moments.get(link.tensor)
     if known is None:
@@ -136,7 +137,7 @@ def _pads(layer: Layer) -> bool:
     return bool(pads is not None and any(pads.as_ints())) or auto not in ("", "NOTSET", "VALID")
 
 
-def _absorb(link: cross_layer_equalization.Link, moments: Moments) -> Moments:
+def _absorb(link: cross_layer_equalization.Link, moments: ChannelMoments) -> ChannelMoments:
     amount = np.maximum(moments.mean - ABSORBED * np.sqrt(moments.variance), 0.0)
     if not amount.any():
         return moments
@@ -146,4 +147,4 @@ def _absorb(link: cross_layer_equalization.Link, moments: Moments) -> Moments:
         columns = np.repeat(amount, reader.taps).reshape(matrix.shape[0], -1)
         added = np.einsum("goi,gi->go", matrix, columns).reshape(-1)
         reader.write(matrix, reader.bias() + added)
-    return Moments.normal(moments.mean - amount, moments.variance)
+    return ChannelMoments.normal(moments.mean - amount, moments.variance)

@@ -26,7 +26,7 @@ from core.compress.linalg import parallel
 from core.compress.quantization import effort
 from core.compress.quantization.images import (
     LARGEST_IMAGES,
-    Images,
+    CalibrationSplit,
     any_batch,
     images_of,
     parts,
@@ -37,10 +37,10 @@ from core.data.sets import has_background_class
 from core.data.zoomed import seems_familiar, zoomed
 from core.errors import CoreError, PassPrecondition
 from core.fidelity import Powers
+from core.graph.operators import STANDARD
 
 HEADS = frozenset({"Softmax", "Sigmoid", "LogSoftmax"})
 SQUASHING = HEADS - {"LogSoftmax"}  # into 0 .. 1
-STANDARD = ("", "ai.onnx")
 LEAST_ERROR = 1e-6
 LARGEST_DIFFERENCE = 1e-3  # of the largest value, between two forms of one graph
 DRAWS = 40
@@ -73,7 +73,7 @@ class Familiar(NamedTuple):
     right: float | None
 
 
-class Judge:
+class Evaluator:
     """Compares graphs with the float one.
 
     Attributes:
@@ -86,7 +86,7 @@ class Judge:
     def __init__(
         self,
         graph: ir.Model,
-        images: Images,
+        images: CalibrationSplit,
         largest: int = LARGEST_IMAGES,
         backend: Runtime | None = None,
         labels: Array | None = None,
@@ -241,8 +241,8 @@ class Judge:
             )
         return np.concatenate(flat).astype(np.float64)
 
-    def few(self, largest: int, at_once: int = 0) -> Judge:
-        """This judge on about so many of its images, from all over them: enough to rank.
+    def few(self, largest: int, at_once: int = 0) -> Evaluator:
+        """This evaluator on about so many of its images, from all over them: enough to rank.
 
         It judges what the file says, whatever the backend: ranking takes many graphs.
 

@@ -157,12 +157,6 @@ def gptq(
     return np.asarray(np.take_along_axis(codes, back[:, :, None], 1).transpose(0, 2, 1))
 
 
-def output_error(matrix: Matrix, codes: Matrix, scales: Matrix, second: Matrix) -> float:
-    """Expected squared error of the layer's output, summed over the outputs."""
-    difference = matrix - codes * scales[:, :, None]
-    return float(np.einsum("goi,gij,goj->", difference, second, difference, optimize=True))
-
-
 def _diagonal(second: Matrix) -> Matrix:
     return np.diagonal(second, axis1=1, axis2=2)
 

@@ -21,12 +21,14 @@ import numpy as np
 import onnx_ir as ir
 from numpy.typing import NDArray
 
+from core.analysis.edits import set_constant
+from core.compress.graph_executor.executor import GraphExecutor
 from core.compress.linalg.im2col_sampling import values_at
 from core.compress.quantization import shared_weights
 from core.compress.quantization.gptq import in_rows
-from core.compress.quantization.images import Images
+from core.compress.quantization.image_budget import affordable, each_net
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.qparams import Weight
-from core.compress.quantization.subgraphs import Pieces, Walk, affordable
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import Gram, Moments
 from core.compress.refit.transposed_convolution import layer_of
@@ -41,7 +43,7 @@ ROWS = 32768  # that each layer's sums are made of, about
 def rounded(
     graph: ir.Model,
     names: list[str],
-    images: Images,
+    images: CalibrationSplit,
     quantize: Callable[[str, Layer, NDArray[np.float64]], Weight],
 ) -> dict[str, Weight]:
     """Node name -> its integers, bias included.
@@ -57,29 +59,25 @@ def rounded(
     bare = {node.name or "": layer_of(node) for node in graph.graph if node.name in set(names)}
     heads = shared_weights.firsts(bare[name].node for name in names)
     layers = {name: _own(nodes[name]) for name in names}
-    trial, stops = Pieces(copy), [layer.node.outputs[0].name or "" for layer in layers.values()]
     feeds = list(images.calibration(affordable(copy, images, LARGEST_IMAGES)))
-    float_walk = Walk(Pieces(copy), stops, images, feeds)
-    walk = Walk(trial, stops, images, feeds)
+    exact = GraphExecutor(copy.clone(), images.runner, feeds, each_net())
+    trial = GraphExecutor(copy, images.runner, feeds, each_net())
     found: dict[str, Weight] = {}
-    for at, (name, layer) in enumerate(layers.items()):
-        truth = [batch[stops[at]] for batch in float_walk.run(at)]
+    for name, layer in layers.items():
         head = heads[name]
         if head != name:  # its weight is settled
             found[name] = shared_weights.like(found[head], bare[head], bare[name])
-            _install(trial, layer, found[name])
-            float_walk.keep(at, truth)
-            walk.keep(at, [batch[stops[at]] for batch in walk.run(at)])
+            _install(layer, found[name])
             continue
-        inputs = [batch[layer.input] for batch in walk.run(at, layer.input)]
-        moments = _moments(layer, inputs, truth)
+        output = layer.node.outputs[0].name or ""
+        exact.reach([output])
+        trial.reach([layer.input])
+        moments = _moments(layer, trial.values(layer.input), exact.values(output))
         target, ridge = _target(layer, moments)
         layer.write(target, layer.bias())
         weight = quantize(name, layer, moments.second + ridge)
         found[name] = weight = replace(weight, bias=_bias(layer, weight, moments))
-        _install(trial, layer, weight)
-        float_walk.keep(at, truth)
-        walk.keep(at, [batch[stops[at]] for batch in walk.run(at)])
+        _install(layer, weight)
     return found
 
 
@@ -115,13 +113,10 @@ def _bias(layer: Layer, weight: Weight, moments: Moments) -> Array:
     return np.asarray(moments.mean_out - shift).reshape(-1)
 
 
-def _install(pieces: Pieces, layer: Layer, weight: Weight) -> None:
-    """Put the rounded layer into the second net."""
-    inputs = layer.node.inputs
-    pieces.replace(_name(inputs[1]), weight.values())
-    if len(inputs) > 2 and inputs[2] is not None and weight.bias is not None:
-        pieces.replace(_name(inputs[2]), weight.bias.astype(np.float32))
-
-
-def _name(value: ir.Value | None) -> str:
-    return (value.name or "") if value is not None else ""
+def _install(layer: Layer, weight: Weight) -> None:
+    """Put the rounded layer into the net that it belongs to."""
+    kernel, bias = (*layer.node.inputs[1:3], None)[:2]
+    if kernel is not None:
+        set_constant(kernel, weight.values())
+    if bias is not None and weight.bias is not None:
+        set_constant(bias, weight.bias.astype(np.float32))

@@ -21,7 +21,7 @@ LARGEST_BYTES = 64 << 20
 LARGEST_IMAGES = 64
 
 
-class Images:
+class CalibrationSplit:
     """Calibration images in two parts: what ranges are found on, and what judges them."""
 
     def __init__(self, source: Services, as_written: bool = False) -> None:

@@ -14,9 +14,10 @@ import onnx_ir as ir
 from core.calibration.services import Tensors
 from core.compress.linalg import parallel
 from core.compress.quantization import effort, gptq, shared_weights
-from core.compress.quantization.images import Images
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import LARGE, Gram
+from core.graph.operators import PRODUCTS
 from core.process import memory
 
 SMALLEST_BYTES, LARGEST_BYTES = 128 << 20, 768 << 20  # of sums that are held at a time
@@ -27,7 +28,7 @@ DENSEST = 96  # where there are fewer images: more places hardly differ from the
 
 
 def grams(
-    graph: ir.Model, layers: Mapping[str, Layer], names: Sequence[str], images: Images
+    graph: ir.Model, layers: Mapping[str, Layer], names: Sequence[str], images: CalibrationSplit
 ) -> Iterator[dict[str, Gram]]:
     """Sums over the inputs of these layers of the float graph, as many at a time as memory bears.
 
@@ -91,7 +92,7 @@ def _distinct(layers: Iterable[Layer]) -> list[Layer]:
 def _reading(layer: Layer) -> Hashable:
     """Equal for layers with the same rows."""
     node = layer.node
-    if node.op_type in ("Gemm", "MatMul"):
+    if node.op_type in PRODUCTS:
         return layer.input, "rows"
     if node.op_type != "Conv":
         return layer.output

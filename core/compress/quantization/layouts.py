@@ -20,8 +20,8 @@ import onnx_ir as ir
 from core import graph as graphs
 from core.analysis.edits import set_input, sweep
 from core.analysis.values import Dim, Known, evaluate
+from core.graph.operators import BOUNDING, STANDARD
 
-STANDARD = ("", "ai.onnx")
 DEPTH = 24
 TAKES_BOUNDS = frozenset({"Conv", "Gemm", "Add", "Mul"})
 KEEPS_SIGN = frozenset(
@@ -93,7 +93,7 @@ def _only_bound(concat: ir.Node) -> ir.Node | None:
     """The ReLU or Clip with constant bounds that alone reads a Concat."""
     output = concat.outputs[0]
     users = [use.node for use in output.uses()]
-    if len(users) != 1 or output.is_graph_output() or users[0].op_type not in ("Relu", "Clip"):
+    if len(users) != 1 or output.is_graph_output() or users[0].op_type not in BOUNDING:
         return None
     bounds = users[0].inputs[1:]
     constant = all(v is None or graphs.constant(v) is not None for v in bounds)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from core.analysis import memory
 from core.compress.quantization import calibrate
+from core.compress.quantization.image_budget import LARGEST_BYTES as KEPT_BYTES
 from core.compress.quantization.input_covariance import LARGEST_BYTES as SUMS_BYTES
-from core.compress.quantization.subgraphs import LARGEST_BYTES as KEPT_BYTES
 from core.compress.refit.needs import Needs, Workload, of_streams, sums
 from core.graph import Graph
 

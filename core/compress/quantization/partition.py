@@ -20,8 +20,8 @@ import onnx_ir as ir
 
 from core import graph as graphs
 from core.compress.quantization.shared_weights import completed
+from core.graph.operators import BOUNDING, STANDARD
 
-STANDARD = ("", "ai.onnx")
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
 JOINING = frozenset(
     {"Add", "Mul", "Concat", "AveragePool", "GlobalAveragePool", "Sigmoid", "LeakyRelu"}
@@ -30,7 +30,6 @@ CARRYING = frozenset(
     {"MaxPool", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Flatten", "Slice", "Resize"}
     | {"Pad"}
 )
-BOUNDING = frozenset({"Relu", "Clip"})
 FLOAT_OUTPUT = frozenset({"Gemm", "MatMul"})  # their integer kernels can answer in float
 
 

@@ -26,10 +26,11 @@ from core.compress.quantization.layouts import hoist_bounds, settle_reshapes
 from core.compress.quantization.partition import is_weighted, pads_zeros
 from core.compress.refit.linear_layers import Layer
 from core.errors import PassPrecondition, UnsupportedModel
+from core.graph.batch_norm import Affine, affine
+from core.graph.operators import STANDARD
 from core.graph.opset import raised
 
 Array = np.ndarray[Any, Any]
-STANDARD = ("", "ai.onnx")
 OPSET = 13
 
 
@@ -208,18 +209,15 @@ def _settle_norm(node: ir.Node, integers: bool) -> None:
     first, graph = node.inputs[0], node.graph
     numbers = [graphs.constant(v) for v in node.inputs[1:5]]
     rank = len(first.shape) if first is not None and first.shape is not None else 0
-    training = node.attributes.get_int("training_mode", 0)
-    if first is None or rank != 4 or training or not isinstance(graph, ir.Graph):
+    if first is None or rank != 4 or not isinstance(graph, ir.Graph):
         return
-    if len(numbers) != 4 or any(n is None or n.dtype != np.float32 for n in numbers):
+    if any(number is None or number.dtype != np.float32 for number in numbers):
         return
-    gamma, beta, mean, variance = (np.asarray(n, np.float64) for n in numbers)
-    scale = gamma / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5))
-    shift = beta - mean * scale
-    if _fold(node, scale, shift) or not integers:
+    norm = affine(node)
+    if norm is None or _fold(node, norm) or not integers:
         return
-    weight = scale.astype(np.float32).reshape(-1, *[1] * (rank - 1))
-    bias = shift.astype(np.float32)
+    weight = norm.scale.astype(np.float32).reshape(-1, *[1] * (rank - 1))
+    bias = norm.shift.astype(np.float32)
     inputs = [
         first,
         add_initializer(graph, f"{node.name}_scale", weight),
@@ -234,7 +232,7 @@ def _settle_norm(node: ir.Node, integers: bool) -> None:
         sweep(graph, value)
 
 
-def _fold(node: ir.Node, scale: Array, shift: Array) -> bool:
+def _fold(node: ir.Node, norm: Affine) -> bool:
     """Let the convolution before a batch norm do its work; whether that could be done."""
     value, graph = node.inputs[0], node.graph
     maker = value.producer() if value is not None else None
@@ -244,8 +242,8 @@ def _fold(node: ir.Node, scale: Array, shift: Array) -> bool:
         return False
     layer = Layer(maker, maker.attributes.get_int("group", 1))
     matrix = layer.matrix()
-    rows = scale.reshape(matrix.shape[0], -1, 1)
-    layer.write(matrix * rows, layer.bias() * scale + shift)
+    rows = norm.scale.reshape(matrix.shape[0], -1, 1)
+    layer.write(matrix * rows, layer.bias() * norm.scale + norm.shift)
     output, old = node.outputs[0], [v for v in node.inputs[1:] if v is not None]
     name = output.name
     output.replace_all_uses_with(value, replace_graph_outputs=True)

@@ -38,7 +38,7 @@ PAIRED = frozenset({"Pad", "Gemm", "MatMul"})  # take their integers from a pair
 
 
 @dataclass(frozen=True)
-class Plan:
+class QuantizationPlan:
     """Everything that the writer needs.
 
     Attributes:
@@ -56,7 +56,7 @@ class Plan:
         return self.grids[self.selection.tensors[tensor]]
 
 
-def written(graph: ir.Model, plan: Plan) -> ir.Model:
+def written(graph: ir.Model, plan: QuantizationPlan) -> ir.Model:
     """A copy of the prepared `graph` with the plan written into it."""
     copy = graph.clone()
     main = copy.graph
@@ -74,7 +74,9 @@ def written(graph: ir.Model, plan: Plan) -> ir.Model:
     return copy
 
 
-def _write_weight(main: ir.Graph, node: ir.Node, plan: Plan, constants: Constants) -> None:
+def _write_weight(
+    main: ir.Graph, node: ir.Node, plan: QuantizationPlan, constants: Constants
+) -> None:
     weight, first = plan.weights[node.name or ""], node.inputs[0]
     if node.op_type == "MatMul":
         _write_matmul(main, node, weight, constants)
@@ -129,7 +131,9 @@ def _drop_bound(main: ir.Graph, bound: ir.Node, producer: ir.Node) -> None:
         sweep(main, value)
 
 
-def _wrap(main: ir.Graph, value: ir.Value, tensor: str, plan: Plan, constants: Constants) -> None:
+def _wrap(
+    main: ir.Graph, value: ir.Value, tensor: str, plan: QuantizationPlan, constants: Constants
+) -> None:
     grid = plan.grid(tensor)
     producer = value.producer()
     ours = producer is not None and (producer.name or "") in plan.selection.nodes
@@ -174,7 +178,7 @@ def _wrap(main: ir.Graph, value: ir.Value, tensor: str, plan: Plan, constants: C
         main.insert_before(main[0], pair)
 
 
-def _in_chain(node: ir.Node, plan: Plan) -> bool:
+def _in_chain(node: ir.Node, plan: QuantizationPlan) -> bool:
     """Whether another of its kind stands next to a Reshape or Transpose, and none needs codes."""
     output = node.outputs[0]
     users = [use.node for use in output.uses()]
@@ -186,7 +190,7 @@ def _in_chain(node: ir.Node, plan: Plan) -> bool:
     return bool(inside) and not any(user.op_type in PAIRED for user in users)
 
 
-def _tempting(node: ir.Node, plan: Plan) -> bool:
+def _tempting(node: ir.Node, plan: QuantizationPlan) -> bool:
     """Whether ONNX Runtime would quantize the weights of this float layer on its own."""
     return node.op_type in SELF_QUANTIZED and (node.name or "") not in plan.selection.nodes
 
@@ -214,5 +218,5 @@ def _pad_codes(main: ir.Graph, pad: ir.Node, zero: ir.Value, scale: ir.Value) ->
     main.insert_after(pad, node)
 
 
-def _reads_integers(node: ir.Node, value: ir.Value, plan: Plan) -> bool:
+def _reads_integers(node: ir.Node, value: ir.Value, plan: QuantizationPlan) -> bool:
     return (node.name or "") in plan.selection.nodes and value in data_inputs(node)

@@ -13,7 +13,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.calibration.services import Runtime, Tensors
-from core.compress.quantization.images import Images, any_batch, singly
+from core.compress.quantization.images import CalibrationSplit, any_batch, singly
 from core.data.sets import has_background_class
 
 Array = np.ndarray[Any, Any]
@@ -28,7 +28,7 @@ class Scores:
     """Counts right answers on labelled images; one output, the scores of classes."""
 
     def __init__(
-        self, graph: ir.Model, images: Images, labels: Array, backend: Runtime | None
+        self, graph: ir.Model, images: CalibrationSplit, labels: Array, backend: Runtime | None
     ) -> None:
         """Run the float graph.
 
@@ -80,7 +80,7 @@ def _flat(outputs: Sequence[Array]) -> Array:
     return np.concatenate([o.reshape(len(o), -1) for o in outputs])
 
 
-def _spread(images: Images, count: int, alone: bool) -> tuple[list[Tensors], Array]:
+def _spread(images: CalibrationSplit, count: int, alone: bool) -> tuple[list[Tensors], Array]:
     """Feeds from all over the set within the bounds, and the places of their images in it."""
     feeds: list[Tensors] = []
     rows: list[int] = []

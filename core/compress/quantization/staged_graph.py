@@ -16,11 +16,10 @@ import numpy as np
 import onnx_ir as ir
 
 from core import graph as graphs
-from core.analysis.shapes import subgraphs
 from core.calibration.services import Run, Tensors
+from core.compress.graph_executor.subgraph import between, reads
 from core.compress.linalg import parallel
 from core.compress.quantization.partition import is_weighted
-from core.compress.quantization.subgraphs import Pieces
 
 MOST = 8  # stages: each keeps what it reads, of all images
 WIDEST = 4  # tensors that a cut takes
@@ -52,9 +51,8 @@ class Stages:
         self._passed = [
             [name for name in end if name in start] for start, end in zip(starts, ends, strict=True)
         ]
-        pieces = Pieces(graph)
         self._pieces = [
-            pieces.cut(made, set(start)) for start, made in zip(starts, self._made, strict=True)
+            between(graph, start, made) for start, made in zip(starts, self._made, strict=True)
         ]
         self._home = {node.name: i for i, piece in enumerate(self._pieces) for node in piece.graph}
         self._runs = [
@@ -131,7 +129,7 @@ def waists(graph: ir.Model) -> Iterator[tuple[int, list[str]]]:
     """
     last: dict[ir.Value, int] = {}
     for index, node in enumerate(graph.graph):
-        for value in _reads(node):
+        for value in reads(node):
             last[value] = index
     last |= dict.fromkeys(graph.graph.outputs, len(graph.graph))
     constant: set[ir.Value] = set()
@@ -172,13 +170,6 @@ def _spaced(graph: ir.Model, found: Mapping[int, list[str]]) -> list[list[str]]:
         chosen.append(found[best])
         passed = layers[best]
     return chosen
-
-
-def _reads(node: ir.Node) -> Iterator[ir.Value]:
-    yield from (v for v in node.inputs if v is not None)
-    for inner in subgraphs(node):
-        for deep in inner:
-            yield from _reads(deep)
 
 
 def _fixed(value: ir.Value, constant: set[ir.Value]) -> bool:

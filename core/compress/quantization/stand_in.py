@@ -10,7 +10,7 @@ import onnx_ir as ir
 from core.compress.quantization import activation_16bit, calibrate
 from core.compress.quantization.calibrate import layers_of
 from core.compress.quantization.partition import Selection
-from core.compress.quantization.qdq_writer import Plan
+from core.compress.quantization.qdq_writer import QuantizationPlan
 from core.compress.quantization.qparams import Grid, Weight
 from core.compress.quantization.target_scheme import Scheme
 
@@ -23,7 +23,7 @@ def stand_in(
     scheme: Scheme,
     names: Iterable[str] = (),
     known: Mapping[str, Weight] | None = None,
-) -> Plan:
+) -> QuantizationPlan:
     """This selection by made-up ranges.
 
     Args:
@@ -46,5 +46,7 @@ def stand_in(
     weights = calibrate.weights(layers, fresh, grids, scheme)
     weights |= {name: known[name] for name in selection.weighted if name in known}
     return activation_16bit.widened(
-        Plan(selection, grids, weights), activation_16bit.roots(selection, layers, names), {}
+        QuantizationPlan(selection, grids, weights),
+        activation_16bit.roots(selection, layers, names),
+        {},
     )

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from core.compress.refit.spill_cache import Array
+from core.compress.graph_executor.spill_cache import Array
 from core.errors import StoreError
 
 SUFFIX = ".arrays"

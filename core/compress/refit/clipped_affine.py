@@ -13,11 +13,12 @@ import numpy as np
 import onnx_ir as ir
 
 from core.analysis.values import constant_tensor
-from core.compress.refit.spill_cache import Array
+from core.compress.graph_executor.spill_cache import Array
+from core.graph.batch_norm import affine
 
 
 @dataclass(frozen=True, eq=False)
-class Bend:
+class ClippedAffine:
     """What becomes of each channel.
 
     Attributes:
@@ -55,7 +56,7 @@ class Bend:
         return made
 
 
-def bend(nodes: Sequence[ir.Node], start: str, channels: int) -> Bend | None:
+def clipped_affine(nodes: Sequence[ir.Node], start: str, channels: int) -> ClippedAffine | None:
     """What nodes in a row come to; None if it is no such line.
 
     Args:
@@ -63,7 +64,7 @@ def bend(nodes: Sequence[ir.Node], start: str, channels: int) -> Bend | None:
         start: the tensor that goes in.
         channels: of it.
     """
-    now, made = start, Bend(np.ones(channels), np.zeros(channels))
+    now, made = start, ClippedAffine(np.ones(channels), np.zeros(channels))
     for node in nodes:
         rule = RULES.get(node.op_type)
         after = rule(node, now, made) if rule is not None else None
@@ -73,15 +74,15 @@ def bend(nodes: Sequence[ir.Node], start: str, channels: int) -> Bend | None:
     return made
 
 
-def _identity(node: ir.Node, now: str, made: Bend) -> Bend | None:
+def _identity(node: ir.Node, now: str, made: ClippedAffine) -> ClippedAffine | None:
     return made if _reads(node, now) else None
 
 
-def _relu(node: ir.Node, now: str, made: Bend) -> Bend | None:
+def _relu(node: ir.Node, now: str, made: ClippedAffine) -> ClippedAffine | None:
     return _bounded(made, 0.0, np.inf) if _reads(node, now) else None
 
 
-def _clip(node: ir.Node, now: str, made: Bend) -> Bend | None:
+def _clip(node: ir.Node, now: str, made: ClippedAffine) -> ClippedAffine | None:
     given = [*node.inputs[1:], None, None][:2]
     known = [None if v is None else _constant(v) for v in given]
     if not _reads(node, now) or any(
@@ -93,23 +94,12 @@ def _clip(node: ir.Node, now: str, made: Bend) -> Bend | None:
     return _bounded(made, low, high)
 
 
-def _norm(node: ir.Node, now: str, made: Bend) -> Bend | None:
-    parts = [None if v is None else _constant(v) for v in node.inputs[1:5]]
-    if not _reads(node, now) or len(parts) != 4 or _trains(node):
-        return None
-    if any(p is None or p.size != len(made.scale) for p in parts):
-        return None
-    gamma, beta, mean, variance = (p.astype(np.float64) for p in parts if p is not None)
-    scale = gamma / np.sqrt(variance + node.attributes.get_float("epsilon", 1e-5))
-    return _moved(made, scale, beta - mean * scale)
+def _norm(node: ir.Node, now: str, made: ClippedAffine) -> ClippedAffine | None:
+    norm = affine(node, len(made.scale)) if _reads(node, now) else None
+    return None if norm is None else _moved(made, norm.scale, norm.shift)
 
 
-def _trains(node: ir.Node) -> bool:
-    attribute = node.attributes.get("training_mode")
-    return attribute is not None and bool(attribute.as_int())
-
-
-def _sum(node: ir.Node, now: str, made: Bend) -> Bend | None:
+def _sum(node: ir.Node, now: str, made: ClippedAffine) -> ClippedAffine | None:
     other = _other(node, now, len(made.scale))
     if other is None:
         return None
@@ -119,7 +109,7 @@ def _sum(node: ir.Node, now: str, made: Bend) -> Bend | None:
     return _moved(made, 1.0, number)
 
 
-def _product(node: ir.Node, now: str, made: Bend) -> Bend | None:
+def _product(node: ir.Node, now: str, made: ClippedAffine) -> ClippedAffine | None:
     other = _other(node, now, len(made.scale))
     if other is None or (node.op_type == "Div" and not (other[1] and other[0].all())):
         return None
@@ -145,20 +135,20 @@ def _constant(value: ir.Value) -> Array | None:
     return None if tensor is None else np.asarray(tensor.numpy())
 
 
-def _moved(made: Bend, scale: Array | float, shift: Array | float) -> Bend | None:
+def _moved(made: ClippedAffine, scale: Array | float, shift: Array | float) -> ClippedAffine | None:
     """With another line behind; behind a bend there is none."""
     if np.isfinite(made.low) or np.isfinite(made.high):
         return None
     return replace(made, scale=made.scale * scale, shift=made.shift * scale + shift)
 
 
-def _bounded(made: Bend, low: float, high: float) -> Bend | None:
+def _bounded(made: ClippedAffine, low: float, high: float) -> ClippedAffine | None:
     """With other bounds behind; ends that cross are left to the runtime."""
     ends = max(made.low, low), min(made.high, high)
     return replace(made, low=ends[0], high=ends[1]) if ends[0] < ends[1] else None
 
 
-RULES: dict[str, Callable[[ir.Node, str, Bend], Bend | None]] = {
+RULES: dict[str, Callable[[ir.Node, str, ClippedAffine], ClippedAffine | None]] = {
     "Identity": _identity,
     "Relu": _relu,
     "Clip": _clip,

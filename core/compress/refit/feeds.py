@@ -1,7 +1,7 @@
 """Calibration batches that a net is run on, few enough that their activations fit.
 
-Small images are run many at a time. The batches lie on a shelf: of large images, hundreds are more
-than what is computed of them.
+Small images are run many at a time. The batches lie in a spill cache: of large images,
+hundreds are more than what is computed of them.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 
 from core.analysis.shapes import facts
 from core.calibration.services import Graph, Services, Tensors
-from core.compress.refit.spill_cache import Shelf
+from core.compress.graph_executor.spill_cache import SpillCache
 from core.process import memory
 
 FULL_BYTES = 1 << 20  # of feeds: small images are run many at a time
@@ -30,11 +30,11 @@ class Feeds(Sequence[Tensors]):
     """Batches in a fixed order."""
 
     def __init__(self, batches: Iterator[Tensors]) -> None:
-        """Put them on the shelf."""
-        self._shelf, self.counts = Shelf(), list[int]()
+        """Put them in the cache."""
+        self._cache, self.counts = SpillCache(), list[int]()
         for number, batch in enumerate(batches):
             for name, array in batch.items():
-                self._shelf.put(name, number, array)
+                self._cache.put(name, number, array)
             self.counts.append(len(next(iter(batch.values()))))
 
     def __len__(self) -> int:
@@ -50,7 +50,7 @@ class Feeds(Sequence[Tensors]):
         if isinstance(index, slice):
             return [self[i] for i in range(*index.indices(len(self)))]
         number = range(len(self))[index]
-        return {name: self._shelf.get(name, number) for name in self._shelf.names()}
+        return {name: self._cache.get(name, number) for name in self._cache.names()}
 
 
 def batches(services: Services, graph: Graph, images: int) -> Iterator[Tensors]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from core.compress.refit.spill_cache import Array
+from core.compress.graph_executor.spill_cache import Array
 
 ROWS = 1024  # that are multiplied at once
 

@@ -10,23 +10,23 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from core.compress.refit.spill_cache import Array, Shelf
+from core.compress.graph_executor.spill_cache import Array, SpillCache
 
 LARGEST = 2.0**15
 
 
-class Halves:
-    """Arrays by (name, batch), on a shelf or in a mapped file."""
+class HalfCache:
+    """Arrays by (name, batch), in memory, on disk or in a mapped file."""
 
     def __init__(self) -> None:
         """Nothing is kept yet."""
-        self._shelf = Shelf()
+        self._cache = SpillCache()
         self._mapped: dict[str, dict[int, Array]] = {}
         self._scales: dict[tuple[str, int], float] = {}
         self.nbytes, self._lock = 0, threading.Lock()  # of all
 
     def __contains__(self, name: str) -> bool:
-        return name in self._shelf or name in self._mapped
+        return name in self._cache or name in self._mapped
 
     def put(self, name: str, batch: int, array: Array) -> None:
         """Keep an array."""
@@ -35,7 +35,7 @@ class Halves:
         self._scales[name, batch] = scale
         with self._lock:
             self.nbytes += array.size * 2
-        self._shelf.put(name, batch, (array * np.float32(1 / scale)).astype(np.float16))
+        self._cache.put(name, batch, (array * np.float32(1 / scale)).astype(np.float16))
 
     def get(self, name: str, batch: int) -> Array:
         """An array that was kept, as float32."""
@@ -46,7 +46,7 @@ class Halves:
     def raw(self, name: str, batch: int) -> Array:
         """As it is kept."""
         kept = self._mapped.get(name)
-        return kept[batch] if kept is not None else self._shelf.get(name, batch)
+        return kept[batch] if kept is not None else self._cache.get(name, batch)
 
     def scales(self, name: str, batches: int) -> Array:
         """Of each batch."""
@@ -56,6 +56,6 @@ class Halves:
         """Let these take the place of what was put."""
         if name not in self:
             self.nbytes += sum(array.nbytes for array in arrays.values())
-        self._shelf.drop(name)
+        self._cache.drop(name)
         self._mapped[name] = dict(arrays)
         self._scales |= {(name, batch): float(scale) for batch, scale in enumerate(scales)}

@@ -18,7 +18,9 @@ import onnx_ir as ir
 
 from core.analysis.edits import add_initializer, names, set_constant, set_input
 from core.analysis.values import constant_tensor, node_name
-from core.compress.linalg.im2col_sampling import Index, Sites, patches_at, pick, taps_at, window
+from core.compress.linalg.im2col_sampling import Index, Sites, patches_at, pick, taps_at
+from core.graph.operators import STANDARD
+from core.graph.windows import window
 
 Array = np.ndarray[Any, Any]
 
@@ -177,7 +179,7 @@ def find(graph: ir.Model) -> list[Layer]:
 
 
 def _recognise(node: ir.Node) -> Layer | None:
-    if node.domain not in ("", "ai.onnx"):
+    if node.domain not in STANDARD:
         return None
     if node.op_type == "ConvTranspose":
         from core.compress.refit import transposed_convolution  # which builds on this module

@@ -11,21 +11,18 @@ group, which is exact: groups share no weights.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.calibration.services import Graph, Services
 from core.compress.linalg.blocked_linalg import add_square
-from core.compress.refit.linear_layers import Layer
 
 Array = np.ndarray[Any, Any]
 Matrix = NDArray[np.float64]
 
-PER_IMAGE = 48  # places of each image; more hardly differ from their neighbours
 LEAST_ROWS, DEEP_ROWS, MOST_ROWS = 256, 1024, 4096  # of a block; of a wide one; at most
 BLOCK = 1 << 20  # numbers in a block, unless that were too few rows
 STRETCH = 256  # rows of a product that are worked on at a time
@@ -242,16 +239,3 @@ class Gram:
 def split(rows: Array, groups: int) -> Array:
     """(rows, groups * n) as (groups, rows, n)."""
     return rows.reshape(len(rows), groups, -1).transpose(1, 0, 2)
-
-
-def input_grams(
-    graph: Graph, layers: Sequence[Layer], services: Services, per_image: int = PER_IMAGE
-) -> Mapping[str, Gram]:
-    """Sums of the inputs of these layers of `graph`, by name of the layer's output, in one pass."""
-    grams = {layer.output: Gram(layer.groups) for layer in layers}
-    names = list(dict.fromkeys(layer.input for layer in layers))
-    for turn, values in enumerate(services.activations(graph, names)):
-        for layer in layers:
-            x = values[layer.input]
-            grams[layer.output].add(layer.rows(x, layer.sites(x.shape, per_image, turn)))
-    return grams

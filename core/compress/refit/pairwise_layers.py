@@ -11,18 +11,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import onnx
 import onnx_ir as ir
 
 from core.analysis.shapes import Facts
 from core.analysis.values import constant_tensor
 from core.calibration.services import Graph
 from core.compress.autodiff.vjp import slopes
-from core.compress.linalg.im2col_sampling import Index, Sites, window
-from core.compress.refit.clipped_affine import bend
-from core.compress.refit.graph_executor import Runner, piece
+from core.compress.graph_executor.executor import Runner
+from core.compress.graph_executor.spill_cache import Array
+from core.compress.graph_executor.subgraph import cut
+from core.compress.linalg.im2col_sampling import Index, Sites
+from core.compress.refit.clipped_affine import clipped_affine
 from core.compress.refit.linear_layers import Layer
-from core.compress.refit.spill_cache import Array
+from core.graph.operators import STANDARD
+from core.graph.windows import window
 
 POINTWISE = frozenset(
     {"Relu", "Clip", "LeakyRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Erf", "Identity"}
@@ -84,7 +86,7 @@ def pair(maker: Layer, readers: Mapping[ir.Node, Layer], known: Facts) -> Pair |
 
 
 def _is_pointwise(node: ir.Node, wide: Sequence[int]) -> bool:
-    if node.domain not in ("", "ai.onnx") or node.op_type not in POINTWISE:
+    if node.domain not in STANDARD or node.op_type not in POINTWISE:
         return False
     if len(node.outputs) != 1:
         return False
@@ -131,29 +133,30 @@ class Between:
         self._shape[of.maker.channel_axis] = channels = len(of.maker.bias())
         order = {node: i for i, node in enumerate(graph.graph)}
         nodes = sorted(of.between, key=order.__getitem__)
-        self._bend = bend(nodes, self._start, channels)
-        if self._bend is None:
+        self._clipped = clipped_affine(nodes, self._start, channels)
+        if self._clipped is None:
             shape: list[int | None] = [1] * rank
             shape[0], shape[of.maker.channel_axis] = None, channels
-            given = onnx.helper.make_tensor_type_proto(onnx.TensorProto.FLOAT, shape)
+            floats = ir.TensorType(ir.DataType.FLOAT)
+            given = ir.Value(name=self._start, type=floats, shape=ir.Shape(shape))
             makers = {v.producer() for node in nodes for v in node.inputs if v is not None}
             stored = [n for n in graph.graph if n in makers and n.op_type == "Constant"]
-            plain = piece(graph, [*stored, *nodes], {self._start: given}, [self._end])
+            plain = cut(graph, [*stored, *nodes], [given], [self._end])
             back, self._slope = slopes(plain, self._start)
             self._run = runner(plain, [self._end])
             self._back = runner(back, [self._end, self._slope])
 
     def __call__(self, rows: Array) -> Array:
         """What becomes of rows (n, channels)."""
-        if self._bend is not None:
-            return self._bend(rows)
+        if self._clipped is not None:
+            return self._clipped(rows)
         shaped = rows.reshape([len(rows), *self._shape[1:]])
         return self._run({self._start: shaped})[self._end].reshape(rows.shape)
 
     def sloped(self, rows: Array) -> tuple[Array, Array]:
         """The same, and the slope at each."""
-        if self._bend is not None:
-            return self._bend.sloped(rows)
+        if self._clipped is not None:
+            return self._clipped.sloped(rows)
         shaped = rows.reshape([len(rows), *self._shape[1:]])
         found = self._back({self._start: shaped})
         slope = np.broadcast_to(found[self._slope], shaped.shape)

@@ -23,14 +23,14 @@ from functools import reduce
 
 import numpy as np
 
+from core.compress.graph_executor.executor import GraphExecutor
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.linalg import parallel
-from core.compress.refit.graph_executor import Walk
 from core.compress.refit.normal_equations import Gram, Matrix, Moments, Shift, split
 from core.compress.refit.pairwise_layers import Between, Pair
 from core.compress.refit.pairwise_rows import Goal, Part, gather
 from core.compress.refit.reference import Reference
 from core.compress.refit.ridge import ridge
-from core.compress.refit.spill_cache import Array
 
 ROUNDS = 2  # the first brings most
 WIDEST = 1200  # inputs of a maker: 128 channels under a 3 x 3 kernel; more take too long
@@ -74,23 +74,25 @@ class State:
     rows: Array
 
 
-class Joint:
+class PairwiseFit:
     """A pair of layers and its rows."""
 
-    def __init__(self, pair: Pair, goal: Goal, walk: Walk, reference: Reference) -> None:
-        """Gather the rows; the walk has reached the inputs of the maker.
+    def __init__(
+        self, pair: Pair, goal: Goal, executor: GraphExecutor, reference: Reference
+    ) -> None:
+        """Gather the rows; the executor has reached the inputs of the maker.
 
         Raises:
             NoGradient: something between the layers has no slope that is known.
         """
         self._pair, self._goal = pair, goal
-        rank = walk.value(pair.maker.input, 0).ndim
-        self._between = Between(walk.graph, pair, rank, reference.services.runner)
-        every = range(walk.count)
+        rank = executor.value(pair.maker.input, 0).ndim
+        self._between = Between(executor.graph, pair, rank, reference.services.runner)
+        every = range(executor.count)
         held = [b for b in every if reference.held(b)]
         rest = [b for b in every if b not in held]
-        self._fitted = gather(pair, goal, walk, reference, rest)
-        self._held = gather(pair, goal, walk, reference, held) if held else self._fitted
+        self._fitted = gather(pair, goal, executor, reference, rest)
+        self._held = gather(pair, goal, executor, reference, held) if held else self._fitted
 
     @property
     def enough(self) -> bool:
@@ -144,7 +146,7 @@ class Joint:
         """Of the reader, if the maker gives this."""
         rows = part.seen(self._between(made))
         off = part.off(part.outputs(rows, weights.read, weights.read_bias))
-        return part.loss(off, self._goal.aim.scale)
+        return part.loss(off, self._goal.target.scale)
 
     def _error(self, weights: Weights) -> float:
         """On images held back, relative to the variance of the targets."""
@@ -152,7 +154,7 @@ class Joint:
         mean = sum(part.target.sum(0, dtype=np.float64) for part in self._held) / count
 
         def losses(part: Part) -> tuple[float, float]:
-            spread = part.loss(part.target - mean.astype(np.float32), self._goal.aim.scale)
+            spread = part.loss(part.target - mean.astype(np.float32), self._goal.target.scale)
             return self._loss(part, part.made(weights.made, weights.made_bias), weights), spread
 
         loss, spread = np.sum(parallel.each(losses, self._held), axis=0)
@@ -232,7 +234,7 @@ class Joint:
         groups, size, d = weights.made.shape
         gradient, level = np.zeros((groups, size, d)), np.zeros((groups, size))
         power = np.zeros((groups * size, groups * size))
-        matter = (self._goal.aim.scale**2).astype(np.float32)
+        matter = (self._goal.target.scale**2).astype(np.float32)
         read = weights.read[0].astype(np.float32)
         for state in states:
             part = state.part
@@ -254,7 +256,7 @@ class Joint:
             power: mean products of the slopes in between, (k, k).
         """
         groups, size, _ = weights.made.shape
-        scaled = weights.read[0] * self._goal.aim.scale[:, None]
+        scaled = weights.read[0] * self._goal.target.scale[:, None]
         read = scaled.reshape(-1, groups * size)  # (o * taps, k)
         whole = read.T @ read * power
         return np.stack([whole[i : i + size, i : i + size] for i in range(0, len(whole), size)])

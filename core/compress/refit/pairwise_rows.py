@@ -12,14 +12,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.compress.graph_executor.executor import GraphExecutor
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.linalg import parallel
-from core.compress.linalg.im2col_sampling import Index, Sites, values_at, window
-from core.compress.refit.graph_executor import Walk
+from core.compress.linalg.im2col_sampling import Index, Sites, values_at
 from core.compress.refit.normal_equations import Matrix, split
 from core.compress.refit.pairwise_layers import Pair, reach
 from core.compress.refit.reference import Reference
-from core.compress.refit.residual_targets import Aim
-from core.compress.refit.spill_cache import Array
+from core.compress.refit.residual_targets import ResidualTarget
+from core.graph.windows import window
 
 ROWS = 16384  # of the reader, over all images
 LARGEST_BYTES = 192 << 20  # of the maker's rows
@@ -31,13 +32,13 @@ class Goal:
     """What the reader is fitted to.
 
     Attributes:
-        aim: of the reader.
+        target: of the reader.
         source: the original's tensor that the aim's tensor stands for.
         keep: which of its channels; None for all.
         strength: of the ridge.
     """
 
-    aim: Aim
+    target: ResidualTarget
     source: str
     keep: Array | None
     strength: float
@@ -102,19 +103,19 @@ class Part:
 
 
 def gather(
-    pair: Pair, goal: Goal, walk: Walk, reference: Reference, batches: list[int]
+    pair: Pair, goal: Goal, executor: GraphExecutor, reference: Reference, batches: list[int]
 ) -> list[Part]:
-    """The rows of some batches; the walk has reached the inputs of the maker."""
-    shape = _read_shape(pair, walk.value(pair.maker.input, 0).shape)
-    most = max(_most(pair, shape, reference.images) // walk.count, 1)
+    """The rows of some batches; the executor has reached the inputs of the maker."""
+    shape = _read_shape(pair, executor.value(pair.maker.input, 0).shape)
+    most = max(_most(pair, shape, reference.images) // executor.count, 1)
 
     def of_batch(batch: int) -> list[Part]:
         sites = reference.sites(goal.source, batch)
         chosen = np.sort(np.random.default_rng(batch).permutation(len(sites))[:most])
         some = Sites(sites.images[chosen], sites.places[chosen])
-        tensor = walk.value(pair.maker.input, batch)
+        tensor = executor.value(pair.maker.input, batch)
         seen, index = reach(pair.reader, _read_shape(pair, tensor.shape), some)
-        rest = _wanted(pair, goal, walk, reference, batch, chosen)
+        rest = _wanted(pair, goal, executor, reference, batch, chosen)
         whole = Part(pair.maker.seen(tensor, seen), index, *rest)
         return _cut(whole, some.images, seen.images)
 
@@ -156,17 +157,17 @@ def _most(pair: Pair, shape: tuple[int, ...], images: int) -> int:
 
 
 def _wanted(
-    pair: Pair, goal: Goal, walk: Walk, reference: Reference, batch: int, chosen: Index
+    pair: Pair, goal: Goal, executor: GraphExecutor, reference: Reference, batch: int, chosen: Index
 ) -> tuple[Array, Array, Array, Array]:
     """Bounds, targets and weights of the chosen rows."""
     sites = reference.sites(goal.source, batch)
     wanted = reference.wanted(goal.source, batch)[chosen]
     wanted = wanted if goal.keep is None else wanted[:, goal.keep]
     other = None
-    if goal.aim.other:
+    if goal.target.other:
         some = Sites(sites.images[chosen], sites.places[chosen])
-        other = values_at(walk.value(goal.aim.other, batch), pair.reader.channel_axis, some)
+        other = values_at(executor.value(goal.target.other, batch), pair.reader.channel_axis, some)
     weights = reference.weights(goal.source, batch)
     weigh = np.ones(len(chosen), np.float32) if weights is None else weights[chosen]
-    targets = goal.aim.targets(wanted, other)
-    return (*goal.aim.bounds(wanted, other, targets), targets, weigh)
+    targets = goal.target.targets(wanted, other)
+    return (*goal.target.bounds(wanted, other, targets), targets, weigh)

@@ -19,13 +19,13 @@ import numpy as np
 from core.analysis.decisions import undecided
 from core.calibration.services import Graph, Run, Services, Tensors
 from core.compress.autodiff.vjp import backward
-from core.compress.linalg import blas, parallel
+from core.compress.graph_executor.spill_cache import Array
+from core.compress.linalg import parallel
 from core.compress.linalg.im2col_sampling import Sites, pick, values_at
 from core.compress.refit import array_file
 from core.compress.refit.feeds import Feeds, batches
 from core.compress.refit.gradient_covariance import Power
-from core.compress.refit.half_cache import Halves
-from core.compress.refit.spill_cache import Array
+from core.compress.refit.half_cache import HalfCache
 from core.errors import CoreError, StoreError
 
 IMAGES = 512  # more change nothing that could be measured: see benchmarks/structure.py
@@ -64,7 +64,7 @@ class Reference:
         self.original, self.services = original, services
         self.sampling = sampling or Sampling()
         self.feeds = Feeds(batches(services, original, self.sampling.images))
-        self._wanted = Halves()
+        self._wanted = HalfCache()
         self._matter: dict[tuple[str, int], Array] = {}  # (rows,), squares of gradients
         self._sites: dict[tuple[str, int], Sites] = {}
         self._importance: dict[str, Array] = {}
@@ -95,7 +95,7 @@ class Reference:
             return
         computed = {v.name for node in self.original.graph for v in node.outputs}
         asked = [n for n in dict.fromkeys([*missing, *also]) if n in computed]
-        with blas.threads(1):  # what is worth it is shared out to the cores
+        with parallel.product_threads(1):  # what is worth it is shared out to the cores
             self._run(asked, missing, axes, visit)
         if missing:
             self._save()

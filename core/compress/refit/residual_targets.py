@@ -28,14 +28,16 @@ import onnx_ir as ir
 
 from core.analysis.shapes import Facts, Shape
 from core.analysis.values import constant_tensor
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.refit.linear_layers import Layer
-from core.compress.refit.spill_cache import Array
+from core.graph.batch_norm import affine
+from core.graph.operators import STANDARD
 
 SMALLEST = 1e-3  # of the largest: a batch norm that silences a channel says nothing of its input
 
 
 @dataclass(frozen=True, eq=False)
-class Aim:
+class ResidualTarget:
     """The tensor that decides how well a layer does.
 
     Attributes:
@@ -100,7 +102,7 @@ class Aim:
         return np.where(flat, least, low), np.where(flat, most, high)
 
 
-def aim(layer: Layer, order: dict[str, int], known: Facts) -> Aim:
+def residual_target(layer: Layer, order: dict[str, int], known: Facts) -> ResidualTarget:
     """Follow the layer's output to the next sum or activation.
 
     Args:
@@ -115,20 +117,22 @@ def aim(layer: Layer, order: dict[str, int], known: Facts) -> Aim:
     if follower is not None and follower.op_type == "BatchNormalization":
         normed = _batch_norm(follower, outputs)
         if normed is None:
-            return Aim(value.name or "", scale, shift)
+            return ResidualTarget(value.name or "", scale, shift)
         (scale, shift), value = normed, follower.outputs[0]
         follower = _only_user(value)
     here = order[layer.output]
     other = _other(follower, value, known)
     if follower is not None and other is not None and order.get(other.name or "", -1) < here:
         value = follower.outputs[0]
-        return Aim(value.name or "", scale, shift, other.name or "", *_limits(_only_user(value)))
-    return Aim(value.name or "", scale, shift, "", *_limits(follower))
+        return ResidualTarget(
+            value.name or "", scale, shift, other.name or "", *_limits(_only_user(value))
+        )
+    return ResidualTarget(value.name or "", scale, shift, "", *_limits(follower))
 
 
 def _limits(node: ir.Node | None) -> tuple[float, float]:
     """Beyond which an activation is flat."""
-    if node is None or node.domain not in ("", "ai.onnx"):
+    if node is None or node.domain not in STANDARD:
         return -np.inf, np.inf
     if node.op_type == "Relu":
         return 0.0, np.inf
@@ -148,10 +152,10 @@ def _limit(node: ir.Node, position: int, name: str, none: float) -> float:
     return none if tensor is None else float(tensor.numpy())
 
 
-def plain(layer: Layer) -> Aim:
+def plain(layer: Layer) -> ResidualTarget:
     """The layer's own output, whatever follows."""
     outputs = len(layer.bias())
-    return Aim(layer.output, np.ones(outputs), np.zeros(outputs))
+    return ResidualTarget(layer.output, np.ones(outputs), np.zeros(outputs))
 
 
 def _output(layer: Layer) -> ir.Value:
@@ -183,11 +187,9 @@ def _sizes(shape: Shape | None) -> Shape | None:
 
 
 def _batch_norm(node: ir.Node, outputs: int) -> tuple[Array, Array] | None:
-    parts = [constant_tensor(v) if v is not None else None for v in node.inputs[1:5]]
-    if any(p is None or p.size != outputs for p in parts) or len(node.outputs) > 1:
+    norm = affine(node, outputs)
+    if norm is None or len(node.outputs) > 1:
         return None
-    gamma, beta, mean, variance = (p.numpy().astype(np.float64) for p in parts if p is not None)
-    scale = gamma / np.sqrt(np.maximum(variance, 0) + node.attributes.get_float("epsilon", 1e-5))
-    shift = beta - mean * scale
-    least = SMALLEST * max(float(np.abs(scale).max()), 1e-12)
-    return np.where(scale < 0, -1, 1) * np.maximum(np.abs(scale), least), shift
+    size = np.abs(norm.scale)
+    least = SMALLEST * max(float(size.max()), 1e-12)
+    return np.where(norm.scale < 0, -1, 1) * np.maximum(size, least), norm.shift

@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.linalg import parallel
 from core.compress.linalg.blocked_linalg import BLOCK, cholesky, product
 from core.compress.refit.normal_equations import Matrix, Moments
-from core.compress.refit.spill_cache import Array
 
 FLOOR = 1e-10  # of the ridge: a layer whose inputs are all dead has trace 0
 SIDES = 1 << 15  # numbers of right-hand sides that are not worth sharing out

@@ -14,9 +14,9 @@ from dataclasses import replace
 
 import numpy as np
 
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.linalg import parallel
 from core.compress.refit.normal_equations import Gram, Matrix, Moments, Shift, split
-from core.compress.refit.spill_cache import Array
 
 STRETCH = 1024  # rows at a time: what is made of them stays in the cache
 

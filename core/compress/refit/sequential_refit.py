@@ -10,8 +10,8 @@ the only reader of a layer that has lost channels is fitted, both are fitted tog
 (`pairwise_refit`).
 
 What is approximate: layers are fitted one or two at a time, to activations and not to the output;
-places are sampled, and count by how much they matter to the outputs (`vjp`); where a Relu
-follows, a few rounds of moving targets (`Aim.bounds`, `row_sampling`) replace the exact minimum.
+places are sampled, and count by how much they matter to the outputs (`vjp`); where a Relu follows,
+a few rounds of moving targets (`ResidualTarget.bounds`, `row_sampling`) replace the exact minimum.
 
 Source: He, Zhang, Sun 2017, arXiv:1707.06168; Zhang et al. 2015, arXiv:1505.06798.
 """
@@ -25,19 +25,19 @@ import numpy as np
 
 from core.calibration.services import Graph
 from core.compress.autodiff.backward_graph import NoGradient
-from core.compress.linalg import blas, parallel
+from core.compress.graph_executor.executor import GraphExecutor
+from core.compress.graph_executor.spill_cache import Array
+from core.compress.linalg import parallel
 from core.compress.linalg.im2col_sampling import values_at
-from core.compress.refit.graph_executor import Walk
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import Gram, Matrix, Moments, Shift
 from core.compress.refit.pairwise_layers import Pair
-from core.compress.refit.pairwise_refit import Joint
+from core.compress.refit.pairwise_refit import PairwiseFit
 from core.compress.refit.pairwise_rows import Goal
 from core.compress.refit.reference import Reference
-from core.compress.refit.refit_plan import Case, Stand, cases_of, pairs_of
+from core.compress.refit.refit_plan import ChannelMapping, RefitTask, pairs_of, refit_tasks
 from core.compress.refit.ridge import Ridge, error, explained, free_bias
 from core.compress.refit.row_sampling import Room, Rows
-from core.compress.refit.spill_cache import Array
 from core.compress.refit.telling import Tell, part, silent
 from core.process import memory
 
@@ -85,7 +85,7 @@ class Refit:
 
 def refit(
     rewritten: Graph,
-    stands: Mapping[str, Stand],
+    mappings: Mapping[str, ChannelMapping],
     reference: Reference,
     options: Options | None = None,
     constraints: Mapping[str, Constrain] | None = None,
@@ -95,7 +95,7 @@ def refit(
 
     Args:
         rewritten: the graph; its inputs are those of the original.
-        stands: output of a layer of it -> what that stands for. A layer that is not named here,
+        mappings: output of a layer of it -> what that stands for. A layer that is not named here,
             like the first half of a factorised one, keeps its weights.
         reference: the original on the calibration images.
         options: how.
@@ -103,38 +103,40 @@ def refit(
             have, such as a product of factors, in the metric of the moments.
         tell: hears of each layer.
     """
-    with blas.threads(1):
-        return _refit(rewritten, stands, reference, options or Options(), constraints or {}, tell)
+    with parallel.product_threads(1):
+        return _refit(rewritten, mappings, reference, options or Options(), constraints or {}, tell)
 
 
 def _refit(
     rewritten: Graph,
-    stands: Mapping[str, Stand],
+    mappings: Mapping[str, ChannelMapping],
     reference: Reference,
     options: Options,
     constraints: Mapping[str, Constrain],
     tell: Tell,
 ) -> tuple[Refit, ...]:
-    cases = cases_of(rewritten, stands, reference.original)
-    reference.sample({case.source: case.layer.channel_axis for case in cases})
+    tasks = refit_tasks(rewritten, mappings, reference.original)
+    reference.sample({task.source: task.layer.channel_axis for task in tasks})
     strength = options.strength or (STRONG if reference.images < FEW else WEAK)
-    walk = Walk(rewritten, reference.services.runner, reference.feeds)
+    executor = GraphExecutor(rewritten, reference.services.runner, reference.feeds)
     together = options.joint and reference.images >= LEAST_JOINT
-    pairs = pairs_of(rewritten, cases, stands, reference.original, constraints) if together else {}
+    pairs = (
+        pairs_of(rewritten, tasks, mappings, reference.original, constraints) if together else {}
+    )
     room, done = Room(), list[Refit]()
-    shares = _shares([case.layer for case in cases])
-    for turn, case in enumerate(cases):
+    shares = _shares([task.layer for task in tasks])
+    for turn, task in enumerate(tasks):
         say = part(tell, shares[turn], shares[turn + 1])
-        say(_sentence(case.layer), 0.0)
-        pinned = {p.maker.input for c in cases[turn:] if (p := pairs.get(c.layer.output))}
-        others, before = [case.aim.other] if case.aim.other else [], None
-        if case.layer.output in pairs:
-            both = pairs[case.layer.output]
-            walk.reach([both.maker.input, *others], pinned)
-            before = _together(both, case, walk, reference, strength)
-        walk.reach([case.layer.input, *others], pinned)
-        constrain = constraints.get(case.layer.output)
-        fit = _Fit(case, walk, reference, strength, options.bends, room, say, constrain).run()
+        say(_sentence(task.layer), 0.0)
+        pinned = {p.maker.input for c in tasks[turn:] if (p := pairs.get(c.layer.output))}
+        others, before = [task.target.other] if task.target.other else [], None
+        if task.layer.output in pairs:
+            both = pairs[task.layer.output]
+            executor.reach([both.maker.input, *others], pinned)
+            before = _together(both, task, executor, reference, strength)
+        executor.reach([task.layer.input, *others], pinned)
+        constrain = constraints.get(task.layer.output)
+        fit = _Fit(task, executor, reference, strength, options.bends, room, say, constrain).run()
         done.append(fit if before is None else replace(fit, before=before, joint=True))
     return tuple(done)
 
@@ -151,12 +153,12 @@ def _sentence(layer: Layer) -> str:
 
 
 def _together(
-    both: Pair, case: Case, walk: Walk, reference: Reference, strength: float
+    both: Pair, task: RefitTask, executor: GraphExecutor, reference: Reference, strength: float
 ) -> float | None:
     """Give both layers better weights, if there are any; the reader's error before, or None."""
-    goal = Goal(case.aim, case.source, case.keep, strength)
+    goal = Goal(task.target, task.source, task.keep, strength)
     try:
-        fit = Joint(both, goal, walk, reference)
+        fit = PairwiseFit(both, goal, executor, reference)
         better = fit.run() if fit.enough else None
     except NoGradient:
         return None
@@ -164,7 +166,7 @@ def _together(
         return None
     weights, before, _ = better
     fit.write(weights)
-    walk.back(both.nodes)
+    executor.back(both.nodes)
     return before
 
 
@@ -193,8 +195,8 @@ class _Tried:
 class _Fit:
     """One layer being fitted; the columns of its matrix go in the order of `Layer.seen`."""
 
-    case: Case
-    walk: Walk
+    task: RefitTask
+    executor: GraphExecutor
     reference: Reference
     strength: float
     bends: int
@@ -206,7 +208,7 @@ class _Fit:
 
     def run(self) -> Refit:
         """Fit on some images, judge on others; if that is better, fit on all and write."""
-        layer, start = self.case.layer, self.case.layer.matrix()[:, :, self.case.layer.order]
+        layer, start = self.task.layer, self.task.layer.matrix()[:, :, self.task.layer.order]
         old = layer.bias().reshape(layer.groups, -1)
         self.tell(_sentence(layer), 0.3)
         fitted, judged = self._sums()
@@ -234,7 +236,7 @@ class _Fit:
         return _Tried(before, after, strength, shifted, bias)
 
     def _write(self, weights: Matrix, bias: Matrix) -> None:
-        self.case.layer.write(weights[:, :, np.argsort(self.case.layer.order)], bias)
+        self.task.layer.write(weights[:, :, np.argsort(self.task.layer.order)], bias)
 
     def _strength(
         self, moments: Moments, held: Moments, start: Matrix, factors: Sequence[float]
@@ -254,21 +256,21 @@ class _Fit:
 
     def _sums(self) -> tuple[Gram, Gram]:
         """Sums over the images to fit on and over those to judge on."""
-        batches = sorted(range(self.walk.count), key=self.reference.held)
+        batches = sorted(range(self.executor.count), key=self.reference.held)
         if not batches:
             raise ValueError("a fit without images")
         first = self._read(batches[0])
-        shift = Shift.of(first.inputs, first.targets, self.case.layer.groups)
-        counts = [len(self.reference.sites(self.case.source, batch)) for batch in batches]
-        size = self.case.layer.groups * sum(counts) * shift.width * first.inputs.itemsize
+        shift = Shift.of(first.inputs, first.targets, self.task.layer.groups)
+        counts = [len(self.reference.sites(self.task.source, batch)) for batch in batches]
+        size = self.task.layer.groups * sum(counts) * shift.width * first.inputs.itemsize
         if size > min(ROWS_BYTES, memory.budget_bytes() // ROWS_SHARE):
             return self._streamed(batches, shift)
         held = sum(n for n, b in zip(counts, batches, strict=True) if self.reference.held(b))
         rows = Rows(
-            self.case.layer.groups,
+            self.task.layer.groups,
             (sum(counts) - held, held),
             shift,
-            self.case.aim.rectified,
+            self.task.target.rectified,
             self.room,
         )
 
@@ -282,31 +284,31 @@ class _Fit:
 
     def _streamed(self, batches: Sequence[int], shift: Shift) -> tuple[Gram, Gram]:
         """The same where the rows are too many to be kept."""
-        grams = [Gram(self.case.layer.groups, shift) for _ in range(2)]
+        grams = [Gram(self.task.layer.groups, shift) for _ in range(2)]
         for batch, rows in zip(batches, parallel.ahead(map(self._read, batches)), strict=True):
             grams[self.reference.held(batch)].add(rows.inputs, rows.targets, rows.weights)
         return grams[0], grams[1]
 
     def _read(self, batch: int) -> _Batch:
-        case, reference = self.case, self.reference
-        sites = reference.sites(case.source, batch)
-        inputs = case.layer.seen(self.walk.value(case.layer.input, batch), sites)
-        wanted, other = reference.wanted(case.source, batch), None
-        if case.aim.other:
+        task, reference = self.task, self.reference
+        sites = reference.sites(task.source, batch)
+        inputs = task.layer.seen(self.executor.value(task.layer.input, batch), sites)
+        wanted, other = reference.wanted(task.source, batch), None
+        if task.target.other:
             other = values_at(
-                self.walk.value(case.aim.other, batch), case.layer.channel_axis, sites
+                self.executor.value(task.target.other, batch), task.layer.channel_axis, sites
             )
-        wanted = wanted if case.keep is None else wanted[:, case.keep]
-        targets = case.aim.targets(wanted, other)
-        bounds = case.aim.bounds(wanted, other, targets)
-        weights = reference.weights(case.source, batch)
+        wanted = wanted if task.keep is None else wanted[:, task.keep]
+        targets = task.target.targets(wanted, other)
+        bounds = task.target.bounds(wanted, other, targets)
+        weights = reference.weights(task.source, batch)
         return _Batch(inputs, targets, bounds, weights)
 
     def _bent(self, moments: Moments, start: Matrix, strength: float) -> tuple[Matrix, Matrix]:
         """The fit, with targets that a Relu zeroes moved to the prediction a few times."""
         system = Ridge(moments, start, strength)
         weights, bias = self._bound(*system.fit(moments), moments)
-        if not self.case.aim.rectified or self._rows is None:
+        if not self.task.target.rectified or self._rows is None:
             return weights, bias
         for _ in range(self.bends if moments.second.shape[1] <= BENT_WIDTH else 1):
             moved = self._rows.moved(moments, weights, bias)
@@ -317,16 +319,16 @@ class _Fit:
         """Of the weights that the layer may have, those nearest to these."""
         if self.constrain is None:
             return weights, bias
-        place = np.argsort(self.case.layer.order)
+        place = np.argsort(self.task.layer.order)
         if self._filed is None or self._filed[0] is not moments.second:
             self._filed = (moments.second, moments.second[:, place[:, None], place])
         second, cross = self._filed[1], moments.cross[:, place]
         as_filed = replace(moments, second=second, cross=cross, mean_in=moments.mean_in[:, place])
-        bound = self.constrain(weights[:, :, place], as_filed)[:, :, self.case.layer.order]
+        bound = self.constrain(weights[:, :, place], as_filed)[:, :, self.task.layer.order]
         return bound, free_bias(moments, bound)
 
     def _judge(self, weights: Matrix, bias: Matrix, held: Moments) -> float:
         """Error on held-out images, relative to the variance of the targets."""
-        scale = (self.case.aim.scale**2).reshape(self.case.layer.groups, -1)
+        scale = (self.task.target.scale**2).reshape(self.task.layer.groups, -1)
         total = float((held.spread * scale).sum())
         return float((error(held, weights, bias) * scale).sum()) / max(total, 1e-20)

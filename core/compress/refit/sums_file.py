@@ -9,9 +9,9 @@ import weakref
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from core.compress.graph_executor.spill_cache import Array
 from core.compress.refit import array_file
 from core.compress.refit.normal_equations import Gram
-from core.compress.refit.spill_cache import Array
 from core.errors import StoreError
 
 log = logging.getLogger(__name__)

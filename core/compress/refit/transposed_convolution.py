@@ -20,8 +20,9 @@ from numpy.typing import NDArray
 
 from core import graph as graphs
 from core.analysis.edits import set_input
-from core.compress.linalg.im2col_sampling import Sites, Window, patches_at, pick
+from core.compress.linalg.im2col_sampling import Sites, patches_at, pick
 from core.compress.refit.linear_layers import Layer
+from core.graph.windows import Window
 
 Array = np.ndarray[Any, Any]
 

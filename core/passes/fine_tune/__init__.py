@@ -4,8 +4,8 @@ The teacher is the model before the first step of the recipe; no labels are need
 weights asked for, they are trained on the grid that they will be rounded to (fake quantization),
 and written as float numbers on it: a later step that quantizes symmetrically per channel rounds
 nothing more. What that grid is, and what a fold of batch norms does to it, is said in
-`core.training.grids`; the loss, the images made out of images and the choice of the best state in
-its neighbours. Structure, names, inputs and outputs of the graph stay.
+`core.compress.distill.grids`; the loss, the images made out of images and the choice of the best
+state in its neighbours. Structure, names, inputs and outputs of the graph stay.
 
 Approximate: numbers change, and how far is told by the report, on images held out.
 
@@ -26,14 +26,14 @@ from core import graph as graphs
 from core.calibration.services import Services
 from core.compress.refit.needs import Needs, Workload
 from core.errors import PassPrecondition, UnsupportedModel
-from core.passes.base import STANDARD, Graph, Pass, Report, lift_constants, origin, parameter
+from core.graph.values import float32_weight
+from core.passes.base import Graph, Pass, Report, lift_constants, parameter
 from core.passes.fine_tune import memory
 
 if TYPE_CHECKING:
-    from core.training.fine_tune import Result
-    from core.training.student import Student
+    from core.compress.distill.fine_tune import Result
+    from core.compress.distill.student import Student
 
-LAYERS = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
 FEATURES = 6
 BITS = {"float": 0, "int8": 8, "int4": 4, "int3": 3}
 RATES = {"auto": 0.0, "0.0001": 1e-4, "0.0003": 3e-4, "0.001": 1e-3, "0.003": 3e-3}
@@ -122,7 +122,7 @@ class FineTune(Pass):
         """Train, and write what proved best on the images held out."""
         if not services.count:
             raise PassPrecondition("Fine-tuning needs calibration images, and there are none.")
-        from core.training.student import Precision, enrol
+        from core.compress.distill.student import Precision, enrol
 
         lift_constants(graph)
         precision = Precision(BITS[self.weights], BITS[self.activations], self.edges)
@@ -150,8 +150,8 @@ class FineTune(Pass):
         return memory.needs(graph, work)
 
     def _train(self, graph: Graph, student: Student, report: Report, services: Services) -> Result:
-        from core.training.fine_tune import Plan, Training
-        from core.training.images import gather
+        from core.compress.distill.fine_tune import Training, TrainingPlan
+        from core.compress.distill.images import gather
 
         original = services.original or graph.clone()
         outputs = [
@@ -168,7 +168,7 @@ class FineTune(Pass):
             gather(services.feeds(), _fixed_batch(graph)),
             outputs,
             features,
-            Plan(self.minutes * 60, self.steps, RATES[self.rate], self.seed),
+            TrainingPlan(self.minutes * 60, self.steps, RATES[self.rate], self.seed),
             report.tell,
         )
         try:
@@ -196,13 +196,7 @@ class FineTune(Pass):
 
 
 def _layers(graph: Graph) -> list[ir.Node]:
-    found = []
-    for node in graph.graph:
-        if node.op_type in LAYERS and node.domain in STANDARD and len(node.inputs) > 1:
-            array = graphs.constant(origin(node.inputs[1]))
-            if array is not None and array.dtype == np.float32:
-                found.append(node)
-    return found
+    return [node for node in graph.graph if float32_weight(node) is not None]
 
 
 def _features(original: Graph, graph: Graph) -> list[str]:

@@ -38,7 +38,7 @@ from core.passes.prune_channels.choice import (
     within_budget,
 )
 from core.passes.prune_channels.integer_kernels import fastest
-from core.passes.prune_channels.repair import CHOSEN, repair, stands
+from core.passes.prune_channels.repair import CHOSEN, channel_mappings, repair
 from core.passes.prune_channels.reporting import EMPTIED, kept_all, nothing_to_cut, title
 from core.records import Cut, Note
 from core.timings import LayerTimes
@@ -157,7 +157,7 @@ class PruneChannels(Pass):
         atoms = {a for picked in chosen.values() for a in picked}
         if not atoms and self._asks:
             raise PassPrecondition(kept_all(chosen, self._wish, self._why_kept(report)))
-        kept = stands(graph, channels, atoms)
+        kept = channel_mappings(graph, channels, atoms)
         report.changed = remove(channels, atoms)
         self._say(chosen, report)
         if atoms and learnt is not None and self.repair:

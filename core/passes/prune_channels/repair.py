@@ -9,7 +9,7 @@ import numpy as np
 from core.analysis.channels import ChannelMap
 from core.compress.pruning.study import Study
 from core.compress.refit.linear_layers import find
-from core.compress.refit.refit_plan import Stand
+from core.compress.refit.refit_plan import ChannelMapping
 from core.compress.refit.sequential_refit import FEW, STRONG, Refit, refit
 from core.compress.refit.telling import part
 from core.passes.base import Graph, Report
@@ -18,7 +18,9 @@ from core.records import Note
 CHOSEN = 0.5  # share of the time after which the channels are chosen
 
 
-def stands(graph: Graph, channels: ChannelMap, atoms: Collection[int]) -> dict[str, Stand]:
+def channel_mappings(
+    graph: Graph, channels: ChannelMap, atoms: Collection[int]
+) -> dict[str, ChannelMapping]:
     """Which channels of the original each layer's output keeps; asked before the cut."""
     alive, found = channels.alive(atoms), {}
     made = {v.name: v for node in graph.graph for v in node.outputs}
@@ -26,11 +28,11 @@ def stands(graph: Graph, channels: ChannelMap, atoms: Collection[int]) -> dict[s
         axes = channels.flow.axes.get(made[layer.output], [])
         labels = axes[layer.channel_axis] if axes else None
         keep = None if labels is None else np.flatnonzero(alive(labels))
-        found[layer.output] = Stand(layer.output, keep)
+        found[layer.output] = ChannelMapping(layer.output, keep)
     return found
 
 
-def repair(graph: Graph, kept: dict[str, Stand], study: Study, report: Report) -> None:
+def repair(graph: Graph, kept: dict[str, ChannelMapping], study: Study, report: Report) -> None:
     """Refit and say how it went."""
     done = refit(graph, kept, study.reference, tell=part(report.tell, CHOSEN, 1.0))
     images = study.reference.images

@@ -26,7 +26,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-from core import graph as graphs
 from core.calibration import targets
 from core.calibration.services import Runtime, Services
 from core.compress.quantization import gptq, shared_weights
@@ -34,15 +33,16 @@ from core.compress.quantization.activation_16bit import OPSET
 from core.compress.quantization.batches import misread
 from core.compress.quantization.calibrate import layers_of
 from core.compress.quantization.evaluator import first_difference
-from core.compress.quantization.images import Images, any_batch, singly
+from core.compress.quantization.images import CalibrationSplit, any_batch, singly
 from core.compress.quantization.needs import of_a_repair
 from core.compress.quantization.partition import is_weighted, reading_inputs, select, weights_only
 from core.compress.quantization.prepare import prepared, refuse_sequences
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.quantization.stand_in import stand_in
 from core.compress.quantization.target_scheme import LARGEST, Scheme, scheme
 from core.compress.refit.needs import Needs, Workload
 from core.errors import PassPrecondition
+from core.graph.operators import is_quantized
 from core.passes.base import Graph, Pass, Report, adopt, parameter
 from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
@@ -50,11 +50,6 @@ from core.passes.quantize_int8.readers import agreed, readers_of, runtime_of
 from core.passes.quantize_int8.saying import say_data, say_scheme, say_skipped
 from core.passes.quantize_int8.steps import Settings, Work
 from core.records import Note
-
-QUANTIZED = frozenset(
-    {"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "ConvInteger"}
-    | {"QLinearMatMul", "MatMulInteger"}
-)
 
 
 @dataclass(frozen=True)
@@ -167,8 +162,7 @@ class QuantizeInt8(Pass):
 
     def requires(self, graph: Graph) -> None:
         """Refuse what is quantized already or holds no float32 weights."""
-        nodes = [node for inner in graphs.all_graphs(graph) for node in inner]
-        if any(node.op_type in QUANTIZED for node in nodes):
+        if is_quantized(graph):
             raise PassPrecondition(
                 "The model is already quantized; quantizing twice would only lose accuracy. Start "
                 "from the float model."
@@ -205,7 +199,9 @@ class QuantizeInt8(Pass):
         made_up: Services | None,
         backend: Runtime | None,
     ) -> None:
-        images = Images(made_up or services, as_written=not targets.runs_in_process(self.backend))
+        images = CalibrationSplit(
+            made_up or services, as_written=not targets.runs_in_process(self.backend)
+        )
         if made_up is None:
             say_data(images, services.count, report)
         race = services.stopwatch(self.backend) if targets.here(self.backend) else None
@@ -232,7 +228,7 @@ class QuantizeInt8(Pass):
         plan = work.run()
         if plan is not None:
             others = readers_of(made_up or services, self.backend)
-            plan = agreed(work.judged, plan, work.judge, others, report)
+            plan = agreed(work.judged, plan, work.evaluator, others, report)
         say_skipped(source, plan.selection if plan else None, self.exclude, self.wide, report)
         result = work.write(plan) if plan else None
         if plan is None or result is None or not work.holds(result):
@@ -275,7 +271,7 @@ class QuantizeInt8(Pass):
         weights = {
             n: shared_weights.like(made[heads[n]], layers[heads[n]], layers[n]) for n in layers
         }
-        adopt(graph, written(source, Plan(weights_only(list(layers)), {}, weights)))
+        adopt(graph, written(source, QuantizationPlan(weights_only(list(layers)), {}, weights)))
         report.changed = len(layers)
         report.note(Note.of("int8.weights_alone", tensor=tensor, guessed=guessed))
 

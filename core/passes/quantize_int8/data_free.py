@@ -11,11 +11,11 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from core.compress.quantization import calibrate, data_free
-from core.compress.quantization.bn_statistics import Moments, norms, spread
+from core.compress.quantization.bn_statistics import ChannelMoments, norms, spread
 from core.compress.quantization.calibrate import layers_of
 from core.compress.quantization.observers import observe
 from core.compress.quantization.partition import Selection, select
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.refit.linear_layers import Layer
 from core.passes.base import Graph
 from core.passes.quantize_int8.steps import Work
@@ -37,8 +37,8 @@ class DataFree(Work):
     real: ClassVar[bool] = False
     unfolded: Graph | None = None
     guessed: bool = False
-    _norms: Mapping[str, Moments] = field(init=False)
-    _inputs: Mapping[str, Moments] = field(init=False)
+    _norms: Mapping[str, ChannelMoments] = field(init=False)
+    _inputs: Mapping[str, ChannelMoments] = field(init=False)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -51,7 +51,7 @@ class DataFree(Work):
         known = self._ranges(self.judged, selection, self._norms)
         return next((root for root in selection.roots if root not in known), "")
 
-    def _repaired(self, selection: Selection) -> Plan:
+    def _repaired(self, selection: Selection) -> QuantizationPlan:
         """Equalised, with ranges and biases from the norms."""
         self._equalise(selection)
         moments = spread(self.judged, self._norms, self._inputs)
@@ -62,7 +62,7 @@ class DataFree(Work):
         used = calibrate.Ranges(extents, "batch norms")
         plan, error = self._rounded(selection, used, layers)
         plan, count = data_free.corrected(plan, layers, moments)
-        after = self.judge.error(written(self.judged, plan))
+        after = self.evaluator.error(written(self.judged, plan))
         told = sum(root in known for root in selection.roots)
         counts = {"told": told, "ranges": len(selection.roots), "biases": count}
         self.report.note(Note.of("int8.from_norms", before=error, after=after, **counts))
@@ -95,7 +95,7 @@ class DataFree(Work):
             layers = layers_of(graph)
             plan, _ = self._rounded(selection, calibrate.Ranges(extents, ""), layers, graph)
             plan, _ = data_free.corrected(plan, layers, moments)
-            errors.append(self.judge.error(written(graph, plan)))
+            errors.append(self.evaluator.error(written(graph, plan)))
         kept = errors[1] < errors[0]
         self.report.note(
             Note.of("int8.absorbed", before=errors[0], after=errors[1], kept=bool(kept))
@@ -110,19 +110,21 @@ class DataFree(Work):
         used: calibrate.Ranges,
         layers: dict[str, Layer],
         graph: Graph | None = None,
-    ) -> tuple[Plan, float]:
+    ) -> tuple[QuantizationPlan, float]:
         """The plan with weights to nearest, and its error."""
         scheme = self.settings.scheme
         grids = calibrate.grids(used, scheme)
-        plan = Plan(selection, grids, calibrate.weights(layers, selection, grids, scheme))
-        return plan, self.judge.error(written(graph or self.judged, plan))
+        plan = QuantizationPlan(
+            selection, grids, calibrate.weights(layers, selection, grids, scheme)
+        )
+        return plan, self.evaluator.error(written(graph or self.judged, plan))
 
     def _ranges(
-        self, graph: Graph, selection: Selection, known: Mapping[str, Moments]
+        self, graph: Graph, selection: Selection, known: Mapping[str, ChannelMoments]
     ) -> dict[str, data_free.Range]:
         return data_free.ranges(graph, selection, spread(graph, known, self._inputs))
 
-    def _of_inputs(self) -> dict[str, Moments]:
+    def _of_inputs(self) -> dict[str, ChannelMoments]:
         """The inputs' exact reach: made-up images hold black and white."""
         names = [value.name or "" for value in self.judged.graph.inputs]
         seen = observe(self.images.values(self.judged, names, MADE_UP), names)
@@ -130,5 +132,5 @@ class DataFree(Work):
         for name, observer in seen.items():
             low, high = observer.channel_low, observer.channel_high
             if low is not None and high is not None:
-                found[name] = Moments((low + high) / 2, ((high - low) / 4) ** 2, low, high)
+                found[name] = ChannelMoments((low + high) / 2, ((high - low) / 4) ** 2, low, high)
         return found

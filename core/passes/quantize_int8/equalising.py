@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 
 from core.compress.quantization import calibrate, cross_layer_equalization, effort
 from core.compress.quantization.cross_layer_equalization import Link
-from core.compress.quantization.evaluator import Judge
-from core.compress.quantization.images import Images
+from core.compress.quantization.evaluator import Evaluator
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.observers import Observer, observe
 from core.compress.quantization.partition import Selection
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.quantization.target_scheme import Scheme
 from core.passes.base import Graph, Report
 from core.records import Note
@@ -51,8 +51,8 @@ def equalised(
     selection: Selection,
     scheme: Scheme,
     mended: bool,
-    judge: Judge,
-    images: Images,
+    evaluator: Evaluator,
+    images: CalibrationSplit,
     report: Report,
 ) -> Levelled:
     """Both graphs, equalised in the way that helps most, or as they were.
@@ -63,14 +63,14 @@ def equalised(
         selection: what will compute in integers.
         scheme: and how.
         mended: whether the weights are rounded by reconstruction afterwards.
-        judge: measures errors on held-out images.
+        evaluator: measures errors on held-out images.
         images: the calibration images; all are used: few do not show how far each channel reaches.
         report: hears what was found.
     """
     every = effort.calibration(judged, images.count)
     best = Levelled(judged, source, calibrate.seen(judged, selection, images, every))
     found = cross_layer_equalization.links(judged)
-    few = judge.few(effort.images(judged, JUDGES, effort.COMPARED_MACS))
+    few = evaluator.few(effort.images(judged, JUDGES, effort.COMPARED_MACS))
     if not found:
         return best
     reach = _reach(found, best.seen, judged, images)
@@ -100,7 +100,7 @@ def equalised(
 
 
 def _reach(
-    found: Sequence[Link], seen: Mapping[str, Observer], graph: Graph, images: Images
+    found: Sequence[Link], seen: Mapping[str, Observer], graph: Graph, images: CalibrationSplit
 ) -> Mapping[str, Observer]:
     """Extremes per channel of every tensor between linked layers; some have no grid."""
     more = list(dict.fromkeys(link.tensor for link in found if link.tensor not in seen))
@@ -113,12 +113,12 @@ def _chosen(graph: Graph, way: int) -> list[Link]:
 
 
 def _error(
-    made: Levelled, selection: Selection, scheme: Scheme, floats: bool, judge: Judge
+    made: Levelled, selection: Selection, scheme: Scheme, floats: bool, evaluator: Evaluator
 ) -> float:
     """Error with activations on the grids that fit them best, weights in float or to nearest."""
     extents = calibrate.extents(made.judged, selection, made.seen, scheme, "mse", 100.0)
-    plan = Plan(selection, calibrate.grids(extents, scheme, made.seen))
+    plan = QuantizationPlan(selection, calibrate.grids(extents, scheme, made.seen))
     if not floats:
         layers = calibrate.layers_of(made.judged)
         plan = replace(plan, weights=calibrate.weights(layers, selection, plan.grids, scheme))
-    return judge.error_as_written(written(made.judged, plan))
+    return evaluator.error_as_written(written(made.judged, plan))

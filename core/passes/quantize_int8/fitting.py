@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
-from core.compress.quantization.evaluator import Judge, Loss
+from core.compress.quantization.evaluator import Evaluator, Loss
 from core.compress.quantization.partition import Selection, select
 from core.compress.quantization.target_scheme import Scheme, scheme
 from core.data.zoomed import RIGHT
@@ -47,30 +47,30 @@ class Way:
 
 
 def fitted(
-    graph: Graph, way: Way, judge: Judge, quick: Callable[[Way], Graph], report: Report
+    graph: Graph, way: Way, evaluator: Evaluator, quick: Callable[[Way], Graph], report: Report
 ) -> Way:
     """The way that loses least on the backend, or the given one where nothing speaks against it.
 
     Args:
         graph: the prepared float graph.
         way: the usual one, the fastest.
-        judge: loses its backend where that gives no outputs at all.
+        evaluator: loses its backend where that gives no outputs at all.
         quick: a quick quantization.
         report: hears of it.
     """
-    if judge.backend is None:
+    if evaluator.backend is None:
         return way
-    label, made = judge.backend.label, quick(way)
-    there, said = judge.error(made), judge.error_as_written(made)
+    label, made = evaluator.backend.label, quick(way)
+    there, said = evaluator.error(made), evaluator.error_as_written(made)
     if there <= STRAYS * said + SLACK:
         return way
-    found = [(there, way), *((judge.error(quick(o)), o) for o in _others(graph, way))]
+    found = [(there, way), *((evaluator.error(quick(o)), o) for o in _others(graph, way))]
     least, best = min(found, key=lambda pair: pair[0])
     if STRAYS * said + SLACK < least < float("inf"):
-        least, best = _first_floats(graph, way, judge, quick) or (least, best)
+        least, best = _first_floats(graph, way, evaluator, quick) or (least, best)
     if least == float("inf"):
-        report.note(Note.of("int8.outputless", backend=label, reason=judge.reason))
-        judge.backend = None
+        report.note(Note.of("int8.outputless", backend=label, reason=evaluator.reason))
+        evaluator.backend = None
         return way
     kinds = {None: "", True: "signed", False: "unsigned"}
     report.note(Note.of(
@@ -98,7 +98,7 @@ def _others(graph: Graph, way: Way) -> Iterator[Way]:
 
 
 def _first_floats(
-    graph: Graph, way: Way, judge: Judge, quick: Callable[[Way], Graph]
+    graph: Graph, way: Way, evaluator: Evaluator, quick: Callable[[Way], Graph]
 ) -> tuple[float, Way] | None:
     """With as few first layers in float as it takes, and its error; None if these do not help."""
     for count in FIRST:
@@ -108,25 +108,26 @@ def _first_floats(
             return None
         other = replace(way, selection=selection, floats=floats, first=count)
         made = quick(other)
-        error = judge.error(made)
-        if error <= STRAYS * judge.error_as_written(made) + SLACK:
+        error = evaluator.error(made)
+        if error <= STRAYS * evaluator.error_as_written(made) + SLACK:
             return error, other
     return None
 
 
-def say_outcome(made: Graph, judge: Judge, real: bool, report: Report) -> None:
+def say_outcome(made: Graph, evaluator: Evaluator, real: bool, report: Report) -> None:
     """What the finished graph loses where it will run, and whether that is more than promised."""
-    error, loss = judge.outcome(made)
-    if judge.backend is not None:
-        there = {"backend": judge.backend.label, "images": judge.images, "there": error}
-        report.note(Note.of("int8.outcome_there", written=judge.error_as_written(made), **there))
-    if not real or not judge.counts_points:
+    error, loss = evaluator.outcome(made)
+    if evaluator.backend is not None:
+        there = {"backend": evaluator.backend.label, "images": evaluator.images, "there": error}
+        report.note(
+            Note.of("int8.outcome_there", written=evaluator.error_as_written(made), **there)
+        )
+    if not real or not evaluator.counts_points:
         return
-    if judge.familiar is not None:
-        known, copies, right = judge.familiar
+    if evaluator.familiar is not None:
+        known, copies, right = evaluator.familiar
         right = right if right is not None and right >= RIGHT else None
         report.note(Note.of("int8.familiar", known=known, copies=copies, right=right))
     lost = loss or Loss(100.0, 100.0, 100.0)
-    report.note(Note.of(
-        "int8.expected_loss", loss=lost, promised=PROMISED_POINTS, images=judge.images, error=error
-    ))  # fmt: skip
+    expected = {"loss": lost, "promised": PROMISED_POINTS, "images": evaluator.images}
+    report.note(Note.of("int8.expected_loss", error=error, **expected))

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from core.analysis import cost
 from core.calibration.services import Array, Race
-from core.compress.quantization.evaluator import Judge
-from core.compress.quantization.images import Images
+from core.compress.quantization.evaluator import Evaluator
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.mixed_precision import fallback_order, layer_sensitivity
 from core.compress.quantization.mixed_precision.layer_sensitivity import Fallback
 from core.compress.quantization.mixed_precision.timing_ratio import Ratio, careful, ratio
 from core.compress.quantization.partition import Selection, is_weighted
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.quantization.scores import ENOUGH, Scores
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Report
@@ -59,7 +59,7 @@ class Means:
     Attributes:
         graph: the prepared float graph, with logits as outputs.
         original: the graph as the user gave it.
-        judge: measures errors on held-out images.
+        evaluator: measures errors on held-out images.
         build: writes a selection into a graph that can be timed.
         race: times graphs; None where nothing can be timed.
         report: hears what was found.
@@ -71,20 +71,20 @@ class Means:
 
     graph: Graph
     original: Graph
-    judge: Judge
+    evaluator: Evaluator
     build: Callable[[Selection], Graph]
     race: Race | None
     report: Report
     real: bool = True
     labels: Array | None = None
-    images: Images | None = None
+    images: CalibrationSplit | None = None
     raced: Ratio | None = None
 
     def scores(self) -> Scores | None:
         """Counts right answers, where the calibration images have labels."""
         if self.labels is None or self.images is None:
             return None
-        return Scores(self.graph, self.images, self.labels, self.judge.backend)
+        return Scores(self.graph, self.images, self.labels, self.evaluator.backend)
 
     def affordable(self, selection: Selection) -> bool:
         """Whether the net is still faster than float; timed where that is not plain anyway."""
@@ -127,7 +127,9 @@ class Means:
         return laps[0].typical, laps[1].typical
 
 
-def met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
+def met(
+    goal: Goal, means: Means, plan: QuantizationPlan, floats: frozenset[str]
+) -> QuantizationPlan | None:
     """The plan that meets the goal best; None where the float model does.
 
     Args:
@@ -139,13 +141,17 @@ def met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | 
     found = _met(goal, means, plan, floats)
     if found is not None and not means.report.effects:
         if layer_sensitivity.macs(means.graph, found) <= CHARTED_MACS:
-            _list(layer_sensitivity.sensitivities(means.graph, found, means.judge), means.report)
+            _list(
+                layer_sensitivity.sensitivities(means.graph, found, means.evaluator), means.report
+            )
         else:
             means.report.note(Note.of("int8.not_measured_alone", layers=len(found.weights)))
     return found
 
 
-def _met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
+def _met(
+    goal: Goal, means: Means, plan: QuantizationPlan, floats: frozenset[str]
+) -> QuantizationPlan | None:
     if goal.name == SAFE:
         found = _safest(_safe(goal.target, means), means, plan, floats)
         _say(found, means.report)
@@ -164,14 +170,16 @@ def _met(goal: Goal, means: Means, plan: Plan, floats: frozenset[str]) -> Plan |
 
 def _safe(target: float, means: Means) -> float:
     """The target, or less where so much of it would cost more accuracy than safe may."""
-    if not means.real or not means.judge.counts_points:
+    if not means.real or not means.evaluator.counts_points:
         return target
-    return min(target, max(means.judge.bearable(SAFE_POINTS), LEAST_TARGET))
+    return min(target, max(means.evaluator.bearable(SAFE_POINTS), LEAST_TARGET))
 
 
-def _safest(target: float, means: Means, plan: Plan, floats: frozenset[str]) -> Fallback:
+def _safest(
+    target: float, means: Means, plan: QuantizationPlan, floats: frozenset[str]
+) -> Fallback:
     """Below the target with as little time lost as can be; else as near to it as is affordable."""
-    error = means.judge.error(written(means.graph, plan))
+    error = means.evaluator.error(written(means.graph, plan))
     if error <= target:
         return Fallback(plan, (), error, {})
     mixes = _mixes(means, plan, floats, layer_sensitivity.STEPS[-1], error)
@@ -181,21 +189,30 @@ def _safest(target: float, means: Means, plan: Plan, floats: frozenset[str]) -> 
     if found is not None and means.affordable(found.plan.selection):
         return found
     return layer_sensitivity.fall_back(
-        means.graph, plan, means.judge, floats, target, means.affordable, mixes.ranked, mixes.errors
+        means.graph,
+        plan,
+        means.evaluator,
+        floats,
+        target,
+        means.affordable,
+        mixes.ranked,
+        mixes.errors,
     )
 
 
-def _within_points(points: float, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
+def _within_points(
+    points: float, means: Means, plan: QuantizationPlan, floats: frozenset[str]
+) -> QuantizationPlan | None:
     if not means.real:
         raise PassPrecondition(
             "Points of accuracy cannot be told from made-up images: give calibration images, or "
             "choose the goal safe."
         )
-    judge, report = means.judge, means.report
-    target, scores = judge.bearable(points), means.scores()
+    evaluator, report = means.evaluator, means.report
+    target, scores = evaluator.bearable(points), means.scores()
     counted = scores is not None and scores.count
     report.note(Note.of(
-        "int8.bears", points=points, target=target, images=judge.images,
+        "int8.bears", points=points, target=target, images=evaluator.images,
         uncounted="" if counted else _uncounted(scores), labelled=scores.images if scores else 0,
     ))  # fmt: skip
 
@@ -216,7 +233,7 @@ def _within_points(points: float, means: Means, plan: Plan, floats: frozenset[st
         lost = scores.lost(written(means.graph, found.plan))
         one = 100 / scores.images
         report.note(Note.of("int8.counted", images=scores.images, lost=lost, one=one))
-    kept = judge.agreeing(written(means.graph, found.plan))
+    kept = evaluator.agreeing(written(means.graph, found.plan))
     report.note(Note.of("int8.agrees", error=found.error, agreeing=kept))
     return found.plan
 
@@ -228,7 +245,9 @@ def _uncounted(scores: Scores | None) -> str:
     return "few" if scores.images < ENOUGH else "by chance"
 
 
-def _within_ms(limit: float, means: Means, plan: Plan, floats: frozenset[str]) -> Plan | None:
+def _within_ms(
+    limit: float, means: Means, plan: QuantizationPlan, floats: frozenset[str]
+) -> QuantizationPlan | None:
     report = means.report
     if means.race is None:
         report.note(Note.of("int8.not_clocked"))
@@ -258,13 +277,13 @@ def _within_ms(limit: float, means: Means, plan: Plan, floats: frozenset[str]) -
 
 def _mixes(
     means: Means,
-    plan: Plan,
+    plan: QuantizationPlan,
     floats: frozenset[str],
     most: int = 0,
     error: float | None = None,
 ) -> fallback_order.Mixes:
     """Layers back to float in the order of error saved per time lost; at most so many, if given."""
-    ranked = layer_sensitivity.sensitivities(means.graph, plan, means.judge, RANKED * most)
+    ranked = layer_sensitivity.sensitivities(means.graph, plan, means.evaluator, RANKED * most)
     if means.takes_long and means.race is not None:
         priced = {name: means.share({name}) for name in ranked}
     else:
@@ -279,7 +298,7 @@ def _mixes(
         )
     names = fallback_order.order(ranked, priced)
     names = names[: most + 1] if most else names
-    return fallback_order.Mixes(means.graph, plan, means.judge, floats, names, ranked, error)
+    return fallback_order.Mixes(means.graph, plan, means.evaluator, floats, names, ranked, error)
 
 
 def _list(sensitivities: Mapping[str, float], report: Report) -> None:

@@ -12,14 +12,14 @@ from collections.abc import Iterator, Sequence
 
 from core.calibration import targets
 from core.calibration.services import Runtime, Services
-from core.compress.quantization.evaluator import Judge
+from core.compress.quantization.evaluator import Evaluator
 from core.compress.quantization.mixed_precision.layer_sensitivity import (
     covered,
     restricted,
     without,
 )
 from core.compress.quantization.partition import select
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.errors import BackendUnavailable
 from core.passes.base import Graph, Report
 from core.passes.quantize_int8.fitting import FIRST, STRAYS
@@ -52,18 +52,22 @@ def readers_of(services: Services, backend: str) -> list[Runtime]:
 
 
 def agreed(
-    graph: Graph, plan: Plan, judge: Judge, readers: Sequence[Runtime], report: Report
-) -> Plan:
+    graph: Graph,
+    plan: QuantizationPlan,
+    evaluator: Evaluator,
+    readers: Sequence[Runtime],
+    report: Report,
+) -> QuantizationPlan:
     """The plan, with as many first layers in float as it takes for all runtimes to read it rightly.
 
     Args:
         graph: the prepared float graph, with logits as outputs.
         plan: the finished one.
-        judge: measures errors on held-out images.
+        evaluator: measures errors on held-out images.
         readers: runtimes; each is closed.
         report: hears what each made of it.
     """
-    few, said = judge.few(IMAGES, at_once=1), list[Read]()
+    few, said = evaluator.few(IMAGES, at_once=1), list[Read]()
     for reader in readers:
         few.backend = reader
         try:
@@ -75,15 +79,17 @@ def agreed(
     return plan
 
 
-def _read(graph: Graph, plan: Plan, judge: Judge, said: list[Read], report: Report) -> Plan:
+def _read(
+    graph: Graph, plan: QuantizationPlan, evaluator: Evaluator, said: list[Read], report: Report
+) -> QuantizationPlan:
     """The plan that this runtime reads rightly, or the given one and a warning."""
-    label = judge.backend.label if judge.backend else ""
-    there, right = _errors(graph, plan, judge)
+    label = evaluator.backend.label if evaluator.backend else ""
+    there, right = _errors(graph, plan, evaluator)
     if there == float("inf") or _alike(there, right):
         said.append((label, there, right))
         return plan
     for count, trial in _mended(graph, plan):
-        now, wanted = _errors(graph, trial, judge)
+        now, wanted = _errors(graph, trial, evaluator)
         if _alike(now, wanted):
             found = {"backend": label, "there": there, "written": right, "now": now}
             report.note(Note.of("int8.mended", first=count, **found))
@@ -92,7 +98,7 @@ def _read(graph: Graph, plan: Plan, judge: Judge, said: list[Read], report: Repo
     return plan
 
 
-def _mended(graph: Graph, plan: Plan) -> Iterator[tuple[int, Plan]]:
+def _mended(graph: Graph, plan: QuantizationPlan) -> Iterator[tuple[int, QuantizationPlan]]:
     """(how many, the plan with that many more of the first layers in float)."""
     weighted = plan.selection.weighted
     floats = select(graph).nodes - plan.selection.nodes
@@ -102,10 +108,10 @@ def _mended(graph: Graph, plan: Plan) -> Iterator[tuple[int, Plan]]:
             yield count, restricted(plan, selection)
 
 
-def _errors(graph: Graph, plan: Plan, judge: Judge) -> tuple[float, float]:
+def _errors(graph: Graph, plan: QuantizationPlan, evaluator: Evaluator) -> tuple[float, float]:
     """On the backend, and as the file says."""
     made = written(graph, plan)
-    return judge.error(made), judge.error_as_written(made)
+    return evaluator.error(made), evaluator.error_as_written(made)
 
 
 def _alike(there: float, right: float) -> bool:

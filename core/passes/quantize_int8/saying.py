@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
-from core.compress.quantization.images import Images
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.partition import WEIGHTED, Selection, is_weighted
 from core.compress.quantization.target_scheme import Scheme
 from core.passes.base import Graph, Report
@@ -13,7 +13,7 @@ from core.records import Note
 FEW_IMAGES = 32
 
 
-def say_data(images: Images, count: int, report: Report) -> None:
+def say_data(images: CalibrationSplit, count: int, report: Report) -> None:
     """Which images were used for what."""
     held_out = images.judged if images.separate else 0
     report.note(Note.of("int8.calibrated", images=count, held_out=held_out))

@@ -16,13 +16,13 @@ from core.compress.quantization import (
     staged_graph,
 )
 from core.compress.quantization.calibrate import layers_of
-from core.compress.quantization.evaluator import Judge, headless
-from core.compress.quantization.images import Images
+from core.compress.quantization.evaluator import Evaluator, headless
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.mixed_precision import layer_search, layer_sensitivity
 from core.compress.quantization.mixed_precision.timing_ratio import Ratio, careful, ratio
 from core.compress.quantization.observers import observe
 from core.compress.quantization.partition import Selection, select
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.quantization.qparams import Weight
 from core.compress.quantization.shared_weights import completed
 from core.compress.quantization.stand_in import stand_in
@@ -75,12 +75,12 @@ class Work:
     original: Graph
     settings: Settings
     report: Report
-    images: Images
+    images: CalibrationSplit
     race: Race | None
     backend: Runtime | None = None
     labels: Array | None = None
     judged: Graph = field(init=False)
-    judge: Judge = field(init=False)
+    evaluator: Evaluator = field(init=False)
     progress: Progress = field(init=False)
     _raced: Ratio | None = None  # the fastest selection, beside float
     _rounded_once: dict[str, Weight] = field(default_factory=dict)  # for graphs that are raced
@@ -91,9 +91,11 @@ class Work:
         if self.race is not None:
             self.race = self._told(self.race)
         self.judged = headless(self.source)
-        self.judge = Judge(self.judged, self.images, backend=self.backend, labels=self.labels)
+        self.evaluator = Evaluator(
+            self.judged, self.images, backend=self.backend, labels=self.labels
+        )
 
-    def run(self) -> Plan | None:
+    def run(self) -> QuantizationPlan | None:
         """The plan; None if integers cannot win here."""
         self.progress.stage("Racing which layers stay float", 0.0, 0.15, 1)
         selection, floats = self._choose()
@@ -105,21 +107,23 @@ class Work:
             plan = self._widened(plan)
         layers = len(plan.selection.weighted)
         each = layer_sensitivity.RANKING_IMAGES * staged_graph.MOST // 2
-        self.progress.stage("Sensitive layers", 0.8, 0.97, layers * each + 4 * self.judge.images)
+        self.progress.stage(
+            "Sensitive layers", 0.8, 0.97, layers * each + 4 * self.evaluator.images
+        )
         means = Means(
-            self.judged, self.original, self.judge, self._stand_in, self.race, self.report,
+            self.judged, self.original, self.evaluator, self._stand_in, self.race, self.report,
             self.real, self.labels, self.images, self._raced,
         )  # fmt: skip
         found = met(self.settings.goal, means, plan, floats)
         if found is not None:
-            say_outcome(written(self.judged, found), self.judge, self.real, self.report)
+            say_outcome(written(self.judged, found), self.evaluator, self.real, self.report)
         return found
 
-    def write(self, plan: Plan) -> Graph:
+    def write(self, plan: QuantizationPlan) -> Graph:
         """The plan in the graph as it was, its final Softmax included."""
         return written(self.source, plan)
 
-    def _wide(self, plan: Plan, names: Iterable[str]) -> Plan:
+    def _wide(self, plan: QuantizationPlan, names: Iterable[str]) -> QuantizationPlan:
         """The plan with 16-bit activations for these layers."""
         layers = layers_of(self.judged)
         both = completed(list(names), [layers[name].node for name in plan.selection.weighted])
@@ -129,9 +133,9 @@ class Work:
         seen = observe(self.images.values(self.judged, list(tensors)), list(tensors))
         return activation_16bit.widened(plan, tensors, {name: o.extent for name, o in seen.items()})
 
-    def _widened(self, plan: Plan) -> Plan:
+    def _widened(self, plan: QuantizationPlan) -> QuantizationPlan:
         """16-bit activations for the most sensitive layers, as few as reach the target."""
-        error, target = self.judge.error(written(self.judged, plan)), self.settings.goal.target
+        error, target = self.evaluator.error(written(self.judged, plan)), self.settings.goal.target
         if error <= target:
             return plan
         try:
@@ -139,11 +143,11 @@ class Work:
         except UnsupportedModel as failure:
             self.report.note(Note.of("int8.no_wide", reason=failure.message))
             return plan
-        ranked = list(layer_sensitivity.sensitivities(self.judged, plan, self.judge))
+        ranked = list(layer_sensitivity.sensitivities(self.judged, plan, self.evaluator))
         best = plan
         for count in layer_sensitivity.STEPS:
             trial = self._wide(plan, ranked[:count])
-            now = self.judge.error(written(judged, trial))
+            now = self.evaluator.error(written(judged, trial))
             if now < error * 0.9:
                 best, error, chosen = trial, now, ranked[:count]
             if error <= target:
@@ -177,14 +181,14 @@ class Work:
         )
         return found.faster
 
-    def _repaired(self, selection: Selection) -> Plan:
+    def _repaired(self, selection: Selection) -> QuantizationPlan:
         """All steps of the repair on this selection."""
-        ranges = 2 * effort.calibration(self.judged, self.images.count) + 8 * self.judge.images
+        ranges = 2 * effort.calibration(self.judged, self.images.count) + 8 * self.evaluator.images
         self.progress.stage("Ranges of the activations", 0.15, 0.45, ranges)
         if self.settings.equalise:
             made = equalised(
                 self.judged, self.source, selection, self.settings.scheme,
-                self.settings.rounding == "gptq", self.judge, self.images, self.report,
+                self.settings.rounding == "gptq", self.evaluator, self.images, self.report,
             )  # fmt: skip
             self.judged, self.source, seen = made.judged, made.source, made.seen
         else:
@@ -192,14 +196,14 @@ class Work:
             seen = calibrate.seen(self.judged, selection, self.images, most)
         layers = layers_of(self.judged)
         plan, error, method = calibrate.best_ranges(
-            self.judged, selection, seen, layers, self.settings.scheme, self.judge,
+            self.judged, selection, seen, layers, self.settings.scheme, self.evaluator,
             self.settings.ranges,
         )  # fmt: skip
         self.report.note(Note.of("int8.ranges", method=method, error=error))
         if not self._worth_mending(error):
             self.report.note(Note.of("int8.nothing_to_mend"))
             return plan
-        summed = effort.calibration(self.judged, input_covariance.IMAGES) + self.judge.images
+        summed = effort.calibration(self.judged, input_covariance.IMAGES) + self.evaluator.images
         summed += ROUNDED_AS * len(layers)
         self.progress.stage("Rounding the weights", 0.45, 0.7, summed)
         plan, error = self._round(plan, error, layers)
@@ -216,16 +220,16 @@ class Work:
         """Whether a repair has anything to win; on a small net it costs too little to ask."""
         if effort.calibration(self.judged, self.images.count) == self.images.count:
             return True
-        if not self.real or not self.judge.counts_points:
+        if not self.real or not self.evaluator.counts_points:
             return error > LEAST_TARGET
-        return error > MENDED_FROM or self.judge.expected(error) > MENDED_FROM_POINTS
+        return error > MENDED_FROM or self.evaluator.expected(error) > MENDED_FROM_POINTS
 
     def _fitted(
         self, selection: Selection, floats: frozenset[str]
     ) -> tuple[Selection, frozenset[str]]:
         """What computes in integers, and how, so that the backend is true to the file."""
         usual = Way(selection, floats, self.settings.scheme)
-        way = fitted(self.source, usual, self.judge, self._quick, self.report)
+        way = fitted(self.source, usual, self.evaluator, self._quick, self.report)
         self.settings = replace(self.settings, scheme=way.scheme)
         return way.selection, way.floats
 
@@ -235,7 +239,7 @@ class Work:
         seen = observe(self.images.values(graph, names, QUICK_IMAGES), names)
         layers = layers_of(graph)
         found = calibrate.extents(graph, way.selection, seen, way.scheme, "minmax", 100.0)
-        plan = Plan(way.selection, calibrate.grids(found, way.scheme))
+        plan = QuantizationPlan(way.selection, calibrate.grids(found, way.scheme))
         weights = calibrate.weights(layers, way.selection, plan.grids, way.scheme)
         return written(graph, replace(plan, weights=weights))
 
@@ -272,7 +276,9 @@ class Work:
         self._rounded_once |= made.weights
         return written(self.source, made)
 
-    def _round(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
+    def _round(
+        self, plan: QuantizationPlan, error: float, layers: dict[str, Layer]
+    ) -> tuple[QuantizationPlan, float]:
         if self.settings.rounding != "gptq":
             return plan, error
         weights: dict[str, Weight] = {}
@@ -285,7 +291,9 @@ class Work:
             self.progress.say(f"Rounding the weights: {len(weights)} of {len(names)} layers")
         return self._kept("gptq", plan, weights, error)
 
-    def _correct(self, plan: Plan, error: float, layers: dict[str, Layer]) -> tuple[Plan, float]:
+    def _correct(
+        self, plan: QuantizationPlan, error: float, layers: dict[str, Layer]
+    ) -> tuple[QuantizationPlan, float]:
         if not self.settings.correct_bias:
             return plan, error
         trial = bias_correction.corrected(
@@ -294,10 +302,10 @@ class Work:
         return self._kept("bias", plan, dict(trial.weights), error)
 
     def _kept(
-        self, step: str, plan: Plan, weights: dict[str, Weight], before: float
-    ) -> tuple[Plan, float]:
+        self, step: str, plan: QuantizationPlan, weights: dict[str, Weight], before: float
+    ) -> tuple[QuantizationPlan, float]:
         trial = replace(plan, weights=weights)
-        after = self.judge.error(written(self.judged, trial))
+        after = self.evaluator.error(written(self.judged, trial))
         kept = after < before
         self.report.note(
             Note.of("int8.step", step=step, before=before, after=after, kept=bool(kept))

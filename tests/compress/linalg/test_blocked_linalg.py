@@ -6,8 +6,9 @@ import threading
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info
 
-from core.compress.linalg import blas, blocked_linalg, parallel
+from core.compress.linalg import blocked_linalg, parallel
 
 
 @pytest.fixture(params=[1, 2, 3])
@@ -110,20 +111,42 @@ def test_an_error_in_a_share_comes_out(many):
         parallel.each(work, range(3))
 
 
+def blas_threads() -> int:
+    """Threads that a product takes now."""
+    return max(found["num_threads"] for found in threadpool_info() if found["user_api"] == "blas")
+
+
 def test_products_take_as_many_threads_as_before():
-    before = blas.count()
-    with blas.threads(1):
-        assert blas.count() == 1
-        with blas.threads(2):
-            pass
-        assert blas.count() == 1
-    assert blas.count() == before
+    before = blas_threads()
+    with parallel.product_threads(1):
+        assert blas_threads() == 1
+        with parallel.product_threads(2):
+            assert blas_threads() == 2
+        assert blas_threads() == 1
+        seen = parallel.each(lambda _: blas_threads(), range(4))
+        assert seen == [1] * 4
+    assert blas_threads() == before
+
+
+def test_a_thread_that_works_on_the_side_changes_nothing_for_the_others():
+    before = blas_threads()
+    inside, done = threading.Event(), threading.Event()
+
+    def aside() -> None:
+        with parallel.product_threads(1):
+            inside.set()
+            done.wait(10)
+
+    other = threading.Thread(target=aside)
+    with parallel.product_threads(2):
+        other.start()
+        inside.wait(10)
+        assert blas_threads() == 2
+    done.set()
+    other.join()
+    assert blas_threads() == before
 
 
 def test_the_threads_of_this_library_are_known():
     """Else everything is slower, and nothing says so."""
-    library = np.show_config(mode="dicts")["Build Dependencies"]["blas"]["name"]
-    if "openblas" not in library:
-        pytest.skip(f"NumPy is built on {library}")
-    with blas.threads(2):
-        assert blas.count() == 2
+    assert any(found["user_api"] == "blas" for found in threadpool_info())

@@ -13,9 +13,9 @@ from core.compress.pruning.obs_ranking import Ranking, Reader, eliminate, reader
 from core.compress.pruning.study import Study
 from core.compress.pruning.study import study as study_of
 from core.compress.refit.linear_layers import find
-from core.compress.refit.normal_equations import Gram, input_grams
+from core.compress.refit.normal_equations import Gram
 from tests.analysis.nets import head, image, residual
-from tests.compress.refit.images import Pictures
+from tests.compress.refit.images import Pictures, input_grams
 
 
 def wide(channels: int) -> ir.Model:

@@ -142,3 +142,9 @@ def logits():
     model.graph.remove(node, safe=True)
     model.graph.outputs.append(source)
     return model
+
+
+def output_error(matrix, codes, scales, second):
+    """Expected squared error of a layer's output under rounded weights, summed over the outputs."""
+    difference = matrix - codes * scales[:, :, None]
+    return float(np.einsum("goi,gij,goj->", difference, second, difference, optimize=True))

@@ -8,8 +8,8 @@ import pytest
 from core import graph as graphs
 from core.calibration.remote_runner import Elsewhere
 from core.compress.quantization.batches import misread
-from core.compress.quantization.evaluator import Judge, headless
-from core.compress.quantization.images import Images
+from core.compress.quantization.evaluator import Evaluator, headless
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.prepare import prepared
 from core.passes.base import Report
 from core.passes.quantize_int8 import QuantizeInt8
@@ -118,8 +118,8 @@ def test_openvino_reads_the_file_rightly_and_would_not_without_this():
 def read_by(backend, model):
     judged = headless(prepared(model))
     _, plan, _ = quantized(model)
-    judge, report = Judge(judged, Images(Random(count=64))), Report()
-    return plan, agreed(judged, plan, judge, [backend], report), report
+    evaluator, report = Evaluator(judged, CalibrationSplit(Random(count=64))), Report()
+    return plan, agreed(judged, plan, evaluator, [backend], report), report
 
 
 @pytest.mark.backend

@@ -9,7 +9,7 @@ import pytest
 from core import graph as graphs
 from core.calibration import Probe, Unseen
 from core.compress.quantization import data_free
-from core.compress.quantization.bn_statistics import Moments, norms, spread
+from core.compress.quantization.bn_statistics import ChannelMoments, norms, spread
 from core.compress.quantization.prepare import prepared
 from core.data.made_up import made_up_images
 from core.errors import PassPrecondition
@@ -63,7 +63,7 @@ def pictures(seed=5):
 
 
 def inputs():
-    return {"x": Moments(np.full(3, 0.5), np.full(3, 1 / 12), np.zeros(3), np.ones(3))}
+    return {"x": ChannelMoments(np.full(3, 0.5), np.full(3, 1 / 12), np.zeros(3), np.ones(3))}
 
 
 def test_moments_are_those_of_the_values():

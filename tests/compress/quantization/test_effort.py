@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from core.compress.quantization import calibrate, effort, input_covariance
-from core.compress.quantization.evaluator import Judge, headless
-from core.compress.quantization.images import Images
+from core.compress.quantization.evaluator import Evaluator, headless
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.prepare import prepared
 from core.compress.refit.normal_equations import Gram
 from tests.compress.quantization.nets import Random, parsed, random, residual
@@ -24,10 +24,10 @@ def test_large_nets_take_fewer_images_and_none_takes_too_few(monkeypatch: pytest
 
 def test_a_judge_of_a_large_net_runs_on_fewer_images_but_knows_all(monkeypatch):
     graph = headless(prepared(residual()))
-    whole = Judge(graph, Images(Random(count=256)))
+    whole = Evaluator(graph, CalibrationSplit(Random(count=256)))
     monkeypatch.setattr(effort, "LARGEST_MACS", 20 * effort.cost.totals(graph)[1])
     monkeypatch.setattr(effort.images, "__defaults__", (effort.LARGEST_MACS, 16))
-    thin = Judge(graph, Images(Random(count=256)))
+    thin = Evaluator(graph, CalibrationSplit(Random(count=256)))
     assert thin.images < whole.images
     assert thin.expected(0.01) == whole.expected(0.01)
     assert thin.error(graph) == 0.0
@@ -39,7 +39,7 @@ def test_batches_follow_the_memory_and_no_image_is_lost(monkeypatch, room, wante
     each = 8 * 12 * 12 * 4
     monkeypatch.setattr(effort, "batch_bytes", lambda: int(room * (each if told else each * 1.375)))
     graph, data = prepared(residual()), Random(count=40, batch=8)
-    images = Images(data)
+    images = CalibrationSplit(data)
     value = next(iter(graph.graph)).outputs[0]
     name = value.name
     if not told:
@@ -69,12 +69,16 @@ def test_layers_that_read_the_same_share_their_sums(monkeypatch: pytest.MonkeyPa
     )
     layers = calibrate.layers_of(graph)
     one, two, three = layers
-    (grams,) = input_covariance.grams(graph, layers, list(layers), Images(Random((3, 8, 8))))
+    (grams,) = input_covariance.grams(
+        graph, layers, list(layers), CalibrationSplit(Random((3, 8, 8)))
+    )
     assert grams[one] is grams[two]
     assert grams[three] is not grams[one]
     monkeypatch.setattr(input_covariance, "LARGEST_BYTES", 1)
     monkeypatch.setattr(input_covariance, "SMALLEST_BYTES", 1)
-    parts = list(input_covariance.grams(graph, layers, list(layers), Images(Random((3, 8, 8)))))
+    parts = list(
+        input_covariance.grams(graph, layers, list(layers), CalibrationSplit(Random((3, 8, 8))))
+    )
     assert [set(part) for part in parts] == [{one, two}, {three}]
     for part in parts:
         for name, gram in part.items():

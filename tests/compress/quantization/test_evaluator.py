@@ -6,26 +6,26 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from core.compress.quantization.evaluator import Judge, first_difference
-from core.compress.quantization.images import Images
+from core.compress.quantization.evaluator import Evaluator, first_difference
+from core.compress.quantization.images import CalibrationSplit
 from tests.compress.quantization.nets import Random, parsed, random
 
 CLASSES = 10
 
 
-def judge(scale: float) -> Judge:
+def evaluator(scale: float) -> Evaluator:
     """Of a net whose logits are `scale` times its random inputs."""
     model = parsed(
         "g (float[N, 10] x) => (float[N, 10] y) { y = Mul(x, s) }",
         {"s": np.array(scale, np.float32)},
     )
-    return Judge(model, Images(Random((CLASSES,), count=256)))
+    return Evaluator(model, CalibrationSplit(Random((CLASSES,), count=256)))
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])
 @pytest.mark.parametrize("points", [1.0, 5.0])
 def test_labels_drawn_by_the_nets_confidence_agree(scale: float, points: float):
-    error = judge(scale).bearable(points)
+    error = evaluator(scale).bearable(points)
     drawn = np.random.default_rng(3)
     y = scale * drawn.standard_normal((200_000, CLASSES))
     odds = np.exp(y) / np.exp(y).sum(1, keepdims=True)
@@ -36,13 +36,13 @@ def test_labels_drawn_by_the_nets_confidence_agree(scale: float, points: float):
 
 
 def test_more_points_bear_more():
-    one = judge(2.0)
+    one = evaluator(2.0)
     assert 0 < one.bearable(0.5) < one.bearable(2.0) < one.bearable(8.0)
 
 
 def test_what_a_graph_costs_is_told_by_the_errors_that_it_makes():
     """Errors of another size for each image, and all towards one class: noise alone misses that."""
-    known = judge(2.0)
+    known = evaluator(2.0)
 
     def off_by(size: float):
         text = "g (float[N, 10] x) => (float[N, 10] y) { h = Mul(x, s)\ny = Add(h, b) }"
@@ -74,7 +74,7 @@ def mixed(boxes: float, scores: float):
 
 
 def test_lost_scores_beside_large_boxes_are_seen():
-    known = Judge(mixed(1.0, 1.0), Images(Random((BOXES + NAMES, ANCHORS), count=64)))
+    known = Evaluator(mixed(1.0, 1.0), CalibrationSplit(Random((BOXES + NAMES, ANCHORS), count=64)))
     assert known.error(mixed(1.0, 0.0)) == pytest.approx(1.0)
     assert known.error(mixed(0.9, 1.0)) == pytest.approx(0.01, rel=1e-3)
 
@@ -87,7 +87,7 @@ def test_the_worst_of_several_outputs_counts_and_one_that_is_zero_does_not():
         weights = {"s": first, "t": second, "r": third}
         return parsed(text.format(body), {k: np.array(v, np.float32) for k, v in weights.items()})
 
-    known = Judge(scaled(1.0, 0.01, 0.0), Images(Random((CLASSES,), count=64)))
+    known = Evaluator(scaled(1.0, 0.01, 0.0), CalibrationSplit(Random((CLASSES,), count=64)))
     assert known.error(scaled(1.0, 0.005, 1.0)) == pytest.approx(0.25, rel=1e-3)
 
 
@@ -107,25 +107,27 @@ def learnt(scale: float):
     return parsed(text, weights)
 
 
-def known(scale: float, labels=None) -> Judge:
-    return Judge(learnt(scale), Images(Random((3, SIDE, SIDE), count=LEARNT)), labels=labels)
+def known(scale: float, labels=None) -> Evaluator:
+    return Evaluator(
+        learnt(scale), CalibrationSplit(Random((3, SIDE, SIDE), count=LEARNT)), labels=labels
+    )
 
 
 def test_a_net_that_is_sure_of_all_images_is_asked_about_copies():
-    judge = known(20.0)
-    assert judge.familiar.known > 0.98
-    assert judge.familiar.copies < judge.familiar.known
+    evaluator = known(20.0)
+    assert evaluator.familiar.known > 0.98
+    assert evaluator.familiar.copies < evaluator.familiar.known
     assert known(4.0).familiar is None
 
 
 def test_on_copies_an_error_is_expected_to_cost_more():
-    judge, noisy = known(20.0), learnt(20.0)
+    evaluator, noisy = known(20.0), learnt(20.0)
     weight = noisy.graph.initializers["w"]
     spoilt = weight.const_value.numpy() + random(*weight.shape.numpy(), scale=5e-3, seed=9)
     weight.const_value = ir.Tensor(spoilt)
-    on_copies = judge.outcome(noisy)[1]
-    judge.familiar, judge._truth = None, judge._reference
-    assert on_copies.value > 2 * judge.outcome(noisy)[1].value
+    on_copies = evaluator.outcome(noisy)[1]
+    evaluator.familiar, evaluator._truth = None, evaluator._reference
+    assert on_copies.value > 2 * evaluator.outcome(noisy)[1].value
 
 
 def test_right_answers_tell_too_that_a_net_knows_the_images():

@@ -10,8 +10,8 @@ import pytest
 from core.calibration import targets
 from core.compress.quantization import calibrate, partition
 from core.compress.quantization.calibrate import layers_of
-from core.compress.quantization.evaluator import Judge, headless
-from core.compress.quantization.images import Images
+from core.compress.quantization.evaluator import Evaluator, headless
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.prepare import prepared
 from core.compress.quantization.qdq_writer import written
 from core.compress.quantization.qparams import bias_codes
@@ -22,12 +22,12 @@ from tests.compress.quantization.nets import Random, kernels, parsed, random, re
 def quantized(model, statistics=None, chosen=None, exclude=frozenset()):
     source = prepared(model)
     judged = headless(source)
-    images = Images(statistics or Random())
+    images = CalibrationSplit(statistics or Random())
     used = chosen or scheme("onnxruntime", targets.int8()["onnxruntime"])
     selection = partition.select(judged, exclude)
     seen = calibrate.seen(judged, selection, images)
     plan, _, _ = calibrate.best_ranges(
-        judged, selection, seen, layers_of(judged), used, Judge(judged, images)
+        judged, selection, seen, layers_of(judged), used, Evaluator(judged, images)
     )
     return source, plan, written(source, plan)
 

@@ -8,7 +8,7 @@ import pytest
 from core.compress.quantization import gptq
 from core.compress.quantization.qparams import around_zero, bias_codes, fitted, over, widened
 from core.compress.quantization.target_scheme import LARGEST_PAIR, Scheme
-from tests.compress.quantization.nets import random
+from tests.compress.quantization.nets import output_error, random
 
 
 @pytest.mark.parametrize("signed", [True, False])
@@ -89,7 +89,7 @@ def test_gptq_keeps_the_output_better_than_rounding_to_nearest():
     matrix = rng.standard_normal((1, 16, 24))
     scales = np.abs(matrix).max(2) / 7
     errors = [
-        gptq.output_error(matrix, codes, scales, second)
+        output_error(matrix, codes, scales, second)
         for codes in (
             gptq.nearest(matrix, scales, 7),
             gptq.gptq(matrix, scales, 7, second),
@@ -141,7 +141,7 @@ def test_a_wide_layer_is_rounded_alike_in_single_precision(monkeypatch, power):
     double = gptq.gptq(matrix, scales, 127, second)
     monkeypatch.setattr(gptq, "WIDE", 1)
     single = gptq.gptq(matrix, scales, 127, second)
-    errors = [gptq.output_error(matrix, c, scales, second) for c in (double, single)]
+    errors = [output_error(matrix, c, scales, second) for c in (double, single)]
     assert errors[1] <= 1.02 * errors[0]
     assert np.abs(double - single).max() <= 1 if power == 1 else np.isfinite(single).all()
 

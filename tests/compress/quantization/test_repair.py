@@ -17,33 +17,41 @@ from core.compress.quantization import (
     partition,
 )
 from core.compress.quantization.calibrate import layers_of
-from core.compress.quantization.evaluator import Judge, headless
-from core.compress.quantization.images import Images
+from core.compress.quantization.evaluator import Evaluator, headless
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.mixed_precision import layer_search, layer_sensitivity
 from core.compress.quantization.observers import observe
 from core.compress.quantization.prepare import prepared
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.quantization.qparams import over
 from core.compress.quantization.stand_in import stand_in
 from core.compress.quantization.target_scheme import Scheme
 from core.passes.base import Report
 from core.passes.quantize_int8.goals import Goal, Means, met
 from core.wording import sentences
-from tests.compress.quantization.nets import Random, dense, parsed, random, residual, run
+from tests.compress.quantization.nets import (
+    Random,
+    dense,
+    output_error,
+    parsed,
+    random,
+    residual,
+    run,
+)
 from tests.compress.quantization.test_layouts import shuffled
 
 
 @pytest.fixture
 def work():
     judged = headless(prepared(residual()))
-    images = Images(Random(count=64))
+    images = CalibrationSplit(Random(count=64))
     selection = partition.select(judged)
     seen = calibrate.seen(judged, selection, images)
-    judge = Judge(judged, images)
+    evaluator = Evaluator(judged, images)
     plan, error, _ = calibrate.best_ranges(
-        judged, selection, seen, layers_of(judged), Scheme(saturates=True), judge
+        judged, selection, seen, layers_of(judged), Scheme(saturates=True), evaluator
     )
-    return judged, images, judge, plan, error
+    return judged, images, evaluator, plan, error
 
 
 def uneven():
@@ -70,7 +78,7 @@ def uneven():
 
 
 def test_equalisation_leaves_the_float_outputs_and_evens_out_the_channels():
-    graph, images = prepared(uneven()), Images(Random(count=64))
+    graph, images = prepared(uneven()), CalibrationSplit(Random(count=64))
     x = next(Random().feeds())["x"]
     before = run(graph, x)["y"]
     found = cross_layer_equalization.links(graph)
@@ -87,7 +95,7 @@ def test_equalisation_leaves_the_float_outputs_and_evens_out_the_channels():
 
 
 def test_channels_that_meet_in_a_concat_get_one_range_and_nothing_else_changes():
-    graph, images = prepared(dense()), Images(Random(count=64))
+    graph, images = prepared(dense()), CalibrationSplit(Random(count=64))
     x = next(Random().feeds())["x"]
     before = run(graph, x)["y"]
     found = [link for link in cross_layer_equalization.links(graph) if not link.alone]
@@ -140,7 +148,11 @@ def clipped_before_a_relu(low):
     selection, layers = partition.select(graph), layers_of(graph)
     grids = {"x": over((low, 3.0)), "r": over((0.0, 3.0)), "y": over((0.0, 3.0))}
     weights = calibrate.weights(layers, selection, grids, Scheme())
-    return graph, Plan(selection, {n: grids[n] for n in selection.roots}, weights), layers
+    return (
+        graph,
+        QuantizationPlan(selection, {n: grids[n] for n in selection.roots}, weights),
+        layers,
+    )
 
 
 class Skewed(Random):
@@ -155,13 +167,13 @@ class Skewed(Random):
 
 def test_a_bias_is_mended_where_the_relu_passes_and_not_where_it_makes_zeros():
     graph, plan, layers = clipped_before_a_relu(low=-0.5)
-    images = Images(Skewed((1, 4, 4), count=64))
-    judge = Judge(graph, images)
+    images = CalibrationSplit(Skewed((1, 4, 4), count=64))
+    evaluator = Evaluator(graph, images)
     fixed = bias_correction.corrected(graph, plan, layers, images, 64)
     (first, *_) = plan.selection.weighted
     moved = fixed.weights[first].bias
     assert np.abs(moved).max() < 0.01  # the mean over all places is off by ten
-    assert judge.error(written(graph, fixed)) <= judge.error(written(graph, plan)) * 1.01
+    assert evaluator.error(written(graph, fixed)) <= evaluator.error(written(graph, plan)) * 1.01
 
 
 def test_a_shift_that_differs_from_image_to_image_is_shrunk():
@@ -176,7 +188,7 @@ def test_a_shift_that_differs_from_image_to_image_is_shrunk():
 
 def test_corrected_biases_make_the_means_agree():
     judged = headless(prepared(residual()))
-    images = Images(Random(count=64))
+    images = CalibrationSplit(Random(count=64))
     selection = partition.select(judged)
     seen = calibrate.seen(judged, selection, images)
     used = Scheme(saturates=True)
@@ -190,7 +202,7 @@ def test_corrected_biases_make_the_means_agree():
         )
         for name, layer in layers.items()
     }
-    plan = Plan(selection, grids, coarse)
+    plan = QuantizationPlan(selection, grids, coarse)
     fixed = bias_correction.corrected(judged, plan, layers, images, 64)
     output = judged.graph.outputs[0].name
 
@@ -205,19 +217,19 @@ def test_corrected_biases_make_the_means_agree():
 
 
 def test_a_sensitive_layer_goes_back_to_float(work):
-    judged, _, judge, plan, error = work
+    judged, _, evaluator, plan, error = work
     victim = plan.selection.weighted[1]
     spoilt = dict(plan.weights)
     spoilt[victim] = replace(spoilt[victim], codes=spoilt[victim].codes // 16 * 16)
     worse = replace(plan, weights=spoilt)
     result = layer_sensitivity.fall_back(
-        judged, worse, judge, frozenset(), 2 * error, lambda selection: True
+        judged, worse, evaluator, frozenset(), 2 * error, lambda selection: True
     )
     assert result.floats == (victim,)
     assert next(iter(result.sensitivities)) == victim
     assert result.error <= 2 * error
     kept = layer_sensitivity.fall_back(
-        judged, worse, judge, frozenset(), 0.0, lambda selection: False
+        judged, worse, evaluator, frozenset(), 0.0, lambda selection: False
     )
     assert kept.floats == ()
 
@@ -277,7 +289,7 @@ def test_grouped_layers_are_decided_apart_from_depthwise_ones():
 
 @pytest.mark.parametrize("affordable", [True, False])
 def test_goal_safe_leaves_float_what_it_takes_if_that_is_still_faster(work, affordable):
-    judged, _, judge, plan, error = work
+    judged, _, evaluator, plan, error = work
     victim = plan.selection.weighted[1]
     codes = plan.weights[victim].codes // 16 * 16
     spoilt = replace(
@@ -290,15 +302,15 @@ def test_goal_safe_leaves_float_what_it_takes_if_that_is_still_faster(work, affo
     def build(selection):
         return written(judged, layer_sensitivity.restricted(plan, selection))
 
-    means = Means(judged, judged, judge, build, race, Report())
+    means = Means(judged, judged, evaluator, build, race, Report())
     found = met(Goal("safe", 2 * error, 0, 0), means, spoilt, frozenset())
     assert (victim in found.selection.weighted) != affordable
-    assert judge.error(written(judged, found)) <= 2 * error or not affordable
+    assert evaluator.error(written(judged, found)) <= 2 * error or not affordable
 
 
 def test_goal_safe_hands_out_no_destroyed_net(work):
     """Where nothing may go back to float for the time that it takes, float is what is left."""
-    judged, _, judge, plan, _ = work
+    judged, _, evaluator, plan, _ = work
     zeros = {n: replace(w, codes=np.zeros_like(w.codes)) for n, w in plan.weights.items()}
     spoilt, report = replace(plan, weights=zeros), Report()
 
@@ -308,14 +320,14 @@ def test_goal_safe_hands_out_no_destroyed_net(work):
     def build(selection):
         return written(judged, layer_sensitivity.restricted(plan, selection))
 
-    means = Means(judged, judged, judge, build, race, report)
+    means = Means(judged, judged, evaluator, build, race, report)
     assert met(Goal("safe", 0.005, 0, 0), means, spoilt, frozenset()) is None
     assert "keeps what the net computes" in sentences(report.notes)[-1]
     assert met(Goal("fastest", 0, 0, 0), means, spoilt, frozenset()) is spoilt
 
 
 def test_images_are_held_out_from_all_over_the_set_and_never_calibrate():
-    images = Images(Random(count=400))
+    images = CalibrationSplit(Random(count=400))
     held = {f["x"].tobytes() for f in images.held_out}
     used = {f["x"].tobytes() for f in images.calibration()}
     assert images.separate
@@ -327,7 +339,7 @@ def test_images_are_held_out_from_all_over_the_set_and_never_calibrate():
 
 
 def test_one_batch_judges_and_calibrates():
-    images = Images(Random(count=4))
+    images = CalibrationSplit(Random(count=4))
     assert not images.separate
     assert len(list(images.calibration())) == 1
 
@@ -344,7 +356,7 @@ def test_a_wide_layer_with_one_strong_direction_is_rounded_all_the_same(off):
     matrix, scales = draw.standard_normal((1, 4, d)), np.full((1, 4), 0.05)
     codes = gptq.gptq(matrix, scales, 127, second)
     plain = gptq.nearest(matrix, scales, 127)
-    found, naive = (gptq.output_error(matrix, c, scales, truth) for c in (codes, plain))
+    found, naive = (output_error(matrix, c, scales, truth) for c in (codes, plain))
     assert found < 0.1 * naive
 
 
@@ -352,7 +364,9 @@ def test_sums_that_layers_share_do_not_change_when_they_are_read():
     """Layers that read the same tensor are rounded on different cores, from the same sums."""
     judged = headless(prepared(dense()))
     layers = layers_of(judged)
-    for part in input_covariance.grams(judged, layers, list(layers), Images(Random(count=64))):
+    for part in input_covariance.grams(
+        judged, layers, list(layers), CalibrationSplit(Random(count=64))
+    ):
         for gram in {id(g): g for g in part.values()}.values():
             assert gram._block is None
             first, again = gram.moments().second, gram.moments().second

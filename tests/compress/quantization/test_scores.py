@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.compress.quantization import scores
-from core.compress.quantization.images import Images
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.scores import Scores
 from tests.compress.quantization.nets import Random, parsed
 
@@ -39,7 +39,7 @@ class Backwards:
 def test_what_is_lost_is_the_share_of_answers_that_turn_wrong():
     data = Random((CLASSES,), count=256)
     labels = truth(data)
-    counted = Scores(scaled(), Images(data), labels, None)
+    counted = Scores(scaled(), CalibrationSplit(data), labels, None)
     assert counted.images == 256
     assert counted.count
     assert counted.lost(scaled()) == 0
@@ -50,18 +50,18 @@ def test_what_is_lost_is_the_share_of_answers_that_turn_wrong():
 
 def test_the_answers_are_the_backends():
     data = Random((CLASSES,), count=128)
-    assert Scores(scaled(), Images(data), truth(data), Backwards()).lost(scaled()) == 100
+    assert Scores(scaled(), CalibrationSplit(data), truth(data), Backwards()).lost(scaled()) == 100
 
 
 def test_labels_of_other_classes_do_not_count():
     data = Random((CLASSES,), count=256)
-    assert not Scores(scaled(), Images(data), (truth(data) + 1) % CLASSES, None).count
+    assert not Scores(scaled(), CalibrationSplit(data), (truth(data) + 1) % CLASSES, None).count
 
 
 def test_many_images_are_thinned_over_the_whole_set(monkeypatch):
     monkeypatch.setattr(scores, "LARGEST_IMAGES", 64)
     data = Random((CLASSES,), count=256)
-    counted = Scores(scaled(), Images(data), truth(data), None)
+    counted = Scores(scaled(), CalibrationSplit(data), truth(data), None)
     assert counted.images == 64
     assert counted.lost(scaled()) == 0
     assert not counted.count

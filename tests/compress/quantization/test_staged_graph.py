@@ -12,8 +12,8 @@ from core.calibration import Probe
 from core.compress.linalg import parallel
 from core.compress.quantization import calibrate, partition, staged_graph
 from core.compress.quantization.calibrate import layers_of
-from core.compress.quantization.evaluator import Judge, headless
-from core.compress.quantization.images import Images
+from core.compress.quantization.evaluator import Evaluator, headless
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.mixed_precision import layer_sensitivity
 from core.compress.quantization.partition import is_weighted, select
 from core.compress.quantization.prepare import prepared
@@ -126,12 +126,14 @@ def test_only_the_stage_of_a_change_is_loaded_again():
 
 def test_a_layers_error_is_that_of_the_whole_net_with_it_alone_quantized():
     judged = headless(prepared(residual()))
-    images, selection = Images(Random(count=64)), partition.select(judged)
+    images, selection = CalibrationSplit(Random(count=64)), partition.select(judged)
     seen = calibrate.seen(judged, selection, images)
-    judge = Judge(judged, images)
-    plan, _, _ = calibrate.best_ranges(judged, selection, seen, layers_of(judged), Scheme(), judge)
-    found = layer_sensitivity.sensitivities(judged, plan, judge)
-    few, every = judge.few(layer_sensitivity.RANKING_IMAGES), frozenset(layers_of(judged))
+    evaluator = Evaluator(judged, images)
+    plan, _, _ = calibrate.best_ranges(
+        judged, selection, seen, layers_of(judged), Scheme(), evaluator
+    )
+    found = layer_sensitivity.sensitivities(judged, plan, evaluator)
+    few, every = evaluator.few(layer_sensitivity.RANKING_IMAGES), frozenset(layers_of(judged))
     assert list(found.values()) == sorted(found.values(), reverse=True)
     for name, error in found.items():
         alone = select(judged, every - {name}, frozenset(), frozenset())
@@ -148,11 +150,13 @@ def test_a_layer_that_leads_to_integers_alone_moves_no_logits():
     }"""
     graph = parsed(text, {"w1": random(4, 3, 1, 1), "w2": random(4, 3, 1, 1, seed=2)})
     judged = headless(prepared(graph))
-    images, selection = Images(Random((3, 8, 8), count=64)), partition.select(judged)
-    judge = Judge(judged, images)
+    images, selection = CalibrationSplit(Random((3, 8, 8), count=64)), partition.select(judged)
+    evaluator = Evaluator(judged, images)
     seen = calibrate.seen(judged, selection, images)
-    plan, _, _ = calibrate.best_ranges(judged, selection, seen, layers_of(judged), Scheme(), judge)
-    found = layer_sensitivity.sensitivities(judged, plan, judge)
+    plan, _, _ = calibrate.best_ranges(
+        judged, selection, seen, layers_of(judged), Scheme(), evaluator
+    )
+    found = layer_sensitivity.sensitivities(judged, plan, evaluator)
     assert len(found) == 2
     assert sorted(map(bool, found.values())) == [False, True]
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from core.calibration import Probe
+from core.calibration.services import Services
+from core.compress.refit.linear_layers import Layer
+from core.compress.refit.normal_equations import Gram
 from tests.calibration.fake_services import FakeServices
 
 
@@ -43,3 +46,16 @@ def outputs(model: ir.Model, images: Pictures) -> np.ndarray:
 def error(original: ir.Model, changed: ir.Model, images: Pictures) -> float:
     a, b = outputs(original, images), outputs(changed, images)
     return float(((a - b) ** 2).sum() / ((a - a.mean(0)) ** 2).sum())
+
+
+def input_grams(
+    model: ir.Model, layers: Sequence[Layer], services: Services, per_image: int = 48
+) -> Mapping[str, Gram]:
+    """Sums of the inputs of these layers of `model`, by name of the layer's output, in one pass."""
+    grams = {layer.output: Gram(layer.groups) for layer in layers}
+    names = list(dict.fromkeys(layer.input for layer in layers))
+    for turn, values in enumerate(services.activations(model, names)):
+        for layer in layers:
+            x = values[layer.input]
+            grams[layer.output].add(layer.rows(x, layer.sites(x.shape, per_image, turn)))
+    return grams

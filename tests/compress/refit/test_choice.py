@@ -12,6 +12,7 @@ from core.analysis.cost import layers
 from core.analysis.surgery import remove
 from core.calibration import Probe
 from core.compress.autodiff.vjp import RULES, backward
+from core.compress.graph_executor.spill_cache import SpillCache
 from core.compress.pruning import costs, study_file
 from core.compress.pruning.allocation import allocate
 from core.compress.pruning.group_sensitivity import Trial
@@ -20,12 +21,10 @@ from core.compress.pruning.obs_ranking import damping, eliminate, readers
 from core.compress.pruning.study import TRIED_IMAGES, Study
 from core.compress.pruning.study import study as study_of
 from core.compress.refit.linear_layers import find
-from core.compress.refit.normal_equations import input_grams
 from core.compress.refit.reference import with_outputs
-from core.compress.refit.spill_cache import Shelf
 from core.errors import StoreError
 from tests.analysis.nets import NETS, Net, head, image, residual
-from tests.compress.refit.images import Pictures
+from tests.compress.refit.images import Pictures, input_grams
 
 
 def plain() -> ir.Model:
@@ -259,7 +258,7 @@ def test_a_cut_deeper_than_any_measured_is_not_taken_for_a_cheap_one():
     group = next(g for g in study.channels.groups if "wide" in g.layers)
     study.moments([r.layer.output for r in study.readers(group)])
     ranking = eliminate(group, study.readers(group), study._grams, {}, [24, 36, 47])
-    trial = Trial(model, study._statistics, study.some_feeds(64))
+    trial = Trial(model, study._services, study.some_feeds(64))
     found = trial.effects(group, ranking, study.readers(group), study._grams)
     assert found[47].error > 20 * found[36].error  # else there is nothing to get wrong
     line = curve(ranking, {depth: found[depth] for depth in (24, 36)})
@@ -296,7 +295,7 @@ def test_a_study_is_saved_and_read_again(tmp_path):
     study.save(tmp_path / "study.json")
     again.load(tmp_path / "study.json")
     twins = [again.group(g) for g in groups]
-    again._statistics = None  # nothing may be run to rank or measure
+    again._services = None  # nothing may be run to rank or measure
     assert again.sensitivity(twins) == shown
     (tmp_path / "bad.json").write_text("[{}]")
     with pytest.raises(StoreError):
@@ -364,17 +363,17 @@ def test_a_folder_of_studies_stays_small(tmp_path):
 
 
 def test_a_full_shelf_goes_on_on_disk():
-    shelf = Shelf(limit_bytes=1000)
+    cache = SpillCache(limit_bytes=1000)
     arrays = [np.full(100, i, np.float64) for i in range(5)]
     for i, array in enumerate(arrays):
-        shelf.put("x", i, array)
-    assert shelf._folder is not None
+        cache.put("x", i, array)
+    assert cache._folder is not None
     for i, array in enumerate(arrays):
-        np.testing.assert_array_equal(shelf.get("x", i), array)
-    shelf.drop("x")
-    assert "x" not in shelf
-    shelf.put("y", 0, arrays[0])
-    assert shelf._bytes == 800
+        np.testing.assert_array_equal(cache.get("x", i), array)
+    cache.drop("x")
+    assert "x" not in cache
+    cache.put("y", 0, arrays[0])
+    assert cache._bytes == 800
 
 
 def test_effects_that_were_kept_without_labels_are_measured_again_with_them():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.analysis.shapes import facts
-from core.compress.refit.clipped_affine import bend
+from core.compress.refit.clipped_affine import clipped_affine
 from core.compress.refit.linear_layers import find
 from core.compress.refit.pairwise_layers import Between, pair
 from tests.analysis.nets import head, image
@@ -50,7 +50,7 @@ def of(model):
     assert both is not None
     order = {node: i for i, node in enumerate(model.graph)}
     nodes = sorted(both.between, key=order.__getitem__)
-    return both, bend(nodes, both.maker.output, CHANNELS)
+    return both, clipped_affine(nodes, both.maker.output, CHANNELS)
 
 
 @pytest.mark.parametrize("line", LINES)
@@ -59,7 +59,7 @@ def test_a_bend_is_what_the_runtime_computes(line, end, monkeypatch):
     model = net(line, line, end)
     both, found = of(model)
     assert found is not None
-    monkeypatch.setattr("core.compress.refit.pairwise_layers.bend", lambda *_: None)
+    monkeypatch.setattr("core.compress.refit.pairwise_layers.clipped_affine", lambda *_: None)
     runtime = Between(model, both, 4, Pictures(model).runner)
     rows = np.random.default_rng(2).normal(size=(300, CHANNELS)).astype(np.float32) * 3
     before = rows.copy()

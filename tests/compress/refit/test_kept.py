@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.compress.refit import array_file
-from core.compress.refit.half_cache import Halves
+from core.compress.refit.half_cache import HalfCache
 from core.compress.refit.reference import Reference
 from core.errors import StoreError
 from core.passes.base import Report
@@ -78,7 +78,7 @@ def test_a_file_and_a_folder_stay_small(tmp_path, monkeypatch):
 
 
 def test_half_precision_loses_little_of_any_scale():
-    random, halves = np.random.default_rng(0), Halves()
+    random, halves = np.random.default_rng(0), HalfCache()
     for batch, scale in enumerate((1e-20, 1.0, 1e20)):
         array = np.float32(random.normal(size=(50, 8)) * scale)
         halves.put("x", batch, array)
@@ -110,7 +110,7 @@ def test_what_is_too_large_to_be_kept_is_not_gathered_first(tmp_path, monkeypatc
     model, path = residual(), tmp_path / "x.arrays"
     monkeypatch.setattr(array_file, "MOST_BYTES", 1000)
     gathered = []
-    monkeypatch.setattr(Halves, "raw", lambda self, name, batch: gathered.append(name))
+    monkeypatch.setattr(HalfCache, "raw", lambda self, name, batch: gathered.append(name))
     reference = Reference(model, Pictures(model))
     reference.keep_at(path)
     reference.sample({"a_out0": 1})

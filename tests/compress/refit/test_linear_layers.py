@@ -9,9 +9,10 @@ import pytest
 
 from core.compress.linalg.im2col_sampling import pick, values_at
 from core.compress.refit.linear_layers import find
-from core.compress.refit.normal_equations import Gram, input_grams
+from core.compress.refit.normal_equations import Gram
 from core.compress.refit.ridge import Positive, Ridge, error, free_bias, ridge
 from tests.calibration.fake_services import FakeServices
+from tests.compress.refit.images import input_grams
 
 CONVS = {
     "plain": ("float[2,4,9,8] x", "float[6,4,3,3] w", ""),

@@ -12,17 +12,17 @@ from onnx import numpy_helper
 from core.analysis.channels import channel_map
 from core.analysis.shapes import facts
 from core.analysis.surgery import remove
+from core.compress.graph_executor.executor import GraphExecutor
 from core.compress.linalg.im2col_sampling import Sites
 from core.compress.refit import pairwise_rows
-from core.compress.refit.graph_executor import Walk
 from core.compress.refit.linear_layers import find
 from core.compress.refit.pairwise_layers import Between, pair, reach
-from core.compress.refit.pairwise_refit import Joint
+from core.compress.refit.pairwise_refit import PairwiseFit
 from core.compress.refit.pairwise_rows import Goal
 from core.compress.refit.reference import Reference
-from core.compress.refit.residual_targets import aim
+from core.compress.refit.residual_targets import residual_target
 from core.compress.refit.sequential_refit import Options, refit
-from core.passes.prune_channels.repair import stands
+from core.passes.prune_channels.repair import channel_mappings
 from tests.analysis.nets import head, image
 from tests.compress.refit.images import Pictures, error
 
@@ -113,10 +113,10 @@ def test_parts_hold_the_same_rows_as_the_whole(stride, monkeypatch):
     images = Pictures(model, count=24, batch=12)
     reference, both = Reference(model, images), first_pair(model)
     reference.sample({both.reader.output: 1})
-    walk = Walk(model, images.runner, reference.feeds)
+    walk = GraphExecutor(model, images.runner, reference.feeds)
     walk.reach([both.maker.input, both.reader.input])
     order = {v.name: i for i, node in enumerate(model.graph) for v in node.outputs}
-    goal = Goal(aim(both.reader, order, facts(model)), both.reader.output, None, 1e-3)
+    goal = Goal(residual_target(both.reader, order, facts(model)), both.reader.output, None, 1e-3)
     monkeypatch.setattr(pairwise_rows, "PART_ROWS", 20)
     found = pairwise_rows.gather(both, goal, walk, reference, [0])
     assert len(found) > 1
@@ -170,7 +170,7 @@ def cut(model, count: int):
     channels = channel_map(copy)
     group = next(g for g in channels.groups if "a" in g.layers)
     atoms = set(group.atoms[:count])
-    kept = stands(copy, channels, atoms)
+    kept = channel_mappings(copy, channels, atoms)
     remove(channels, atoms)
     return copy, kept
 
@@ -180,11 +180,11 @@ def joint(model, pruned, kept, images):
     reference = Reference(model, images)
     both = first_pair(pruned)
     order = {v.name: i for i, node in enumerate(pruned.graph) for v in node.outputs}
-    goal = Goal(aim(both.reader, order, facts(pruned)), both.reader.output, None, 1e-3)
+    goal = Goal(residual_target(both.reader, order, facts(pruned)), both.reader.output, None, 1e-3)
     reference.sample({both.reader.output: 1})
-    walk = Walk(pruned, images.runner, reference.feeds)
+    walk = GraphExecutor(pruned, images.runner, reference.feeds)
     walk.reach([both.maker.input])
-    return Joint(both, goal, walk, reference)
+    return PairwiseFit(both, goal, walk, reference)
 
 
 def test_the_direction_leads_down_the_gradient():
@@ -239,7 +239,7 @@ def test_few_images_leave_the_maker_alone():
 def test_a_walk_computes_again_what_it_was_told_to_forget():
     model = row("Relu")
     images = Pictures(model, count=16)
-    walk = Walk(model, images.runner, Reference(model, images).feeds)
+    walk = GraphExecutor(model, images.runner, Reference(model, images).feeds)
     both = first_pair(model)
     walk.reach([both.reader.input], {both.maker.input})
     before = walk.value(both.reader.input, 0)

@@ -9,7 +9,7 @@ from core.analysis.shapes import facts
 from core.compress.linalg.parallel import ahead
 from core.compress.refit.linear_layers import find
 from core.compress.refit.normal_equations import Gram, Shift
-from core.compress.refit.residual_targets import Aim, aim
+from core.compress.refit.residual_targets import ResidualTarget, residual_target
 from core.compress.refit.row_sampling import Room, Rows
 from tests.analysis.nets import head, image
 
@@ -20,7 +20,7 @@ from tests.analysis.nets import head, image
 def test_targets_move_to_the_prediction_where_the_activation_is_flat(groups, branch, ceiling):
     random = np.random.default_rng(0)
     scale, shift = np.array([0.5, -2.0, 1.0, 1.5]), np.array([0.1, 0.0, -0.3, 0.2])
-    goal = Aim("z", scale, shift, "s" if branch else "", 0.0, ceiling)
+    goal = ResidualTarget("z", scale, shift, "s" if branch else "", 0.0, ceiling)
     x = np.float32(random.normal(3, 1, (90, 3 * groups)))
     wanted = np.float32(random.normal(size=(90, 4)))
     other = np.float32(random.normal(size=(90, 4))) if branch else None
@@ -89,6 +89,8 @@ def test_where_an_activation_is_flat_is_read_from_the_graph(node, expected):
     x = net.add(op, x, *[net.const(np.float32(v)) for v in limits], **attributes)
     model = head(net, x, 8)
     order = {v.name: i for i, n in enumerate(model.graph) for v in n.outputs}
-    found = aim(next(layer for layer in find(model) if layer.name == "a"), order, facts(model))
+    found = residual_target(
+        next(layer for layer in find(model) if layer.name == "a"), order, facts(model)
+    )
     assert (found.floor, found.ceiling) == expected
     assert found.rectified == (expected != (-np.inf, np.inf))

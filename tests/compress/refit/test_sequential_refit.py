@@ -8,10 +8,10 @@ import pytest
 
 from core.analysis.channels import channel_map
 from core.analysis.surgery import remove
+from core.compress.graph_executor.executor import GraphExecutor
 from core.compress.refit.feeds import batches
-from core.compress.refit.graph_executor import Walk
 from core.compress.refit.reference import Reference, Sampling
-from core.compress.refit.refit_plan import Stand
+from core.compress.refit.refit_plan import ChannelMapping
 from core.compress.refit.sequential_refit import Options, refit
 from tests.analysis.nets import NETS, Net, head, image, residual
 from tests.compress.refit.images import Pictures, error, outputs
@@ -39,7 +39,7 @@ def twins(norm: bool, bias: bool = True, transposed: bool = False) -> tuple[ir.M
     return head(net, net.add("Relu", x), 8), 4
 
 
-def cut(model: ir.Model, layer: str, channel: int) -> tuple[ir.Model, dict[str, Stand]]:
+def cut(model: ir.Model, layer: str, channel: int) -> tuple[ir.Model, dict[str, ChannelMapping]]:
     """A copy without one channel of `layer`, and what its layers stand for."""
     copy = model.clone()
     channels = channel_map(copy)
@@ -47,15 +47,15 @@ def cut(model: ir.Model, layer: str, channel: int) -> tuple[ir.Model, dict[str, 
     _, member = group.makers[0]
     atom = int(member.roots[channel])
     alive = channels.alive({atom})
-    stands = {}
+    mappings = {}
     for node in copy.graph:
         for value in node.outputs:
             axes = channels.flow.axes.get(value, [])
             labels = axes[1] if len(axes) > 1 else None
             keep = None if labels is None else np.flatnonzero(alive(labels))
-            stands[value.name] = Stand(value.name, keep)
+            mappings[value.name] = ChannelMapping(value.name, keep)
     remove(channels, {atom})
-    return copy, stands
+    return copy, mappings
 
 
 @pytest.mark.parametrize("norm", [False, True])
@@ -64,9 +64,9 @@ def cut(model: ir.Model, layer: str, channel: int) -> tuple[ir.Model, dict[str, 
 def test_a_channel_that_others_can_stand_in_for_is_made_good(norm, bias, transposed):
     model, channel = twins(norm, bias, transposed)
     images = Pictures(model)
-    pruned, stands = cut(model, "a", channel)
+    pruned, mappings = cut(model, "a", channel)
     before = error(model, pruned, images)
-    refit(pruned, stands, Reference(model, images), Options(strength=1e-6))
+    refit(pruned, mappings, Reference(model, images), Options(strength=1e-6))
     after = error(model, pruned, images)
     assert before > 0.02
     assert after < 1e-3 * before
@@ -80,9 +80,9 @@ def test_repair_lowers_the_error_of_the_outputs(name):
     images = Pictures(model, count=256)
     channels = channel_map(model)
     layer = next(g.layers[0] for g in channels.groups if not g.frozen and len(g.atoms) > 4)
-    pruned, stands = cut(model, layer, 0)
+    pruned, mappings = cut(model, layer, 0)
     before = error(model, pruned, images)
-    done = refit(pruned, stands, Reference(model, images))
+    done = refit(pruned, mappings, Reference(model, images))
     assert any(not fit.reason for fit in done)
     assert all(fit.after <= fit.before for fit in done)
     assert error(model, pruned, images) < before
@@ -91,15 +91,17 @@ def test_repair_lowers_the_error_of_the_outputs(name):
 def test_an_unchanged_graph_is_left_as_it_is():
     model = residual()
     copy = model.clone()
-    assert refit(copy, {"fc_out0": Stand("fc_out0")}, Reference(model, Pictures(model))) == ()
+    assert (
+        refit(copy, {"fc_out0": ChannelMapping("fc_out0")}, Reference(model, Pictures(model))) == ()
+    )
 
 
 def test_layers_without_a_stand_keep_their_weights():
     model, channel = twins(norm=False)
-    pruned, stands = cut(model, "a", channel)
+    pruned, mappings = cut(model, "a", channel)
     before = [n.inputs[1].const_value.numpy() for n in pruned.graph if n.name == "b"]
-    stands.pop("b_out0")
-    refit(pruned, stands, Reference(model, Pictures(model)))
+    mappings.pop("b_out0")
+    refit(pruned, mappings, Reference(model, Pictures(model)))
     after = [n.inputs[1].const_value.numpy() for n in pruned.graph if n.name == "b"]
     np.testing.assert_array_equal(before[0], after[0])
 
@@ -114,10 +116,10 @@ def test_a_graph_that_computes_the_same_still_does_after_a_refit(count):
         if node.name in factors:
             array = node.inputs[1].const_value.numpy() * np.float32(factors[node.name])
             node.inputs[1].const_value = ir.tensor(array, name=node.inputs[1].name)
-    stands = {name: Stand(name) for name in ("b_out0", "fc_out0")}
+    mappings = {name: ChannelMapping(name) for name in ("b_out0", "fc_out0")}
     few, many = Pictures(model, count, batch=1), Pictures(model)
     before = error(model, same, many)
-    done = refit(same, stands, Reference(model, few, Sampling(count, 4)))
+    done = refit(same, mappings, Reference(model, few, Sampling(count, 4)))
     assert [fit.layer for fit in done] == ["b", "fc"]
     assert all(fit.after <= fit.before for fit in done)
     assert error(model, same, many) <= before + 1e-3
@@ -133,7 +135,7 @@ def test_a_walk_computes_each_node_once_and_what_the_graph_computes():
         pieces.append([n.name for n in graph.graph])
         return images.runner(graph, names)
 
-    walk = Walk(model, counting, feeds)
+    walk = GraphExecutor(model, counting, feeds)
     names = [n.outputs[0].name for n in model.graph]
     for name in names:
         walk.reach([name])
@@ -145,10 +147,10 @@ def test_a_walk_computes_each_node_once_and_what_the_graph_computes():
 
 def test_what_nobody_reads_any_more_leaves_the_shelf():
     model = residual()
-    walk = Walk(model, Pictures(model).runner, list(batches(Pictures(model), model, 8)))
+    walk = GraphExecutor(model, Pictures(model).runner, list(batches(Pictures(model), model, 8)))
     walk.reach(["b_out0"])
-    assert "a_out0" not in walk._shelf
-    assert "b_out0" in walk._shelf
+    assert "a_out0" not in walk._cache
+    assert "b_out0" in walk._cache
 
 
 def test_images_are_spread_over_the_set_and_small_ones_run_together():

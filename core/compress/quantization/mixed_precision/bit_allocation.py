@@ -4,46 +4,43 @@ A layer's sensitivity is the relative error of the logits when its weights alone
 fewest bits, by GPTQ and with its bias corrected. Rounding errors of different layers are nearly
 independent, so they add up; with each further bit the grid is twice as fine and the squared error
 falls to a quarter. Which width for which layer is then a knapsack with one choice for each layer,
-    min sum_i e_i 4^-(b_i - low)   with   sum_i bytes_i(b_i) <= room,
-solved exactly but for sizes, which are rounded up to a STEPS-th of the room.
+    min sum_i e_i 4^-(b_i - low)   with   sum_i bytes_i(b_i) <= room   (`compress.knapsack`).
 
 What is approximate: that errors add up, and the quarter (measured: 0.22 to 0.32 for each bit).
 
-Source: Wu et al. 2020, arXiv:2004.09602, section 6 (sensitivity); Sinha, Zoltners 1979, Operations
-Research 27(3) (the knapsack).
+Source: Wu et al. 2020, arXiv:2004.09602, section 6 (sensitivity).
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from core.compress import knapsack
+from core.compress.knapsack import Offer
 from core.compress.quantization import input_covariance
-from core.compress.quantization.evaluator import Judge
+from core.compress.quantization.evaluator import Evaluator
 from core.compress.quantization.gptq import in_rows
-from core.compress.quantization.images import Images
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.partition import weights_only
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.quantization.qparams import Weight
 from core.compress.quantization.staged_graph import Stages
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import Matrix
 
-Array = np.ndarray[Any, Any]
 Quantize = Callable[[str, Layer, Matrix], Weight]
 
 IMAGES = 16  # that judge each layer: ranks need fewer than errors do
-STEPS = 4096
 PER_BIT = 0.25
 
 
 def sensitivities(
-    graph: ir.Model, layers: Mapping[str, Layer], images: Images, quantize: Quantize
+    graph: ir.Model, layers: Mapping[str, Layer], images: CalibrationSplit, quantize: Quantize
 ) -> dict[str, float]:
     """Layer -> relative error of the logits when its weights alone are rounded.
 
@@ -53,8 +50,8 @@ def sensitivities(
         images: calibration images.
         quantize: rounds a layer to the fewest bits, given the second moment of its inputs.
     """
-    judge = Judge(graph, images).few(IMAGES)
-    stages, found = Stages(graph, judge.feeds, judge.runner), {}
+    evaluator = Evaluator(graph, images).few(IMAGES)
+    stages, found = Stages(graph, evaluator.feeds, evaluator.runner), {}
     for grams in input_covariance.grams(graph, layers, [*layers], images):
         while grams:
             name, gram = grams.popitem()
@@ -63,9 +60,9 @@ def sensitivities(
             lost = layer.matrix() - in_rows(layer, weight)
             shift = np.einsum("goi,gi->go", lost, moments.mean_in).reshape(-1)
             mended = replace(weight, bias=layer.bias() + shift)
-            alone = Plan(weights_only([name]), {}, {name: mended})
+            alone = QuantizationPlan(weights_only([name]), {}, {name: mended})
             outputs = stages.changed(name, functools.partial(written, plan=alone))
-            found[name] = judge.error_of(outputs)
+            found[name] = evaluator.error_of(outputs)
     return {name: found[name] for name in layers}
 
 
@@ -80,38 +77,13 @@ def allocate(
         room: bytes there are on top of all layers at the fewest bits; where there are none, that
             is what they get.
     """
-    unit = max(room, 0) / STEPS
-    least, picks = np.zeros(STEPS + 1), []
-    for name, error in errors.items():
-        options = sizes[name]
-        low = min(options)
-        best, pick = np.full(STEPS + 1, np.inf), np.full(STEPS + 1, low)
-        for bits, size in options.items():
-            more = max(size - options[low], 0)
-            cost = int(np.ceil(more / unit)) if unit else STEPS + (more > 0)
-            cost = 0 if not more else cost
-            if cost > STEPS:
-                continue
-            trial = np.full(STEPS + 1, np.inf)
-            trial[cost:] = least[: STEPS + 1 - cost] + error * PER_BIT ** (bits - low)
-            better = trial < best
-            best, pick = np.where(better, trial, best), np.where(better, bits, pick)
-        least = best
-        picks.append(pick)
-    return _traced(errors, sizes, picks, unit)
-
-
-def _traced(
-    errors: Mapping[str, float],
-    sizes: Mapping[str, Mapping[int, int]],
-    picks: Sequence[Array],
-    unit: float,
-) -> dict[str, int]:
-    """What was picked on the way to the end, from the last layer to the first."""
-    left, found = STEPS, {}
-    for name, pick in zip(reversed([*errors]), reversed(picks), strict=True):
-        options = sizes[name]
-        found[name] = bits = int(pick[left])
-        more = max(options[bits] - options[min(options)], 0)
-        left -= int(np.ceil(more / unit)) if more else 0
-    return {name: found[name] for name in errors}
+    widths = {name: sorted(sizes[name]) for name in errors}
+    menus = [
+        [Offer(sizes[name][b], errors[name] * PER_BIT ** (b - offered[0])) for b in offered]
+        for name, offered in widths.items()
+    ]
+    smallest = sum(sizes[name][offered[0]] for name, offered in widths.items())
+    chosen = knapsack.allocate(menus, smallest + room)
+    return {
+        name: offered[index] for (name, offered), index in zip(widths.items(), chosen, strict=True)
+    }

@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 import onnx_ir as ir
 
 from core.calibration.services import Race
-from core.compress.quantization.evaluator import Judge
+from core.compress.quantization.evaluator import Evaluator
 from core.compress.quantization.mixed_precision.layer_sensitivity import (
     Fallback,
     covered,
@@ -25,7 +25,7 @@ from core.compress.quantization.mixed_precision.layer_sensitivity import (
     without,
 )
 from core.compress.quantization.partition import Selection
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 
 PRICED = 16  # layers whose time is raced: the most sensitive ones
 LEAST_SHARE = 0.01  # of the whole time: what is cheaper counts as costing this
@@ -33,7 +33,7 @@ LEAST_SHARE = 0.01  # of the whole time: what is cheaper counts as costing this
 
 def prices(
     graph: ir.Model,
-    plan: Plan,
+    plan: QuantizationPlan,
     pinned: frozenset[str],
     ranked: Sequence[str],
     build: Callable[[Selection], ir.Model],
@@ -82,15 +82,15 @@ class Mixes:
     def __init__(
         self,
         graph: ir.Model,
-        plan: Plan,
-        judge: Judge,
+        plan: QuantizationPlan,
+        evaluator: Evaluator,
         pinned: frozenset[str],
         names: Sequence[str],
         ranked: Mapping[str, float],
         error: float | None = None,
     ) -> None:
         """Nothing is measured yet but the error of the plan itself, where it is given."""
-        self._graph, self._plan, self._judge, self._pinned = graph, plan, judge, pinned
+        self._graph, self._plan, self._judge, self._pinned = graph, plan, evaluator, pinned
         self._names, self.ranked = names, ranked
         self._known: dict[int, Fallback | None] = {}
         if error is not None:

@@ -21,9 +21,9 @@ import onnx_ir as ir
 
 from core.analysis import cost
 from core.compress.quantization import effort
-from core.compress.quantization.evaluator import Judge
+from core.compress.quantization.evaluator import Evaluator
 from core.compress.quantization.partition import CARRYING, JOINING, Selection, is_weighted, select
-from core.compress.quantization.qdq_writer import Plan, written
+from core.compress.quantization.qdq_writer import QuantizationPlan, written
 from core.compress.quantization.shared_weights import completed
 from core.compress.quantization.staged_graph import Stages
 
@@ -43,13 +43,13 @@ class Fallback:
         sensitivities: layer -> relative error when it alone is quantized.
     """
 
-    plan: Plan
+    plan: QuantizationPlan
     floats: tuple[str, ...]
     error: float
     sensitivities: Mapping[str, float]
 
 
-def macs(graph: ir.Model, plan: Plan) -> int:
+def macs(graph: ir.Model, plan: QuantizationPlan) -> int:
     """Multiply-accumulates that `sensitivities` takes, about: half the net for each layer."""
     return len(plan.selection.weighted) * _images(graph) * (cost.totals(graph)[1] or 0) // 2
 
@@ -58,18 +58,20 @@ def _images(graph: ir.Model) -> int:
     return effort.images(graph, RANKING_IMAGES, RANKING_MACS, LEAST_IMAGES)
 
 
-def sensitivities(graph: ir.Model, plan: Plan, judge: Judge, most: int = 0) -> dict[str, float]:
+def sensitivities(
+    graph: ir.Model, plan: QuantizationPlan, evaluator: Evaluator, most: int = 0
+) -> dict[str, float]:
     """Layer -> the error of quantizing it alone, largest first.
 
     Args:
         graph: the prepared float graph, with logits as outputs.
         plan: everything quantized.
-        judge: measures errors on held-out images.
+        evaluator: measures errors on held-out images.
         most: of a large net, only so many layers: those that stray most by the end of their stage.
     """
     images = _images(graph)
-    judge = judge.few(images)
-    stages = Stages(graph, judge.feeds, judge.runner)
+    evaluator = evaluator.few(images)
+    stages = Stages(graph, evaluator.feeds, evaluator.runner)
 
     def alone(name: str, piece: ir.Model) -> ir.Model:
         weighted = [node for node in piece.graph if is_weighted(node)]
@@ -85,21 +87,21 @@ def sensitivities(graph: ir.Model, plan: Plan, judge: Judge, most: int = 0) -> d
         worst = sorted(near, key=lambda name: -near[name])[:most]
         changes = [(name, change) for name, change in changes if name in set(worst)]
     for name, outputs in stages.each(changes):
-        found[name] = judge.error_of(outputs)
+        found[name] = evaluator.error_of(outputs)
     return dict(sorted(found.items(), key=lambda item: -item[1]))
 
 
-def restricted(plan: Plan, selection: Selection) -> Plan:
+def restricted(plan: QuantizationPlan, selection: Selection) -> QuantizationPlan:
     """The plan for fewer nodes; tensors keep their grids."""
     grids = {root: plan.grid(root) for root in selection.roots if root in plan.selection.tensors}
     weights = {name: plan.weights[name] for name in selection.weighted}
-    return Plan(selection, grids, weights)
+    return QuantizationPlan(selection, grids, weights)
 
 
 def fall_back(
     graph: ir.Model,
-    plan: Plan,
-    judge: Judge,
+    plan: QuantizationPlan,
+    evaluator: Evaluator,
     pinned: frozenset[str],
     target: float,
     affordable: Callable[[Selection], bool],
@@ -111,7 +113,7 @@ def fall_back(
     Args:
         graph: the prepared float graph, with logits as outputs.
         plan: everything quantized.
-        judge: measures errors on held-out images.
+        evaluator: measures errors on held-out images.
         pinned: names that are float already.
         target: relative error of the logits to get below.
         affordable: whether a selection is still fast enough.
@@ -119,14 +121,14 @@ def fall_back(
         known: layers left float -> error, where that was measured already.
     """
 
-    def error_of(floats: frozenset[str], trial: Plan) -> float:
+    def error_of(floats: frozenset[str], trial: QuantizationPlan) -> float:
         found = (known or {}).get(floats)
-        return judge.error(written(graph, trial)) if found is None else found
+        return evaluator.error(written(graph, trial)) if found is None else found
 
     error = error_of(frozenset(), plan)
     if error <= target:
         return Fallback(plan, (), error, {})
-    ranked = ranked or sensitivities(graph, plan, judge)
+    ranked = ranked or sensitivities(graph, plan, evaluator)
     best, floats = plan, frozenset[str]()
     for count in STEPS:
         if count >= len(ranked):
@@ -149,6 +151,6 @@ def without(graph: ir.Model, floats: frozenset[str]) -> Selection:
     return select(graph, floats, JOINING, CARRYING)
 
 
-def covered(plan: Plan, selection: Selection) -> bool:
+def covered(plan: QuantizationPlan, selection: Selection) -> bool:
     """Whether the plan has a grid for every tensor that the selection needs."""
     return all(root in plan.selection.tensors for root in selection.roots)

@@ -8,9 +8,10 @@ from itertools import product
 import numpy as np
 import pytest
 
+from core.compress import knapsack
 from core.compress.quantization import gptq
-from core.compress.quantization.evaluator import Judge, headless
-from core.compress.quantization.images import Images
+from core.compress.quantization.evaluator import Evaluator, headless
+from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.mixed_precision import bit_allocation
 from core.compress.quantization.packing import LIMITS, stored_bytes
 from core.compress.quantization.prepare import prepared
@@ -42,7 +43,7 @@ def test_no_combination_that_fits_loses_less(seed):
     room = int(0.3 * sum(size[8] for size in sizes.values()))
     chosen = bit_allocation.allocate(errors, sizes, room)
     assert spent(sizes, chosen) <= room
-    rounded_up = room * (1 - len(errors) / bit_allocation.STEPS)
+    rounded_up = room * (1 - len(errors) / knapsack.STEPS)
     best = min(
         lost(errors, bits)
         for combination in product(WIDTHS, repeat=len(errors))
@@ -68,7 +69,7 @@ def test_a_layer_that_the_outputs_depend_on_more_is_more_sensitive():
         layer = layers[branch]
         layer.write(layer.matrix() * factor, layer.bias())
         errors = bit_allocation.sensitivities(
-            model, layers, Images(Random(count=64)),
+            model, layers, CalibrationSplit(Random(count=64)),
             lambda _, la, second: replace(
                 gptq.quantized(la, LIMITS[4], True, second, None, 4), packed=True
             ),
@@ -81,7 +82,7 @@ def test_a_layer_that_the_outputs_depend_on_more_is_more_sensitive():
 
 def test_few_images_from_all_over_the_set_judge_alike():
     model = headless(prepared(residual(), 18))
-    whole = Judge(model, Images(Random(count=256)))
+    whole = Evaluator(model, CalibrationSplit(Random(count=256)))
     few = whole.few(16)
     assert 8 <= few.images <= 32 < whole.images
     other = headless(prepared(residual(seed=9), 18))

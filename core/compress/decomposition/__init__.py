@@ -1,0 +1,1 @@
+"""Low-rank decomposition of convolutions: forms, factors fitted to activations, their choice."""

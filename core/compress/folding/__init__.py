@@ -1,0 +1,1 @@
+"""Folding: affine maps taken over by the layers before or behind them."""

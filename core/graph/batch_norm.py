@@ -1,0 +1,86 @@
+"""Batch normalisation at inference: an affine map of each channel, if its parameters are constants.
+
+scale = gamma / sqrt(variance + epsilon), shift = beta - mean * scale, in float64.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from core.graph.values import fixed
+
+Array = np.ndarray[Any, Any]
+FIRST_OPSET = 7  # before, the mode was told by `is_test` and the layout of the inputs differed
+PARAMETERS = ("scale", "shift", "mean", "variance")
+
+
+@dataclass(frozen=True)
+class Affine:
+    """y = scale * x + shift, per channel of axis 1; both float64 of shape (C,)."""
+
+    scale: Array
+    shift: Array
+
+    @property
+    def channels(self) -> int:
+        """Number of channels."""
+        return int(self.scale.size)
+
+    def without_shift(self) -> Affine:
+        """The same scale alone."""
+        return Affine(self.scale, np.zeros_like(self.shift))
+
+
+def affine(node: ir.Node, channels: int | None = None) -> Affine | None:
+    """What a batch norm of a main graph computes; None if that cannot be told before it runs.
+
+    Args:
+        node: a batch norm.
+        channels: that it must have, if that is known.
+    """
+    opset = node.graph.opset_imports.get("", 1) if node.graph is not None else 1
+    found = read(node, opset)
+    if isinstance(found, str) or channels not in (None, found.channels):
+        return None
+    return found
+
+
+def read(node: ir.Node, opset: int) -> Affine | str:
+    """What a batch norm computes, or why that cannot be told before it runs."""
+    if reason := _not_inference(node, opset):
+        return reason
+    arrays = []
+    for name, value in zip(PARAMETERS, node.inputs[1:5], strict=False):
+        array = fixed(value)
+        if isinstance(array, str):
+            return f"its {name} {array}"
+        arrays.append(array.astype(np.float64).reshape(-1))
+    if len(arrays) != 4 or len({array.size for array in arrays}) != 1:
+        return "its parameters do not fit together"
+    gamma, beta, mean, variance = arrays
+    epsilon = node.attributes.get_float("epsilon", 1e-5)
+    with np.errstate(all="ignore"):
+        scale = gamma / np.sqrt(variance + epsilon)
+        shift = beta - mean * scale
+    if not (np.isfinite(scale).all() and np.isfinite(shift).all()):
+        return "its parameters are not finite (a negative variance, a NaN or an infinity)"
+    return Affine(scale, shift)
+
+
+def _not_inference(node: ir.Node, opset: int) -> str:
+    if opset < FIRST_OPSET:
+        return f"opset {opset} defines batch norms otherwise; convert the model to opset 7 or later"
+    if node.attributes.get_int("training_mode", 0):
+        return "is in training mode: it takes its statistics from the batch"
+    if not node.attributes.get_int("spatial", 1):
+        return "normalises each position on its own (spatial = 0)"
+    extra = [out for out in node.outputs[1:] if out.name]
+    if extra and opset < 14:
+        return "lists the outputs of training mode"
+    if any(out.uses() or out.is_graph_output() for out in extra):
+        return "its running statistics are used elsewhere"
+    return ""

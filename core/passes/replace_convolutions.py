@@ -1,0 +1,252 @@
+"""Replace k x k convolutions by two or three cheaper layers, refitted to what they stood for.
+
+Each kernel becomes a product of factors (`forms`): spatial SVD (k x 1 and 1 x k), Tucker-2 (1 x 1,
+k x k, 1 x 1), or network decoupling (depthwise, 1 x 1). Which layers, which forms and which ranks
+is one allocation over the whole network (`candidates`, `core.compress.knapsack`): the least error
+of its output within a budget of MACs, bytes, or measured time on one backend. Then original and
+replacement are walked together, and each product is fitted to what the original computes there,
+given what everything before it has become (`core.compress.refit.sequential_refit`, `fitting`);
+the layers in between are refitted too. The graph holds the products multiplied out until all are
+fitted, and is rewritten last.
+
+Without calibration images the factors are those of the plain singular value decomposition, and
+nothing is refitted; that costs far more accuracy.
+
+Source: see `forms`; He, Zhang, Sun 2017, arXiv:1707.06168 (sequential refitting).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+from core.analysis import cost
+from core.analysis.layer_signatures import signatures
+from core.calibration.services import Services
+from core.calibration.targets import offered, reference
+from core.compress.decomposition.candidates import RANKS, Candidates, Choice, Price, candidates_of
+from core.compress.decomposition.eligible import Target, targets
+from core.compress.decomposition.forms import CHOICES, FORMS
+from core.compress.decomposition.layer_statistics import LayerStatistics, at_once, fitted, weigh
+from core.compress.decomposition.rewrite import replace_node
+from core.compress.knapsack import allocate
+from core.compress.linalg import parallel
+from core.compress.pruning.study import RUN
+from core.compress.refit.linear_layers import find
+from core.compress.refit.needs import Needs, Workload, of_a_refit
+from core.compress.refit.refit_plan import ChannelMapping
+from core.compress.refit.sequential_refit import refit
+from core.compress.refit.telling import part
+from core.errors import PassPrecondition
+from core.passes.base import Graph, Pass, Report, parameter
+from core.records import Note
+
+# Shares of the time after which: the original has run, replacements are tried, those taken fitted.
+LOOKED, FITTED, REFITTED = 0.35, 0.5, 0.6
+UNITS = {"macs": "MACs", "bytes": "bytes", "latency": "seconds"}
+
+
+@dataclass(frozen=True)
+class ReplaceConvolutions(Pass):
+    """Take k x k convolutions apart where that is cheaper, and refit what is left."""
+
+    label: ClassVar[str] = "Replace convolutions"
+    help: ClassVar[str] = (
+        "Writes k x k convolutions as two or three cheaper layers, refitted to the calibration "
+        "images. Does not help layers that are 1 x 1 or depthwise already; fewer MACs are not "
+        "always less time, so a budget of latency goes by measured layer times."
+    )
+    order: ClassVar[int] = 25
+
+    form: str = parameter(
+        "spatial_svd",
+        "Form",
+        "spatial_svd: k x 1 and 1 x k, in the better order. tucker2: 1 x 1, k x k, 1 x 1. "
+        "depthwise_pointwise: a few depthwise kernels, then 1 x 1. best: for each layer the one "
+        "with the least error.",
+        choices=tuple(CHOICES),
+    )
+    speedup: float = parameter(
+        2.0,
+        "Speed-up",
+        "By how much the whole model shall need less of the budget.",
+        unit="x", low=1.0, high=6.0, step=0.25,
+    )  # fmt: skip
+    budget: str = parameter(
+        "macs",
+        "Budget",
+        "What shall shrink: macs, bytes of weights, or latency by the measured times of the "
+        "layers; with latency, only what was measured faster is replaced.",
+        choices=("macs", "latency", "bytes"),
+    )
+    backend: str = parameter(
+        reference(),
+        "Backend",
+        "Where the layers are timed for a budget of latency.",
+        choices=offered(),
+        only_with=("budget", ("latency",)),
+    )
+    multiple: int = parameter(
+        8,
+        "Multiple",
+        "Ranks are multiples of this, as fast kernels want them.",
+        unit="channels", low=1, high=64, step=1, expert=True,
+    )  # fmt: skip
+    tolerance: float = parameter(
+        0.5,
+        "Tolerance",
+        "A layer stays if its output would change by more than this share of its variance, before "
+        "anything is refitted.",
+        low=0.0, high=1.0, step=0.05, expert=True,
+    )  # fmt: skip
+    exclude: tuple[str, ...] = parameter(
+        (), "Leave alone", "Names of convolutions that must not change.", expert=True
+    )
+
+    def apply(self, graph: Graph, report: Report, services: Services) -> None:
+        """Choose for all layers at once, refit, rewrite.
+
+        Raises:
+            PassPrecondition: the budget is latency and no layer times were given.
+        """
+        price = self._price(services)
+        found = targets(graph, self.exclude, report.skip)
+        if not found:
+            report.note(Note.of("replace.none_fits"))
+            return
+        known = LayerStatistics.of(graph, found, services, part(report.tell, 0.0, LOOKED / RUN))
+        candidates = self._candidates(found, known, price, report)
+        total = _total(graph, price)
+        chosen = self._choose(candidates, total, report)
+        if not chosen:
+            report.note(Note.of("replace.none_worth"))
+            return
+        report.tell("Fitting the replacements", FITTED)
+        bound = fitted(chosen, known)
+        if known.study is not None:
+            mappings = {layer.output: ChannelMapping(layer.output) for layer in find(graph)}
+            refit(
+                graph,
+                mappings,
+                known.study.reference,
+                constraints=bound,
+                tell=part(report.tell, REFITTED, 1.0),
+            )
+        for one, choice in chosen:
+            layer = one.target.layer
+            factors = bound[layer.output].factors()
+            replace_node(layer.node, choice.chain, choice.form, factors)
+            report.changed += 1
+        self._say(chosen, total, services, report)
+
+    def needs(self, graph: Graph, work: Workload) -> Needs:
+        """See `core.compress.refit.needs`."""
+        return of_a_refit(graph, work)
+
+    def preview(self, graph: Graph, report: Report) -> bool:
+        """Sizes of about the right magnitude: which layers shrink most depends on the images."""
+        found = targets(graph, self.exclude, report.skip)
+        forms = [FORMS[CHOICES[self.form][0]]]
+        for target in found:
+            before = Price("macs").of((target.signature,)) or 0.0
+            fits = [
+                (form, rank, chain)
+                for form in forms
+                if not form.refuses(target.signature)
+                for rank in form.ranks(target.signature, self.multiple, RANKS)
+                if (Price("macs").of(chain := form.chain(target.signature, rank)) or 0.0)
+                <= before / self.speedup
+            ]
+            if fits:
+                form, rank, chain = fits[-1]
+                blank = form.zeros(target.layer.weight.shape, rank)
+                replace_node(target.layer.node, chain, form, blank)
+                report.changed += 1
+        return False
+
+    def timed_on(self) -> str:
+        """The backend of a budget of latency."""
+        return self.backend if self.budget == "latency" else ""
+
+    def _price(self, services: Services) -> Price:
+        if self.budget == "latency" and services.timings is None:
+            raise PassPrecondition(
+                "A budget of latency needs measured layer times of this model; without them, "
+                "choose macs or bytes."
+            )
+        return Price(self.budget, services.timings)
+
+    def _candidates(
+        self,
+        found: Sequence[Target],
+        known: LayerStatistics,
+        price: Price,
+        report: Report,
+    ) -> list[Candidates]:
+        """What each layer could become; those that could become nothing are reported."""
+        forms, done = CHOICES[self.form], list[Target]()
+        tell = part(report.tell, LOOKED, FITTED)
+
+        def of(target: Target) -> Candidates:
+            done.append(target)
+            tell(f"Taking {target.name} apart", len(done) / len(found))
+            metric, second = known.metric(target), known.second(target)
+            return candidates_of(
+                target, metric, second, forms, price, self.multiple, self.tolerance
+            )
+
+        candidates = parallel.each(of, found, at_once(found), weigh)
+        for one in candidates:
+            if not one.choices:
+                report.skip(one.target.name, one.reason or "")
+        return [one for one in candidates if one.choices]
+
+    def _choose(
+        self, candidates: Sequence[Candidates], total: float, report: Report
+    ) -> list[tuple[Candidates, Choice]]:
+        """The replacement of each layer that gets one."""
+        fixed = total - sum(one.cost for one in candidates)
+        picked = allocate([one.offers for one in candidates], total / self.speedup - fixed)
+        chosen = []
+        for one, index in zip(candidates, picked, strict=True):
+            if index:
+                chosen.append((one, one.choices[index - 1]))
+            else:
+                report.skip(one.target.name, Note.of("replace.not_needed"))
+        return chosen
+
+    def _say(
+        self,
+        chosen: Sequence[tuple[Candidates, Choice]],
+        total: float,
+        services: Services,
+        report: Report,
+    ) -> None:
+        after = total - sum(one.cost - choice.cost for one, choice in chosen)
+        unit = UNITS[self.budget]
+        changed = {"before": total, "after": after, "unit": unit}
+        report.note(Note.of("replace.replaced", layers=len(chosen), **changed))
+        if after > 1.001 * total / self.speedup:
+            report.note(Note.of("replace.unreached", speedup=self.speedup))
+        if not services.count:
+            report.note(Note.of("replace.no_images"))
+        for one, choice in chosen:
+            before = one.target.signature
+            report.note(Note.of(
+                "replace.layer", layer=one.target.name, inputs=before.inputs,
+                outputs=before.outputs, kernel=before.kernel, form=choice.form.about,
+                rank=choice.rank, before=one.cost, after=choice.cost, unit=unit, error=choice.error,
+            ))  # fmt: skip
+
+
+def _total(graph: Graph, price: Price) -> float:
+    """What the whole model costs, as far as it is counted."""
+    if price.budget == "macs":
+        return float(cost.totals(graph)[1] or 0)
+    if price.budget == "bytes":
+        return float(sum(layer.size_bytes for layer in cost.layers(graph)))
+    return sum(price.of((layer,)) or 0.0 for layer in signatures(graph).values())
+
+
+PASS = ReplaceConvolutions
