@@ -25,12 +25,13 @@ from core.cli.telling import guessed_pixels
 from core.data import open_set, shape_text
 from core.errors import BackendUnavailable
 from core.measure import METRICS, Setting, Source, host
+from core.metrics.base import definitions
 from core.records import DataSummary, Json, Measurement, ModelSummary, to_json
 from core.runs.work_plan import Comparison
 
 SHOWN = (
-    "size_bytes", "parameters", "macs", "top1", "top1_delta", "agreement", "sqnr_db", "latency_ms",
-    "latency_ratio", "load_ms", "first_ms", "peak_memory_bytes",
+    "size_bytes", "parameters", "macs", *definitions(), "latency_ms", "latency_ratio", "load_ms",
+    "first_ms", "peak_memory_bytes",
 )  # fmt: skip
 DEFAULT_BACKEND = reference()
 
@@ -148,7 +149,7 @@ def _measure(
         backends=tuple(backends),
         threads=threads_of(options),
         source=Source(path, digest, models[0][1].preprocess, options.images),
-        labels=open_set(path).labels if path else None,
+        annotations=open_set(path).annotations if path else None,
         caches=at.home / "caches",
         budget_s=options.budget_s,
         cancelled=lambda: False,

@@ -10,7 +10,8 @@ import pytest
 
 from core.measure import statistics
 from core.measure.latency import PAIRS_MOST, PAIRS_NEEDED
-from core.measure.statistics import Interval, holm, median, paired_difference, ratio, wilson
+from core.measure.statistics import holm, median, ratio
+from core.metrics.base_intervals import Interval, paired_difference, wilson
 from core.records import Verdict
 
 Pairs = list[tuple[np.ndarray, np.ndarray]]

@@ -104,12 +104,13 @@ def test_images_whose_boxes_differ_only_later_are_run_one_by_one(tmp_path: Path)
 
     args = {
         "data": str(images), "inputs": to_json((TensorSpec("x", "float32", ("N", 3, 8, 8)),)),
+        "outputs": to_json((TensorSpec("y", "float32", ("K", 4)),)),
         "preprocess": None, "images": 0, "out": str(tmp_path / "out"),
     }  # fmt: skip
     found = evaluate.run(boxes, args, lambda _: None)
     assert asked[:4] == [2, 1, 1, evaluate.BATCH]
     assert set(asked[4:]) == {1}
-    assert found == {"images": 40, "batch": 1, "ragged": []}
+    assert found == {"images": 40, "batch": 1, "ragged": [], "shared": []}
     assert read(tmp_path / "out", 0).shape == (40, 2, 4)
 
 
