@@ -40,12 +40,14 @@ def _record(
     spent = paired(rows, base.digest if base else "", digest, backend, threads) or rows.row(
         digest, "latency_ms", backend, threads
     )
+    first = base is not None and base.digest == digest
+    alone = first and catalogue()[metric].relative  # it has no score, and needs none
     ratio = rows.row(digest, "latency_ratio", backend, threads)
     size = rows.value(digest, "size_bytes")
     zipped = rows.value(digest, "zipped_bytes")
     macs = outcome.summary.macs if outcome.summary else None
     return {
-        "recipe": "original" if base and base.digest == digest else outcome.recipe.name,
+        "recipe": "original" if first else outcome.recipe.name,
         "backend": palette.label(backend),
         "on the front": on_front,
         column(metric): measured(gained),
@@ -57,7 +59,7 @@ def _record(
         "file (MB)": None if size is None else size / 1e6,
         "zipped (MB)": None if zipped is None else zipped / 1e6,
         "MACs (M)": None if macs is None else macs / 1e6,
-        "status": _status(run, gained, spent),
+        "status": _status(run, *([spent] if alone else [gained, spent])),
         "candidate": digest,
     }
 

@@ -223,7 +223,10 @@ class _Scoring:
             output = self.candidate.model.outputs[0].name
             detail = detail | {"scored": f"of the first output, {output!r}"}
         model, backend = self.candidate.model.digest, self.candidate.backend
-        return rows.measured(model, backend, name, interval, "exact", self.condition, detail)
+        few = ""
+        if self.count < metrics()[name.removesuffix(DELTA)].fewest:
+            few = f"told from {self.count} images: too few for an interval that says much"
+        return rows.measured(model, backend, name, interval, "exact", self.condition, detail, few)
 
     def _failed(self, name: str, error: CoreError) -> Measurement:
         model, backend = self.candidate.model.digest, self.candidate.backend

@@ -27,6 +27,7 @@ class Agreement:
     relative = True
     phrase = "same answer as the original on {} of images"
     paired = False
+    fewest = 1
 
     def statistics(self, predictions: Array, truth: Array) -> Array:
         """(images,) bool: the same class or not; both are (images, classes) scores."""

@@ -32,6 +32,7 @@ class OutputMetric(Protocol):
         phrase: of a relative one, what it says with its value: "same answer as the original on {}
             of images".
         paired: whether its change against the original is a row of its own, `NAME_delta` in points.
+        fewest: images below which its interval says little.
     """
 
     unit: str
@@ -42,6 +43,7 @@ class OutputMetric(Protocol):
     relative: bool
     phrase: str
     paired: bool
+    fewest: int
 
     def statistics(self, predictions: Any, truth: Any) -> Any:
         """What is counted of each image; None where the metric does not apply.

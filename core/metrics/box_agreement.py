@@ -32,6 +32,7 @@ class BoxAgreement:
     relative = True
     phrase = "{} of the boxes are the original's"
     paired = False
+    fewest = 10
 
     def statistics(self, predictions: Sequence[Detections], truth: Sequence[Detections]) -> Shares:
         """Paired boxes of each image, and all of both, (images,) each."""

@@ -23,6 +23,7 @@ class MeanAveragePrecision:
     relative = False
     phrase = ""
     paired = True
+    fewest = 10
 
     def statistics(self, predictions: Sequence[Detections], truth: BoxTruth) -> Matches:
         """Matches of each image by category and threshold."""

@@ -25,6 +25,7 @@ class MeanAveragePrecision50:
     relative = False
     phrase = ""
     paired = False
+    fewest = 10
 
     def statistics(self, predictions: Sequence[Detections], truth: BoxTruth) -> Matches:
         """Matches of each image by category and threshold."""

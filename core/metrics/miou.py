@@ -28,6 +28,7 @@ class MeanIou:
     relative = False
     phrase = ""
     paired = True
+    fewest = 10
 
     def statistics(self, predictions: ClassMaps, truth: Masks) -> Overlaps:
         """Pixels by image and class."""

@@ -27,6 +27,7 @@ class PixelAgreement:
     relative = True
     phrase = "same class as the original at {} of the pixels"
     paired = False
+    fewest = 10
 
     def statistics(self, predictions: ClassMaps, truth: ClassMaps) -> tuple[Array, Array]:
         """Pixels of each image with the same class, and all of them."""

@@ -39,6 +39,7 @@ class SqnrDb:
     relative = True
     phrase = "outputs {} above their error (SQNR)"
     paired = False
+    fewest = 1
 
     def statistics(self, predictions: Outputs, truth: Outputs) -> Worst:
         """The worst output and group of channels of the images that both have.

@@ -24,6 +24,7 @@ class Top1:
     relative = False
     phrase = ""
     paired = True
+    fewest = 1
 
     def statistics(self, predictions: Array, truth: Array) -> Array:
         """(images,) bool: right or not.

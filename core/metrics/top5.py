@@ -25,6 +25,7 @@ class Top5:
     relative = False
     phrase = ""
     paired = False
+    fewest = 1
 
     def statistics(self, predictions: Array, truth: Array) -> Array | None:
         """(images,) bool: among the first five or not.

@@ -33,7 +33,7 @@ NAMED = {
     "deep features": (("float32", ("N", 512, 2, 2)), "outputs as numbers"),
     "an enlarged image": (("float32", ("N", 12, 128, 128)), "outputs as numbers"),
     "YOLOv8": (("float32", ("N", 84, 84)), "detection"),
-    "tokens": (("float32", ("N", 84, 85)), "outputs as numbers"),
+    "tokens": (("float32", ("N", 84, 90)), "outputs as numbers"),
     "YOLOX": (("float32", ("N", 84, 6)), "outputs as numbers"),
 }
 
@@ -66,6 +66,16 @@ def test_three_outputs_of_torchvisions_names_are_boxes_although_ragged():
     assert task_of(Signature((IMAGE,), specs, frozenset({0, 1, 2}))).label == "detection"
     shared = Signature((IMAGE,), specs, frozenset({0}), frozenset({0}))
     assert task_of(shared).label == "outputs as numbers"
+
+
+def test_boxes_of_torchvision_leave_out_what_an_image_does_not_fill():
+    layout, nan = layouts()["torchvision"], np.nan
+    specs = tuple(TensorSpec(name, "float32", ("K",)) for name in ("scores", "boxes", "labels"))
+    outputs = [np.array([0.9, nan]), np.array([[1, 2, 3, 4], [nan] * 4]), np.array([17, nan])]
+    found = layout.decode(outputs, Signature((IMAGE,), specs))
+    assert found.corners.tolist() == [[1, 2, 3, 4]]
+    assert (found.scores.tolist(), found.classes.tolist()) == ([0.9], [17])
+    assert layout.by_identifier
 
 
 def test_a_yolo_with_key_points_is_no_yolov8():
