@@ -138,12 +138,13 @@ def match(found: Sequence[Detections], truth: Sequence[Annotated]) -> Matches:
         judge.params.maxDets = [MOST]
         judge.evaluate()
     images = len(truth)
-    results = np.array(judge.evalImgs, object).reshape(len(judge.params.catIds), images)
-    return Matches(tuple(_matched(row) for row in results), images)
+    results: list[Mapping[str, Any] | None] = judge.evalImgs  # category by category
+    starts = range(0, len(results), images)
+    return Matches(tuple(_matched(results[at : at + images]) for at in starts), images)
 
 
 def _truth_rows(truth: Sequence[Annotated]) -> dict[str, Any]:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for image, one in enumerate(truth):
         for corners, number, crowd in zip(one.corners, one.classes, one.crowd, strict=True):
             rows.append(_row(len(rows), image, corners, number) | {"iscrowd": int(crowd)})
@@ -156,7 +157,7 @@ def _truth_rows(truth: Sequence[Annotated]) -> dict[str, Any]:
 
 
 def _found_rows(found: Sequence[Detections], truth: Sequence[Annotated]) -> dict[str, Any]:
-    rows = []
+    rows: list[dict[str, Any]] = []
     for image, one in enumerate(found[: len(truth)]):
         for corners, score, number in zip(one.corners, one.scores, one.classes, strict=True):
             rows.append(_row(len(rows), image, corners, number) | {"score": float(score)})
@@ -218,10 +219,10 @@ def kept_by_nms(found: Detections, threshold: float, most: int) -> Detections:
     """
     order = np.argsort(-found.scores, kind="stable")
     corners, classes = found.corners[order].astype(np.float64), found.classes[order]
-    left, kept = np.arange(len(order)), []
+    left, kept = np.arange(len(order)), list[int]()
     while len(left) and len(kept) < most:
         first, left = left[0], left[1:]
-        kept.append(first)
+        kept.append(int(first))
         over = iou(corners[first][None], corners[left])[0] > threshold
         left = left[~(over & (classes[left] == classes[first]))]
     chosen = order[np.array(kept, np.int64)]

@@ -121,9 +121,9 @@ def _images(
     found, taken = {}, set()
     for file in files:
         bare = by_name.get(PurePosixPath(file).name, [])
-        row = by_path.get(file) or (bare[0] if len(bare) == 1 else None)
-        if row is None:
+        if file not in by_path and len(bare) != 1:
             raise reader.error(f"does not list the image {file[:80]!r}")
+        row = by_path[file] if file in by_path else bare[0]
         number = reader.whole(row, "id", "an image")
         if number in taken:
             raise reader.error(f"gives two images the id {number}")
