@@ -10,6 +10,7 @@ import pytest
 from core.records import (
     Better,
     Candidate,
+    DataSummary,
     Measurement,
     Metric,
     ModelSummary,
@@ -57,6 +58,14 @@ RECORDS = [
 @pytest.mark.parametrize("record", RECORDS, ids=lambda r: type(r).__name__)
 def test_round_trip_through_json_text(record):
     assert from_json(type(record), json.loads(json.dumps(to_json(record)))) == record
+
+
+def test_an_image_set_of_an_older_version_keeps_its_labels():
+    """0.1.0 wrote whether there are labels, and no other annotations were known."""
+    old = {"digest": "d", "name": "n", "path": "p", "kind": "images", "count": 2, "labelled": True}
+    read = from_json(DataSummary, old)
+    assert (read.annotations, read.is_annotated) == ("", True)
+    assert not from_json(DataSummary, old | {"labelled": False}).is_annotated
 
 
 def test_unknown_keys_of_a_newer_version_are_ignored():

@@ -1,4 +1,4 @@
-"""Accuracy per backend: top-1 on labelled images, agreement with the original without labels."""
+"""Accuracy per backend, in the run's primary metric: against annotations, else the original."""
 
 from __future__ import annotations
 
@@ -7,17 +7,20 @@ from collections.abc import Sequence
 
 import plotly.graph_objects as go
 
-from core.charts import lanes, palette, text
+from core.charts import lanes, palette, quantities, text
 from core.charts.latency import LIVE, missing
 from core.charts.standing import Standing, baseline, measured, outcome_of
 from core.fidelity import CAP_DB, in_words
+from core.metrics.base import DELTA, catalogue, ordered
 from core.records import Candidate, Measurement, Outcome, Run, Status
+from core.tasks.base import primary_metric
 
 TITLE = "Accuracy per backend"
+SAME = "same outputs, bit for bit"
 
 
 def accuracy_figure(run: Run, candidate: str | None = None) -> go.Figure:
-    """Top-1 before and after with 95 % intervals; agreement where nothing is labelled.
+    """The primary metric before and after with 95 % intervals; one against the original alone.
 
     Args:
         run: with or without numbers yet.
@@ -35,21 +38,29 @@ def accuracy_panel(run: Run, candidate: str | None = None) -> lanes.Panel:
     if outcome is not None and outcome.candidate is None and run.progress.state not in LIVE:
         return lanes.Panel(TITLE, message=f"This recipe made no model: {outcome.reason}")
     rows = Standing(run)
-    metric = metric_of(rows)
+    metric = primary_metric(rows)
     drawn = [_lane(run, rows, outcome, backend, metric) for backend in run.spec.backends]
-    unlabelled = metric == "agreement"
-    span, ticks = percent_axis(drawn)
+    span, ticks = axis_of(metric, drawn)
     return lanes.Panel(
         TITLE,
         drawn,
-        subtitle="how often it answers like the original"
-        if unlabelled
+        subtitle="this recipe's outputs beside the original's"
+        if catalogue()[metric].relative
         else "grey original, colour this recipe",
-        axis="agreement with the original (%)" if unlabelled else "top-1 (%)",
+        axis=quantities.axis(metric),
         span=span,
         kind="dots",
         ticks=ticks,
     )
+
+
+def axis_of(metric: str, drawn: Sequence[lanes.Lane]) -> tuple[tuple[float, float], list[float]]:
+    """The span and the ticks of a metric's axis: percent, or decibels from 0 on."""
+    if catalogue()[metric].unit == "%":
+        return percent_axis(drawn)
+    values = [m.value for lane in drawn for m in lane.marks if m.value is not None]
+    end = lanes.round_up(max(values, default=40.0))
+    return (min(0.0, *values, 0.0), 1.42 * end), [end * part / 4 for part in range(5)]
 
 
 def percent_axis(drawn: Sequence[lanes.Lane]) -> tuple[tuple[float, float], list[float]]:
@@ -69,12 +80,6 @@ def percent_axis(drawn: Sequence[lanes.Lane]) -> tuple[tuple[float, float], list
     return (start, 100 + (100 - start) * 0.42), ticks
 
 
-def metric_of(rows: Standing) -> str:
-    """The metric that accuracy is drawn in: agreement where only that was measured, else top1."""
-    metrics = {row.metric for row in rows}
-    return "agreement" if "agreement" in metrics and "top1" not in metrics else "top1"
-
-
 def delta_text(row: Measurement | None) -> str:
     """The paired difference in points with its interval: −0.4 points (−0.9 … +0.1)."""
     value = measured(row)
@@ -91,32 +96,36 @@ def _lane(
 ) -> lanes.Lane:
     base, made = baseline(run), outcome.candidate if outcome else None
     marks = []
-    if metric == "top1":
+    relative = catalogue()[metric].relative
+    if not relative:
         before = rows.row(base.digest, metric, backend) if base else None
         marks.append(mark(run, before, palette.BASELINE, "original"))
     if len(run.spec.recipes) > 1:
         after = rows.row(made.digest, metric, backend) if made else None
         name = outcome.recipe.name if outcome else "candidate"
-        extra = _further(rows, made, backend) if made else ""
+        extra = _further(rows, made, backend, metric) if made else ""
         marks.append(mark(run, after, palette.color(backend), name, extra))
-    note = delta_text(rows.row(made.digest, "top1_delta", backend)) if made else ""
-    if metric == "agreement" and made:
+    note = delta_text(rows.row(made.digest, metric + DELTA, backend)) if made else ""
+    if relative and made:
         note = _sqnr(rows, made, backend)
     return lanes.Lane(palette.label(backend), marks, note)
 
 
 def mark(run: Run, row: Measurement | None, color: str, name: str, extra: str = "") -> lanes.Mark:
-    """A share of images as a dot; the sign for a row that is missing or has no number."""
+    """A number as a dot; the sign for a row that is missing or has none."""
     if row is None:
         words = "not measured yet" if run.progress.state in LIVE else "not measured"
         return lanes.Mark(None, color, words, text.wrap(f"{name}: {words}"))
     value = measured(row)
     if value is None:
         return missing(row, color, name)
-    reading = f"{value:.1f} %"
+    if row.metric == "sqnr_db" and value >= CAP_DB:
+        return lanes.Mark(None, color, SAME, text.wrap(f"{name}: {SAME}"))
+    unit = catalogue()[row.metric].unit
+    reading = f"{value:.1f} {unit}"
     hover = [f"<b>{text.escape(text.shorten(name, 56))}</b>", reading]
     if row.low is not None and row.high is not None and row.low != row.high:
-        hover.append(f"95 % interval {row.low:.1f}–{row.high:.1f} %")
+        hover.append(f"95 % interval {row.low:.1f}–{row.high:.1f} {unit}")
     if images := row.condition.get("images"):
         hover.append(f"{text.escape(images)} images")
     if extra:
@@ -126,15 +135,14 @@ def mark(run: Run, row: Measurement | None, color: str, name: str, extra: str = 
     return lanes.Mark(value, color, reading, "<br>".join(hover), row.low, row.high)
 
 
-def _further(rows: Standing, made: Candidate, backend: str) -> str:
+def _further(rows: Standing, made: Candidate, backend: str, metric: str) -> str:
+    """What else was measured of the same outputs."""
     parts = []
-    top5 = rows.value(made.digest, "top5", backend)
-    if top5 is not None:
-        parts.append(f"top-5 {top5:.1f} %")
-    agreement = rows.value(made.digest, "agreement", backend)
-    if agreement is not None:
-        parts.append(f"agreement with the original {agreement:.1f} %")
-    delta = rows.row(made.digest, "top1_delta", backend)
+    for other in ordered():
+        value = rows.value(made.digest, other, backend)
+        if value is not None and other != metric and catalogue()[other].unit == "%":
+            parts.append(f"{quantities.axis(other).removesuffix(' (%)')} {value:.1f} %")
+    delta = rows.row(made.digest, metric + DELTA, backend)
     if delta is not None and "flips" in delta.detail:
         parts.append(f"{delta.detail['flips']} images flipped")
     parts.append(_sqnr(rows, made, backend))
@@ -147,6 +155,6 @@ def _sqnr(rows: Standing, made: Candidate, backend: str) -> str:
     if row is None or value is None:
         return ""
     if not math.isfinite(value) or value >= CAP_DB:
-        return "same outputs, bit for bit"
+        return SAME
     warning = in_words(value)
     return f"SQNR {value:.1f} dB" + (f", {warning}" if warning else "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.charts import palette, text
+from core.charts import palette, quantities, text
 from core.charts.standing import (
     Standing,
     baseline,
@@ -11,6 +11,8 @@ from core.charts.standing import (
     run_input,
     threads_text,
 )
+from core.data import KINDS
+from core.metrics.base import ordered
 from core.records import Candidate, Run, Status
 
 
@@ -47,18 +49,23 @@ def crowd(run: Run, made: Candidate) -> str:
 
 
 def labels(run: Run) -> str:
-    """A sentence where the labels do not seem to be the model's own; else nothing.
+    """A sentence where the annotations do not seem to be the model's own; else nothing.
 
     They may count further than the outputs, or the original may answer no better than one who
     guesses: then a difference of top-1 says nothing of what a recipe lost.
     """
     rows, base = Standing(run), baseline(run)
     for backend in run.spec.backends if base is not None else ():
-        row = rows.row(base.digest, "top1", backend) if base is not None else None
+        if base is None:
+            return ""
+        for metric in ordered():
+            row = rows.row(base.digest, metric, backend)
+            unfit = row is not None and any(row.detail.get(kind) for kind in KINDS)
+            if row is not None and row.status is Status.FAILED and unfit:
+                return f" {quantities.title(metric)} was not counted: {row.reason}"
+        row = rows.row(base.digest, "top1", backend)
         if row is None:
             continue
-        if row.status is Status.FAILED and row.detail.get("labels"):
-            return f" Top-1 was not counted: {row.reason}"
         classes = int(row.detail.get("classes") or 0)
         if classes > 1 and row.low is not None and row.low <= 100 / classes:
             return (

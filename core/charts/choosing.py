@@ -1,7 +1,8 @@
 """Which recipe of several answers a run: what each loses of the accuracy, and how that is known.
 
-On labelled images the loss is that of top-1. Without labels it is the share of changed answers,
-which top-1 cannot have lost more than. What was not measured is unknown, never 0.
+On annotated images the loss is that of the primary metric (top-1, mIoU, mAP). Without annotations
+it is the share of changed answers, pixels or boxes; top-1 cannot have lost more than of answers.
+What was not measured is unknown, never 0.
 """
 
 from __future__ import annotations
@@ -11,7 +12,10 @@ from dataclasses import dataclass
 from core.backends.base import reference
 from core.charts.standing import Standing, baseline, first_threads, measured
 from core.fidelity import in_words
+from core.measure import METRICS
+from core.metrics.base import DELTA, catalogue
 from core.records import Measurement, Outcome, Run, Verdict
+from core.tasks.base import primary_metric
 
 MOST_CHANGED = 1.0  # percent of answers that may change where no label says whether it matters
 
@@ -23,7 +27,7 @@ class Loss:
     Attributes:
         points: of top-1, or percent of changed answers; negative where it gains.
         low, high: the interval.
-        metric: "top1_delta" or "agreement": what it was made from.
+        metric: what it was made from: "top1_delta", or "agreement".
     """
 
     points: float
@@ -34,20 +38,20 @@ class Loss:
     @property
     def is_shown(self) -> bool:
         """Whether the interval leaves no doubt of a loss."""
-        return self.low > (MOST_CHANGED if self.metric == "agreement" else 0.0)
+        return self.low > (0.0 if self.metric.endswith(DELTA) else MOST_CHANGED)
 
 
 def loss(run: Run, rows: Standing, candidate: str, backend: str) -> Loss | None:
     """What a candidate loses on one backend; None where nothing says it."""
     base = baseline(run)
-    metric = "agreement" if not _is_labelled(rows) else "top1_delta"
+    metric = _deciding(rows)
     if base is not None and base.digest == candidate:
         return Loss(0.0, 0.0, 0.0, metric)
     row = rows.row(candidate, metric, backend)
     value = measured(row)
-    if row is None or value is None:
+    if row is None or value is None or METRICS[metric].unit == "dB":
         return None
-    whole = 100.0 if metric == "agreement" else 0.0
+    whole = 0.0 if metric.endswith(DELTA) else 100.0
     low = value if row.low is None else row.low
     high = value if row.high is None else row.high
     return Loss(0.0 + whole - value, 0.0 + whole - high, 0.0 + whole - low, metric)
@@ -97,7 +101,7 @@ def _rank(run: Run, rows: Standing, outcome: Outcome) -> tuple[int, float]:
     digest = outcome.candidate.digest if outcome.candidate else ""
     if not run.spec.evaluation:
         return KEEPS, 0.0
-    metric = "agreement" if not _is_labelled(rows) else "top1_delta"
+    metric = _deciding(rows)
     row = standing_for(run, rows, digest, metric)
     lost = loss(run, rows, digest, row.backend) if row is not None else None
     if lost is not None:
@@ -120,6 +124,12 @@ def _ratio(run: Run, rows: Standing, outcome: Outcome) -> float:
     return min(ratios, default=1.0)
 
 
+def _deciding(rows: Standing) -> str:
+    """The row that tells the loss: of the primary metric the paired change, or itself."""
+    metric = primary_metric(rows)
+    return metric + DELTA if catalogue()[metric].paired else metric
+
+
 def _is_labelled(rows: Standing) -> bool:
-    """Whether top-1 was measured, so that agreement need not stand in for it."""
-    return any(row.metric in ("top1", "top1_delta") and measured(row) is not None for row in rows)
+    """Whether annotations were scored on, so that nothing need stand in for them."""
+    return not catalogue()[primary_metric(rows)].relative

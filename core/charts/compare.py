@@ -14,10 +14,12 @@ import plotly.graph_objects as go
 from core.charts import accuracy, lanes, latency, palette, quantities, text
 from core.charts.standing import Standing, first_threads, measured, run_input
 from core.measure import METRICS
+from core.metrics.base import ordered
 from core.records import Better, Measurement, Outcome, Run
+from core.tasks.base import primary_metric
 
 EXACT = ("size_bytes", "zipped_bytes", "parameters", "macs", "nodes")
-PER_BACKEND = ("latency_ms", "top1", "top5", "agreement", "sqnr_db", "load_ms", "peak_memory_bytes")
+PER_BACKEND = ("latency_ms", *ordered(), "load_ms", "peak_memory_bytes")
 TIMED = ("latency_ms", "load_ms", "first_ms")
 
 
@@ -82,9 +84,9 @@ def compare_figures(first: Side, second: Side) -> tuple[go.Figure, go.Figure]:
     """Latency and accuracy per backend: A in grey, B in the backend's colour."""
     times = _lanes(first, second, "latency_ms", latency.mark)
     tops = [m.high or m.value or 0 for lane in times for m in lane.marks if m.value is not None]
-    metric = accuracy.metric_of(Standing(second.run))
+    metric = primary_metric(Standing(second.run))
     shares = _lanes(first, second, metric, accuracy.mark)
-    span, ticks = accuracy.percent_axis(shares)
+    span, ticks = accuracy.axis_of(metric, shares)
     return (
         lanes.draw(
             lanes.Panel(
@@ -96,7 +98,7 @@ def compare_figures(first: Side, second: Side) -> tuple[go.Figure, go.Figure]:
         lanes.draw(
             lanes.Panel(
                 "Accuracy per backend", shares, subtitle="grey A, colour B",
-                axis="top-1 (%)" if metric == "top1" else "agreement with the original (%)",
+                axis=quantities.axis(metric),
                 span=span, kind="dots", ticks=ticks,
             )
         ),

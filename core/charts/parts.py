@@ -10,8 +10,10 @@ from collections.abc import Iterator
 
 from core.charts import palette, text
 from core.charts.standing import Standing, first_threads, measured
+from core.metrics.base import DELTA
 from core.passes.base import catalogue, label
 from core.records import Outcome, Recipe, Run, Step
+from core.tasks.base import primary_metric
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -79,5 +81,5 @@ def _ratio(rows: Standing, digest: str, backend: str, threads: int) -> float | N
 
 def _points(rows: Standing, digest: str, backend: str) -> str:
     """The accuracy that goes with it, in brackets."""
-    value = measured(rows.row(digest, "top1_delta", backend))
+    value = measured(rows.row(digest, primary_metric(rows) + DELTA, backend))
     return "" if value is None else f" ({text.signed(value)} points)"

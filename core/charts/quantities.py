@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 from core.charts import text
 from core.measure import METRICS
+from core.metrics.base import DELTA, catalogue
 
-NAMES: Mapping[str, str] = {
+_OF_FILES_AND_TIMES = {
     "size_bytes": "file size",
     "zipped_bytes": "zipped size",
     "parameters": "parameters",
@@ -16,14 +17,32 @@ NAMES: Mapping[str, str] = {
     "load_ms": "time to load",
     "first_ms": "first prediction",
     "peak_memory_bytes": "peak memory",
-    "top1": "top-1",
-    "top5": "top-5",
-    "top1_delta": "top-1 against the original",
-    "agreement": "same answer as the original",
-    "sqnr_db": "signal to error of the outputs (SQNR)",
     "latency_ms": "median latency",
     "latency_ratio": "latency against the original",
 }
+NAMES: Mapping[str, str] = {
+    **_OF_FILES_AND_TIMES,
+    **{metric: about.label for metric, about in catalogue().items()},
+    **{
+        metric + DELTA: f"{about.short} against the original"
+        for metric, about in catalogue().items()
+        if about.paired
+    },
+}
+
+
+def axis(metric: str) -> str:
+    """What an axis of a metric of outputs says: "top-1 (%)", "agreement with the original (%)"."""
+    about = catalogue()[metric]
+    relation = " with the original" if about.relative and about.unit == "%" else ""
+    return f"{about.short}{relation} ({about.unit})"
+
+
+def title(metric: str) -> str:
+    """A metric of outputs where a sentence or a tile begins: "Top-1", "mIoU"."""
+    short = catalogue()[metric].short
+    is_word = short.split(" ")[0].split("-")[0].islower()
+    return short[:1].upper() + short[1:] if is_word else short
 
 
 def name(metric: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.charts import asides, choosing, palette, steps, text
+from core.charts import asides, choosing, palette, quantities, steps, text
 from core.charts.choosing import best, standing_for
 from core.charts.parts import beside_parts
 from core.charts.rows import STATUS_WORDS
@@ -23,7 +23,10 @@ from core.charts.standing import (
     outcome_of,
     threads_text,
 )
+from core.metrics.base import DELTA
+from core.metrics.base import catalogue as metrics
 from core.records import Candidate, Measurement, Outcome, Run, State, Verdict
+from core.tasks.base import order, primary_metric
 
 LIVE = (State.QUEUED, State.RUNNING)
 NO_DELTA = "–"
@@ -43,6 +46,7 @@ class Delta:
         verdict: in words: "faster", "no difference shown", "smaller", "not measured".
         tone: "good", "bad" or "" where no difference is shown.
         caution: what makes it worth less, in few words: "the machine was busy".
+        metric: of the accuracy, its name; empty for other quantities.
     """
 
     label: str
@@ -53,6 +57,7 @@ class Delta:
     verdict: str = ""
     tone: str = ""
     caution: str = ""
+    metric: str = ""
 
 
 def headline(run: Run, candidate: str | None = None, of: Outcome | None = None) -> str:
@@ -95,42 +100,51 @@ def deltas(run: Run, candidate: str) -> tuple[Delta, Delta, Delta]:
 
 
 def accuracy_delta(run: Run, candidate: str) -> Delta:
-    """Top-1 and its paired difference; agreement where nothing is labelled."""
+    """The primary metric and its paired difference; where it is missing, what stands in for it."""
     if not run.spec.evaluation:
         return Delta("Accuracy", NO_DELTA, NO_DELTA, verdict="no data")
-    rows, base = Standing(run), baseline(run)
-    row = standing_for(run, rows, candidate, "top1")
+    rows = Standing(run)
+    first = primary_metric(rows)
+    stand_ins = [name for name in order() if metrics()[name].unit == metrics()[first].unit]
+    found = (standing_for(run, rows, candidate, name) for name in (first, *stand_ins))
+    row = next((row for row in found if row is not None), None)
     if row is None:
-        agreement = standing_for(run, rows, candidate, "agreement")
-        if agreement is None:
-            return Delta("Accuracy", NO_DELTA, NO_DELTA, verdict="not measured")
+        return Delta("Accuracy", NO_DELTA, NO_DELTA, verdict="not measured")
+    about = metrics()[row.metric]
+    label = f"{quantities.title(row.metric)}, {palette.label(row.backend)}"
+    value = quantities.reading(row.metric, row.value)
+    if about.relative:
+        whole = "100 %" if about.unit == "%" else NO_DELTA
+        said = about.label
         return Delta(
-            f"Agreement, {palette.label(agreement.backend)}",
-            "100 %",
-            f"{agreement.value:.1f} %",
-            interval=_percent_span(agreement),
-            verdict="same answer as the original",
+            label, whole, value, interval=_percent_span(row), verdict=said, metric=row.metric
         )
-    before = rows.value(base.digest, "top1", row.backend) if base else None
-    delta = rows.row(candidate, "top1_delta", row.backend)
+    base = baseline(run)
+    before = rows.value(base.digest, row.metric, row.backend) if base else None
+    return Delta(
+        label,
+        NO_DELTA if before is None else quantities.reading(row.metric, before),
+        value,
+        metric=row.metric,
+        **_changed(run, rows, candidate, row),
+    )
+
+
+def _changed(run: Run, rows: Standing, candidate: str, row: Measurement) -> dict[str, str]:
+    """The paired difference of a metric, in words."""
+    base, delta = baseline(run), rows.row(candidate, row.metric + DELTA, row.backend)
     known = measured(delta)
     if delta is None or known is None:
-        words = {"verdict": "baseline" if base and base.digest == candidate else "not compared"}
-    else:
-        low, high = _bounds(delta)
-        tone = "good" if low > 0 else "bad" if high < 0 else ""
-        words = {
-            "change": f"{text.signed(known)} points",
-            "interval": f"{text.signed(low)} … {text.signed(high)} points",
-            "verdict": {"good": "more accurate", "bad": "less accurate"}.get(tone, OPEN),
-            "tone": tone,
-        }
-    return Delta(
-        f"Top-1, {palette.label(row.backend)}",
-        NO_DELTA if before is None else f"{before:.1f} %",
-        f"{row.value:.1f} %",
-        **words,
-    )
+        return {"verdict": "baseline" if base and base.digest == candidate else "not compared"}
+    low, high = _bounds(delta)
+    tone = "good" if low > 0 else "bad" if high < 0 else ""
+    worse, better = metrics()[row.metric].comparatives
+    return {
+        "change": f"{text.signed(known)} points",
+        "interval": f"{text.signed(low)} … {text.signed(high)} points",
+        "verdict": {"good": better, "bad": worse}.get(tone, OPEN),
+        "tone": tone,
+    }
 
 
 def latency_delta(run: Run, candidate: str, backend: str | None = None) -> Delta:
@@ -218,7 +232,7 @@ def _bounds(row: Measurement) -> tuple[float, float]:
 
 def _percent_span(row: Measurement) -> str:
     low, high = _bounds(row)
-    return f"{low:.1f} … {high:.1f} %"
+    return f"{low:.1f} … {high:.1f} %" if metrics()[row.metric].unit == "%" else ""
 
 
 def _speed(run: Run, rows: Standing, made: Candidate) -> str:
@@ -260,20 +274,22 @@ def _accuracy(run: Run, rows: Standing, made: Candidate) -> str:
         live = run.progress.state in LIVE
         return "accuracy is still being measured" if live else "accuracy was not measured"
     if not delta.change:
-        return f"same answer as the original on {delta.after} of images"
+        about = metrics()[delta.metric]
+        said = about.phrase.format(delta.after)
+        return said if about.relative else f"{about.short} {delta.after}"
     if delta.tone:
         points = delta.change.lstrip("+" + text.MINUS)
         return f"{points} {delta.verdict} ({delta.interval})"
-    row = standing_for(run, rows, made.digest, "top1_delta")
-    return "" if row is None else _within(row)
+    row = standing_for(run, rows, made.digest, delta.metric + DELTA)
+    return "" if row is None else _within(row, metrics()[delta.metric].short)
 
 
-def _within(row: Measurement) -> str:
-    """A difference of top-1 that may be none: what was counted, and what it could be."""
+def _within(row: Measurement, what: str) -> str:
+    """A difference that may be none: what was counted, and what it could be."""
     low, high = (round(bound, 1) + 0.0 for bound in _bounds(row))
     value = round(row.value or 0.0, 1)
     way = "less" if value < 0 else "more"
-    said = f"top-1 {abs(value):g} points {way}" if value else "top-1 unchanged"
+    said = f"{what} {abs(value):g} points {way}" if value else f"{what} unchanged"
     if low == high == 0:
         return said
     if low < 0 < high:

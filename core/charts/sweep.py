@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from core.charts import palette
-from core.charts.accuracy import metric_of
 from core.charts.standing import Standing, baseline, first_threads, input_words, measured
 from core.charts.tradeoff import paired, points
+from core.metrics.base import DELTA, catalogue
 from core.records import Measurement, Outcome, Run, State
+from core.tasks.base import primary_metric
 
 LIVE = (State.QUEUED, State.RUNNING)
 
@@ -33,20 +34,23 @@ def _record(
 ) -> dict[str, Any]:
     digest = outcome.candidate.digest if outcome.candidate else ""
     base, threads = baseline(run), first_threads(run)
-    gained = rows.row(digest, metric_of(rows), backend)
-    lost = rows.row(digest, "top1_delta", backend)
+    metric = primary_metric(rows)
+    gained = rows.row(digest, metric, backend)
+    lost = rows.row(digest, metric + DELTA, backend)
     spent = paired(rows, base.digest if base else "", digest, backend, threads) or rows.row(
         digest, "latency_ms", backend, threads
     )
+    first = base is not None and base.digest == digest
+    alone = first and catalogue()[metric].relative  # it has no score, and needs none
     ratio = rows.row(digest, "latency_ratio", backend, threads)
     size = rows.value(digest, "size_bytes")
     zipped = rows.value(digest, "zipped_bytes")
     macs = outcome.summary.macs if outcome.summary else None
     return {
-        "recipe": "original" if base and base.digest == digest else outcome.recipe.name,
+        "recipe": "original" if first else outcome.recipe.name,
         "backend": palette.label(backend),
         "on the front": on_front,
-        f"{'agreement' if metric_of(rows) == 'agreement' else 'top-1'} (%)": measured(gained),
+        column(metric): measured(gained),
         "change (points)": measured(lost),
         "latency (ms)": measured(spent),
         "input": input_words(spent),
@@ -55,9 +59,15 @@ def _record(
         "file (MB)": None if size is None else size / 1e6,
         "zipped (MB)": None if zipped is None else zipped / 1e6,
         "MACs (M)": None if macs is None else macs / 1e6,
-        "status": _status(run, gained, spent),
+        "status": _status(run, *([spent] if alone else [gained, spent])),
         "candidate": digest,
     }
+
+
+def column(metric: str) -> str:
+    """What the column of the primary metric is called: "top-1 (%)", "mIoU (%)"."""
+    about = catalogue()[metric]
+    return f"{about.short} ({about.unit})"
 
 
 def _status(run: Run, *rows: Measurement | None) -> str:
@@ -68,10 +78,9 @@ def _status(run: Run, *rows: Measurement | None) -> str:
 
 
 def _blank(run: Run, outcome: Outcome) -> dict[str, Any]:
-    gain = "agreement" if metric_of(Standing(run)) == "agreement" else "top-1"
     numbers = (
-        f"{gain} (%)", "change (points)", "latency (ms)", "ratio (×)", "file (MB)", "zipped (MB)",
-        "MACs (M)",
+        column(primary_metric(Standing(run))), "change (points)", "latency (ms)", "ratio (×)",
+        "file (MB)", "zipped (MB)", "MACs (M)",
     )  # fmt: skip
     return {
         "recipe": outcome.recipe.name,

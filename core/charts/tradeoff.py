@@ -14,10 +14,12 @@ from typing import Any, Literal
 
 import plotly.graph_objects as go
 
-from core.charts import lanes, palette, text
-from core.charts.accuracy import metric_of
+from core.charts import lanes, palette, quantities, text
 from core.charts.standing import Standing, baseline, first_threads, measured, run_input
+from core.fidelity import CAP_DB
+from core.metrics.base import catalogue
 from core.records import Candidate, Measurement, Recipe, Run
+from core.tasks.base import primary_metric
 
 Cost = Literal["latency", "ratio", "size", "zipped"]
 HEIGHT = 460
@@ -27,7 +29,6 @@ _COSTS: dict[str, tuple[str, str, float, str]] = {
     "size": ("size_bytes", "file size (MB)", 1e6, "MB"),
     "zipped": ("zipped_bytes", "zipped size (MB)", 1e6, "MB"),
 }
-_GAINS = {"top1": "top-1 (%)", "agreement": "agreement with the original (%)"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +37,7 @@ class Point:
 
     Attributes:
         cost: in the unit of the axis; smaller is better.
-        gain: top-1 or agreement in percent; larger is better.
+        gain: the run's primary metric, in its unit; larger is better.
         front: whether no other point of the backend beats it.
     """
 
@@ -97,12 +98,13 @@ def tradeoff_figure(
     if not found:
         return _empty(run, title)
     figure = lanes.frame(title, "line: best reachable per backend · diamond: original", HEIGHT)
+    unit = catalogue()[primary_metric(Standing(run))].unit
     for backend in run.spec.backends:
         here = [p for p in found if p.backend == backend]
         if here:
             figure.add_trace(_front([p for p in here if p.front], backend))
             # The legend shows the first point's sign, which shall not be the original's diamond.
-            figure.add_trace(_cloud(sorted(here, key=lambda p: p.is_baseline), backend, cost))
+            figure.add_trace(_cloud(sorted(here, key=lambda p: p.is_baseline), backend, cost, unit))
     digest, backend = selected or ("", "")
     ring = [p for p in found if p.digest == digest and backend in ("", p.backend)]
     if ring:
@@ -128,15 +130,17 @@ def _point(
     first = base is not None and base.digest == candidate.digest
     count = first_threads(run) if threads is None else threads
     spent = rows.row(candidate.digest, metric, "" if sized else backend, None if sized else count)
-    gained = rows.row(candidate.digest, metric_of(rows), backend)
+    gains = primary_metric(rows)
+    about = catalogue()[gains]
+    gained = rows.row(candidate.digest, gains, backend)
     value = rows.value(candidate.digest, metric, "" if sized else backend, None if sized else count)
-    gain = rows.value(candidate.digest, metric_of(rows), backend)
+    gain = rows.value(candidate.digest, gains, backend)
     if first and cost == "ratio":
         value = 1.0
     if cost == "latency":
         spent = paired(rows, base.digest if base else "", candidate.digest, backend, count) or spent
         value = measured(spent)
-    if first and metric_of(rows) == "agreement":
+    if first and about.relative and about.unit == "%":
         gain = 100.0
     if value is None or gain is None:
         return None
@@ -195,7 +199,7 @@ def _front(edge: list[Point], backend: str) -> go.Scatter:
     )  # fmt: skip
 
 
-def _cloud(here: list[Point], backend: str, cost: Cost) -> go.Scatter:
+def _cloud(here: list[Point], backend: str, cost: Cost, gained: str) -> go.Scatter:
     color = palette.color(backend)
     dim = palette.faint(color, 0.35)
     return go.Scatter(
@@ -211,7 +215,7 @@ def _cloud(here: list[Point], backend: str, cost: Cost) -> go.Scatter:
         },
         error_x=_error([p.cost for p in here], [p.cost_span for p in here], color),
         error_y=_error([p.gain for p in here], [p.gain_span for p in here], color),
-        hovertext=[_hover(p, cost) for p in here], hoverinfo="text",
+        hovertext=[_hover(p, cost, gained) for p in here], hoverinfo="text",
         # Streamlit dims what is not selected; the ring says which point is.
         unselected={"marker": {"opacity": 1}}, selected={"marker": {"opacity": 1}},
     )  # fmt: skip
@@ -234,14 +238,14 @@ def _ring(ring: list[Point]) -> go.Scatter:
     )  # fmt: skip
 
 
-def _hover(point: Point, cost: Cost) -> str:
+def _hover(point: Point, cost: Cost, gained: str) -> str:
     name = "original" if point.is_baseline else point.recipe.name
     unit = _COSTS[cost][3]
     reading = text.number(point.cost)
     lines = [
         f"<b>{text.wrap(name, 44, 4)}</b>",
         text.escape(palette.label(point.backend)),
-        f"{point.gain:.1f} % ({point.gain_span[0]:.1f}–{point.gain_span[1]:.1f})",
+        f"{point.gain:.1f} {gained} ({point.gain_span[0]:.1f}–{point.gain_span[1]:.1f})",
         f"×{reading}" if unit == "×" else f"{reading} {unit}",
     ]
     if point.front:
@@ -255,12 +259,14 @@ def _axes(figure: go.Figure, found: tuple[Point, ...], run: Run, cost: Cost) -> 
     highest = max(p.gain_span[1] for p in found)
     room = max(1.0, 0.08 * (highest - lowest))
     common = {"gridcolor": palette.GRID, "zeroline": False, "title_standoff": 6}
+    gains = primary_metric(Standing(run))
+    most = 101.0 if catalogue()[gains].unit == "%" else 1.5 * CAP_DB
     shape = run_input(run) if cost == "latency" else ""
     title = ", ".join(filter(None, (_COSTS[cost][1], shape)))
     figure.update_xaxes(range=[0, end], title_text=title, **common)
     figure.update_yaxes(
-        automargin=True, range=[max(0.0, lowest - room), min(101.0, highest + room)],
-        title_text=_GAINS[metric_of(Standing(run))], **common,
+        automargin=True, range=[max(0.0, lowest - room), min(most, highest + room)],
+        title_text=quantities.axis(gains), **common,
     )  # fmt: skip
     figure.update_layout(
         showlegend=True, margin={"l": 52, "r": 10, "t": 60, "b": 84},

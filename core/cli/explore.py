@@ -11,13 +11,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from core.charts.accuracy import metric_of
 from core.charts.choosing import Loss, loss
 from core.charts.standing import Standing
 from core.charts.sweep import sweep_rows
 from core.charts.tradeoff import points
 from core.cli.inputs import OWNER, add_model_options, dims_of, preprocess_of, sizes_of
-from core.cli.measure import add_measure_options, backends_of, row_json, threads_of
+from core.cli.measure import METRIC_KEYS, add_measure_options, backends_of, row_json, threads_of
 from core.cli.recipe import load_recipe
 from core.cli.result import PARTLY, Result, table
 from core.cli.sizes import add_at_option, ignored, missing
@@ -35,6 +34,7 @@ from core.records import (
 )
 from core.runs import grid
 from core.workspace import Workspace
+from core.workspace.facts import METRICS, catalogue, primary_metric
 from core.workspace.inputs import at, open_dims, told
 from core.workspace.passes import not_applied
 
@@ -55,7 +55,10 @@ def add(commands: Any) -> None:
         "--prune-ratios", default="0.2,0.4", metavar="R,R", help="of the grid (default 0.2,0.4)"
     )
     command.add_argument(
-        "--max-drop", type=float, metavar="PP", help="top-1 points that may be lost at most"
+        "--max-drop",
+        type=float,
+        metavar="PP",
+        help="points of top-1, mIoU or mAP that may be lost",
     )
     command.add_argument("--max-latency-ms", type=float, metavar="MS", help="latency at most")
     add_measure_options(command)
@@ -171,9 +174,10 @@ def _watch(progress: RunProgress) -> None:
 def _choice(run: Run, backend: str, options: argparse.Namespace) -> Json:
     """The fastest point of a backend within the limits; without one, of those that lose nothing.
 
-    What a recipe loses has to be known: of top-1, or without labels by the changed answers.
+    What a recipe loses has to be known: of the primary metric, or of what it stands in for.
     """
     rows = Standing(run)
+    metric = primary_metric(rows)
     within = [
         (point.cost, point, lost)
         for point in points(run, "latency", run.spec.threads[0])
@@ -190,9 +194,9 @@ def _choice(run: Run, backend: str, options: argparse.Namespace) -> Json:
         "recipe": to_json(point.recipe),
         "digest": point.digest,
         "latency_ms": cost,
-        f"{metric_of(rows)}_percent": point.gain,
+        f"{metric}{METRIC_KEYS[METRICS[metric].unit]}": point.gain,
         "lost_points": lost.points,
-        "decided_by": "agreement" if lost.metric == "agreement" else "top1",
+        "decided_by": metric,
     }
     return {"backend": backend, "best": best}
 
@@ -233,8 +237,11 @@ def _text(run: Run, choices: list[Json]) -> str:
             lines.append(f"{choice['backend']}: no recipe is within the limits")
             continue
         lost = f"{best['lost_points']:.2f} points lost"
-        if best["decided_by"] == "agreement":
-            lost = f"{best['lost_points']:.2f} % of the answers changed (no labels: they decide)"
+        about = catalogue()[best["decided_by"]]
+        if about.relative:
+            lost = (
+                f"{best['lost_points']:.2f} % changed: {about.short} decides, without annotations"
+            )
         lines.append(
             f"{choice['backend']}: {best['recipe']['name']}, {best['latency_ms']:.3g} ms, {lost}"
         )

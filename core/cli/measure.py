@@ -22,12 +22,12 @@ from core.cli.telling import guessed_pixels
 from core.errors import BackendUnavailable
 from core.records import DataSummary, ExperimentSpec, Host, Json, Measurement, ModelSummary, to_json
 from core.workspace import Workspace
-from core.workspace.facts import METRICS, check_backend, reference
+from core.workspace.facts import METRICS, check_backend, definitions, reference
 from core.workspace.inputs import shape_text
 
 SHOWN = (
-    "size_bytes", "parameters", "macs", "top1", "top1_delta", "agreement", "sqnr_db", "latency_ms",
-    "latency_ratio", "load_ms", "first_ms", "peak_memory_bytes",
+    "size_bytes", "parameters", "macs", *definitions(), "latency_ms", "latency_ratio", "load_ms",
+    "first_ms", "peak_memory_bytes",
 )  # fmt: skip
 DEFAULT_BACKEND = reference()
 

@@ -4,6 +4,7 @@ Imports neither onnx nor a model runtime: a worker that times must start fast.
 """
 
 from core.data.admission import admit, describe, shared_images, split, thinned
+from core.data.annotations import KINDS, Annotations, Boxes, ImageBoxes, Labels, Masks, kind_of
 from core.data.archive import Archive, Bounds
 from core.data.input_sizes import (
     at,
@@ -28,10 +29,16 @@ from core.data.size_proposals import Proposal, proposed, usual
 from core.data.synthetic import synthetic_feeds
 
 __all__ = [
+    "KINDS",
     "PRESETS",
+    "Annotations",
     "Archive",
     "Bounds",
+    "Boxes",
+    "ImageBoxes",
     "ImageSet",
+    "Labels",
+    "Masks",
     "Proposal",
     "admit",
     "at",
@@ -43,6 +50,7 @@ __all__ = [
     "fitted",
     "has_background_class",
     "image_input",
+    "kind_of",
     "model_at",
     "open_dims",
     "open_set",

@@ -18,6 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.data.annotations import Boxes, Masks
 from core.data.input_sizes import IMAGES
 from core.data.opening import ADMITTED, folder_files, open_set
 from core.data.sets import ImageSet
@@ -85,6 +86,7 @@ def _read_all(
         if images.kind == "images":
             pixels = images.pixels(index)
             shapes.add(pixels.shape)
+            _check_size(images, index, pixels.shape[:2])
             rgb = np.repeat(pixels, 3, axis=2) if pixels.shape[2] == 1 else pixels[:, :, :3]
             running.update(str(rgb.shape).encode() + np.ascontiguousarray(rgb).tobytes())
         else:
@@ -96,6 +98,27 @@ def _read_all(
     if images.kind == "images" and len(shapes) == 1:
         return found, {IMAGES: tuple(map(int, shapes.pop()))}
     return found, _array_shapes(images)
+
+
+def _check_size(images: ImageSet, index: int, size: tuple[int, ...]) -> None:
+    """Hold the annotations of an image to its size; a mask is decoded once for that.
+
+    Raises:
+        DataError: they are of another size.
+    """
+    annotations = images.annotations
+    if isinstance(annotations, Masks):
+        claimed = annotations.read(index).shape
+    elif isinstance(annotations, Boxes):
+        claimed = annotations.images[index].size
+    else:
+        return
+    if tuple(claimed) != tuple(size):
+        raise DataError(
+            f"{images.name}: image {index} is {size[1]} x {size[0]} pixels, and its "
+            f"{images.annotated} are of one of {claimed[1]} x {claimed[0]}.",
+            "Annotate the images in the size in which they are given.",
+        )
 
 
 def _array_shapes(images: ImageSet) -> dict[str, tuple[int, ...]]:
@@ -137,7 +160,14 @@ def _summary(images: ImageSet, path: Path, digest: str) -> DataSummary:
     else:
         first = next(iter(images.sample(0).values()))
         shape = tuple(first.shape)
+    annotations = images.annotations
+    notes = images.notes
     classes = 0 if images.labels is None else len(np.unique(images.labels))
+    if isinstance(annotations, Boxes):
+        classes = len(annotations.categories)
+        empty = sum(not len(image.classes) for image in annotations.images)
+        bare = f", {empty:,} images have none" if empty else ""
+        notes += (f"{annotations.count:,} boxes of {classes:,} categories{bare}.",)
     return DataSummary(
         digest=digest,
         name=images.name,
@@ -145,9 +175,10 @@ def _summary(images: ImageSet, path: Path, digest: str) -> DataSummary:
         kind=images.kind,
         count=images.count,
         labelled=images.labels is not None,
+        annotations=images.annotated,
         image_shape=shape,
         classes=classes,
-        notes=images.notes,
+        notes=notes,
         shapes=_array_shapes(images),
     )
 

@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from core.data import labels as labelling
 from core.data import pictures
+from core.data.annotations import Labels, Mask, Masks, class_folders, coco, labels_csv, masks
+from core.data.annotations.class_numbers import HIGHEST, Labelling
 from core.data.archive import Archive, Bounds
 from core.data.arrays import Rows, open_arrays
 from core.data.preprocess import MOST_CHANNELS, RANK, Pixels
-from core.data.sets import ImageSet, Labels
+from core.data.sets import ImageSet
 from core.errors import DataError
 
 BOUNDS = Bounds(entries=50_000, total_bytes=8 << 30, ratio=100)
 ADMITTED = ("set.npz", "set.zip")
+ANNOTATIONS = ("labels", "masks")  # of a .npz with images; else `masks` may be an input
 
 
 def open_set(path: Path, name: str = "") -> ImageSet:
@@ -59,9 +62,10 @@ def _open_arrays(path: Path, name: str) -> ImageSet:
 
 
 def _from_arrays(arrays: Mapping[str, Rows], name: str) -> ImageSet:
-    inputs = {key: rows for key, rows in arrays.items() if key != "labels"}
+    told = ANNOTATIONS if "images" in arrays else ("labels",)
+    inputs = {key: rows for key, rows in arrays.items() if key not in told}
     if not inputs:
-        raise DataError(f"{name} holds labels but no images.")
+        raise DataError(f"{name} holds {' and '.join(arrays)} but no images.")
     counts = {rows.shape[0] if rows.shape else 0 for rows in arrays.values()}
     if len(counts) != 1 or 0 in counts:
         shapes = ", ".join(f"{key} {list(rows.shape)}" for key, rows in arrays.items())
@@ -86,7 +90,24 @@ def _from_arrays(arrays: Mapping[str, Rows], name: str) -> ImageSet:
         _pixels=images.row if images is not None and is_images else _no_pixels(name),
         _rows={} if is_images else inputs,
         _order=range(count),
+        _masks=_array_masks(arrays.get("masks") if "masks" in told else None, name),
     )
+
+
+def _array_masks(rows: Rows | None, name: str) -> Masks | None:
+    if rows is None:
+        return None
+    if len(rows.shape) != 3 or rows.dtype != np.uint8 or 0 in rows.shape:
+        raise DataError(
+            f"{name}: masks {rows.dtype} {list(rows.shape)} must be (N, H, W) uint8: a class "
+            "number for each pixel, 255 where it is ignored."
+        )
+    given = rows
+
+    def read(index: int) -> Mask:
+        return np.asarray(given.row(index), np.uint8)
+
+    return Masks(read, rows.shape[0])
 
 
 def _array_labels(rows: Rows | None, name: str) -> Labels | None:
@@ -95,8 +116,8 @@ def _array_labels(rows: Rows | None, name: str) -> Labels | None:
     if len(rows.shape) != 1 or rows.dtype.kind not in "iu":
         raise DataError(f"{name}: labels must be whole numbers, one per image.")
     labels = rows.all().astype(np.int64)
-    if labels.min() < 0 or labels.max() > labelling.HIGHEST:
-        raise DataError(f"{name}: labels must lie between 0 and {labelling.HIGHEST:,}.")
+    if labels.min() < 0 or labels.max() > HIGHEST:
+        raise DataError(f"{name}: labels must lie between 0 and {HIGHEST:,}.")
     return labels
 
 
@@ -144,34 +165,62 @@ def folder_files(path: Path, name: str) -> list[str]:
     return found
 
 
+def without_wrapper(paths: Sequence[str]) -> str:
+    """The prefix of a single folder that merely wraps the set ("" if there is none).
+
+    A lone folder whose name is a whole number is a class, not a wrapper.
+    """
+    parts = [PurePosixPath(path).parts for path in paths]
+    first = {p[0] for p in parts}
+    if len(first) != 1 or any(len(p) < 2 for p in parts):
+        return ""
+    name = first.pop()
+    return "" if name.isdecimal() else f"{name}/"
+
+
 def _from_files(entries: Sequence[str], read: Callable[[str], bytes], name: str) -> ImageSet:
-    prefix = labelling.without_wrapper(entries) if entries else ""
-    files = [entry.removeprefix(prefix) for entry in entries if _is_image(entry)]
+    prefix = without_wrapper(entries) if entries else ""
+    inner = [entry.removeprefix(prefix) for entry in entries]
+    pictured = [entry for entry in inner if _is_image(entry)]
+    of_masks = masks.belongs(pictured)
+    files = [entry for entry in pictured if entry not in of_masks]
     if not files:
         raise DataError(
             f"{name} holds no images.",
             f"Known are {', '.join(sorted(pictures.SUFFIXES))} files, and .npz arrays.",
         )
+
+    def content(file: str) -> bytes:
+        return read(prefix + file)
+
+    boxes = coco.FILE in inner
+    labels = None if boxes or of_masks else _file_labels(inner, files, content, name)
+    told = {coco.FILE} if boxes else {labels_csv.LABELS_FILE}
+    others = [e for e in entries if not _is_image(e) and e.removeprefix(prefix) not in told]
     notes = []
-    others = [e for e in entries if not _is_image(e) and e != prefix + labelling.LABELS_FILE]
     if others:
         notes.append(f"{len(others)} files are not images and were left out ({others[0]!r}).")
-    if prefix + labelling.LABELS_FILE in entries:
-        table = read(prefix + labelling.LABELS_FILE)
-        labels: labelling.Labelling | None = labelling.from_csv(table, files, name)
-    else:
-        labels = labelling.from_folders(files, name)
-    notes.extend(labels.notes if labels else ())
     return ImageSet(
         name=name,
         kind="images",
         count=len(files),
         labels=None if labels is None else np.array(labels.classes, np.int64),
-        notes=tuple(notes),
-        _pixels=lambda i: pictures.decode(read(prefix + files[i]), f"{name}: {files[i]!r}"),
+        notes=(*notes, *(labels.notes if labels else ())),
+        _pixels=lambda i: pictures.decode(content(files[i]), f"{name}: {files[i]!r}"),
         _rows={},
         _order=range(len(files)),
+        _masks=masks.read(of_masks, files, content, name) if of_masks and not boxes else None,
+        _boxes=functools.partial(coco.read_from, content, files, name) if boxes else None,
     )
+
+
+def _file_labels(
+    entries: Sequence[str], files: Sequence[str], content: Callable[[str], bytes], name: str
+) -> Labelling | None:
+    """Of a table where there is one, else of the folders."""
+    if labels_csv.LABELS_FILE in entries:
+        return labels_csv.read(content(labels_csv.LABELS_FILE), files, name)
+    return class_folders.read(files, name)
 
 
 def _is_image(entry: str) -> bool:

@@ -6,12 +6,14 @@ not grow with the number of images.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from core.data.annotations import BOXES, LABELS, MASKS, Annotations, Boxes, Labels, Masks
 from core.data.arrays import Rows
 from core.data.preprocess import (
     Pixels,
@@ -28,7 +30,6 @@ from core.errors import DataError
 from core.records import Preprocess, TensorSpec
 
 Tensors = dict[str, np.ndarray[Any, Any]]
-Labels = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,28 @@ class ImageSet:
     _pixels: Callable[[int], Pixels]
     _rows: Mapping[str, Rows]
     _order: Sequence[int]
+    _masks: Masks | None = None
+    _boxes: Callable[[], Boxes] | None = None
+
+    @property
+    def annotated(self) -> str:
+        """The kind of its annotations, which are not read for it; empty without any."""
+        if self._boxes is not None:
+            return BOXES
+        if self._masks is not None:
+            return MASKS
+        return LABELS if self.labels is not None else ""
+
+    @functools.cached_property
+    def annotations(self) -> Annotations | None:
+        """Labels, masks or boxes of its samples.
+
+        Raises:
+            DataError: a file of boxes that makes no sense.
+        """
+        if self._boxes is not None:
+            return self._boxes()
+        return self._masks if self._masks is not None else self.labels
 
     def pixels(self, index: int) -> Pixels:
         """Image `index` as it is in the set: (H, W, C) uint8, RGB or gray.
@@ -126,6 +149,7 @@ class ImageSet:
 
     def part(self, indices: Sequence[int], name: str) -> ImageSet:
         """The set of some of the samples."""
+        boxes = self._boxes
         return ImageSet(
             name=name,
             kind=self.kind,
@@ -135,6 +159,8 @@ class ImageSet:
             _pixels=self._pixels,
             _rows=self._rows,
             _order=[self._order[i] for i in indices],
+            _masks=None if self._masks is None else self._masks.part(indices),
+            _boxes=None if boxes is None else lambda: boxes().part(indices),
         )
 
 

@@ -1,7 +1,7 @@
 """How numbers are measured; the only place that turns a CoreError into rows."""
 
 from core.measure import staircase
-from core.measure.accuracy import Outputs, accuracy, evaluate
+from core.measure.accuracy import accuracy, evaluate
 from core.measure.accuracy import failed as accuracy_failed
 from core.measure.explain import explain, explained
 from core.measure.footprint import sizes, startup, zipped_bytes
@@ -14,6 +14,7 @@ from core.measure.rows import no_data
 from core.measure.target import Setting, Source
 from core.measure.verify import Verifier
 from core.measure.worker_client import Cancelled
+from core.metrics.base_outputs import Outputs
 
 __all__ = [
     "METRICS",

@@ -1,7 +1,7 @@
 """What a candidate gets right on the same images as its baseline, on one backend.
 
-Outputs of a whole set are computed once per (file, backend, set) and cached; scores come from them.
-SQNR is that of the worst output and group of channels: see `core.fidelity`.
+Outputs of a whole set are computed once per (file, backend, set) and cached. The task of the model
+(`core.tasks`) makes predictions of them, and its metrics (`core.metrics`) make the numbers.
 """
 
 from __future__ import annotations
@@ -12,63 +12,31 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from core.backends.base import catalogue
-from core.data import check_labels, has_background_class
-from core.errors import CoreError, DataError, InferenceFailed
-from core.fidelity import CAP_DB, Powers, in_words
-from core.measure import rows, statistics
-from core.measure.statistics import Interval
+from core.data import Annotations, kind_of
+from core.errors import CoreError, DataError
+from core.measure import rows
 from core.measure.target import Setting, Source
 from core.measure.verify import FEEDS, Verifier
 from core.measure.worker_client import Cancelled, Worker
+from core.metrics.base import DELTA
+from core.metrics.base import catalogue as metrics
+from core.metrics.base_outputs import Outputs
 from core.process import Progress, lock
-from core.records import Measurement, ModelSummary, to_json
+from core.records import Json, Measurement, ModelSummary, Preprocess, to_json
+from core.tasks.base import Signature, Task, Truth, expected_metric, task_of
 
-Labels = np.ndarray[Any, Any]
 Rows = list[Measurement]
-FLIPS_KEPT = 200
-CHUNK = 64
-SQNR_CAP_DB = CAP_DB
-FORM = "one row per image"  # of kept outputs
-NO_SCORES = ("bool", "int16", "int32", "int64", "uint16", "uint32", "uint64", "string")
-
-
-@dataclass(frozen=True, slots=True)
-class Outputs:
-    """Outputs of one file on one backend over a set: `folder`/I.npy, one row per image.
-
-    `ragged` are those whose shape depends on the image; what they do not fill is NaN.
-    """
-
-    model: ModelSummary
-    backend: str
-    folder: Path
-    images: int
-    ragged: frozenset[int] = frozenset()
-
-    def array(self, index: int) -> np.ndarray[Any, Any]:
-        """Output `index`, (images, ...) float32, memory-mapped."""
-        mapped: np.ndarray[Any, Any] = np.load(self.folder / f"{index}.npy", mmap_mode="r")
-        return mapped
-
-    def scores(self) -> np.ndarray[Any, Any] | None:
-        """(images, classes) if the net is a classifier: its first output has one axis of scores.
-
-        Whatever else it gives (features, a second head) comes behind that. Counts and indices, or
-        as many numbers as the image has boxes, are no scores.
-        """
-        if 0 in self.ragged or self.model.outputs[0].dtype in NO_SCORES:
-            return None
-        array = self.array(0)
-        flat = array.reshape(array.shape[0], -1) if array.ndim > 1 else array[:, None]
-        wide = [size for size in array.shape[1:] if size != 1]
-        return flat if len(wide) == 1 and wide[0] else None
+FORM = "one row per image, or said to be shared"  # of kept outputs
+SQNR = "sqnr_db"
+ALONE = (
+    "This is the original, read as {}: without annotations that fit it is what others are compared "
+    "with, and has no score of its own."
+)
 
 
 def evaluate(
@@ -92,8 +60,8 @@ def evaluate(
     if not (folder / "done.json").exists():
         _compute(model, setting, source, verifier, folder, progress, cancelled)
     done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
-    ragged = frozenset(int(index) for index in done.get("ragged", ()))
-    return Outputs(model, setting.spec, folder, int(done["images"]), ragged)
+    ragged, shared = (frozenset(map(int, done[key])) for key in ("ragged", "shared"))
+    return Outputs(model, setting.spec, folder, int(done["images"]), ragged, shared)
 
 
 def _compute(
@@ -138,145 +106,159 @@ def _key(model: ModelSummary, setting: Setting, source: Source) -> str:
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 
-def accuracy(baseline: Outputs, candidate: Outputs, labels: Labels | None, data: str) -> Rows:
-    """Top-1, top-5, agreement, SQNR and the paired difference of `candidate`.
+def accuracy(
+    baseline: Outputs,
+    candidate: Outputs,
+    annotations: Annotations | None,
+    data: str,
+    preprocess: Preprocess | None = None,
+) -> Rows:
+    """Every metric of the model's task, the paired difference of the primary one, and SQNR.
 
     Args:
         baseline: of the original on the same backend.
         candidate: of the candidate; may be the baseline itself.
-        labels: (images,) or None.
+        annotations: of the whole set, or None.
         data: digest of the image set.
+        preprocess: how its pixels became the input.
     """
-    count = min(baseline.images, candidate.images)
-    condition = {"data": data, "images": str(count), "baseline": baseline.model.digest}
-    several = len(candidate.model.outputs) > 1
-    which = {"scored": f"of the first output, {candidate.model.outputs[0].name!r}"}
+    return _Scoring(baseline, candidate, data, preprocess).rows(annotations)
 
-    def made(metric: str, interval: Interval, **detail: Any) -> Measurement:
-        said = detail | (which if several and metric != "sqnr_db" else {})
-        return rows.measured(
-            candidate.model.digest, candidate.backend, metric, interval, "exact", condition, said
+
+@dataclass(frozen=True)
+class _Scoring:
+    """One candidate beside the original on the images that both have."""
+
+    baseline: Outputs
+    candidate: Outputs
+    data: str
+    preprocess: Preprocess | None
+    _known: dict[tuple[str, int], Any] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return min(self.baseline.images, self.candidate.images)
+
+    @property
+    def alone(self) -> bool:
+        return self.baseline.model.digest == self.candidate.model.digest
+
+    @property
+    def condition(self) -> dict[str, str]:
+        return {
+            "data": self.data,
+            "images": str(self.count),
+            "baseline": self.baseline.model.digest,
+        }
+
+    def rows(self, annotations: Annotations | None) -> Rows:
+        """All of them; at least one, be it a reason."""
+        signature = Signature.of_outputs(self.candidate)
+        task = task_of(signature)
+        if task is not task_of(Signature.of_outputs(self.baseline)):
+            task = task_of(Signature((), ()))
+        before, after = (
+            task.decode(one, self.count, self.preprocess) for one in (self.baseline, self.candidate)
         )
+        same: Rows = []
+        if not self.alone and task.stand_in != SQNR:
+            same = self._scored(task, task.stand_in, after, Truth(before))
+        found = self._against(task, signature, annotations, before, after, same)
+        if not self.alone:
+            found += self._scored(task, SQNR, self.candidate, Truth(self.baseline))
+        return found or [self._nothing(task)]
 
-    before, after = baseline.scores(), candidate.scores()
-    found: Rows = []
-    if before is not None and after is not None:
-        unfit = _unfit(after.shape[1], labels)
-        kept = None if unfit else labels
-        found += _classified(np.array(before[:count]), np.array(after[:count]), kept, made)
-        if unfit:
-            row = rows.failed(candidate.model.digest, candidate.backend, "top1", unfit, condition)
-            found.append(replace(row, detail={**row.detail, "labels": "beyond the outputs"}))
-    if baseline.model.digest == candidate.model.digest:  # agrees with itself: nothing was compared
-        found = [row for row in found if row.metric in ("top1", "top5")]
-    else:
-        value, where = sqnr_db(baseline, candidate, count)
-        said = "; ".join(part for part in (in_words(value), f"worst: {where}") if part)
-        found.append(made("sqnr_db", Interval(value, value, value), text=said))
-    return found
+    def _against(
+        self,
+        task: Task,
+        signature: Signature,
+        annotations: Annotations | None,
+        before: Any,
+        after: Any,
+        same: Rows,
+    ) -> Rows:
+        """The rows against annotations, around that against the original."""
+        kind = kind_of(annotations)
+        if annotations is None or (not task.annotations and kind == "labels"):
+            return same
+        if kind != task.annotations:
+            error = DataError(_unmet(task, kind, _shapes(signature)))
+            return [*same, self._failed(expected_metric(self.candidate.model, annotations), error)]
+        try:
+            truth = task.truth(after, annotations)
+            found = [row for n in task.metrics for row in self._scored(task, n, after, truth)]
+            change = [] if self.alone else [self._changed(task, before, after, truth, same)]
+        except DataError as error:
+            row = self._failed(task.primary, error)
+            return [*same, replace(row, detail={**row.detail, kind: "beyond the outputs"})]
+        return [*found, *same, *change]
 
+    def _scored(self, task: Task, name: str, predictions: Any, truth: Truth) -> Rows:
+        metric = metrics()[name]
+        statistics = self._statistics(name, predictions, truth)
+        if statistics is None:
+            return []
+        detail = {**truth.detail, **metric.detail(statistics)}
+        return [self._row(task, name, metric.score(statistics), detail)]
 
-def _unfit(classes: int, labels: Labels | None) -> DataError | None:
-    """Why these labels cannot be those of a net with so many outputs."""
-    try:
-        check_labels(classes, labels)
-    except DataError as error:
-        return error
-    return None
+    def _statistics(self, name: str, predictions: Any, truth: Truth) -> Any:
+        """What is counted of each image, once; predictions and truth live as long as this does."""
+        key = name, id(predictions)
+        if key not in self._known:
+            self._known[key] = metrics()[name].statistics(predictions, truth.value)
+        return self._known[key]
 
+    def _changed(
+        self, task: Task, before: Any, after: Any, truth: Truth, same: Rows
+    ) -> Measurement:
+        """The paired difference of the primary metric, and what changed beside it."""
+        metric = metrics()[task.primary]
+        first, second = (self._statistics(task.primary, one, truth) for one in (before, after))
+        detail = {k: v for row in same for k, v in row.detail.items() if k != "scored"}
+        return self._row(task, task.primary + DELTA, metric.difference(first, second), detail)
 
-def _classified(
-    before: np.ndarray[Any, Any],
-    after: np.ndarray[Any, Any],
-    labels: Labels | None,
-    made: Callable[..., Measurement],
-) -> Rows:
-    count = len(after)
-    first, second = _choices(before), _choices(after)
-    flipped = np.flatnonzero(first != second)
-    flips = {"flips": len(flipped), "flipped": flipped[:FLIPS_KEPT].tolist()}
-    found = [made("agreement", statistics.wilson(count - len(flipped), count), **flips)]
-    if labels is None:
-        return found
-    truth = labels[:count].astype(np.int64)
-    shift: dict[str, Any] = {"classes": after.shape[1]}
-    if has_background_class(after.shape[1], labels):
-        truth = truth + 1
-        shift["background"] = "the net's class 0 is a background class: labels shifted by one"
-    was, now = first == truth, second == truth
-    found.insert(0, made("top1", statistics.wilson(int(now.sum()), count), **shift))
-    if after.shape[1] > 5:
-        among = np.argpartition(-after, 5, axis=1)[:, :5] == truth[:, None]
-        among &= second[:, None] >= 0
-        found.insert(1, made("top5", statistics.wilson(int(among.any(1).sum()), count), **shift))
-    change = statistics.paired_difference(int((now & ~was).sum()), int((was & ~now).sum()), count)
-    found.append(made("top1_delta", change, **flips))
-    return found
+    def _row(self, task: Task, name: str, interval: Any, detail: Json) -> Measurement:
+        several = len(self.candidate.model.outputs) > 1 and task.first_output_only
+        if several and name != SQNR:
+            output = self.candidate.model.outputs[0].name
+            detail = detail | {"scored": f"of the first output, {output!r}"}
+        model, backend = self.candidate.model.digest, self.candidate.backend
+        few = ""
+        if self.count < metrics()[name.removesuffix(DELTA)].fewest:
+            few = f"told from {self.count} images: too few for an interval that says much"
+        return rows.measured(model, backend, name, interval, "exact", self.condition, detail, few)
 
+    def _failed(self, name: str, error: CoreError) -> Measurement:
+        model, backend = self.candidate.model.digest, self.candidate.backend
+        return rows.failed(model, backend, name, error, self.condition)
 
-def _choices(scores: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The class of each image; -1, which is never right, where a score is not a number."""
-    return np.where(np.isnan(scores).any(1), -1, scores.argmax(1))
-
-
-def sqnr_db(baseline: Outputs, candidate: Outputs, count: int) -> tuple[float, str]:
-    """SQNR of the worst output, and there of the worst group of channels; and which that is.
-
-    Read in chunks so that memory stays flat.
-    """
-    worst, where = SQNR_CAP_DB, ""
-    for index, output in enumerate(candidate.model.outputs):
-        powers = Powers()
-        before, after = baseline.array(index), candidate.array(index)
-        apart = index in baseline.ragged | candidate.ragged
-        for start in range(0, count, CHUNK):
-            end = min(count, start + CHUNK)
-            powers.add(*_alike(np.asarray(before[start:end]), np.asarray(after[start:end]), apart))
-        value, channels = powers.sqnr_db()
-        if value < worst or not where:
-            worst, where = min(value, worst), _where(output.name, channels, len(powers.signal))
-    return worst, where
+    def _nothing(self, task: Task) -> Measurement:
+        """Of the original, where nothing is known but what others are compared with."""
+        model, backend = self.candidate.model.digest, self.candidate.backend
+        row = rows.no_data(model, backend, task.stand_in)
+        return replace(row, reason=ALONE.format(task.label), condition=self.condition)
 
 
-def _alike(
-    before: np.ndarray[Any, Any], after: np.ndarray[Any, Any], ragged: bool
-) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
-    """Both in one shape. Of ragged outputs, what an image does not have is 0 in its place.
-
-    So a box that is missing counts as lost, and one too many as noise. An image that never had
-    more than one box was kept without the axis that counts them.
-    """
-    if not ragged and before.size == after.size:
-        return before, after.reshape(before.shape)
-    if before.ndim + 1 == after.ndim:
-        before = before[:, None]
-    elif after.ndim + 1 == before.ndim:
-        after = after[:, None]
-    if before.ndim != after.ndim:
-        raise InferenceFailed(
-            f"An output of {after.ndim} axes stands where the original has one of {before.ndim}."
-        )
-    shape = tuple(map(max, before.shape, after.shape))
-    return _filled(before, shape), _filled(after, shape)
+def _shapes(signature: Signature) -> str:
+    return ", ".join(f"{spec.name} {list(spec.shape)}" for spec in signature.outputs)
 
 
-def _filled(array: np.ndarray[Any, Any], shape: tuple[int, ...]) -> np.ndarray[Any, Any]:
-    """The array in the corner of a larger one; 0 where nothing stands."""
-    made = np.zeros(shape, np.float32)
-    made[tuple(slice(size) for size in array.shape)] = np.where(np.isnan(array), 0, array)
-    return made
-
-
-def _where(output: str, channels: np.ndarray[Any, Any], of: int) -> str:
-    if len(channels) == of:
-        return f"output {output!r}"
-    named = f"channel {channels[0]}" if len(channels) == 1 else f"{len(channels)} of {of} channels"
-    return f"{named} of output {output!r} ({min(channels)} to {max(channels)})"
+def _unmet(task: Task, kind: str, outputs: str) -> str:
+    return (
+        f"There are {kind} to score on, but the outputs ({outputs}) are read as {task.label}: "
+        "they were only compared with the original's."
+    )
 
 
 def failed(
-    model: ModelSummary, setting: Setting, error: CoreError, data: str, baseline: str
+    model: ModelSummary,
+    setting: Setting,
+    error: CoreError,
+    data: str,
+    baseline: str,
+    annotations: Annotations | None = None,
 ) -> Rows:
     """The row that stands where accuracy should."""
     condition = {"data": data, "baseline": baseline}
-    return [rows.failed(model.digest, setting.spec, "top1", error, condition)]
+    metric = expected_metric(model, annotations)
+    return [rows.failed(model.digest, setting.spec, metric, error, condition)]

@@ -11,9 +11,9 @@ from pathlib import Path
 from core.data import shape_text
 from core.errors import CoreError
 from core.measure import rows
-from core.measure.statistics import Interval
 from core.measure.target import Setting, Source
 from core.measure.worker_client import Cancelled, Worker
+from core.metrics.base_intervals import Interval
 from core.process import lock
 from core.records import OPEN_SHAPE, Measurement, ModelSummary
 from core.records.stored import files_of

@@ -22,6 +22,7 @@ from core.measure.crowd import Crowd
 from core.measure.target import Setting, Source
 from core.measure.verify import FEEDS, Verifier
 from core.measure.worker_client import Cancelled, Worker
+from core.metrics.base_intervals import Interval
 from core.process import lock
 from core.records import Json, Measurement, ModelSummary, Verdict
 from core.worker.timing import Plan
@@ -196,7 +197,7 @@ def _cpu_s(job: LatencyJob, call_s: float) -> float:
     return 60.0 + threads * max(job.budget_s, 200 * call_s)
 
 
-def _ratio(samples: Samples) -> statistics.Interval:
+def _ratio(samples: Samples) -> Interval:
     return statistics.ratio(samples.minima)
 
 
@@ -252,7 +253,7 @@ def _side(job: LatencyJob, samples: Samples, side: str, noisy: str) -> Measureme
     )
 
 
-def sentence(verdict: Verdict, ratio: statistics.Interval) -> str:
+def sentence(verdict: Verdict, ratio: Interval) -> str:
     """The verdict with its size, for a person."""
     if verdict is Verdict.FASTER:
         return f"{1 / ratio.value:.2f}x faster"

@@ -1,14 +1,15 @@
-"""The quantities that Lathe measures, with their units."""
+"""The quantities that Lathe measures, with their units; those of outputs are found by file."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from core.metrics.base import definitions
 from core.records import Better, Metric
 
-_LOWER, _HIGHER = Better.LOWER, Better.HIGHER
+_LOWER = Better.LOWER
 
-METRICS: Mapping[str, Metric] = {
+_OF_FILES_AND_TIMES = {
     metric.name: metric
     for metric in (
         Metric("size_bytes", "B", _LOWER),
@@ -19,12 +20,9 @@ METRICS: Mapping[str, Metric] = {
         Metric("load_ms", "ms", _LOWER),
         Metric("first_ms", "ms", _LOWER),
         Metric("peak_memory_bytes", "B", _LOWER),
-        Metric("top1", "%", _HIGHER),
-        Metric("top5", "%", _HIGHER),
-        Metric("top1_delta", "points", _HIGHER),
-        Metric("agreement", "%", _HIGHER),
-        Metric("sqnr_db", "dB", _HIGHER),
         Metric("latency_ms", "ms", _LOWER),
         Metric("latency_ratio", "x", _LOWER),
     )
 }
+
+METRICS: Mapping[str, Metric] = {**_OF_FILES_AND_TIMES, **definitions()}

@@ -1,39 +1,26 @@
-"""Confidence intervals of ratios, medians, proportions and their differences.
+"""Intervals of times.
 
 Latency ratios: the median over blocks of log(min B / min A), with a hierarchical bootstrap that
 draws session pairs first and blocks within them (a session's layout in memory shifts all of its
 blocks together, so blocks alone are not independent). Of n pairs n - 1 are drawn: drawing all n
 understates the variance between them by (n - 1) / n, a third with three pairs (Rao and Wu 1988,
 Journal of the American Statistical Association 83, section 2).
-Accuracy: Wilson's interval for one proportion (Wilson 1927); for the difference of two on the same
-images the adjusted Wald interval (Agresti and Min 2005, Statistics in Medicine 24, section 3).
+Those of accuracy are in `core.metrics.base_intervals`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from core.metrics.base_intervals import Interval
+
 Floats = NDArray[np.floating[Any]]
-Z95 = 1.959963984540054
 RESAMPLES = 2000
-
-
-class Interval(NamedTuple):
-    """A value with its 95 % interval."""
-
-    value: float
-    low: float
-    high: float
-
-    @property
-    def width(self) -> float:
-        """Of the interval, relative to the value."""
-        return (self.high - self.low) / abs(self.value) if self.value else math.inf
 
 
 def ratio(pairs: Sequence[tuple[Sequence[float], Sequence[float]]], seed: int = 0) -> Interval:
@@ -70,29 +57,3 @@ def _hierarchical_medians(groups: Sequence[Floats], seed: int) -> Floats:
     pair = rng.integers(len(groups), size=(RESAMPLES, drawn, 1))
     block = rng.integers(lengths[pair], size=(RESAMPLES, drawn, lengths.min()))
     return np.asarray(np.median(table[pair, block].reshape(RESAMPLES, -1), axis=1))
-
-
-def wilson(hits: int, count: int) -> Interval:
-    """A proportion with Wilson's 95 % interval, all in percent."""
-    p, z2 = hits / count, Z95**2
-    centre = (p + z2 / (2 * count)) / (1 + z2 / count)
-    spread = Z95 * math.sqrt(p * (1 - p) / count + z2 / (4 * count**2)) / (1 + z2 / count)
-    low, high = max(0.0, centre - spread), min(1.0, centre + spread)
-    return Interval(100 * p, 100 * min(low, p), 100 * max(high, p))
-
-
-def paired_difference(won: int, lost: int, count: int) -> Interval:
-    """Change of a proportion on the same images, in points.
-
-    Args:
-        won: images that only the candidate has right.
-        lost: images that only the baseline has right.
-        count: images.
-    """
-    more_won, more_lost, more = won + 0.5, lost + 0.5, count + 2
-    centre = (more_won - more_lost) / more
-    spread = more_won + more_lost - (more_won - more_lost) ** 2 / more
-    half = Z95 * math.sqrt(spread) / more
-    value = (won - lost) / count
-    low, high = min(centre - half, value), max(centre + half, value)
-    return Interval(100 * value, 100 * max(-1.0, low), 100 * min(1.0, high))

@@ -90,7 +90,7 @@ class Worker:
     def evaluate(
         self, slot: str, model: ModelSummary, source: Source, out: Path, progress: Progress
     ) -> Json:
-        """Run a whole set; outputs lie in `out`. {"images", "batch"}.
+        """Run a whole set; outputs lie in `out`. {"images", "batch", "ragged", "shared"}.
 
         Raises:
             InferenceFailed, DataError, WorkerError
@@ -98,6 +98,7 @@ class Worker:
         args = {
             "slot": slot,
             "inputs": to_json(model.inputs),
+            "outputs": to_json(model.outputs),
             "data": str(source.data),
             "preprocess": to_json(source.preprocess),
             "images": source.images,

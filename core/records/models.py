@@ -118,8 +118,11 @@ class DataSummary:
 
     Attributes:
         image_shape: of the first sample.
+        labelled: whether each image has a class.
         shapes: by array ("images" for pixels), of every sample where all are of one shape; empty
             where they differ, or where only the first one was looked at.
+        annotations: "labels", "masks" or "boxes"; empty for none, and where an older version wrote
+            the record.
     """
 
     digest: str
@@ -132,6 +135,12 @@ class DataSummary:
     classes: int = 0
     notes: tuple[str, ...] = ()
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    annotations: str = ""
+
+    @property
+    def is_annotated(self) -> bool:
+        """Whether a model can be scored on it, rather than compared with the original only."""
+        return self.labelled or bool(self.annotations)
 
 
 @dataclass(frozen=True, slots=True)

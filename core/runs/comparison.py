@@ -34,7 +34,7 @@ def compare(
         backends=asked.backends,
         threads=asked.threads,
         source=Source(path, asked.evaluation, models[0][1].preprocess, asked.images),
-        labels=open_set(path).labels if path else None,
+        annotations=open_set(path).annotations if path else None,
         caches=home.caches,
         budget_s=asked.latency_budget_s,
         cancelled=lambda: False,

@@ -195,7 +195,7 @@ class Job:
             backends=spec.backends,
             threads=spec.threads,
             source=Source(images.path, images.digest, self._run.model.preprocess, spec.images),
-            labels=open_set(images.path).labels if images.path else None,
+            annotations=open_set(images.path).annotations if images.path else None,
             caches=self._home.caches,
             budget_s=spec.latency_budget_s,
             cancelled=self._cancelled,

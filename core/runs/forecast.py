@@ -18,10 +18,19 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 
-from core.records import AccuracyForecast, Cut, LayerEffect, Sensitivity
+from core.records import AccuracyForecast, Cut, LayerEffect, ModelSummary, Sensitivity
+from core.tasks.base import Signature, task_of
 
 SLACK = (0.6, 1.45, 4.0)  # low, middle, high
 BEYOND = 4.0  # how much worse than at the deepest cut measured it is to lose everything
+
+
+def none_for(model: ModelSummary) -> str:
+    """Why there is no forecast for a model: it is one of answers, which only classifiers give."""
+    task = task_of(Signature.of_model(model))
+    if task.stand_in == "agreement":
+        return ""
+    return f"no forecast for {task.label}; not measured"
 
 
 def forecast(

@@ -10,8 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
+from core.metrics.base import DELTA
 from core.records import AccuracyForecast, Cut, Run, Sensitivity, Status
 from core.runs.forecast import forecast
+from core.tasks.base import primary_metric
 
 BEARABLE = 3.0  # points of accuracy, or percent of answers
 SHARES = tuple(share / 20 for share in range(19, 0, -1))  # of the cut, the largest first
@@ -43,10 +45,11 @@ def after(run: Run, digest: str) -> str:
     )
     if outcome is None or outcome.candidate is None:
         return ""
+    changed = primary_metric(run.measurements) + DELTA
     lost = [
         -row.value
         for row in run.measurements
-        if (row.candidate, row.metric, row.status) == (digest, "top1_delta", Status.OK)
+        if (row.candidate, row.metric, row.status) == (digest, changed, Status.OK)
         and row.value is not None
     ]
     cut = any(c.removed for step in outcome.candidate.report for c in step.cuts)

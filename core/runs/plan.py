@@ -9,11 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import numpy as np
 
 from core.backends.base import label as label_of
+from core.data import Annotations
 from core.errors import CoreError
 from core.measure import (
     LatencyJob,
@@ -30,6 +28,7 @@ from core.measure import (
     startup,
 )
 from core.records import Json, Measurement, ModelSummary
+from core.tasks.base import expected_metric
 
 Emit = Callable[[Sequence[Measurement]], None]
 ALL_CORES = 0
@@ -66,7 +65,7 @@ class Comparison:
         backends: `name` or `name:precision`.
         threads: latency once for each; 0 for all cores.
         source: evaluation images, or none.
-        labels: (images,) or None.
+        annotations: of the evaluation images, or None.
         caches: where outputs of whole sets are kept.
         budget_s: of one latency comparison.
         cancelled: polled while measuring.
@@ -76,7 +75,7 @@ class Comparison:
     backends: tuple[str, ...]
     threads: tuple[int, ...]
     source: Source
-    labels: np.ndarray[Any, Any] | None
+    annotations: Annotations | None
     caches: Path
     budget_s: float
     cancelled: Callable[[], bool]
@@ -109,7 +108,7 @@ class Comparison:
     def _accuracy(self, spec: str, name: str, model: ModelSummary, verifier: Verifier) -> Unit:
         def run(emit: Emit, progress: Callable[[Json], None]) -> None:
             if self.source.data is None:
-                emit([no_data(model.digest, spec, "top1")])
+                emit([no_data(model.digest, spec, expected_metric(model, self.annotations))])
                 return
             emit(self._scores(spec, model, verifier, progress))
 
@@ -134,9 +133,14 @@ class Comparison:
         try:
             after = outputs(model)
             before = after if model.digest == self.baseline.digest else outputs(self.baseline)
-            return accuracy(before, after, self.labels, self.source.digest)
+            return accuracy(
+                before, after, self.annotations, self.source.digest, self.source.preprocess
+            )
         except CoreError as error:
-            return accuracy_failed(model, setting, error, self.source.digest, self.baseline.digest)
+            base = self.baseline.digest
+            return accuracy_failed(
+                model, setting, error, self.source.digest, base, self.annotations
+            )
 
     def _latencies(self, spec: str, threads: int, verifier: Verifier) -> Iterator[Unit]:
         """Each candidate beside the baseline; the baseline alone where no candidate ran."""

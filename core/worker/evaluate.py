@@ -3,7 +3,8 @@
 Memory does not grow with the number of images: outputs go into memory-mapped arrays. Nets with
 large outputs (detectors, segmentation) keep as many images as `MAX_BYTES` allows. Where the shape
 of an output depends on the image (boxes behind NonMaxSuppression), each image has room for the
-largest one, and what is not filled is NaN.
+largest one, and what is not filled is NaN. An output whose first axis need not count the images,
+though it is as long, is named: its rows are nobody's (`_shared`).
 """
 
 from __future__ import annotations
@@ -43,6 +44,8 @@ def run(model: Run, args: Json, progress: Progress) -> Json:
     preprocess = optional(Preprocess, args["preprocess"])
     count = min(args["images"] or images.count, images.count)
     batch = _batch(model, next(images.feeds(specs, preprocess, 2, range(min(2, count)))), specs)
+    declared = from_json(tuple[TensorSpec, ...], args["outputs"])
+    unsure = _shared(specs, declared)
     told = time.monotonic()
 
     def kept(batch: int) -> Keep:
@@ -63,7 +66,12 @@ def run(model: Run, args: Json, progress: Progress) -> Json:
         keep = kept(batch)
     except _RunTogether:
         batch, keep = 1, kept(1)
-    return {"images": keep.close(), "batch": batch, "ragged": sorted(keep.ragged)}
+    return {
+        "images": keep.close(),
+        "batch": batch,
+        "ragged": sorted(keep.ragged),
+        "shared": sorted(keep.shared | unsure),
+    }
 
 
 class _RunTogether(Exception):
@@ -73,6 +81,20 @@ class _RunTogether(Exception):
 def _each_has_its_own(outputs: Sequence[Array], images: int) -> bool:
     """Whether the first axis of each output counts the images."""
     return all(o.ndim and o.shape[0] == images for o in outputs)
+
+
+def _shared(inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec]) -> frozenset[int]:
+    """Of a model that takes several images at once, and only so: outputs that may not count them.
+
+    One that is declared to be as long as the batch is taken at its word; boxes of all images
+    together have a length that nobody knows beforehand. Where the batch is free, a trial has shown
+    that each row is its image's, or images are run one by one.
+    """
+    batch = inputs[0].shape[0] if inputs and inputs[0].shape else 1
+    if not isinstance(batch, int) or batch == 1:
+        return frozenset()
+    counts = (bool(spec.shape) and spec.shape[0] == batch for spec in outputs)
+    return frozenset(index for index, own in enumerate(counts) if not own)
 
 
 def _batch(model: Run, pair: Tensors, specs: Sequence[TensorSpec]) -> int:
@@ -98,6 +120,7 @@ class Keep:
     Attributes:
         done: images so far.
         ragged: numbers of the outputs whose shape depends on the image.
+        shared: numbers of those that a run on several images gave for all of them together.
     """
 
     def __init__(self, folder: Path, count: int) -> None:
@@ -107,6 +130,7 @@ class Keep:
         self._arrays: list[Any] = []
         self.done = 0
         self.ragged: set[int] = set()
+        self.shared: set[int] = set()
 
     def add(self, outputs: list[Array], images: int) -> bool:
         """Store what a run on so many images gave; False when no more are wanted or fit.
@@ -122,6 +146,7 @@ class Keep:
             for index, output in enumerate(outputs):
                 if not output.ndim or len(output) != images:
                     self.ragged.add(index)
+                    self.shared.add(index)
                     outputs[index] = np.broadcast_to(output, (images, *output.shape))
         if not self._arrays:
             rows = [o if o.ndim and len(o) == images else o[None] for o in outputs]

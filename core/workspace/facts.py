@@ -1,9 +1,25 @@
-"""Facts that words are made of: metrics with units, labels of backends, what int8 can gain."""
+"""Facts that words are made of: metrics with units, tasks, labels of backends, what int8 gains."""
 
 from core.backends.base import label, opening, reference
 from core.measure import METRICS, Setting, int8_outlook
+from core.metrics.base import DELTA, catalogue, definitions, ordered
+from core.tasks.base import Signature, primary_metric, task_of
 
-__all__ = ["METRICS", "check_backend", "int8_outlook", "label", "opening", "reference"]
+__all__ = [
+    "DELTA",
+    "METRICS",
+    "Signature",
+    "catalogue",
+    "check_backend",
+    "definitions",
+    "int8_outlook",
+    "label",
+    "opening",
+    "ordered",
+    "primary_metric",
+    "reference",
+    "task_of",
+]
 
 
 def check_backend(spec: str) -> None:

@@ -140,7 +140,7 @@ def available(workspace: Workspace, owner: str) -> dict[str, DataSummary]:
 
 def label(data: DataSummary) -> str:
     """A set's name with what counts of it."""
-    kind = "labelled" if data.labelled else "no labels"
+    kind = "labelled" if data.labelled else data.annotations or "no labels"
     return f"{data.name} · {data.count:,} · {kind}"
 
 
@@ -189,7 +189,7 @@ def _take(sets: dict[str, DataSummary], fresh: str) -> None:
 
 def _calibrating(data: DataSummary) -> tuple[bool, bool]:
     """How much speaks for calibrating with a set rather than measuring accuracy on it."""
-    return not data.labelled, bool(_CALIBRATING.search(data.name))
+    return not data.is_annotated, bool(_CALIBRATING.search(data.name))
 
 
 def _drop_samples(workspace: Workspace) -> None:
@@ -232,7 +232,7 @@ def _say_what_follows(data: Data, sets: dict[str, DataSummary]) -> None:
         st.info("One set for both: half of it calibrates, the other half evaluates.")
     elif not data.evaluation:
         st.info("No evaluation images: size and latency are measured, accuracy is not.")
-    elif evaluation is not None and not evaluation.labelled:
+    elif evaluation is not None and not evaluation.is_annotated:
         st.info("No labels: accuracy is the agreement with the original model.")
     for digest in {data.calibration, data.evaluation} - {NONE}:
         for note in sets[digest].notes if digest in sets else ():
@@ -268,5 +268,6 @@ _FORMATS = (
     "One set is split, so that no image serves for both. Better upload two, one after the other: "
     "labelled images evaluate, others calibrate. "
     "A .npz with `images` (N, H, W, C) uint8 and, if labelled, `labels`; a .npz with one array per "
-    "model input; or a .zip of images with a labels.csv or one folder per class."
+    "model input; or a .zip of images with a labels.csv or one folder per class. For segmentation "
+    "a folder masks/ of PNGs (or an array `masks`), for detection a COCO annotations.json."
 )

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.errors import CoreError
-from core.records import AccuracyForecast, Preview, Recipe, Sensitivity, StepReport
+from core.records import AccuracyForecast, ModelSummary, Preview, Recipe, Sensitivity, StepReport
 from core.workspace import Workspace
-from core.workspace.forecasts import before_a_cut, forecast
+from core.workspace.forecasts import before_a_cut, forecast, none_for
 from pages.widgets import data_picker, session
 from pages.widgets.data_picker import Data
 from pages.widgets.sensitivity import ASKED
@@ -38,11 +38,15 @@ class Foreseen:
     images: str = IMAGES
 
 
-def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None) -> Foreseen:
+def of(
+    workspace: Workspace, model: ModelSummary, recipe: Recipe, preview: Preview | None
+) -> Foreseen:
     """The forecast for a recipe whose only loss is a repaired cut with exact counts."""
     position = cutting(preview)
     if position is None or preview is None:
         return Foreseen()
+    if why := none_for(model):
+        return Foreseen(reason=why)
     step = preview.report[position]
     data = data_picker.chosen()
     if not data.calibration:
@@ -51,7 +55,7 @@ def of(workspace: Workspace, model: str, recipe: Recipe, preview: Preview | None
     if rest or not preview.exact or step.step.params.get("repair") is False:
         return Foreseen(reason="no forecast for this recipe; not measured")
     try:
-        known = sensitivity(workspace, model, recipe, position, data)
+        known = sensitivity(workspace, model.digest, recipe, position, data)
     except CoreError as error:
         return Foreseen(reason=f"no forecast: {error.message}")
     if known is None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from core.charts import palette, text
+from core.charts import palette, quantities, text
 from core.charts.standing import Standing
 from core.charts.summary import LIVE, NO_DELTA, Delta, accuracy_delta, latency_delta
 from core.records import OPEN_SHAPE, Hindsight, ModelSummary, Outcome, Preview, Run, Verdict
+from core.workspace.facts import DELTA, Signature, primary_metric, task_of
 from pages.widgets import formatting
 from pages.widgets.forecast import Foreseen
 from pages.widgets.formatting import BYTES, COUNT, escape
@@ -40,7 +41,7 @@ def draft_tiles(
 ) -> list[Tile]:
     """The tiles of a recipe that was not measured."""
     tiles = [
-        accuracy_tile(top1, foreseen),
+        accuracy_tile(top1, foreseen, accuracy_name(model)),
         Tile("Latency", NO_DELTA, note="not measured", hollow=True),
     ]
     if preview is None:
@@ -49,7 +50,12 @@ def draft_tiles(
     return [*tiles, *cost_tiles(model, preview, note, hollow=True)]
 
 
-def accuracy_tile(top1: float | None, foreseen: Foreseen) -> Tile:
+def accuracy_name(model: ModelSummary) -> str:
+    """What the tile of a model's accuracy is called before anything is measured."""
+    return quantities.title(task_of(Signature.of_model(model)).primary)
+
+
+def accuracy_tile(top1: float | None, foreseen: Foreseen, label: str = "Top-1") -> Tile:
     """The forecast where there is one, else what is known of the original."""
     if foreseen.expected is not None:
         expected = foreseen.expected
@@ -62,7 +68,7 @@ def accuracy_tile(top1: float | None, foreseen: Foreseen) -> Tile:
         )
     known = f"{top1:.1f} %" if top1 is not None else NO_DELTA
     note = foreseen.reason or "not measured here"
-    return Tile("Top-1", known, note=f"the original's; {note}" if top1 else note, hollow=True)
+    return Tile(label, known, note=f"the original's; {note}" if top1 else note, hollow=True)
 
 
 def cost_tiles(
@@ -116,7 +122,8 @@ def run_tiles(
 def original_tiles(run: Run, waiting: str) -> list[Tile]:
     """What was measured of the original, while there is no candidate to compare it with."""
     base = run.model.digest
-    tiles = [Tile(name, NO_DELTA, note=waiting) for name in ("Top-1", "Latency", "Size", "MACs")]
+    names = (accuracy_name(run.model), "Latency", "Size", "MACs")
+    tiles = [Tile(name, NO_DELTA, note=waiting) for name in names]
     note = "the original, counted in the file"
     tiles[2] = replace(tiles[2], value=formatting.size(run.model.size_bytes), note=note)
     if run.model.macs is None:
@@ -127,7 +134,8 @@ def original_tiles(run: Run, waiting: str) -> list[Tile]:
         if delta.after != NO_DELTA:
             words = ("the original", delta.label.partition(", ")[2])
             note = "; ".join(filter(None, (", ".join(words), delta.caution)))
-            tiles[place] = replace(tiles[place], value=delta.after, note=note)
+            label = delta.label.partition(", ")[0]
+            tiles[place] = replace(tiles[place], label=label, value=delta.after, note=note)
     return tiles
 
 
@@ -164,7 +172,9 @@ def beside_forecast(tile: Tile, digest: str, hindsights: Sequence[Hindsight]) ->
 
 def warn(tile: Tile, run: Run, digest: str) -> Tile:
     """Name the backend whose accuracy falls out of the interval of the one that is shown."""
-    rows = [r for r in Standing(run) if (r.candidate, r.metric) == (digest, "top1_delta")]
+    standing = Standing(run)
+    changed = primary_metric(standing) + DELTA
+    rows = [r for r in standing if (r.candidate, r.metric) == (digest, changed)]
     shown = next((r for r in rows if palette.label(r.backend) == tile.note), None)
     if shown is None or shown.low is None:
         return tile

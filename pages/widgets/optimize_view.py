@@ -68,7 +68,7 @@ class Board:
                 self.paint_answer(recipe, self.run)
             return
         preview, refusal = self.preview(recipe)
-        expected = forecast.of(self.workspace, self.model.digest, recipe, preview)
+        expected = forecast.of(self.workspace, self.model, recipe, preview)
         text = refusal or verdict_text.draft_sentence(self.model, preview, len(recipe.steps))
         text = f"{text} {expected.warning}".strip()
         tiles = headline.draft_tiles(self.model, preview, self.top1, expected)

@@ -11,10 +11,11 @@ from core.charts import tradeoff_figure
 from core.charts.choosing import best
 from core.charts.standing import outcome_of, threads_text
 from core.charts.summary import accuracy_delta, latency_delta, size_delta
-from core.charts.sweep import sweep_rows
+from core.charts.sweep import column, sweep_rows
 from core.charts.table import to_csv
 from core.charts.tradeoff import HEIGHT, Cost
 from core.records import Outcome, Run, to_json
+from core.workspace.facts import primary_metric
 from pages.widgets import downloads, formatting, session
 
 CHART, COST, THREADS = "explore.chart", "explore.cost", "explore.threads"
@@ -132,8 +133,7 @@ def table(run: Run) -> None:
     numbers = {
         name: st.column_config.NumberColumn(name, format=form)
         for name, form in (
-            ("top-1 (%)", "%.1f"),
-            ("agreement (%)", "%.1f"),
+            (column(primary_metric(run.measurements)), "%.1f"),
             ("change (points)", "%+.1f"),
             ("latency (ms)", "%.3g"),
             ("ratio (×)", "%.2f"),

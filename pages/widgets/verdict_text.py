@@ -6,6 +6,7 @@ from core.charts import asides, steps
 from core.charts.standing import first_threads, run_input, threads_text
 from core.charts.summary import headline
 from core.records import ModelSummary, Outcome, Preview, Run, State
+from core.workspace.facts import ordered
 from core.workspace.forecasts import after_a_cut
 from core.workspace.passes import catalogue
 from pages.widgets import formatting
@@ -71,7 +72,7 @@ def size_words(before: float, after: float) -> str:
 
 def condition(run: Run) -> str:
     """What the numbers hold for: images, threads, machine."""
-    rows = [row for row in run.measurements if row.metric in ("top1", "agreement")]
+    rows = [row for row in run.measurements if row.metric in ordered()]
     images = rows[-1].condition.get("images", "") if rows else ""
     parts = [f"{int(images):,} images"] if images.isdigit() else []
     parts.append(threads_text(first_threads(run)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from core.data.labels import from_csv, from_folders
+from core.data.annotations import class_folders, labels_csv
 from core.errors import DataError
 
 FILES = ("a.png", "b.png", "é.png")
@@ -26,16 +26,16 @@ TABLES = {
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_spreadsheets_table_gives_its_numbers(name: str) -> None:
-    found = from_csv(TABLES[name], FILES, "set")
+    found = labels_csv.read(TABLES[name], FILES, "set")
     assert found.classes == (10, 2, 0)
     assert found.notes == ()
 
 
 def test_words_are_numbered_in_sorted_order_and_that_is_said() -> None:
-    found = from_csv("a.png,dog\nb.png,cat\né.png,dog\n".encode(), FILES, "set")
+    found = labels_csv.read("a.png,dog\nb.png,cat\né.png,dog\n".encode(), FILES, "set")
     assert found.classes == (1, 0, 1)
     assert "0 = cat, 1 = dog" in found.notes[0]
-    folders = from_folders(("dog/1.png", "ant/2.png"), "set")
+    folders = class_folders.read(("dog/1.png", "ant/2.png"), "set")
     assert folders is not None
     assert folders.classes == (1, 0)
     assert "0 = ant, 1 = dog" in folders.notes[0]
@@ -57,9 +57,9 @@ REFUSED = {
 def test_what_makes_no_sense_is_refused_with_the_reason(name: str) -> None:
     text, reason = REFUSED[name]
     with pytest.raises(DataError, match=reason):
-        from_csv(text.encode(), FILES, "set")
+        labels_csv.read(text.encode(), FILES, "set")
 
 
 def test_binary_is_no_table() -> None:
     with pytest.raises(DataError, match="not a text file"):
-        from_csv(b"\x93\x00\x80\xff", FILES, "set")
+        labels_csv.read(b"\x93\x00\x80\xff", FILES, "set")

@@ -204,7 +204,45 @@ MODELS: dict[str, tuple[bytes, str, str]] = {  # name -> content, code, words of
     "recursion": (self_calling_function(), "InvalidModel", "calls itself"),
 }
 
+
+def picture(width: int = 8, height: int = 8, channels: int = 3) -> bytes:
+    """A black PNG of colours, or of grey."""
+    rows = (b"\0" + bytes(width * channels)) * height
+    kind = {1: 0, 3: 2}[channels]
+    header = struct.pack(">IIBBBBB", width, height, 8, kind, 0, 0, 0)
+    chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+        for name, data in chunks
+    )
+
+
+def boxed(annotations: bytes) -> bytes:
+    """An image with an annotations.json."""
+    return zipped({"a.png": picture(), "annotations.json": annotations})
+
+
+def masked(mask: bytes) -> bytes:
+    """An image with a mask."""
+    return zipped({"a.png": picture(), "masks/a.png": mask})
+
+
+FAR_BOX = (
+    b'{"images": [{"id": 1, "file_name": "a.png", "height": 8, "width": 8}], "categories": '
+    b'[{"id": 1}], "annotations": [{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1e9, 1]}]}'
+)
 DATA: dict[str, tuple[bytes, str]] = {  # name -> content, words of the reason
+    "deep boxes.zip": (boxed(b'{"images": ' + b"[" * 200_000), "no readable JSON"),
+    "no boxes.zip": (boxed(b"{}"), "no list of"),
+    "far boxes.zip": (boxed(FAR_BOX), "does not lie in its image"),
+    "wrong boxes.zip": (
+        boxed(FAR_BOX.replace(b"1e9", b"1").replace(b'"width": 8', b'"width": 9')),
+        "of one of 9 x 8",
+    ),
+    "colour mask.zip": (masked(picture()), "one channel"),
+    "small mask.zip": (masked(picture(4, 4, 1)), "of one of 4 x 4"),
+    "huge mask.zip": (masked(huge_png()), "megapixels"),
+    "fake mask.zip": (masked(b"not an image"), "not a PNG"),
     "text.zip": (b"hello", "neither a zip"),
     "huge.zip": (zipped({"a.png": huge_png()}), "megapixels"),
     "fake.zip": (zipped({"a.png": b"not an image"}), "not a PNG"),

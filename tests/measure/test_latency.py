@@ -18,8 +18,8 @@ from core.measure.latency import (
     sentence,
     shrunk,
 )
-from core.measure.statistics import Interval
 from core.measure.worker_client import Cancelled, Worker
+from core.metrics.base_intervals import Interval
 from core.process import lock
 from core.records import Measurement, ModelSummary, Status, Verdict
 from tests.measure.subjects import admitted, net

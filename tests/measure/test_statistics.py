@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 
 from core.measure.latency import PAIRS_MOST, PAIRS_NEEDED
-from core.measure.statistics import Interval, median, paired_difference, ratio, wilson
+from core.measure.statistics import median, ratio
+from core.metrics.base_intervals import Interval, paired_difference, wilson
 from core.records import Verdict
 from core.verdict import is_narrow, verdict
 

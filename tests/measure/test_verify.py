@@ -164,9 +164,10 @@ def test_a_wrong_backend_has_no_accuracy(model: ModelSummary, tmp_path: Path):
             model, setting, source, Verifier(source, never), tmp_path / "caches",
             lambda _: None, never,
         )  # fmt: skip
-    (row,) = accuracy_failed(model, setting, raised.value, "set", model.digest)
-    assert (row.metric, row.status, row.value) == ("top1", Status.FAILED, None)
-    assert "Its output is wrong" in row.reason
+    for labels, metric in ((np.zeros(4, np.int64), "top1"), (None, "agreement")):
+        (row,) = accuracy_failed(model, setting, raised.value, "set", model.digest, labels)
+        assert (row.metric, row.status, row.value) == (metric, Status.FAILED, None)
+        assert "Its output is wrong" in row.reason
     assert not list((tmp_path / "caches" / "outputs").iterdir())
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from core.records import Cut, LayerEffect, Sensitivity
-from core.runs.forecast import SLACK, agreement, error_at, forecast
+from core.records import Cut, LayerEffect, ModelSummary, Sensitivity, TensorSpec
+from core.runs.forecast import SLACK, agreement, error_at, forecast, none_for
 
 TOLERANCE = ((0.001, 99.0), (0.1, 80.0), (1.0, 30.0))
 
@@ -55,3 +57,19 @@ def test_the_slack_in_the_code_is_an_interval_around_its_middle():
     assert 0 < low < middle < high
     found = forecast([Cut(("a",), 4, 8)], Sensitivity((effect(0.5, 0.02),), TOLERANCE))
     assert found.low < found.agreement < found.high
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason"),
+    [
+        (("N", 10), ""),
+        (("N", 21, 64, 64), "no forecast for segmentation; not measured"),
+        (("N", 84, 84), "no forecast for detection; not measured"),
+        (("N", 3, 64, 64), "no forecast for outputs as numbers; not measured"),
+    ],
+)
+def test_only_answers_have_a_forecast(shape: tuple, reason: str):
+    inputs = (TensorSpec("x", "float32", ("N", 3, 64, 64)),)
+    outputs = (TensorSpec("y", "float32", shape),)
+    model = ModelSummary("d", "n", Path("m"), inputs, outputs, 17, 8, "", 1, 2, 3, 4, 0)
+    assert none_for(model) == reason

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from core.errors import BackendError
-from core.measure import LatencyJob, Source, rows, statistics
+from core.measure import LatencyJob, Source, rows
+from core.metrics.base_intervals import Interval
 from core.records import Measurement, ModelSummary
 from core.runs import plan
 from core.runs.plan import Comparison
@@ -30,7 +31,7 @@ def stopwatch(monkeypatch: pytest.MonkeyPatch):
         else:
             found = [
                 rows.measured(
-                    one.digest, "null", "latency_ms", statistics.Interval(1, 1, 1), "perf_counter",
+                    one.digest, "null", "latency_ms", Interval(1, 1, 1), "perf_counter",
                     job.condition, {}, "",
                 )
                 for one in (job.baseline, job.candidate)

@@ -104,13 +104,32 @@ def test_images_whose_boxes_differ_only_later_are_run_one_by_one(tmp_path: Path)
 
     args = {
         "data": str(images), "inputs": to_json((TensorSpec("x", "float32", ("N", 3, 8, 8)),)),
+        "outputs": to_json((TensorSpec("y", "float32", ("K", 4)),)),
         "preprocess": None, "images": 0, "out": str(tmp_path / "out"),
     }  # fmt: skip
     found = evaluate.run(boxes, args, lambda _: None)
     assert asked[:4] == [2, 1, 1, evaluate.BATCH]
     assert set(asked[4:]) == {1}
-    assert found == {"images": 40, "batch": 1, "ragged": []}
+    assert found == {"images": 40, "batch": 1, "ragged": [], "shared": []}
     assert read(tmp_path / "out", 0).shape == (40, 2, 4)
+
+
+@pytest.mark.parametrize(
+    ("batch", "declared", "shared"),
+    [(4, "K", [0]), (4, 4, []), (4, 8, [0]), (1, "K", []), ("N", "K", [])],
+)
+def test_a_first_axis_is_that_of_the_images_where_it_is_declared_or_shown(
+    tmp_path: Path, batch: int | str, declared: int | str, shared: list[int]
+):
+    images = tmp_path / "images.npz"
+    np.savez(images, images=np.arange(8 * 192, dtype=np.uint8).reshape(8, 8, 8, 3))
+    args = {
+        "data": str(images), "inputs": to_json((TensorSpec("x", "float32", (batch, 3, 8, 8)),)),
+        "outputs": to_json((TensorSpec("y", "float32", (declared, 4)),)),
+        "preprocess": None, "images": 0, "out": str(tmp_path / "out"),
+    }  # fmt: skip
+    found = evaluate.run(lambda f: [f["x"].reshape(len(f["x"]), -1)[:, :4]], args, lambda _: None)
+    assert (found["images"], found["shared"]) == (8, shared)
 
 
 def test_long_calls_take_turns_that_none_follows_itself(clock: Clock):

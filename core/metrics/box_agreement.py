@@ -1,0 +1,79 @@
+"""Box agreement: the share of boxes that the original and the candidate have in common.
+
+Of the boxes that either is sure of (score 0.25 and more): one pair for each box of the same class
+with an IoU of 0.5 and more, the surest first. Share = 2 · pairs / (boxes of both), the F1 score of
+one against the other. It needs no annotations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from core.metrics.base_boxes import Detections, iou
+from core.metrics.base_intervals import Interval, Weights, bootstrap, ratio_of_sums
+from core.records import Better, Json
+
+Array = np.ndarray[Any, Any]
+Shares = tuple[Array, Array]
+SURE, SAME = 0.25, 0.5
+
+
+class BoxAgreement:
+    """Boxes of one image belong together, so the interval draws images and not boxes."""
+
+    unit = "%"
+    better = Better.HIGHER
+    label = "same boxes as the original"
+    short = "box agreement"
+    comparatives = ("fewer same boxes", "more same boxes")
+    relative = True
+    phrase = "{} of the boxes are the original's"
+    paired = False
+    fewest = 10
+
+    def statistics(self, predictions: Sequence[Detections], truth: Sequence[Detections]) -> Shares:
+        """Paired boxes of each image, and all of both, (images,) each."""
+        found = [
+            _paired(first.above(SURE), second.above(SURE))
+            for first, second in zip(truth, predictions, strict=True)
+        ]
+        paired, whole = np.array(found, np.float64).reshape(-1, 2).T
+        return paired, whole
+
+    def score(self, statistics: Shares) -> Interval:
+        """Percent, bootstrap over images; 100 where neither found anything."""
+        paired, whole = statistics
+        if not whole.any():
+            return Interval(100.0, 100.0, 100.0)
+        return bootstrap(lambda weights: ratio_of_sums(paired, whole, weights), len(whole))
+
+    def difference(self, before: Shares, after: Shares) -> Interval:
+        """Points, bootstrap over images: the same draws for both."""
+
+        def change(weights: Weights) -> float:
+            return ratio_of_sums(*after, weights) - ratio_of_sums(*before, weights)
+
+        return bootstrap(change, len(after[1]))
+
+    def detail(self, statistics: Shares) -> Json:
+        """How many boxes that was counted on."""
+        return {"boxes": int(statistics[1].sum())}
+
+
+def _paired(first: Detections, second: Detections) -> tuple[int, int]:
+    """Twice the pairs, and the boxes of both."""
+    overlap = iou(first.corners, second.corners)
+    overlap[first.classes[:, None] != second.classes[None]] = 0
+    pairs = 0
+    for row in np.argsort(-first.scores, kind="stable"):
+        best = int(overlap[row].argmax()) if overlap.shape[1] else -1
+        if best >= 0 and overlap[row, best] >= SAME:
+            pairs += 1
+            overlap[:, best] = 0
+    return 2 * pairs, len(first.scores) + len(second.scores)
+
+
+METRIC = BoxAgreement()

@@ -1,0 +1,56 @@
+"""Mean average precision (mAP) of detection at IoU 0.50, as PASCAL VOC and COCO's AP50 ask for it.
+
+Source: Lin et al. 2014, arXiv 1405.0312; pycocotools does the matching, see `base_boxes`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core.metrics.base_boxes import BoxTruth, Detections, Matches
+from core.metrics.base_intervals import Interval, Weights, bootstrap
+from core.records import Better, Json
+
+FIRST = slice(0, 1)  # of the thresholds
+
+
+class MeanAveragePrecision50:
+    """No mean over images: its interval draws the images anew."""
+
+    unit = "%"
+    better = Better.HIGHER
+    label = "mAP, IoU 0.50"
+    short = "mAP50"
+    comparatives = ("lower mAP50", "higher mAP50")
+    relative = False
+    phrase = ""
+    paired = False
+    fewest = 10
+
+    def statistics(self, predictions: Sequence[Detections], truth: BoxTruth) -> Matches:
+        """Matches of each image by category and threshold."""
+        return truth.matched(predictions)
+
+    def score(self, statistics: Matches) -> Interval:
+        """Percent, bootstrap over images."""
+        return bootstrap(
+            lambda weights: statistics.mean_average_precision(weights, FIRST),
+            statistics.images,
+            statistics.resamples,
+        )
+
+    def difference(self, before: Matches, after: Matches) -> Interval:
+        """Points, bootstrap over images: the same draws for both."""
+
+        def change(weights: Weights) -> float:
+            first, second = (one.mean_average_precision(weights, FIRST) for one in (before, after))
+            return second - first
+
+        return bootstrap(change, after.images, min(before.resamples, after.resamples))
+
+    def detail(self, statistics: Matches) -> Json:
+        """How many categories have a box."""
+        return {"categories": len(statistics.categories)}
+
+
+METRIC = MeanAveragePrecision50()

@@ -1,0 +1,54 @@
+"""Mean intersection over union (mIoU) of segmentation against masks.
+
+IoU of a class = pixels that both give it / pixels that either gives it, summed over all images; the
+mean runs over the classes that the masks contain. A class that is predicted only counts against
+those that it took the pixels from. Pixels that a mask ignores, and those that a crop of the
+preprocessing leaves out, are not counted. The prediction is brought to the size of the mask.
+Source: Long, Shelhamer and Darrell 2015, arXiv 1411.4038, section 5.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from core.data import Masks
+from core.metrics.base_intervals import Interval, bootstrap
+from core.metrics.base_maps import ClassMaps, Overlaps, mean_iou, overlaps
+from core.records import Better, Json
+
+
+class MeanIou:
+    """No mean over images: its interval draws the images anew."""
+
+    unit = "%"
+    better = Better.HIGHER
+    label = "mIoU"
+    short = "mIoU"
+    comparatives = ("lower mIoU", "higher mIoU")
+    relative = False
+    phrase = ""
+    paired = True
+    fewest = 10
+
+    def statistics(self, predictions: ClassMaps, truth: Masks) -> Overlaps:
+        """Pixels by image and class."""
+        return overlaps(predictions, truth)
+
+    def score(self, statistics: Overlaps) -> Interval:
+        """Percent, bootstrap over images."""
+        return bootstrap(lambda weights: mean_iou(statistics, weights), len(statistics.both))
+
+    def difference(self, before: Overlaps, after: Overlaps) -> Interval:
+        """Points, bootstrap over images: the same draws for both."""
+
+        def change(weights: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
+            return mean_iou(after, weights) - mean_iou(before, weights)
+
+        return bootstrap(change, len(after.both))
+
+    def detail(self, statistics: Overlaps) -> Json:
+        """How many classes the masks contain."""
+        return {"classes_found": int((statistics.truth.sum(0) > 0).sum())}
+
+
+METRIC = MeanIou()

@@ -1,0 +1,52 @@
+"""Top-1 accuracy: the share of images whose class of the highest score is the label."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from core.metrics.base_answers import change, choices, share
+from core.metrics.base_intervals import Interval
+from core.records import Better, Json
+
+Array = np.ndarray[Any, Any]
+
+
+class Top1:
+    """Counted image by image; two files are paired on the same images."""
+
+    unit = "%"
+    better = Better.HIGHER
+    label = "top-1"
+    short = "top-1"
+    comparatives = ("less accurate", "more accurate")
+    relative = False
+    phrase = ""
+    paired = True
+    fewest = 1
+
+    def statistics(self, predictions: Array, truth: Array) -> Array:
+        """(images,) bool: right or not.
+
+        Args:
+            predictions: (images, classes) scores.
+            truth: (images,) classes.
+        """
+        return np.asarray(choices(predictions) == truth)
+
+    def score(self, statistics: Array) -> Interval:
+        """Percent right, Wilson's interval."""
+        return share(statistics)
+
+    def difference(self, before: Array, after: Array) -> Interval:
+        """Points, by the images that only one of both has right."""
+        return change(before, after)
+
+    def detail(self, statistics: Array) -> Json:
+        """Nothing further."""
+        del statistics
+        return {}
+
+
+METRIC = Top1()

@@ -1,0 +1,1 @@
+"""Layouts of detectors' outputs, one file each; see `base`."""
