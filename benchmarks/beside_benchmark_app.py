@@ -21,10 +21,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.measure import Setting, Source
-from core.measure.worker_client import Worker
 from core.pipeline.client import Workshop
 from core.records import ModelSummary
-from core.worker.timing import Plan
+from core.worker.client import Worker
+from core.worker.protocol import TimingPlan
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_models"
 OF_DATA = ("cifar10_resnet20", "imagenet_mobilenet_v1_0.25", "imagenet_squeezenet1_1_caffe")
@@ -95,10 +95,10 @@ def ours(model: ModelSummary, asked: argparse.Namespace) -> Times:
         worker.prepare(model, Source(), 1)
         for slot in "ab":
             worker.load(slot, model, Setting.of("openvino", asked.threads))
-        first = worker.time("a", "b", Plan(warmup=10, blocks=3), 600.0)
-        blocks = max(1, round(asked.seconds * 1e9 / statistics.median(first["a"]) / 16))
-        found = worker.time("a", "b", Plan(warmup=10, blocks=blocks, sample_s=0.0), 600.0)
-    samples = [ns / 1e6 for ns in (*found["a"], *found["b"])]
+        first = worker.time("a", "b", TimingPlan(warmup=10, blocks=3), 600.0)
+        blocks = max(1, round(asked.seconds * 1e9 / statistics.median(first.a) / 16))
+        found = worker.time("a", "b", TimingPlan(warmup=10, blocks=blocks, sample_s=0.0), 600.0)
+    samples = [ns / 1e6 for ns in (*found.a, *found.b)]
     return statistics.median(samples), min(samples)
 
 

@@ -25,7 +25,8 @@ from core.calibration import Calibration
 from core.calibration.services import NoServices, Services
 from core.data import synthetic_feeds
 from core.errors import CoreError
-from core.pipeline import gate, runner
+from core.formats.onnx import gate
+from core.pipeline import runner
 from core.records import Recipe, Step, StepReport
 from core.wording import sentence
 

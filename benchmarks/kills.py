@@ -30,8 +30,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from core import graph as graphs
+from core.devices.local import scratch
 from core.errors import CoreError
-from core.process import scratch
 from core.records import Measurement, State, Status
 from core.runs import queue
 from core.runs.store import Store, question

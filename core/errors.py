@@ -4,7 +4,8 @@ CoreError
   ModelError      InvalidModel | UnsupportedModel
   DataError       OpenShape
   PassError       PassPrecondition | PassPostcondition
-  BackendError    BackendUnavailable | ConversionFailed | InferenceFailed
+  FormatError     UnsupportedFormat | ConversionFailed
+  BackendError    BackendUnavailable | InferenceFailed
   WorkerError     WorkerCrashed | WorkerTimeout | WorkerOutOfMemory (NotEnoughMemory)
   StoreError
 
@@ -83,16 +84,24 @@ class PassPostcondition(PassError):
     """The graph that a pass left behind failed verification; the step was reverted."""
 
 
+class FormatError(CoreError):
+    """A file format that a model cannot have."""
+
+
+class UnsupportedFormat(FormatError):
+    """There is no such format, or nothing here writes it."""
+
+
+class ConversionFailed(FormatError):
+    """What writes a format does not take the model: which operators, or its own words."""
+
+
 class BackendError(CoreError):
     """A runtime refused or failed."""
 
 
 class BackendUnavailable(BackendError):
     """The runtime is not installed or has no device here: a skip, not a failure."""
-
-
-class ConversionFailed(BackendError):
-    """The runtime's converter did not accept the model."""
 
 
 class InferenceFailed(BackendError):

@@ -1,4 +1,4 @@
-"""How long single layers take, measured on one backend of one host: the staircase behind a ratio.
+"""How long single layers take, measured on one backend of one device: the staircase behind a ratio.
 
 A `Chain` is what is timed as one: a single layer, or the layers that would replace one. The table
 answers with what was measured, or, where it is asked for an `estimate`, with an interpolation over
@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.errors import StoreError
-from core.records import TensorSpec, from_json, to_json
+from core.records import Json, Target, TensorSpec, from_json, to_json
+from core.records.targets import DEFAULT_PRECISION
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,23 +122,6 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True)
-class Conditions:
-    """What must be equal for two times to be comparable.
-
-    Attributes:
-        backend: `name` or `name:precision`.
-        version: of the backend.
-        threads: as asked for; 0 is all cores.
-        host: digest of the Host record.
-    """
-
-    backend: str
-    version: str
-    threads: int
-    host: str
-
-
-@dataclass(frozen=True, slots=True)
 class MicroModel:
     """Files that time a chain: the same net with the chain once, and `copies` times.
 
@@ -160,7 +144,7 @@ class MicroModel:
 class LayerTimes:
     """The table. Frozen: `extended` gives a larger one."""
 
-    conditions: Conditions
+    target: Target
     rows: tuple[LayerTime, ...] = ()
     _at: Mapping[Chain, LayerTime] = field(init=False, repr=False, compare=False)
 
@@ -193,7 +177,7 @@ class LayerTimes:
     def extended(self, rows: Iterable[LayerTime]) -> LayerTimes:
         """The table with more rows; the later row of a chain counts."""
         merged = dict(self._at) | {row.chain: row for row in rows}
-        return LayerTimes(self.conditions, tuple(merged.values()))
+        return LayerTimes(self.target, tuple(merged.values()))
 
     def _between(self, layer: LayerSignature) -> float | None:
         """Linear over the outputs at each measured input count, then linear over the inputs."""
@@ -239,14 +223,14 @@ def load(path: Path) -> LayerTimes:
     """
     try:
         head, *lines = path.read_text(encoding="utf-8").splitlines()
-        conditions = from_json(Conditions, json.loads(head))
+        target = _target(json.loads(head))
         rows = tuple(from_json(LayerTime, record) for record in _records(lines))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise StoreError(
             f"{path.name} is not a readable table of layer times: {error}",
             "Delete it; the times are measured again.",
         ) from error
-    return LayerTimes(conditions).extended(rows)
+    return LayerTimes(target).extended(rows)
 
 
 def _records(lines: list[str]) -> Iterator[object]:
@@ -256,10 +240,19 @@ def _records(lines: list[str]) -> Iterator[object]:
             yield json.loads(line)
 
 
-def start(path: Path, conditions: Conditions) -> None:
+def _target(head: Json) -> Target:
+    """What the times of a table come from; version 0.1.0 named a host by a digest there."""
+    if "host" not in head:
+        return from_json(Target, head)
+    name, _, precision = head["backend"].partition(":")
+    precision = precision or DEFAULT_PRECISION
+    return Target(head["host"], name, head["version"], precision, head["threads"])
+
+
+def start(path: Path, target: Target) -> None:
     """Begin an empty table."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(to_json(conditions)) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(to_json(target)) + "\n", encoding="utf-8")
 
 
 def append(path: Path, row: LayerTime) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from core.process import isa, lock
+from core.devices.local import isa, lock
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -18,10 +18,10 @@ from core.backends.base import catalogue as backends
 from core.cli import main
 from core.cli.main import parser
 from core.cli.recipe import read_recipe
+from core.devices.local import Child
 from core.errors import PassPrecondition
 from core.passes.base import build, catalogue, parameters
 from core.pipeline import start
-from core.process import Child
 from core.records import ExperimentSpec, Recipe, Step, to_json
 from core.runs.store import Store
 from core.workspace import Workspace
@@ -220,6 +220,26 @@ def test_a_recipe_file_is_the_recipe_of_the_answer(lathe: Lathe, model: Path, tm
     ).json
     assert again["digest"] == first["digest"]
     assert (tmp_path / "a.onnx").read_bytes() == (tmp_path / "b.onnx").read_bytes()
+
+
+@pytest.mark.backend
+@pytest.mark.parametrize("form", ["openvino_ir", "openvino_ir.fp16"])
+def test_optimize_writes_another_format(lathe: Lathe, model: Path, tmp_path: Path, form: str):
+    out = tmp_path / "out.xml"
+    answer = lathe("optimize", model, "-o", out, "--fold-bn", "--format", form, "--json")
+    told = json.loads(answer.out)
+    assert answer.status == 0
+    assert told["files"] == [str(out), str(tmp_path / "out.bin")]
+    assert told["format"] == form
+    assert told["artifact"]["size_bytes"] == sum(Path(f).stat().st_size for f in told["files"])
+    assert told["artifact"]["check"].startswith("OpenVINO reads it")
+
+
+def test_an_unknown_format_is_bad_input(lathe: Lathe, model: Path, tmp_path: Path):
+    answer = lathe("optimize", model, "-o", tmp_path / "o.x", "--fold-bn", "--format", "no")
+    assert answer.status == 2
+    assert "There is no format 'no'; known: onnx, openvino_ir" in answer.err
+    assert not (tmp_path / "o.x").exists()
 
 
 def test_optimize_speaks_to_people_too(lathe: Lathe, model: Path, tmp_path: Path):

@@ -1,14 +1,16 @@
 """The table of layer times: signatures, lookups, interpolation, its file."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from core import timings
 from core.errors import StoreError
-from core.timings import Conditions, Estimate, LayerSignature, LayerTime, LayerTimes
+from core.records import Target
+from core.timings import Estimate, LayerSignature, LayerTime, LayerTimes
 
-HERE = Conditions("onnxruntime", "1.0", 1, "host")
+HERE = Target("host", "onnxruntime", "1.0", "f32", 1)
 
 
 def conv(inputs: int, outputs: int, **changes: object) -> LayerSignature:
@@ -122,3 +124,14 @@ def test_an_unreadable_table_is_a_store_error(tmp_path: Path, content):
         path.write_text(content)
     with pytest.raises(StoreError, match="table of layer times"):
         timings.load(path)
+
+
+def test_a_table_of_version_0_1_0_opens(tmp_path: Path):
+    path = tmp_path / "t.jsonl"
+    head = {"backend": "openvino:bf16", "version": "2026.4", "threads": 2, "host": "0123"}
+    path.write_text(json.dumps(head) + "\n")
+    timings.append(path, LayerTime((conv(4, 8),), 1.0))
+    table = timings.load(path)
+    assert table.target == Target("0123", "openvino", "2026.4", "bf16", 2)
+    assert table.target.spec == "openvino:bf16"
+    assert len(table.rows) == 1

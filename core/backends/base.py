@@ -61,6 +61,7 @@ class Backend(Protocol):
     precisions: tuple[str, ...]  # what RunOptions.precision may be; the first is the default
     remedy: str  # the command that installs it
     about: str  # one line: where it runs, what it is good for
+    accepts: tuple[str, ...]  # file formats that `load` takes; the first is the default
 
     @property
     def facts(self) -> BackendFacts:
@@ -77,14 +78,6 @@ class Backend(Protocol):
 
     def device(self) -> str:
         """What it computes on here ("CPU"), for the backends page."""
-        ...
-
-    def compile(self, model: Path, out_dir: Path, options: RunOptions) -> Path:
-        """ONNX -> the file that `load` takes; runtimes that read ONNX return `model` itself.
-
-        Raises:
-            ConversionFailed: with the converter's own words.
-        """
         ...
 
     def load(self, artifact: Path, options: RunOptions) -> Session:
@@ -130,11 +123,13 @@ def catalogue() -> Mapping[str, Backend]:
 
 
 def label(spec: str) -> str:
-    """What a person calls `name:precision`; a backend that is gone keeps its identifier."""
-    name, _, precision = spec.partition(":")
+    """What a person calls `name:precision@format`; a backend that is gone keeps its identifier."""
+    asked, _, file_format = spec.partition("@")
+    name, _, precision = asked.partition(":")
     known = catalogue().get(name)
     title = known.label if known is not None else name
-    return f"{title} {words(precision)}" if precision else title
+    title = f"{title} {words(precision)}" if precision else title
+    return f"{title} ({file_format})" if file_format else title
 
 
 def words(precision: str) -> str:
@@ -145,10 +140,12 @@ def words(precision: str) -> str:
 def parse(spec: str) -> tuple[str, str]:
     """Split "openvino:bf16" into identifier and precision; without one, the backend's default.
 
+    A format behind it ("openvino@openvino_ir") is left out, see `reads`.
+
     Raises:
         BackendUnavailable: no backend of that name, or it has no such precision.
     """
-    name, _, precision = spec.partition(":")
+    name, _, precision = spec.partition("@")[0].partition(":")
     backend = catalogue().get(name)
     if backend is None:
         raise BackendUnavailable(
@@ -158,6 +155,19 @@ def parse(spec: str) -> tuple[str, str]:
         known = ", ".join(backend.precisions)
         raise BackendUnavailable(f"{name} has no precision {precision!r}; it has: {known}.")
     return name, precision or backend.precisions[0]
+
+
+def reads(spec: str) -> str:
+    """The file format that a backend is given: the one behind "@", else its default.
+
+    Raises:
+        BackendUnavailable: it does not read that format.
+    """
+    name, _ = parse(spec)
+    asked, known = spec.partition("@")[2], catalogue()[name].accepts
+    if asked and asked.partition(".")[0] not in known:
+        raise BackendUnavailable(f"{name} does not read {asked!r}; it reads: {', '.join(known)}.")
+    return asked or known[0]
 
 
 @functools.cache

@@ -139,6 +139,7 @@ class OpenCv:
     facts: BackendFacts
     precisions: tuple[str, ...] = ("f32",)
     remedy: str = "pip install -r requirements.txt"
+    accepts: tuple[str, ...] = ("onnx",)
 
     def version(self) -> str:
         """The installed version.
@@ -151,11 +152,6 @@ class OpenCv:
     def device(self) -> str:
         """What it computes on."""
         return "CPU"
-
-    def compile(self, model: Path, out_dir: Path, options: RunOptions) -> Path:
-        """OpenCV reads ONNX."""
-        del out_dir, options
-        return model
 
     def load(self, artifact: Path, options: RunOptions) -> OpenCvSession:
         """A net on this engine.

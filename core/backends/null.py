@@ -32,6 +32,7 @@ class Null:
     label = "Nothing (overhead of the harness)"
     precisions = ("f32",)
     remedy = ""
+    accepts: tuple[str, ...] = ("onnx",)
     about = "Shows what measuring itself costs."
     facts = BackendFacts("#6f7b90", place=90, internal=True)
 
@@ -42,11 +43,6 @@ class Null:
     def device(self) -> str:
         """What it computes on."""
         return "none"
-
-    def compile(self, model: Path, out_dir: Path, options: RunOptions) -> Path:
-        """Nothing to convert."""
-        del out_dir, options
-        return model
 
     def load(self, artifact: Path, options: RunOptions) -> NullSession:
         """A session that computes nothing."""

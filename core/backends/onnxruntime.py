@@ -109,6 +109,7 @@ class OnnxRuntime:
     label = "ONNX Runtime"
     precisions: tuple[str, ...] = ("f32", base_dynamic.DYNAMIC_INT8)
     remedy = REMEDY
+    accepts: tuple[str, ...] = ("onnx",)
     about = "The reference runtime for ONNX; int8 QDQ runs as real int8, fastest with VNNI."
 
     @property
@@ -128,11 +129,6 @@ class OnnxRuntime:
     def device(self) -> str:
         """What it computes on."""
         return "CPU"
-
-    def compile(self, model: Path, out_dir: Path, options: RunOptions) -> Path:
-        """ONNX is its own format."""
-        del out_dir, options
-        return model
 
     def load(self, artifact: Path, options: RunOptions) -> OnnxRuntimeSession:
         """A session on the CPU provider.

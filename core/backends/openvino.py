@@ -174,6 +174,7 @@ class OpenVino:
     label = "OpenVINO"
     precisions: tuple[str, ...] = ("f32", "bf16", base_dynamic.DYNAMIC_INT8)
     remedy = "pip install -r requirements.txt"
+    accepts: tuple[str, ...] = ("onnx", "openvino_ir")
     about = "Intel's runtime for PCs and servers; int8 QDQ runs as real int8."
 
     @property
@@ -198,11 +199,6 @@ class OpenVino:
     def device(self) -> str:
         """What it computes on."""
         return "CPU"
-
-    def compile(self, model: Path, out_dir: Path, options: RunOptions) -> Path:
-        """OpenVINO reads ONNX."""
-        del out_dir, options
-        return model
 
     def load(self, artifact: Path, options: RunOptions) -> OpenVinoSession:
         """A compiled model with threads and precision read back.

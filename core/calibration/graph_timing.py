@@ -9,20 +9,23 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from core import graph as graphs
-from core.backends.base import catalogue, parse
+from core.backends.base import catalogue, parse, reads
 from core.calibration.services import Lap, Tensors
+from core.devices.local import memory
 from core.errors import BackendUnavailable, CoreError
 from core.graph import Graph
-from core.process import Child, Limits, memory
-from core.records import Json
+from core.records import Json, RunOptions
+from core.worker.client import Worker
+from core.worker.protocol import TimingPlan
+from core.worker.setting import Setting
 
-MODULE = "core.worker"
-TRIAL = {"warmup": 1, "blocks": 1, "quads": 1, "sample_s": 0.0005, "slow_down": 0.0}
+TRIAL = TimingPlan(warmup=1, blocks=1, quads=1)
 BLOCKS_MOST, BLOCKS_LEAST = 16, 2
 CALLS_PER_BLOCK = 4  # two that count, two that fill the caches
 HASTY_CALLS = 2  # where these are left out
@@ -57,7 +60,7 @@ def race(
     name, precision = parse(backend)
     catalogue()[name].version()
     with tempfile.TemporaryDirectory(prefix="lathe-race-") as folder:
-        setting = {"backend": name, "precision": precision, "threads": 1}
+        setting = Setting(backend, name, RunOptions(1, precision), reads(backend))
         with _Course(Path(folder), contestants, feeds, setting) as course, alone():
             return course.laps(sessions, brief)
 
@@ -66,22 +69,22 @@ class _Course:
     """The files of a race and the child that runs them."""
 
     def __init__(
-        self, folder: Path, contestants: Sequence[Graph], feeds: Tensors, setting: Json
+        self, folder: Path, contestants: Sequence[Graph], feeds: Tensors, setting: Setting
     ) -> None:
         self._files = [folder / f"{index}.onnx" for index in range(len(contestants))]
         for path, graph in zip(self._files, contestants, strict=True):
             graphs.write_for(path, graph)
         np.savez(folder / "feeds.npz", *feeds.values())
-        given = {"path": str(folder / "feeds.npz"), "names": list(feeds)}
-        self._setting = setting | {"feeds": given}
-        self._child: Child | None = None
+        self._feeds, self._names = folder / "feeds.npz", list(feeds)
+        self._setting = setting
+        self._worker: Worker | None = None
 
     def __enter__(self) -> _Course:
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._child is not None:
-            self._child.close()
+        if self._worker is not None:
+            self._worker.close()
 
     def laps(self, sessions: int, brief: bool = False) -> list[Lap]:
         reasons: dict[int, str] = {}
@@ -90,7 +93,7 @@ class _Course:
             return [Lap(reason=reasons[0]) for _ in self._files]
         while True:
             running = [i for i in range(len(self._files)) if i not in reasons]
-            plan = TRIAL | _effort(call_s, sessions, brief)
+            plan = replace(TRIAL, **_effort(call_s, sessions, brief))
             try:
                 times = self._sessions(running, sessions, plan)
                 break
@@ -103,7 +106,7 @@ class _Course:
         laps = {i: Lap(tuple(row)) for i, row in zip(running, times, strict=True)}
         return [laps.get(i) or Lap(reason=reasons[i]) for i in range(len(self._files))]
 
-    def _sessions(self, running: list[int], sessions: int, plan: Json) -> list[list[float]]:
+    def _sessions(self, running: list[int], sessions: int, plan: TimingPlan) -> list[list[float]]:
         """Block minima in seconds; who is loaded first alternates."""
         times: list[list[float]] = [[] for _ in running]
         for turn in range(sessions):
@@ -123,13 +126,16 @@ class _Course:
             reasons[index] = error.message
             return 0.0
 
-    def _ask(self, indices: Sequence[int], plan: Json) -> list[list[float]]:
-        if self._child is None or not self._child.alive:
-            self._child = Child(MODULE, Limits(memory.budget_bytes(), CPU_S))
-        files = [{"path": str(self._files[i]), "inputs": []} for i in indices]
-        args = self._setting | {"files": files, "plan": plan}
-        minima: list[list[float]] = self._child.request("time_files", args)["minima"]
-        return minima
+    def _ask(self, indices: Sequence[int], plan: TimingPlan) -> list[list[float]]:
+        if self._worker is None or not self._worker.alive:
+            self._worker = started()
+        files = [(self._files[i], ()) for i in indices]
+        return self._worker.time_files(files, self._setting, plan, self._feeds, self._names, CPU_S)
+
+
+def started() -> Worker:
+    """A worker that may hold what this process may still take."""
+    return Worker(None, lambda: False, memory=memory.budget_bytes())
 
 
 def _effort(call_s: float, sessions: int, brief: bool) -> Json:

@@ -20,9 +20,9 @@ from core.calibration.remote_runner import Elsewhere
 from core.calibration.services import Lap, Race, Run, Services, Tensors
 from core.data import ImageSet, open_set
 from core.data.admission import IMAGES_FILE
+from core.devices.local import lock
 from core.errors import PassPrecondition
 from core.graph import Graph
-from core.process import lock
 from core.records import Preprocess, TensorSpec
 from core.timings import LayerTimes
 

@@ -10,9 +10,9 @@ from core.calibration.remote_runner import Elsewhere
 from core.calibration.services import Lap, NoServices, Race
 from core.data import synthetic_feeds, usual
 from core.data.made_up import made_up_images
+from core.devices.local import lock
 from core.errors import DataError
 from core.graph import Graph
-from core.process import lock
 from core.records import Preprocess, TensorSpec
 from core.timings import LayerTimes
 

@@ -8,9 +8,9 @@ from typing import Any
 from core import graph as graphs
 from core.backends.base_onnx_settings import settings
 from core.calibration.services import Tensors
+from core.devices.local import memory
 from core.errors import InferenceFailed
 from core.graph import Graph
-from core.process import memory
 from core.records import RunOptions
 
 MOST_COPIED = 512 << 20

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 
 from core import graph as graphs
-from core.backends.base import catalogue, parse
-from core.calibration.graph_timing import CPU_S, MODULE
+from core.backends.base import catalogue, parse, reads
+from core.calibration.graph_timing import CPU_S, started
 from core.calibration.services import Tensors
 from core.graph import Graph
-from core.process import Child, Limits, memory
-from core.records import Json, to_json
+from core.records import RunOptions
+from core.worker.client import Worker
+from core.worker.setting import Setting
 
 
 class Elsewhere:
@@ -33,8 +34,8 @@ class Elsewhere:
         name, precision = parse(backend)
         catalogue()[name].version()
         self.label = catalogue()[name].label
-        self._setting: Json = {"backend": name, "precision": precision, "threads": 0}
-        self._child: Child | None = None
+        self._setting = Setting(backend, name, RunOptions(0, precision), reads(backend))
+        self._worker: Worker | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="lathe-elsewhere-")
         self._feeds: Sequence[Tensors] | None = None
 
@@ -50,12 +51,12 @@ class Elsewhere:
             _save(folder / "feeds.npz", feeds)
             self._feeds = feeds
         graphs.write_for(model, graph)
-        if self._child is None or not self._child.alive:
-            self._child = Child(MODULE, Limits(memory.budget_bytes(), CPU_S))
-        specs = graphs.output_specs(graph)
-        given = {"path": str(folder / "feeds.npz"), "names": [*feeds[0]], "count": len(feeds)}
-        asked = {"model": str(model), "feeds": given, "outputs": to_json(specs), "out": str(out)}
-        self._child.request("run_file", self._setting | asked)
+        if self._worker is None or not self._worker.alive:
+            self._worker = started()
+        specs, given = graphs.output_specs(graph), folder / "feeds.npz"
+        self._worker.run_file(
+            model, self._setting, tuple(specs), given, [*feeds[0]], len(feeds), out, CPU_S
+        )
         with np.load(out) as arrays:
             return [
                 {spec.name: arrays[f"{i}_{j}"] for j, spec in enumerate(specs)}
@@ -64,8 +65,8 @@ class Elsewhere:
 
     def close(self) -> None:
         """End the process and let its files go."""
-        if self._child is not None:
-            self._child.close()
+        if self._worker is not None:
+            self._worker.close()
         self._folder.cleanup()
 
 

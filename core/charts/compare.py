@@ -1,6 +1,7 @@
 """Two results beside each other: any recipe of any run against any other.
 
-Numbers of different machines are printed but never divided: only equal hosts make them comparable.
+Numbers of different machines are printed but never divided: only one device and one version
+of the backend make them comparable.
 """
 
 from __future__ import annotations
@@ -54,8 +55,8 @@ class Side:
 def obstacles(first: Side, second: Side) -> list[str]:
     """Why the numbers of two results cannot be weighed against each other; empty if they can."""
     found = []
-    if first.run.host != second.run.host:
-        found.append("They were measured on different machines or versions: compare no latency.")
+    if not _one_machine(first.run, second.run):
+        found.append("They were measured on different machines: compare no latency.")
     elif first.threads != second.threads:
         found.append("They were measured with different thread counts: compare no latency.")
     if len({run_input(side.run) for side in (first, second)} - {""}) > 1:
@@ -130,7 +131,7 @@ def _lanes(
 def _record(first: Side, second: Side, metric: str, backend: str) -> dict[str, Any]:
     a, b = (measured(side.row(metric, backend)) for side in (first, second))
     known = METRICS.get(metric)
-    comparable = metric not in TIMED or first.run.host == second.run.host
+    comparable = metric not in TIMED or _one_target(first, second, metric, backend)
     if known is not None and known.unit in ("%", "dB", "points"):
         change = text.signed(b - a) if a is not None and b is not None else ""
         change = f"{change} {'points' if known.unit == '%' else known.unit}" if change else ""
@@ -142,9 +143,29 @@ def _record(first: Side, second: Side, metric: str, backend: str) -> dict[str, A
         "backend": palette.label(backend) if backend else "",
         "A": quantities.reading(metric, a),
         "B": quantities.reading(metric, b),
-        "B against A": change if comparable else "other machine",
+        "B against A": change if comparable else _apart(first.run, second.run),
         "better": _better(a, b, known.better if known else None) if comparable else "",
     }
+
+
+def _one_machine(first: Run, second: Run) -> bool:
+    """Whether both ran on the same device, whatever is installed there."""
+    devices = [run.host.device if run.host else None for run in (first, second)]
+    return devices[0] == devices[1]
+
+
+def _one_target(first: Side, second: Side, metric: str, backend: str) -> bool:
+    """Whether two times come from one device and one version of this backend."""
+    rows = (first.row(metric, backend), second.row(metric, backend))
+    targets = [row.target for row in rows if row is not None and row.target is not None]
+    if len(targets) == 2:
+        return targets[0].compares(targets[1])
+    return _one_machine(first.run, second.run)
+
+
+def _apart(first: Run, second: Run) -> str:
+    """What keeps two times from being compared."""
+    return "other version" if _one_machine(first, second) else "other machine"
 
 
 def _better(a: float | None, b: float | None, better: Better | None) -> str:

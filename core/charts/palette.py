@@ -10,6 +10,7 @@ from __future__ import annotations
 import zlib
 
 from core.backends.base import catalogue, label
+from core.records import backend_of
 
 __all__ = ["color", "faint", "label", "marker"]
 
@@ -27,14 +28,14 @@ _MARKERS = {"": "circle", "f32": "circle", "bf16": "square", "f16": "diamond", "
 
 def color(backend: str) -> str:
     """The colour of `name` or `name:precision`; the same in every chart and every run."""
-    name = backend.partition(":")[0]
+    name = backend_of(backend)
     known = catalogue().get(name)
     return known.facts.color if known else _OTHERS[zlib.crc32(name.encode()) % len(_OTHERS)]
 
 
 def marker(backend: str) -> str:
     """The marker that tells precisions of one backend apart."""
-    return _MARKERS.get(backend.partition(":")[2], "hexagon")
+    return _MARKERS.get(backend.partition("@")[0].partition(":")[2], "hexagon")
 
 
 def faint(hex_color: str, alpha: float) -> str:

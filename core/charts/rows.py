@@ -62,7 +62,8 @@ def readable_rows(run: Run) -> list[dict[str, str]]:
 
 _COLUMNS = (
     "recipe", "backend", "metric", "value", "unit", "low", "high", "threads", "input", "images",
-    "verdict", "machine", "settings", "status", "reason", "clock", "candidate",
+    "verdict", "machine", "settings", "status", "reason", "clock", "candidate", "format", "version",
+    "device",
 )  # fmt: skip
 
 
@@ -91,4 +92,7 @@ def _record(row: Measurement, names: dict[str, str]) -> dict[str, Any]:
         "reason": row.reason,
         "clock": row.clock,
         "candidate": row.candidate,
+        "format": row.condition.get("format", ""),
+        "version": row.target.version if row.target else "",
+        "device": row.target.device if row.target else "",
     }

@@ -55,7 +55,8 @@ def add_measure_options(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help=f"backend, or backend:precision (repeatable; default {DEFAULT_BACKEND})",
+        help="backend, backend:precision, or either with @format that it shall read "
+        f"(repeatable; default {DEFAULT_BACKEND})",
     )
     command.add_argument(
         "--threads",
@@ -184,6 +185,7 @@ def row_json(row: Measurement, name: str) -> Json:
         f"high{unit}": row.high,
         "status": row.status.value,
         "reason": row.reason,
+        "target": to_json(row.target),
         "condition": dict(row.condition),
         "detail": to_json(row.detail),
     }

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from core.cli.converted import Converted, convert
 from core.cli.inputs import add_model_options, admit, admit_data
 from core.cli.recipe import add_recipe_options, read_recipe
 from core.cli.result import PARTLY, Result, count
@@ -15,6 +16,7 @@ from core.errors import CoreError, PassPrecondition
 from core.records import Candidate, ModelSummary, Outcome, StepReport, to_json
 from core.wording import in_words, sentence
 from core.workspace import Workspace
+from core.workspace.formats import ONNX, exported, parse
 from core.workspace.passes import not_applied
 
 
@@ -22,9 +24,15 @@ def add(commands: Any) -> None:
     """Register the command."""
     command = commands.add_parser("optimize", help="apply a recipe to a model, write the result")
     command.add_argument("model", type=Path, metavar="MODEL")
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT.onnx")
+    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT")
     command.add_argument(
         "--calibration", type=Path, metavar="DATA", help="images for the passes, never scored"
+    )
+    command.add_argument(
+        "--format",
+        default=ONNX,
+        metavar="FORMAT",
+        help=f"of the file that is written: {', '.join((ONNX, *exported()))}",
     )
     add_model_options(command)
     add_recipe_options(command)
@@ -44,6 +52,8 @@ def run(options: argparse.Namespace) -> Result:
         raise PassPrecondition("Nothing to do: name at least one pass, or a recipe.")
     if not options.output.absolute().parent.is_dir():
         raise CoreError(f"{options.output.parent}: there is no such folder to write to.")
+    if options.format != ONNX:
+        parse(options.format)
     with Workspace.passing(options.child) as workspace:
         before = admit(workspace, options.model, options)
         data = admit_data(workspace, options.calibration)
@@ -51,10 +61,18 @@ def run(options: argparse.Namespace) -> Result:
         digest, told = data.digest if data else "", Counter("timing layers")
         outcome = workspace.models.build(before.digest, recipe, digest, Teller(), told)
         candidate, after = _built(outcome)
-        written = workspace.models.take(candidate.digest, options.output)
+        converted: Converted | None = None
+        written: Sequence[Path]
+        if options.format == ONNX:
+            written = workspace.models.take(candidate.digest, options.output)
+        else:
+            converted, written = convert(workspace, after, options.format, options.output)
     warnings = _warnings(outcome, before, after, options.output)
     answer = _data(written, before, after, candidate)
     text = _text(written, before, after, candidate)
+    if converted is not None:
+        answer |= converted.data
+        text = f"{converted.text}\n{text}"
     return Result(answer, text, warnings, PARTLY if outcome.failed else 0)
 
 
@@ -99,7 +117,7 @@ def _text(
         f"file        {count(before.size_bytes)}B -> {count(after.size_bytes)}B",
         f"parameters  {count(before.parameters)} -> {count(after.parameters)}",
         f"MACs        {count(before.macs)} -> {count(after.macs)}",
-        *(f"weights     {path}, beyond 2 GiB: keep it beside" for path in written[1:]),
+        *(f"weights     {path}: keep it beside" for path in written[1:]),
         *(line for step in candidate.report for line in _step(step)),
     ]
     return "\n".join(lines)

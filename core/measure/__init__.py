@@ -5,16 +5,15 @@ from core.measure.accuracy import accuracy, evaluate
 from core.measure.accuracy import failed as accuracy_failed
 from core.measure.explain import explain, explained
 from core.measure.footprint import sizes, startup, zipped_bytes
-from core.measure.host import digest as host_digest
 from core.measure.host import host, int8_outlook
 from core.measure.latency import LatencyJob, latency
 from core.measure.metrics import METRICS
 from core.measure.profile import ProfileJob, profile
 from core.measure.rows import no_data
-from core.measure.target import Setting, Source
-from core.measure.verify import Verifier
-from core.measure.worker_client import Cancelled
+from core.measure.verify import Verifier, checked
 from core.metrics.base_outputs import Outputs
+from core.worker.client import Cancelled
+from core.worker.setting import Setting, Source
 
 __all__ = [
     "METRICS",
@@ -27,11 +26,11 @@ __all__ = [
     "Verifier",
     "accuracy",
     "accuracy_failed",
+    "checked",
     "evaluate",
     "explain",
     "explained",
     "host",
-    "host_digest",
     "int8_outlook",
     "latency",
     "no_data",

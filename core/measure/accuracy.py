@@ -18,17 +18,18 @@ from typing import Any
 
 from core.backends.base import catalogue
 from core.data import Annotations, kind_of
+from core.devices.local import Progress, lock
 from core.errors import CoreError, DataError
 from core.measure import rows
-from core.measure.target import Setting, Source
 from core.measure.verify import FEEDS, Verifier
-from core.measure.worker_client import Cancelled, Worker
 from core.metrics.base import DELTA
 from core.metrics.base import catalogue as metrics
 from core.metrics.base_outputs import Outputs
-from core.process import Progress, lock
-from core.records import Json, Measurement, ModelSummary, Preprocess, to_json
+from core.records import Artifact, Json, Measurement, ModelSummary, Preprocess, to_json
+from core.records.artifacts import ONNX
 from core.tasks.base import Signature, Task, Truth, expected_metric, task_of
+from core.worker.client import Cancelled, Worker
+from core.worker.setting import Setting, Source
 
 Rows = list[Measurement]
 FORM = "one row per image, or said to be shared"  # of kept outputs
@@ -56,7 +57,8 @@ def evaluate(
     """
     if source.data is None:
         raise DataError("There are no images to evaluate on.")
-    folder = caches / "outputs" / _key(model, setting, source)
+    made = verifier.artifacts.of(model.digest, model.path, setting.reads)
+    folder = caches / "outputs" / _key(model, setting, source, made)
     if not (folder / "done.json").exists():
         _compute(model, setting, source, verifier, folder, progress, cancelled)
     done = json.loads((folder / "done.json").read_text(encoding="utf-8"))
@@ -80,18 +82,18 @@ def _compute(
     folder.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=folder.parent))
     try:
-        with lock.shared(check), Worker(model, cancelled) as worker:
+        with lock.shared(check), Worker(model, cancelled, verifier.artifacts) as worker:
             worker.prepare(model, source, FEEDS)
             worker.load("model", model, setting)
             verifier.check(worker, "model", model, setting)
             done = worker.evaluate("model", model, source, scratch, progress)
-        (scratch / "done.json").write_text(json.dumps(done), encoding="utf-8")
+        (scratch / "done.json").write_text(json.dumps(to_json(done)), encoding="utf-8")
         os.replace(scratch, folder)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _key(model: ModelSummary, setting: Setting, source: Source) -> str:
+def _key(model: ModelSummary, setting: Setting, source: Source, read: Artifact) -> str:
     facts = [
         model.digest,
         setting.spec,
@@ -103,6 +105,8 @@ def _key(model: ModelSummary, setting: Setting, source: Source) -> str:
         to_json([spec.shape for spec in model.inputs]),  # the size that it is run at
         FORM,
     ]
+    if read.format != ONNX:
+        facts.append(read.digest)
     return hashlib.sha256(json.dumps(facts).encode()).hexdigest()
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from core.backends.base import cores
 from core.records import Json
+from core.worker.protocol import PairTimes
 
 WAITED = 0.05  # of the time of a call, the mean over its threads
 STOLEN = 0.02  # of the time of all cores
@@ -25,11 +26,12 @@ class Crowd:
     stolen: float
 
     @classmethod
-    def of(cls, replies: Sequence[Json], threads: int, sides: str = "ab") -> Crowd:
+    def of(cls, replies: Sequence[PairTimes], threads: int, sides: str = "ab") -> Crowd:
         """From what the worker answered to the pairs of sessions, run on so many threads."""
-        waits = [reply[f"waited_{side}"] / cores(threads) for reply in replies for side in sides]
-        took_s = sum(reply["took_s"] for reply in replies) * cores(0)
-        stolen_s = sum(reply["stolen_s"] for reply in replies)
+        waited = [{"a": reply.waited_a, "b": reply.waited_b} for reply in replies]
+        waits = [shares[side] / cores(threads) for shares in waited for side in sides]
+        took_s = sum(reply.took_s for reply in replies) * cores(0)
+        stolen_s = sum(reply.stolen_s for reply in replies)
         return cls(sum(waits) / len(waits), stolen_s / took_s if took_s else 0.0)
 
     @property

@@ -9,14 +9,16 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from core.data import shape_text
+from core.devices.local import lock
 from core.errors import CoreError
+from core.formats.base.artifacts import Artifacts
 from core.measure import rows
-from core.measure.target import Setting, Source
-from core.measure.worker_client import Cancelled, Worker
 from core.metrics.base_intervals import Interval
-from core.process import lock
 from core.records import OPEN_SHAPE, Measurement, ModelSummary
+from core.records.artifacts import ONNX
 from core.records.stored import files_of
+from core.worker.client import Cancelled, Worker
+from core.worker.setting import Setting, Source
 
 CHUNK = 1 << 20
 PART = 64 << 20
@@ -61,9 +63,13 @@ def _deflated(path: Path, start: int) -> int:
 
 
 def startup(
-    model: ModelSummary, setting: Setting, source: Source, cancelled: Callable[[], bool]
+    model: ModelSummary,
+    setting: Setting,
+    source: Source,
+    cancelled: Callable[[], bool],
+    artifacts: Artifacts | None = None,
 ) -> list[Measurement]:
-    """Load time, first inference and peak memory in a fresh process.
+    """Load time, first inference and peak memory in a fresh process; bytes of a converted file.
 
     Raises:
         Cancelled: the user asked to stop.
@@ -77,21 +83,44 @@ def startup(
         "threads": str(setting.options.threads),
         "input": shape_text(model.inputs),
     }
+    artifacts = artifacts or Artifacts()
+    found: list[Measurement] = []
     try:
-        with lock.alone(check), Worker(model, cancelled) as worker:
+        if setting.reads != ONNX:
+            found.append(_converted(model, setting, artifacts, check))
+        with lock.alone(check), Worker(model, cancelled, artifacts) as worker:
             worker.prepare(model, source, 1)
             reply = worker.startup("model", model, setting)
     except CoreError as error:
-        return [
+        return found + [
             rows.failed(model.digest, setting.spec, metric, error, condition)
             for metric in STARTUP_METRICS
         ]
-    values = (reply["load_ns"] / 1e6, reply["first_ns"] / 1e6, float(reply["peak_bytes"]))
+    values = (reply.load_ns / 1e6, reply.first_ns / 1e6, float(reply.peak_bytes))
     clocks = ("perf_counter", "perf_counter", "high_water_mark")
-    return [
+    return found + [
         rows.measured(
             model.digest, setting.spec, metric, Interval(value, value, value), clock, condition,
-            {"samples": 1, "settings": reply["settings"]},
+            {"samples": 1, "settings": dict(reply.settings)},
         )
         for metric, value, clock in zip(STARTUP_METRICS, values, clocks, strict=True)
     ]  # fmt: skip
+
+
+def _converted(
+    model: ModelSummary, setting: Setting, artifacts: Artifacts, check: Callable[[], None]
+) -> Measurement:
+    """Bytes of the file that this backend is given instead of the ONNX file.
+
+    Raises:
+        CoreError: there is no such file.
+    """
+    artifact = artifacts.of(model.digest, model.path, setting.reads, check)
+    size = float(artifact.size_bytes)
+    condition = {"format": artifact.format}
+    detail = {"digest": artifact.digest, "exporter": artifact.exporter}
+    detail |= {"version": artifact.exporter_version}
+    return rows.measured(
+        model.digest, setting.spec, "size_bytes", Interval(size, size, size), "exact", condition,
+        detail,
+    )  # fmt: skip

@@ -16,23 +16,23 @@ import numpy as np
 
 from core import verdict as verdicts
 from core.data import shape_text
+from core.devices.local import lock
 from core.errors import CoreError
 from core.measure import rows, statistics
 from core.measure.crowd import Crowd
-from core.measure.target import Setting, Source
 from core.measure.verify import FEEDS, Verifier
-from core.measure.worker_client import Cancelled, Worker
 from core.metrics.base_intervals import Interval
-from core.process import lock
-from core.records import Json, Measurement, ModelSummary, Verdict
-from core.worker.timing import Plan
+from core.records import Measurement, ModelSummary, Verdict
+from core.worker.client import Cancelled, Worker
+from core.worker.protocol import PairTimes, TimingPlan
+from core.worker.setting import Setting, Source
 
 CLOCK = "perf_counter"
 LARGE_BYTES = 64 << 20  # of a file; two sessions of it take several times as much memory
 PAIRS_NEEDED, PAIRS_MOST = 3, 12
-FIRST_LOOK = Plan(warmup=3, blocks=2, quads=1)
-FULL = Plan()
-SMALLEST = Plan(warmup=2, blocks=3, quads=1)
+FIRST_LOOK = TimingPlan(warmup=3, blocks=2, quads=1)
+FULL = TimingPlan()
+SMALLEST = TimingPlan(warmup=2, blocks=3, quads=1)
 CALLS_PER_QUAD = 6  # four that count, two that fill the caches
 Rows = list[Measurement]
 
@@ -73,20 +73,20 @@ class Samples:
     minima: list[tuple[list[float], list[float]]] = field(default_factory=list)
     raw: dict[str, list[list[float]]] = field(default_factory=lambda: {"a": [], "b": []})
     cpu: dict[str, list[float]] = field(default_factory=lambda: {"a": [], "b": []})
-    replies: list[Json] = field(default_factory=list)
+    replies: list[PairTimes] = field(default_factory=list)
     settings: Mapping[str, str] = field(default_factory=dict)
 
     def crowd(self, threads: int, sides: str = "ab") -> Crowd:
         """What others had of the cores meanwhile."""
         return Crowd.of(self.replies, threads, sides)
 
-    def add(self, reply: Json) -> None:
+    def add(self, reply: PairTimes) -> None:
         """Take one pair in."""
         self.replies.append(reply)
-        self.minima.append((reply["a_min"], reply["b_min"]))
-        for side in "ab":
-            self.raw[side].append(reply[side])
-            self.cpu[side] += reply[f"cpu_{side}"]
+        self.minima.append((list(reply.a_min), list(reply.b_min)))
+        for side, raw, cpu in (("a", reply.a, reply.cpu_a), ("b", reply.b, reply.cpu_b)):
+            self.raw[side].append(list(raw))
+            self.cpu[side] += cpu
 
 
 def latency(
@@ -106,7 +106,7 @@ def latency(
             raise Cancelled
 
     try:
-        with lock.alone(check), Worker(_larger(job), cancelled) as worker:
+        with lock.alone(check), Worker(_larger(job), cancelled, verifier.artifacts) as worker:
             return _pairs(job, worker, verifier, on_rows)
     except CoreError as error:
         found = [
@@ -151,7 +151,7 @@ def _first_look(
     return min(min(side) for side in look.minima[0]) / 1e9
 
 
-def plan_for(call_s: float, job: LatencyJob) -> Plan:
+def plan_for(call_s: float, job: LatencyJob) -> TimingPlan:
     """The full plan where the budget allows; fewer blocks and quads for slow models."""
     sample_s = max(call_s, FULL.sample_s)
     affordable = job.budget_s / PAIRS_NEEDED / (CALLS_PER_QUAD * sample_s) * 0.8
@@ -159,10 +159,10 @@ def plan_for(call_s: float, job: LatencyJob) -> Plan:
     quads = quads if affordable >= 5 * quads else 1
     blocks = int(min(FULL.blocks, max(SMALLEST.blocks, affordable // quads)))
     warmup = FULL.warmup if call_s * FULL.warmup * 2 < job.budget_s / 6 else SMALLEST.warmup
-    return Plan(warmup, blocks, quads, FULL.sample_s, job.slow_down)
+    return TimingPlan(warmup, blocks, quads, FULL.sample_s, job.slow_down)
 
 
-def shrunk(plan: Plan, pair_s: float, affordable_s: float) -> Plan:
+def shrunk(plan: TimingPlan, pair_s: float, affordable_s: float) -> TimingPlan:
     """Fewer blocks where pairs turn out to take longer than the budget allows."""
     if pair_s <= affordable_s:
         return plan
@@ -177,7 +177,7 @@ def _load_both(job: LatencyJob, worker: Worker, turn: int) -> Mapping[str, str]:
         sides = sides[:1]
     settings: Mapping[str, str] = {}
     for slot, model in sides if turn % 2 == 0 else reversed(sides):
-        settings = worker.load(slot, model, job.setting)["settings"]
+        settings = worker.load(slot, model, job.setting).settings
     return settings
 
 

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from core.data import shape_text
-from core.measure.target import Setting, Source
-from core.measure.worker_client import Worker
-from core.process import lock
-from core.records import Json, LayerCost, LayerPair, LayerProfile, ModelSummary, Profile
-from core.worker.profiling import Plan
+from core.devices.local import lock
+from core.formats.base.artifacts import Artifacts
+from core.records import LayerCost, LayerPair, LayerProfile, ModelSummary, Profile
+from core.worker.client import Worker
+from core.worker.protocol import LayerRow, LayerRows, ProfilingPlan
+from core.worker.setting import Setting, Source
 
 COMPUTE = "compute"
 OF_THE_FILE = (COMPUTE, "other")  # roles of layers that the model file knows
@@ -36,6 +36,7 @@ class ProfileJob:
         source: where the input comes from.
         zeros: share of zero weights of each.
         plan: how much to run.
+        artifacts: where models are converted for backends that read no ONNX.
     """
 
     before: ModelSummary
@@ -43,7 +44,8 @@ class ProfileJob:
     setting: Setting
     source: Source = field(default_factory=Source)
     zeros: tuple[float, float] = (0.0, 0.0)
-    plan: Plan = field(default_factory=Plan)
+    plan: ProfilingPlan = field(default_factory=ProfilingPlan)
+    artifacts: Artifacts | None = None
 
 
 def profile(
@@ -58,32 +60,32 @@ def profile(
         BackendError, DataError, WorkerError, Cancelled
     """
     larger = max(job.before, job.after, key=lambda model: model.size_bytes)
-    with lock.alone(check), Worker(larger, cancelled) as worker:
+    with lock.alone(check), Worker(larger, cancelled, job.artifacts) as worker:
         worker.prepare(job.before, job.source, 1)
         reply = worker.profile(job.before, job.after, job.setting, job.plan)
     return (
-        read(reply["before"], job.before, job.setting, job.zeros[0]),
-        read(reply["after"], job.after, job.setting, job.zeros[1]),
+        read(reply.before, job.before, job.setting, job.zeros[0]),
+        read(reply.after, job.after, job.setting, job.zeros[1]),
     )
 
 
-def read(reply: Json, model: ModelSummary, setting: Setting, zero_share: float = 0.0) -> Profile:
+def read(
+    reply: LayerRows, model: ModelSummary, setting: Setting, zero_share: float = 0.0
+) -> Profile:
     """A worker's rows joined with what is known of the model's layers."""
     costs = {layer.name: layer for layer in model.layers}
-    total = sum(row["seconds"] for row in reply["layers"]) or 1.0
-    layers = tuple(
-        _layer(row, costs.get(row["name"]), total, model.quantized) for row in reply["layers"]
-    )
+    total = sum(row.seconds for row in reply.layers) or 1.0
+    layers = tuple(_layer(row, costs.get(row.name), total, model.quantized) for row in reply.layers)
     notes = [
-        f"{reply['runs']} runs, in turns with the other model",
+        f"{reply.runs} runs, in turns with the other model",
         f"input {shape_text(model.inputs)}",
     ]
-    if reply["profiled_s"] > NOTICEABLE * reply["total_s"]:
+    if reply.profiled_s > NOTICEABLE * reply.total_s:
         notes.append(
-            f"keeping the times made a call {reply['profiled_s'] / reply['total_s']:.1f} times as "
+            f"keeping the times made a call {reply.profiled_s / reply.total_s:.1f} times as "
             "long: short layers look longer here than they are"
         )
-    busy = setting.options.threads == 1 and reply["cpu_s"] < BUSY_SHARE * reply["total_s"]
+    busy = setting.options.threads == 1 and reply.cpu_s < BUSY_SHARE * reply.total_s
     if busy:
         notes.append("the machine was busy with other work, so calls look longer than they are")
     if not any(layer.precision for layer in layers):
@@ -95,7 +97,7 @@ def read(reply: Json, model: ModelSummary, setting: Setting, zero_share: float =
         backend=setting.spec,
         threads=setting.options.threads,
         layers=layers,
-        total_s=reply["total_s"],
+        total_s=reply.total_s,
         notes=tuple(notes),
         macs=model.macs or 0,
         parameters=model.parameters,
@@ -107,26 +109,24 @@ def read(reply: Json, model: ModelSummary, setting: Setting, zero_share: float =
     )
 
 
-def _layer(
-    row: dict[str, Any], cost: LayerCost | None, total_s: float, quantized: bool
-) -> LayerProfile:
-    computes = row["role"] == COMPUTE
+def _layer(row: LayerRow, cost: LayerCost | None, total_s: float, quantized: bool) -> LayerProfile:
+    computes = row.role == COMPUTE
     channels = cost.output_shape[1] if cost and len(cost.output_shape) > 1 else 0
     return LayerProfile(
-        node=row["node"],
-        name=row["name"],
-        op_type=row["op_type"],
-        kind=KINDS.get(row["role"]) or (cost.kind if cost else row["op_type"]),
-        seconds=row["seconds"],
-        share=row["seconds"] / total_s,
-        precision=row["precision"],
-        provider=row["provider"],
-        implementation=row["implementation"],
-        role=row["role"],
+        node=row.node,
+        name=row.name,
+        op_type=row.op_type,
+        kind=KINDS.get(row.role) or (cost.kind if cost else row.op_type),
+        seconds=row.seconds,
+        share=row.seconds / total_s,
+        precision=row.precision,
+        provider=row.provider,
+        implementation=row.implementation,
+        role=row.role,
         macs=(cost.macs or 0) if cost and computes else 0,
         channels=channels if isinstance(channels, int) else 0,
         stored_integer=quantized and _is_small(cost),
-        sources=tuple(row["sources"]),
+        sources=row.sources,
     )
 
 

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import BackendUnavailable, CoreError
-from core.measure.host import digest, host
+from core.measure.host import host
 from core.metrics.base_intervals import Interval
-from core.records import Measurement, Status
+from core.records import Measurement, Status, Target
 
 
 def measured(
@@ -24,8 +24,8 @@ def measured(
     """A number with its interval; `unstable` says why it is worth less than it should."""
     status = Status.UNSTABLE if unstable else Status.OK
     return Measurement(
-        candidate, backend, metric, *interval, status, unstable, clock, digest(host()),
-        dict(condition or {}), dict(detail or {}),
+        candidate, backend, metric, *interval, status, unstable, clock,
+        _target(backend, condition), dict(condition or {}), dict(detail or {}),
     )  # fmt: skip
 
 
@@ -51,11 +51,16 @@ def failed(
     status = Status.UNAVAILABLE if missing else Status.FAILED
     reason = f"{error.message} {error.remedy}".strip()
     return Measurement(
-        candidate, backend, metric, None, None, None, status, reason, "", digest(host()),
-        dict(condition or {}), {"error": error.code},
+        candidate, backend, metric, None, None, None, status, reason, "",
+        _target(backend, condition), dict(condition or {}), {"error": error.code},
     )  # fmt: skip
 
 
 def no_data(candidate: str, backend: str, metric: str) -> Measurement:
     """No images were given: never a number."""
     return Measurement(candidate, backend, metric, None, None, None, Status.UNAVAILABLE, "no data")
+
+
+def _target(backend: str, condition: Mapping[str, str] | None) -> Target | None:
+    """Where a row of this backend comes from; sizes come from no backend."""
+    return host().target(backend, int((condition or {}).get("threads", 0))) if backend else None

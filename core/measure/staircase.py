@@ -21,7 +21,9 @@ Rows are written as they come, so that a table cut short is used and goes on whe
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -31,16 +33,17 @@ from numpy.typing import NDArray
 
 from core import timings
 from core.backends.base import catalogue
+from core.devices.local import Scratch, lock
 from core.errors import CoreError, StoreError, WorkerError
 from core.measure import statistics
-from core.measure.host import digest, host
-from core.measure.target import Setting
-from core.measure.worker_client import Cancelled, Worker
-from core.process import Scratch, lock
-from core.timings import Chain, Conditions, LayerSignature, LayerTime, LayerTimes, MicroModel
-from core.worker.timing import Plan
+from core.measure.host import host
+from core.records import Target
+from core.timings import Chain, LayerSignature, LayerTime, LayerTimes, MicroModel
+from core.worker.client import Cancelled, Worker
+from core.worker.protocol import TimingPlan
+from core.worker.setting import Setting
 
-PLAN = Plan(warmup=5, blocks=9, quads=2, sample_s=0.001)
+PLAN = TimingPlan(warmup=5, blocks=9, quads=2, sample_s=0.001)
 TAP: Chain = (LayerSignature("Concat", 16, 16, size=(16, 16)),)
 REFERENCE: Chain = (
     LayerSignature("Conv", 32, 32, (3, 3), (1, 1), (1, 1), (1, 1, 1, 1), size=(16, 16)),
@@ -50,25 +53,33 @@ Floats = NDArray[np.floating[Any]]
 Told = Callable[[int, int], None]
 
 
-def conditions(setting: Setting) -> Conditions:
-    """What the times of this setting on this host are comparable under.
+def target(setting: Setting) -> Target:
+    """Where the times of this setting come from: two of them are comparable if it is equal.
 
     Raises:
         BackendUnavailable: the backend is not installed.
     """
-    version = catalogue()[setting.name].version()
-    return Conditions(setting.spec, version, setting.options.threads, digest(host()))
+    version, options = catalogue()[setting.name].version(), setting.options
+    return Target(host().device.id, setting.name, version, options.precision, options.threads)
 
 
 def cache_path(folder: Path, setting: Setting) -> Path:
-    """The file of the table for this setting on this host.
+    """The file of the table for this setting on this machine.
+
+    A table of version 0.1.0, which had the versions of all runtimes in its name, goes on under
+    the name of today.
 
     Raises:
         BackendUnavailable: the backend is not installed.
     """
-    found = conditions(setting)
-    spec = found.backend.replace(":", "_")
-    return folder / f"{found.host}-{spec}-{found.version}-{found.threads}.jsonl"
+    found = target(setting)
+    last = f"{found.version}-{found.threads}.jsonl"
+    path = folder / f"{found.device}-{found.spec.replace(':', '_')}-{last}"
+    old = folder / f"{host().digest}-{setting.spec.replace(':', '_')}-{last}"
+    if not path.exists():
+        with contextlib.suppress(OSError):
+            old.rename(path)
+    return path
 
 
 def measure(
@@ -94,7 +105,7 @@ def measure(
         BackendUnavailable: the backend is not installed.
         WorkerError, BackendError: not even the reference could be timed.
     """
-    table = _opened(path, conditions(setting))
+    table = _opened(path, target(setting))
     missing = [chain for chain in dict.fromkeys(chains) if chain not in table]
     if not missing:
         return table
@@ -115,13 +126,15 @@ def measure(
     return table
 
 
-def _opened(path: Path, wanted: Conditions) -> LayerTimes:
-    """The table at `path`, begun anew where it is missing, unreadable or of other conditions."""
+def _opened(path: Path, wanted: Target) -> LayerTimes:
+    """The table at `path`, begun anew where it is missing, unreadable or of another target."""
     try:
         table = timings.load(path)
     except StoreError:
         table = None
-    if table is None or table.conditions != wanted:
+    if table is not None and table.target.device == host().digest:  # as version 0.1.0 named it
+        table = replace(table, target=replace(table.target, device=wanted.device))
+    if table is None or table.target != wanted:
         timings.start(path, wanted)
         return LayerTimes(wanted)
     return table

@@ -13,16 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from core.backends.base import parse, reference
-from core.errors import BackendUnavailable, CoreError, InferenceFailed
+from core.backends.base import catalogue, parse, reference
+from core.devices.local import Scratch
+from core.errors import BackendUnavailable, CoreError, InferenceFailed, OpenShape
 from core.fidelity import Powers, groups
-from core.measure.target import Setting, Source
-from core.measure.worker_client import Worker
-from core.process import Scratch
+from core.formats.base.artifacts import Artifacts
 from core.records import ModelSummary
+from core.records.artifacts import ONNX
+from core.worker.client import Worker
+from core.worker.setting import Setting, Source
 
 REFERENCE = reference()
 FEEDS = 4
+ALL_CORES = 0
 # Largest relative RMS difference: of float files, of half precision, of int8 files.
 BOUNDS = {"f32": 0.01, "half": 0.15, "int8": 0.6}
 Outputs = dict[str, np.ndarray[Any, Any]]
@@ -31,8 +34,20 @@ Outputs = dict[str, np.ndarray[Any, Any]]
 class Verifier:
     """Checks each (file, backend) once; remembers the reference outputs and the answers."""
 
-    def __init__(self, source: Source, cancelled: Callable[[], bool]) -> None:
-        """Check on the first images of `source`, or on made-up inputs without one."""
+    def __init__(
+        self,
+        source: Source,
+        cancelled: Callable[[], bool],
+        artifacts: Artifacts | None = None,
+    ) -> None:
+        """Check on the first images of `source`, or on made-up inputs without one.
+
+        Args:
+            source: of the inputs.
+            cancelled: asked several times a second.
+            artifacts: where what is checked was converted for backends that read no ONNX.
+        """
+        self.artifacts = artifacts or Artifacts()
         self._source, self._cancelled = source, cancelled
         self._reference = functools.cache(self._run_reference)
         self._models: dict[str, ModelSummary] = {}
@@ -53,7 +68,7 @@ class Verifier:
             out = folder / "outputs.npz"
             worker.run(slot, out)
             given = _read(out)
-        if (setting.name, setting.options.precision) != parse(REFERENCE):
+        if (setting.name, setting.options.precision) != parse(REFERENCE) or setting.reads != ONNX:
             self._models[model.digest] = model
             compare(self._known(model.digest), given, bound(model, setting))
         self._passed.add(key)
@@ -81,12 +96,42 @@ class Verifier:
             return _read(out)
 
 
+def checked(model: ModelSummary, form: str, artifacts: Artifacts) -> str:
+    """What a backend that reads a format makes of a model in it, on made-up inputs; in words.
+
+    Raises:
+        InferenceFailed: it answers otherwise than ONNX Runtime does on the ONNX file.
+        WorkerError: the backend died on it.
+    """
+    names = [n for n, b in catalogue().items() if form.partition(".")[0] in b.accepts]
+    if not names:
+        return "Not checked: nothing here reads it."
+    setting, source = Setting.of(f"{names[0]}@{form}", ALL_CORES), Source()
+    try:
+        with Worker(model, _never, artifacts) as worker:
+            worker.prepare(model, source, FEEDS)
+            worker.load("model", model, setting)
+            Verifier(source, _never, artifacts).check(worker, "model", model, setting)
+    except (BackendUnavailable, OpenShape) as error:
+        return f"Not checked: {error.reason}"
+    return f"{catalogue()[names[0]].label} reads it, and answers as ONNX Runtime on the ONNX file."
+
+
+def _never() -> bool:
+    return False
+
+
 def bound(model: ModelSummary, setting: Setting) -> float:
     """How far an output may lie from the reference, as relative RMS."""
     if model.quantized:
         return BOUNDS["int8"]
-    half = setting.options.precision != "f32" or _stores_half(model)
+    half = setting.options.precision != "f32" or _stores_half(model) or _reads_half(setting)
     return BOUNDS["half" if half else "f32"]
+
+
+def _reads_half(setting: Setting) -> bool:
+    """Whether float weights were stored in two bytes when the model was converted."""
+    return setting.reads.endswith(".fp16")
 
 
 def _stores_half(model: ModelSummary) -> bool:

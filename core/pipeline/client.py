@@ -14,13 +14,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
+from core.devices.local import Child, Limits, Progress, memory
+from core.devices.local.launch import Check, ChildBug
+from core.devices.local.limits import GIB
 from core.errors import CoreError, PassError, WorkerCrashed, WorkerError
 from core.passes.base import build
 from core.pipeline import start
 from core.pipeline.start import DEFAULT_CPU_S, GATE_BYTES, MODULE
-from core.process import Child, Limits, Progress, memory
-from core.process.launch import Check, ChildBug
-from core.process.limits import GIB
 from core.records import (
     DataSummary,
     Json,

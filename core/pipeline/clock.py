@@ -10,9 +10,9 @@ import math
 import time
 from collections.abc import Callable
 
+from core.devices.local import Progress
 from core.errors import NotEnoughMemory
 from core.passes.base import label
-from core.process import Progress
 from core.records import Json, Step
 
 SHARE_TO_TELL_BY = 0.05  # of a step: what the first moments took says little of the rest

@@ -12,9 +12,9 @@ from collections.abc import Callable
 from core.calibration.services import Services
 from core.compress.linalg import parallel
 from core.compress.refit.needs import Workload, refusal, remedy
+from core.devices.local import memory
 from core.errors import NotEnoughMemory, PassError
 from core.passes.base import Graph, build
-from core.process import memory
 from core.records import Recipe, Step
 
 log = logging.getLogger(__name__)

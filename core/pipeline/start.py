@@ -6,8 +6,8 @@ this module itself imports next to nothing.
 
 from __future__ import annotations
 
-from core.process import Child, Limits, memory
-from core.process.limits import GIB
+from core.devices.local import Child, Limits, memory
+from core.devices.local.limits import GIB
 
 MODULE = "core.pipeline"
 GATE_BYTES = 2 * GIB  # what reading a file may take, whatever it claims

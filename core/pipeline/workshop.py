@@ -16,15 +16,16 @@ from core.analysis import layer_signatures
 from core.analysis.zeros import zero_share
 from core.calibration import Alone, Calibration, Probe, Unseen
 from core.calibration.services import NoServices, Services
+from core.devices.local import Progress, lock
 from core.errors import CoreError, DataError, InvalidModel
+from core.formats.onnx import gate
 from core.graph import Graph
-from core.pipeline import failures, gate, micro_models, runner
+from core.pipeline import failures, micro_models, runner
 from core.pipeline.clock import Clock, Remaining, Told
 from core.pipeline.ladder import ladder
 from core.pipeline.preview import preview
 from core.pipeline.sensitivity import sensitivity
 from core.pipeline.summary import summarise
-from core.process import Progress, lock
 from core.records import (
     Candidate,
     Json,

@@ -4,6 +4,7 @@ Every record is a frozen dataclass with slots and round-trips through JSON by `t
 `from_json`; nothing here knows a file format, a runtime or the screen.
 """
 
+from core.records.artifacts import Artifact
 from core.records.backend_facts import BackendFacts, Int8Facts
 from core.records.codec import (
     Json,
@@ -24,7 +25,6 @@ from core.records.foresight import (
 from core.records.measurements import (
     BackendInfo,
     Better,
-    Host,
     Measurement,
     Metric,
     RunOptions,
@@ -68,12 +68,19 @@ from core.records.runs import (
     RunProgress,
     State,
 )
+from core.records.targets import (
+    Device,
+    Host,
+    Target,
+    backend_of,
+)
 
 __all__ = [
     "OPEN_SHAPE",
     "AccuracyForecast",
     "Advice",
     "Answer",
+    "Artifact",
     "BackendFacts",
     "BackendInfo",
     "Better",
@@ -81,6 +88,7 @@ __all__ = [
     "Cause",
     "Cut",
     "DataSummary",
+    "Device",
     "ExperimentSpec",
     "Explanation",
     "Hindsight",
@@ -115,8 +123,10 @@ __all__ = [
     "Status",
     "Step",
     "StepReport",
+    "Target",
     "TensorSpec",
     "Verdict",
+    "backend_of",
     "from_json",
     "optional",
     "parse_json",

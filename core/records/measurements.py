@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.records.targets import Target
+
 
 class Better(enum.Enum):
     """The direction in which a metric improves."""
@@ -43,17 +45,6 @@ class Metric:
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
-    """The facts that make two numbers comparable."""
-
-    cpu: str
-    isa_flags: tuple[str, ...]
-    cores: int
-    os: str
-    versions: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
 class Measurement:
     """One number, or the reason why there is none.
 
@@ -66,7 +57,7 @@ class Measurement:
         status: what the row is worth.
         reason: for a person; always there unless status is OK.
         clock: which clock or counter gave it ("perf_counter", "process_time", "exact", ...).
-        host: digest of the Host record.
+        target: the device, backend and version that it comes from; None for what needs no backend.
         condition: what else must be equal for two rows to be comparable (threads, data, baseline).
         detail: further facts of the same measurement (p90, p99, samples, flips, verdict).
     """
@@ -80,7 +71,7 @@ class Measurement:
     status: Status
     reason: str = ""
     clock: str = "exact"
-    host: str = ""
+    target: Target | None = None
     condition: Mapping[str, str] = field(default_factory=dict)
     detail: Mapping[str, Any] = field(default_factory=dict)
 
@@ -95,7 +86,10 @@ class RunOptions:
 
 @dataclass(frozen=True, slots=True)
 class BackendInfo:
-    """A backend as it is here: usable (`reason` empty) or not, with the command that brings it."""
+    """A backend as it is here: usable (`reason` empty) or not, with the command that brings it.
+
+    `accepts` are the file formats that it reads, the default one first.
+    """
 
     name: str
     label: str
@@ -105,3 +99,4 @@ class BackendInfo:
     device: str = ""
     reason: str = ""
     remedy: str = ""
+    accepts: tuple[str, ...] = ("onnx",)

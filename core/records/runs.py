@@ -6,9 +6,10 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from core.records.measurements import Host, Measurement
+from core.records.measurements import Measurement
 from core.records.models import ModelSummary
 from core.records.recipes import Candidate, Recipe, StepReport
+from core.records.targets import Host
 
 
 class State(enum.Enum):

@@ -20,6 +20,7 @@ MAKERS = (
     "pipeline",
     "compress",
     "data",
+    "formats",
     "graph",
     "passes",
 )

@@ -16,12 +16,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from core.data import model_at, open_set
+from core.devices.local import lock
+from core.devices.local.launch import ChildBug
 from core.errors import CoreError, ModelError, no_room
 from core.measure import Cancelled, Source, host
 from core.pipeline import failures
 from core.pipeline.client import Workshop
-from core.process import lock
-from core.process.launch import ChildBug
 from core.records import (
     ExperimentSpec,
     Json,

@@ -13,6 +13,7 @@ from core.runs.store import Store
 YOUNG_S = 3600.0  # a file this new may belong to work whose row is not written yet
 DATA = f"*.onnx{DATA_SUFFIX}"
 CACHE_BYTES = 4 << 30
+ARTIFACTS = "artifacts"
 
 
 def sweep(home: Home, store: Store, spared: frozenset[str] = frozenset()) -> int:
@@ -34,6 +35,7 @@ def sweep(home: Home, store: Store, spared: frozenset[str] = frozenset()) -> int
     doomed += [path for path in home.data.iterdir() if path.name not in needed]
     doomed += [path for path in home.jobs.iterdir() if path.name not in runs]
     doomed += list(home.uploads.iterdir())
+    doomed += home.artifacts.glob(".*")  # of a conversion whose process ended
     freed = sum(_remove(path) for path in doomed if _age_s(path) > YOUNG_S)
     return freed + _shrink(home.caches)
 
@@ -64,6 +66,8 @@ def _shrink(caches: Path) -> int:
     for entry in sorted(entries, key=_age_s, reverse=True):
         if freed >= excess:
             break
+        if entry.parent.name == ARTIFACTS and _age_s(entry) < YOUNG_S:
+            continue  # somebody may be about to load it
         freed += _remove(entry)
     return freed
 

@@ -70,6 +70,11 @@ class Home:
         return self.root / "caches"
 
     @property
+    def artifacts(self) -> Path:
+        """Models converted into other formats, each in a folder."""
+        return self.caches / "artifacts"
+
+    @property
     def jobs(self) -> Path:
         """Logs and locks of the runs."""
         return self.root / "jobs"

@@ -7,8 +7,8 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
+from core.devices.local import Progress
 from core.errors import InvalidModel, StoreError
-from core.process import Progress
 from core.runs.gates import Tell
 
 MAKE_ROOM = "Free some space on the disk, as by deleting runs and uploads under Runs."

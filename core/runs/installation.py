@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from core.devices.local import Child
 from core.errors import DataError
 from core.pipeline.client import Workshop
-from core.process import Child
 from core.runs.bench import Bench
 from core.runs.gates import Gates
 from core.runs.holdings import Holdings

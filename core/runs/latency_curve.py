@@ -64,8 +64,8 @@ def staircase(rungs: Sequence[Chain], stops: Sequence[float], table: LayerTimes)
     for at, count, fall in zip(stops, counts, falls, strict=True):
         seconds, noise = _sum(count, timed), _noise(count, timed)
         stairs.append(Stair(at, seconds, max(0.0, seconds - noise), seconds + noise, fall))
-    where, untimed = table.conditions, len(places) - len(kept)
-    return Staircase(where.backend, where.threads, tuple(stairs), len(kept), untimed, all(known))
+    where, untimed = table.target, len(places) - len(kept)
+    return Staircase(where.spec, where.threads, tuple(stairs), len(kept), untimed, all(known))
 
 
 def _falls(counts: Sequence[Counts], timed: Mapping[LayerSignature, LayerTime]) -> list[bool]:

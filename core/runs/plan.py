@@ -13,6 +13,7 @@ from pathlib import Path
 from core.backends.base import label as label_of
 from core.data import Annotations
 from core.errors import CoreError
+from core.formats.base.artifacts import Artifacts
 from core.measure import (
     LatencyJob,
     Outputs,
@@ -87,7 +88,8 @@ class Comparison:
 
     def units(self) -> Iterator[Unit]:
         """All the work, in order."""
-        verifier = Verifier(self.source, self.cancelled)
+        artifacts = Artifacts(self.caches / "artifacts")
+        verifier = Verifier(self.source, self.cancelled, artifacts)
         for name, model in self.models:
             yield self._sizes(name, model)
         for spec in self.backends:
@@ -97,7 +99,7 @@ class Comparison:
                 yield from self._latencies(spec, threads, verifier)
         for spec in self.backends:
             for name, model in self.models:
-                yield self._startup(spec, name, model)
+                yield self._startup(spec, name, model, artifacts)
 
     def _sizes(self, name: str, model: ModelSummary) -> Unit:
         def run(emit: Emit, _: Callable[[Json], None]) -> None:
@@ -177,9 +179,9 @@ class Comparison:
         """What a person calls a model of the run."""
         return "the original" if model.digest == self.baseline.digest else name
 
-    def _startup(self, spec: str, name: str, model: ModelSummary) -> Unit:
+    def _startup(self, spec: str, name: str, model: ModelSummary, artifacts: Artifacts) -> Unit:
         def run(emit: Emit, _: Callable[[Json], None]) -> None:
-            emit(startup(model, Setting.of(spec), self.source, self.cancelled))
+            emit(startup(model, Setting.of(spec), self.source, self.cancelled, artifacts))
 
         label = f"Time to load {self._who(name, model)} on {label_of(spec)}"
         return Unit(f"startup {spec} {model.digest}", "startup", label, 1.0, run)

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from core.measure import ProfileJob, explained, host, host_digest, profile
-from core.records import Explanation, Profile, Run
+from core.measure import ProfileJob, explained, host, profile
+from core.records import Explanation, Profile, Run, to_json
 from core.runs.on_demand import OnDemand, Shelf, Step, Turns, key_of
 
 FORMAT = 2  # of what is kept
@@ -37,7 +37,7 @@ class Profiles:
         """What the two profiles say; None if they are still being measured after `wait_s`.
 
         Args:
-            key: of `profile_key`.
+            key: of `key`.
             job: makes the job, in the background, if it must be measured.
             wait_s: how long to wait at most; None for ever.
             passes: that made the second model, for the fixes to name.
@@ -55,6 +55,25 @@ class Profiles:
         before, after = found
         return explained(before, replace(after, passes=passes), host())
 
+    def key(
+        self, before: str, after: str, backend: str, threads: int, dims: Mapping[str, int]
+    ) -> str:
+        """A name for the question; that of version 0.1.0 where only then it was answered.
+
+        Args:
+            before: digest of the first model.
+            after: of the second.
+            backend: `name` or `name:precision`.
+            threads: 0 is all cores.
+            dims: sizes at which open dimensions are measured.
+        """
+        machine = host()
+        found, old = (
+            profile_key(before, after, backend, threads, dims, place)
+            for place in (to_json(machine.target(backend, threads)), machine.digest)
+        )
+        return old if self.known(old) and not self.known(found) else found
+
     def known(self, key: str) -> bool:
         """Whether `get` would answer at once."""
         return self._profiles.known(key) is not None
@@ -65,13 +84,15 @@ class Profiles:
 
 
 def profile_key(
-    before: str, after: str, backend: str, threads: int, dims: Mapping[str, int] | None = None
+    before: str,
+    after: str,
+    backend: str,
+    threads: int,
+    dims: Mapping[str, int] | None = None,
+    place: object = "",
 ) -> str:
-    """A name for the question: both digests, the backend, the threads, and this host's versions.
-
-    `dims` are the sizes at which open dimensions are measured.
-    """
-    parts: tuple[object, ...] = (FORMAT, before, after, backend, threads, host_digest(host()))
+    """A name for the question: both digests, the backend, the threads, and where it is answered."""
+    parts: tuple[object, ...] = (FORMAT, before, after, backend, threads, place)
     parts += (sorted(dims.items()),) if dims else ()
     return key_of(*parts)[:32]
 

@@ -6,8 +6,8 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from core.devices.local.memory import size_of
 from core.errors import StoreError
-from core.process.memory import size_of
 from core.records.stored import UNBOUNDED
 
 GIB = 1 << 30

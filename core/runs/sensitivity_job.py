@@ -6,8 +6,8 @@ import functools
 from dataclasses import dataclass
 from pathlib import Path
 
+from core.devices.local import lock
 from core.pipeline.client import Workshop
-from core.process import lock
 from core.records import Json, Recipe, Sensitivity, to_json
 from core.runs.builds import code_digest
 from core.runs.home import Home

@@ -17,7 +17,9 @@ def backends() -> tuple[BackendInfo, ...]:
 
 
 def _info(name: str, backend: Backend) -> BackendInfo:
-    about = BackendInfo(name, backend.label, backend.about, backend.precisions)
+    about = BackendInfo(
+        name, backend.label, backend.about, backend.precisions, accepts=backend.accepts
+    )
     try:
         return replace(about, version=backend.version(), device=backend.device())
     except BackendUnavailable as error:

@@ -1,6 +1,6 @@
 """Serve the requests of `core.measure`."""
 
-from core.process import serve
+from core.devices.local import serve
 from core.worker.desk import Desk
 
 if __name__ == "__main__":

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import resource
 import sys
 import time
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,13 +16,13 @@ import numpy as np
 
 from core.backends.base import Session, Tensors, catalogue
 from core.data import open_set, synthetic_feeds
+from core.devices.local import Progress
+from core.devices.local.wire import Handler
 from core.errors import CoreError, InferenceFailed
-from core.process import Progress
-from core.process.wire import Handler
-from core.records import Json, Preprocess, RunOptions, TensorSpec, from_json, optional
-from core.worker import evaluate, profiling, timing
-from core.worker.artifacts import artifact
+from core.records import Json, TensorSpec, from_json, to_json
+from core.worker import evaluate, profiling, protocol, timing
 from core.worker.outputs import in_order
+from core.worker.protocol import Placed, Running
 
 STATUS = Path("/proc/self/status")
 MEMORY_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
@@ -45,184 +48,177 @@ class Desk:
     feeds: list[Tensors] = field(default_factory=list)
 
     def handlers(self) -> dict[str, Handler]:
-        """Request name -> method."""
+        """The name of each request -> what answers it."""
+        answers: dict[type[Any], Callable[..., Any]] = {
+            protocol.Load: self.load,
+            protocol.Unload: self.unload,
+            protocol.Prepare: self.prepare,
+            protocol.Run: self.run,
+            protocol.RunFile: self.run_file,
+            protocol.Evaluate: self.evaluate,
+            protocol.Time: self.time,
+            protocol.TimeFiles: self.time_files,
+            protocol.Startup: self.startup,
+            protocol.Profile: self.profile,
+        }
         return {
-            "load": self.load,
-            "unload": self.unload,
-            "prepare": self.prepare,
-            "run": self.run,
-            "run_file": self.run_file,
-            "evaluate": self.evaluate,
-            "time": self.time,
-            "time_files": self.time_files,
-            "startup": self.startup,
-            "profile": self.profile,
+            protocol.call_of(kind): functools.partial(_answered, kind, answer)
+            for kind, answer in answers.items()
         }
 
-    def load(self, args: Json, progress: Progress) -> Json:
+    def load(self, asked: protocol.Load, progress: Progress) -> protocol.Loaded:
         """Load a model into a slot; what was there is closed first."""
         del progress
-        load_ns = self._open(args)
-        session = self.slots[args["slot"]].session
-        _confirm(session, args)
-        return {
-            "precision": session.precision,
-            "settings": dict(session.settings),
-            "load_ns": load_ns,
-        }
+        load_ns = self._open(asked)
+        session = self.slots[asked.slot].session
+        _confirm(session, asked.running)
+        return protocol.Loaded(session.precision, session.settings, load_ns)
 
-    def _open(self, args: Json) -> int:
+    def _open(self, asked: protocol.Load | protocol.Startup) -> int:
         """Put a model into its slot; nanoseconds of loading."""
-        self._close(args["slot"])
-        _artifact(args)
+        self._close(asked.slot)
         start = time.perf_counter_ns()
-        session = _opened(args)
+        session = _opened(asked.model, asked.running)
         load_ns = time.perf_counter_ns() - start
-        outputs = from_json(tuple[TensorSpec, ...], args["outputs"])
-        self.slots[args["slot"]] = Slot(session, outputs)
+        self.slots[asked.slot] = Slot(session, asked.outputs)
         return load_ns
 
-    def unload(self, args: Json, progress: Progress) -> Json:
+    def unload(self, asked: protocol.Unload, progress: Progress) -> protocol.Done:
         """Close a slot."""
         del progress
-        self._close(args["slot"])
-        return {}
+        self._close(asked.slot)
+        return protocol.Done()
 
-    def prepare(self, args: Json, progress: Progress) -> Json:
+    def prepare(self, asked: protocol.Prepare, progress: Progress) -> protocol.Prepared:
         """Make the feeds that `run`, `time` and `startup` use: of an image set, or made up."""
         del progress
-        specs = from_json(tuple[TensorSpec, ...], args["inputs"])
-        if args["data"]:
-            images = open_set(Path(args["data"]))
-            indices = range(min(args["count"], images.count))
-            preprocess = optional(Preprocess, args["preprocess"])
-            self.feeds = list(images.feeds(specs, preprocess, 1, indices))
+        if asked.data is not None:
+            images = open_set(asked.data.path)
+            indices = range(min(asked.count, images.count))
+            self.feeds = list(images.feeds(asked.inputs, asked.preprocess, 1, indices))
         else:
-            self.feeds = list(synthetic_feeds(specs, args["count"], seed=0))
-        return {"count": len(self.feeds)}
+            self.feeds = list(synthetic_feeds(asked.inputs, asked.count, seed=0))
+        return protocol.Prepared(len(self.feeds))
 
-    def run(self, args: Json, progress: Progress) -> Json:
+    def run(self, asked: protocol.Run, progress: Progress) -> protocol.Saved:
         """Run every prepared feed and save the outputs, `FEED_OUTPUT` -> array."""
         del progress
-        slot = self.slots[args["slot"]]
-        kept = {
-            f"{i}_{j}": array
-            for i, feeds in enumerate(self.feeds)
-            for j, array in enumerate(slot.run(feeds))
-        }
-        np.savez(args["out"], **kept)  # type: ignore[arg-type]
-        return {"outputs": len(slot.outputs)}
+        slot = self.slots[asked.slot]
+        _save(asked.out, (slot.run(feeds) for feeds in self.feeds))
+        return protocol.Saved(len(slot.outputs))
 
-    def run_file(self, args: Json, progress: Progress) -> Json:
-        """Load a file, run it on given feeds, save the outputs as `run` does, and close it again.
-
-        `feeds` is {"path" of an .npz of `FEED_INPUT` arrays, "names" of the inputs, "count"}.
-        """
+    def run_file(self, asked: protocol.RunFile, progress: Progress) -> protocol.Saved:
+        """Load a file, run it on given feeds, save its outputs as `run` does, and close it."""
         del progress
-        given, outputs = args["feeds"], from_json(tuple[TensorSpec, ...], args["outputs"])
-        slot = Slot(_session(args), outputs)
-        kept = {}
-        try:
-            with np.load(given["path"]) as arrays:
-                for i in range(given["count"]):
-                    feeds = {name: arrays[f"{i}_{k}"] for k, name in enumerate(given["names"])}
-                    for j, array in enumerate(slot.run(feeds)):
-                        kept[f"{i}_{j}"] = np.array(array)  # a runtime may write into it again
-        finally:
-            slot.session.close()
-        np.savez(args["out"], **kept)  # type: ignore[arg-type]
-        return {"outputs": len(outputs)}
+        session = _session(asked.model, asked.running)
+        slot = Slot(session, asked.outputs)
+        with closing(session), np.load(asked.feeds.path) as arrays:
+            feeds = (
+                {name: arrays[f"{i}_{k}"] for k, name in enumerate(asked.names)}
+                for i in range(asked.count)
+            )
+            # A runtime may write into its outputs again: what is kept is a copy.
+            _save(asked.out, ([np.array(array) for array in slot.run(feed)] for feed in feeds))
+        return protocol.Saved(len(asked.outputs))
 
-    def evaluate(self, args: Json, progress: Progress) -> Json:
+    def evaluate(self, asked: protocol.Evaluate, progress: Progress) -> protocol.Evaluated:
         """Run a whole image set and save each output as one array."""
-        return evaluate.run(self.slots[args["slot"]].run, args, progress)
+        return evaluate.run(self.slots[asked.slot].run, asked, progress)
 
-    def time(self, args: Json, progress: Progress) -> Json:
+    def time(self, asked: protocol.Time, progress: Progress) -> protocol.PairTimes:
         """Time two slots against each other, see `timing`."""
-        a, b = (self.slots[name].session for name in (args["a"], args["b"]))
-        plan = from_json(timing.Plan, args["plan"])
-        return timing.compare(a, b, self.feeds, plan, progress)
+        a, b = (self.slots[name].session for name in (asked.a, asked.b))
+        return timing.compare(a, b, self.feeds, asked.plan, progress)
 
-    def time_files(self, args: Json, progress: Progress) -> Json:
-        """Load several files, time them in turns, and close them again.
-
-        `feeds`, if given, is {"path" of an .npz, "names" of its arrays}: one feed for all of them;
-        else inputs are made up.
-        """
+    def time_files(self, asked: protocol.TimeFiles, progress: Progress) -> protocol.Minima:
+        """Load several files, time them in turns, and close them again."""
         del progress
-        given = _feed(args["feeds"]) if "feeds" in args else None
-        plan = from_json(timing.Plan, args["plan"])
-        sessions: list[Session] = []
+        given = _feed(asked.feeds, asked.names) if asked.feeds is not None else None
         feeds: list[Tensors] = []
-        try:
-            for file in args["files"]:
-                sessions.append(_session(args | {"model": file["path"]}))
-                specs = from_json(tuple[TensorSpec, ...], file["inputs"])
-                feeds += [given] if given else synthetic_feeds(specs, 1, seed=0)
-            return {"minima": timing.rotate(sessions, feeds, plan)}
-        finally:
-            for session in sessions:
-                session.close()
+        with ExitStack() as stack:
+            sessions: list[Session] = []
+            for file in asked.files:
+                session = _session(file.model, asked.running)
+                sessions.append(stack.enter_context(closing(session)))
+                feeds += [given] if given else synthetic_feeds(file.inputs, 1, seed=0)
+            minima = timing.rotate(sessions, feeds, asked.plan)
+        return protocol.Minima(tuple(map(tuple, minima)))
 
-    def profile(self, args: Json, progress: Progress) -> Json:
+    def profile(self, asked: protocol.Profile, progress: Progress) -> protocol.BothProfiles:
         """Time the layers of two files in turns, see `profiling`."""
         del progress
-        plan = from_json(profiling.Plan, args["plan"])
-        models = [Path(args[side]) for side in ("before", "after")]
-        files = [artifact(args["backend"], model, _options(args)) for model in models]
-        backend = catalogue()[args["backend"]]
-        return profiling.run(backend, files, _options(args), self.feeds[0], plan)
+        backend = catalogue()[asked.running.backend]
+        files = (_file(asked.before), _file(asked.after))
+        return profiling.run(backend, files, asked.running.options, self.feeds[0], asked.plan)
 
-    def startup(self, args: Json, progress: Progress) -> Json:
+    def startup(self, asked: protocol.Startup, progress: Progress) -> protocol.Started:
         """Load a model in this fresh process, run it once, and say what that took."""
         del progress
-        load_ns = self._open(args)
+        load_ns = self._open(asked)
         start = time.perf_counter_ns()
-        self.slots[args["slot"]].run(self.feeds[0])
+        self.slots[asked.slot].run(self.feeds[0])
         first_ns = time.perf_counter_ns() - start
-        reply = {"load_ns": load_ns, "first_ns": first_ns, "peak_bytes": _peak_bytes()}
-        session = self.slots[args["slot"]].session
-        _confirm(session, args)  # may run a model of its own
-        return {**reply, "settings": dict(session.settings)}
+        peak_bytes = _peak_bytes()
+        session = self.slots[asked.slot].session
+        _confirm(session, asked.running)  # may run a model of its own
+        return protocol.Started(load_ns, first_ns, peak_bytes, session.settings)
 
     def _close(self, slot: str) -> None:
         if slot in self.slots:
             self.slots.pop(slot).session.close()
 
 
-def _session(args: Json) -> Session:
-    session = _opened(args)
-    _confirm(session, args)
+def _answered(
+    kind: type[Any], answer: Callable[..., Any], args: Json, progress: Progress
+) -> dict[str, Any]:
+    """The reply of a handler as JSON, to a request that came as JSON."""
+    reply: dict[str, Any] = to_json(answer(from_json(kind, args), progress))
+    return reply
+
+
+def _session(model: Placed, running: Running) -> Session:
+    session = _opened(model, running)
+    _confirm(session, running)
     return session
 
 
-def _opened(args: Json) -> Session:
-    return catalogue()[args["backend"]].load(_artifact(args), _options(args))
+def _opened(model: Placed, running: Running) -> Session:
+    return catalogue()[running.backend].load(_file(model), running.options)
 
 
-def _artifact(args: Json) -> Path:
-    return artifact(args["backend"], Path(args["model"]), _options(args))
+def _file(model: Placed) -> Path:
+    """The file of a model.
+
+    Raises:
+        InferenceFailed: there is no such model any more.
+    """
+    try:
+        model.path.stat()
+    except OSError as error:
+        raise InferenceFailed(f"{model.name} cannot be read: {error.strerror}.") from None
+    return model.path
 
 
-def _options(args: Json) -> RunOptions:
-    return RunOptions(args["threads"], args["precision"])
-
-
-def _confirm(session: Session, args: Json) -> None:
+def _confirm(session: Session, running: Running) -> None:
     """Close a session that does not compute as it was asked to."""
-    wanted = args["precision"]
+    wanted = running.options.precision
     try:
         if (got := session.precision) != wanted:
-            label = catalogue()[args["backend"]].label
+            label = catalogue()[running.backend].label
             raise InferenceFailed(f"{label} computes in {got}, not in {wanted}.")
     except CoreError:
         session.close()
         raise
 
 
-def _feed(args: Json) -> Tensors:
-    with np.load(args["path"]) as arrays:
-        return dict(zip(args["names"], (arrays[key] for key in arrays.files), strict=True))
+def _save(out: Placed, outputs: Iterable[list[np.ndarray[Any, Any]]]) -> None:
+    kept = {f"{i}_{j}": a for i, arrays in enumerate(outputs) for j, a in enumerate(arrays)}
+    np.savez(out.path, **kept)  # type: ignore[arg-type]
+
+
+def _feed(given: Placed, names: Iterable[str]) -> Tensors:
+    with np.load(given.path) as arrays:
+        return dict(zip(names, (arrays[key] for key in arrays.files), strict=True))
 
 
 def _peak_bytes() -> int:

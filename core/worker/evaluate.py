@@ -20,9 +20,10 @@ import numpy as np
 
 from core.backends.base import Tensors
 from core.data import open_set
+from core.devices.local import Progress
 from core.errors import InferenceFailed
-from core.process import Progress
-from core.records import Json, Preprocess, TensorSpec, from_json, optional
+from core.records import TensorSpec
+from core.worker.protocol import Evaluate, Evaluated
 
 Array = np.ndarray[Any, Any]
 Run = Callable[[Tensors], list[Array]]
@@ -32,25 +33,23 @@ MAX_BYTES = 512 << 20
 PROGRESS_S = 0.25
 
 
-def run(model: Run, args: Json, progress: Progress) -> Json:
-    """Evaluate `args["images"]` samples of a set (0: all) into `args["out"]`/OUTPUT.npy.
+def run(model: Run, asked: Evaluate, progress: Progress) -> Evaluated:
+    """Evaluate a set into OUTPUT.npy in the folder that was asked for.
 
     Raises:
         InferenceFailed: the backend failed on an image.
         DataError: the set does not fit the model.
     """
-    images = open_set(Path(args["data"]))
-    specs = from_json(tuple[TensorSpec, ...], args["inputs"])
-    preprocess = optional(Preprocess, args["preprocess"])
-    count = min(args["images"] or images.count, images.count)
+    images = open_set(asked.data.path)
+    specs, preprocess = asked.inputs, asked.preprocess
+    count = min(asked.images or images.count, images.count)
     batch = _batch(model, next(images.feeds(specs, preprocess, 2, range(min(2, count)))), specs)
-    declared = from_json(tuple[TensorSpec, ...], args["outputs"])
-    unsure = _shared(specs, declared)
+    unsure = _shared(specs, asked.outputs)
     told = time.monotonic()
 
     def kept(batch: int) -> Keep:
         nonlocal told
-        keep = Keep(Path(args["out"]), count)
+        keep = Keep(asked.out.path, count)
         for feed in images.feeds(specs, preprocess, batch, range(count)):
             outputs, size = model(feed), next(iter(feed.values())).shape[0]
             if batch > 1 and not _each_has_its_own(outputs, size):
@@ -66,12 +65,9 @@ def run(model: Run, args: Json, progress: Progress) -> Json:
         keep = kept(batch)
     except _RunTogether:
         batch, keep = 1, kept(1)
-    return {
-        "images": keep.close(),
-        "batch": batch,
-        "ragged": sorted(keep.ragged),
-        "shared": sorted(keep.shared | unsure),
-    }
+    return Evaluated(
+        keep.close(), batch, tuple(sorted(keep.ragged)), tuple(sorted(keep.shared | unsure))
+    )
 
 
 class _RunTogether(Exception):

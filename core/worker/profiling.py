@@ -11,42 +11,26 @@ import statistics
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
 from pathlib import Path
 
 from core.backends.base import Backend, Tensors, spins
 from core.backends.base_profile import Profiled, TimedLayer
 from core.errors import BackendUnavailable
-from core.records import Json, RunOptions
+from core.records import RunOptions
+from core.worker.protocol import BothProfiles, LayerRow, LayerRows, ProfilingPlan
 from core.worker.threads import settle
 
 Call = Callable[[Tensors], object]
 
 
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much to measure.
-
-    Attributes:
-        warmup: calls of each session before anything counts.
-        budget_s: wall time for all runs, roughly.
-        fewest, most: runs of each session.
-    """
-
-    warmup: int = 3
-    budget_s: float = 2.5
-    fewest: int = 3
-    most: int = 60
-
-
 def run(
-    backend: Backend, files: Sequence[Path], options: RunOptions, feeds: Tensors, plan: Plan
-) -> Json:
-    """Profile both models, as the backend's own files.
-
-    Returns:
-        {"before", "after"}: each {"total_s", "cpu_s", "profiled_s", "runs", "layers"}, the
-        seconds of a layer being its median; "cpu_s" is the CPU time of a plain call.
+    backend: Backend,
+    files: Sequence[Path],
+    options: RunOptions,
+    feeds: Tensors,
+    plan: ProfilingPlan,
+) -> BothProfiles:
+    """Profile both models, as the backend's own files; the time of a layer is its median.
 
     Raises:
         BackendUnavailable: this backend does not tell how long its layers take.
@@ -61,20 +45,21 @@ def run(
         calls += [session.run for session in kept]
         walls, cpus = _interleave(calls, feeds, plan, any(map(spins, plain)))
         runs = len(walls[0])
-        return {
-            side: {
-                "total_s": statistics.median(walls[index]),
-                "cpu_s": statistics.fmean(cpus[index]),
-                "profiled_s": statistics.median(walls[index + 2]),
-                "runs": runs,
-                "layers": [_row(layer, runs) for layer in kept[index].layers()],
-            }
-            for index, side in enumerate(("before", "after"))
-        }
+        before, after = (
+            LayerRows(
+                statistics.median(walls[index]),
+                statistics.fmean(cpus[index]),
+                statistics.median(walls[index + 2]),
+                runs,
+                tuple(_row(layer, runs) for layer in kept[index].layers()),
+            )
+            for index in range(2)
+        )
+        return BothProfiles(before, after)
 
 
 def _interleave(
-    calls: Sequence[Call], feeds: Tensors, plan: Plan, spinning: bool
+    calls: Sequence[Call], feeds: Tensors, plan: ProfilingPlan, spinning: bool
 ) -> tuple[list[list[float]], list[list[float]]]:
     """Wall and CPU seconds of each call of each session, warm-up left out."""
     order = [0, 2, 1, 3]
@@ -107,17 +92,17 @@ def _turn(
     return times
 
 
-def _row(layer: TimedLayer, runs: int) -> Json:
+def _row(layer: TimedLayer, runs: int) -> LayerRow:
     """A layer with the median of the runs that count: the last ones, every other one of them."""
     counted = layer.seconds[::-2][:runs]
-    return {
-        "node": layer.node,
-        "name": layer.name,
-        "op_type": layer.op_type,
-        "role": layer.role,
-        "precision": layer.precision,
-        "provider": layer.provider,
-        "implementation": layer.implementation,
-        "sources": list(layer.sources),
-        "seconds": statistics.median(counted) if counted else 0.0,
-    }
+    return LayerRow(
+        layer.node,
+        layer.name,
+        layer.op_type,
+        layer.role,
+        layer.precision,
+        layer.provider,
+        layer.implementation,
+        tuple(layer.sources),
+        statistics.median(counted) if counted else 0.0,
+    )

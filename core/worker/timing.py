@@ -16,33 +16,11 @@ from contextlib import closing
 from dataclasses import dataclass, field
 
 from core.backends.base import SelfTimed, Session, Tensors, spins
-from core.process import Progress
-from core.records import Json
+from core.devices.local import Progress
+from core.worker.protocol import PairTimes, TimingPlan
 from core.worker.threads import Queue, settle, stolen_s
 
 WARM_S = 0.002  # after a change of sides: as long as the caches, and threads that slept, need
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """How much to measure.
-
-    Attributes:
-        warmup: calls on each side before anything counts.
-        blocks: blocks in this pair of sessions.
-        quads: samples in each of the four turns of a block.
-        sample_s: a sample repeats its call until it lasts about this long.
-        slow_down: share by which B is made slower, to test that a difference is found; 0 in use.
-        run_in: of `rotate`, whether each turn begins with a call that does not count. Long calls
-            fill the caches themselves, where only plain differences are asked for.
-    """
-
-    warmup: int = 10
-    blocks: int = 15
-    quads: int = 4
-    sample_s: float = 0.0005
-    slow_down: float = 0.0
-    run_in: bool = True
 
 
 Timer = Callable[[int], tuple[float, float]]
@@ -77,7 +55,7 @@ class Turns:
     Attributes:
         sides: "a" and "b".
         queue: of the threads of this process.
-        result: see `compare`.
+        result: samples by name, see `PairTimes`.
         last: the side whose turn it was, "" before the first.
         waited_ns, wall_ns: by side, in line for a core, and of all calls that count.
     """
@@ -116,15 +94,10 @@ class Turns:
         return self.waited_ns[name] / max(self.wall_ns[name], 1.0)
 
 
-def compare(a: Session, b: Session, feeds: list[Tensors], plan: Plan, progress: Progress) -> Json:
-    """Block minima and raw samples of both sides, in nanoseconds per call.
-
-    Returns:
-        {"a_min", "b_min": one per block; "a", "b": samples; "cpu_a", "cpu_b": CPU ns per sample;
-        "repeat": calls per sample; "waited_a", "waited_b": nanoseconds in line for a core per
-        nanosecond of a call; "stolen_s": CPU seconds that the hypervisor took, "took_s": seconds
-        of it all}.
-    """
+def compare(
+    a: Session, b: Session, feeds: list[Tensors], plan: TimingPlan, progress: Progress
+) -> PairTimes:
+    """Block minima and raw samples of both sides, in nanoseconds per call."""
     feed = feeds[0]
     sides = {"a": _side(a, feed), "b": _side(b, feed)}
     start_ns, stolen_before_s = time.perf_counter_ns(), stolen_s()
@@ -133,21 +106,30 @@ def compare(a: Session, b: Session, feeds: list[Tensors], plan: Plan, progress: 
     if plan.slow_down:
         slowed = _slowed(sides["b"].timer, typical_ns * plan.slow_down)
         sides["b"] = Side(slowed, sides["b"].spins)
-    result: dict[str, list[float]] = {k: [] for k in ("a_min", "b_min", "a", "b", "cpu_a", "cpu_b")}
+    kept: dict[str, list[float]] = {k: [] for k in ("a_min", "b_min", "a", "b", "cpu_a", "cpu_b")}
     with closing(Queue()) as queue:
-        turns = Turns(sides, queue, result)
+        turns = Turns(sides, queue, kept)
         for block in range(plan.blocks):
             turns.block(repeat, plan.quads)
             progress({"block": block + 1, "blocks": plan.blocks})
-        shares = {f"waited_{name}": turns.share(name) for name in sides}
-    stolen = {
-        "stolen_s": stolen_s() - stolen_before_s,
-        "took_s": (time.perf_counter_ns() - start_ns) / 1e9,
-    }
-    return {**result, "repeat": repeat, **shares, **stolen}
+    return PairTimes(
+        a_min=tuple(kept["a_min"]),
+        b_min=tuple(kept["b_min"]),
+        a=tuple(kept["a"]),
+        b=tuple(kept["b"]),
+        cpu_a=tuple(kept["cpu_a"]),
+        cpu_b=tuple(kept["cpu_b"]),
+        repeat=repeat,
+        waited_a=turns.share("a"),
+        waited_b=turns.share("b"),
+        stolen_s=stolen_s() - stolen_before_s,
+        took_s=(time.perf_counter_ns() - start_ns) / 1e9,
+    )
 
 
-def rotate(sessions: Sequence[Session], feeds: Sequence[Tensors], plan: Plan) -> list[list[float]]:
+def rotate(
+    sessions: Sequence[Session], feeds: Sequence[Tensors], plan: TimingPlan
+) -> list[list[float]]:
     """Block minima of several sessions in nanoseconds per call, one list for each session.
 
     The sessions take turns, forwards and backwards, so that a drift of the clock hits all alike.

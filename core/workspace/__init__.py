@@ -5,7 +5,7 @@ commands are made of: `passes` (the catalogue and its parameters), `inputs` (siz
 preprocessing) and `facts` (metrics and backends).
 """
 
-from core.process import Child
+from core.devices.local import Child
 from core.workspace.workspace import Workspace
 
 __all__ = ["Child", "Workspace"]

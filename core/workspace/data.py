@@ -10,10 +10,10 @@ import threading
 from dataclasses import replace
 from pathlib import Path
 
+from core.devices.local import Progress
+from core.devices.local.launch import Check
+from core.devices.local.memory import free_bytes
 from core.errors import DataError, StoreError
-from core.process import Progress
-from core.process.launch import Check
-from core.process.memory import free_bytes
 from core.records import DataSummary, ModelSummary
 from core.records.stored import Room, Upload
 from core.runs import incoming, samples

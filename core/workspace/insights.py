@@ -11,6 +11,7 @@ from pathlib import Path
 
 from core.data import model_at
 from core.errors import DataError, StoreError
+from core.formats.base.artifacts import Artifacts
 from core.measure import ProfileJob, Setting, Source, explained, host, profile
 from core.records import (
     Explanation,
@@ -30,7 +31,7 @@ from core.runs.latency_curve_times import StairTimes
 from core.runs.on_demand import Turns
 from core.runs.preprocess_search import PixelTrial, PixelTrials
 from core.runs.preview_cache import Previews
-from core.runs.profiles import Profiles, passes_of, profile_key
+from core.runs.profiles import Profiles, passes_of
 from core.runs.sensitivity_job import Sensing, Study
 from core.workspace.models import Models
 from core.workspace.runs import Runs
@@ -201,9 +202,18 @@ class Insights:
 
         def job() -> ProfileJob:
             zeros = [self._at.bench.get().zero_share(model.path) for model in models]
-            return ProfileJob(models[0], models[1], setting, source, (zeros[0], zeros[1]))
+            return ProfileJob(
+                models[0],
+                models[1],
+                setting,
+                source,
+                (zeros[0], zeros[1]),
+                artifacts=Artifacts(self._at.home.artifacts),
+            )
 
-        key = profile_key(models[0].digest, models[1].digest, backend, threads, run.spec.dims)
+        key = self._profiles.key(
+            models[0].digest, models[1].digest, backend, threads, run.spec.dims
+        )
         return self._profiles.get(key, job, wait_s, passes_of(run, digest))
 
     def profiled(self, run_id: str, digest: str, backend: str, threads: int) -> bool:
@@ -213,7 +223,9 @@ class Insights:
             StoreError: there is no such run.
         """
         asked = self._runs.get(run_id).spec
-        return self._profiles.known(profile_key(asked.model, digest, backend, threads, asked.dims))
+        return self._profiles.known(
+            self._profiles.key(asked.model, digest, backend, threads, asked.dims)
+        )
 
     def explain(
         self, before: ModelSummary, after: ModelSummary, backend: str, threads: int
@@ -231,7 +243,8 @@ class Insights:
             CoreError: the backend does not take one of the two models.
         """
         zeros = self._zero_share(before), self._zero_share(after)
-        job = ProfileJob(before, after, Setting.of(backend, threads), zeros=zeros)
+        setting, made = Setting.of(backend, threads), Artifacts(self._at.home.artifacts)
+        job = ProfileJob(before, after, setting, zeros=zeros, artifacts=made)
         return explained(*profile(job), host())
 
     def _zero_share(self, model: ModelSummary) -> float:

@@ -8,16 +8,35 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from core.devices.local import Progress
 from core.errors import StoreError
-from core.process import Progress
-from core.records import ModelSummary, Outcome, Preprocess, Recipe, SampleModel
+from core.formats.base.artifacts import Artifacts, copy
+from core.measure import checked
+from core.records import Artifact, ModelSummary, Outcome, Preprocess, Recipe, SampleModel
 from core.runs import incoming, layer_times, samples
 from core.runs.holdings import NOBODY
 from core.runs.home import Home
 from core.runs.installation import Installation
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """A model written in another format.
+
+    Attributes:
+        artifact: what it is.
+        size_bytes: of all its files.
+        check: what a backend that reads it made of it, in words.
+        files: that were written.
+    """
+
+    artifact: Artifact
+    size_bytes: int
+    check: str
+    files: tuple[Path, ...]
 
 
 class Models:
@@ -198,6 +217,26 @@ class Models:
             InvalidModel: it cannot be read.
         """
         return self._at.bench.get().take(self.path(digest), out)
+
+    def convert(self, model: ModelSummary, form: str, out: Path) -> Exported:
+        """Write a model in another format: OUT, and what belongs to it beside under its own ending.
+
+        It is read back by a backend that takes the format, and compared, before it is written.
+
+        Args:
+            model: an admitted or made one.
+            form: `format`, or `format.variant`.
+            out: the main file.
+
+        Raises:
+            FormatError: it does not become such a file.
+            InferenceFailed: the file answers otherwise than the model.
+            StoreError: there is no room for it.
+        """
+        artifacts = Artifacts(self._at.home.artifacts)
+        artifact = artifacts.of(model.digest, model.path, form)
+        check = checked(model, form, artifacts)
+        return Exported(artifact, artifact.size_bytes, check, copy(artifact, out))
 
 
 def _stem(name: str) -> str:

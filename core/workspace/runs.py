@@ -17,8 +17,9 @@ from dataclasses import replace
 from pathlib import Path
 
 from core import measure, sources
+from core.devices.local import lock, scratch
 from core.errors import CoreError, StoreError
-from core.process import scratch
+from core.formats.base.artifacts import Artifacts, pack
 from core.records import (
     Answer,
     BackendInfo,
@@ -255,6 +256,28 @@ class Runs:
                 return made
         with self._packing, self._at.model_gates.enter(NOBODY) as gate:
             return gate.pack(path, folder)
+
+    def converted(self, run_id: str, digest: str, form: str) -> Path:
+        """The model of a candidate in another format, as one .zip; made when first asked for.
+
+        Args:
+            run_id: of the run.
+            digest: of the candidate.
+            form: `format`, or `format.variant`.
+
+        Raises:
+            StoreError: no such run or candidate, its file is gone, or there is no room.
+            FormatError: it does not become such a file.
+            BackendUnavailable: the tool that writes the format is not installed.
+        """
+        model = self.candidate_file(run_id, digest)
+        folder = self._at.home.caches / "downloads"
+        with self._packing, lock.shared():
+            artifact = Artifacts(self._at.home.artifacts).of(digest, model, form)
+            packed = folder / f"{artifact.digest}.{form}.zip"
+            if not packed.exists():
+                pack(artifact, packed)
+        return packed
 
     # What a visitor is asking
 

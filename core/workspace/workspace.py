@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from core.process import Child, Scratch
+from core.devices.local import Child, Scratch
 from core.runs.home import Home
 from core.runs.installation import Installation
 from core.runs.quota import Quota

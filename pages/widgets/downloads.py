@@ -7,16 +7,17 @@ import re
 
 import streamlit as st
 
+from core.charts import palette
 from core.charts.choosing import best
 from core.charts.report import report_html
 from core.charts.rows import rows_table
-from core.charts.standing import baseline
+from core.charts.standing import Standing, baseline
 from core.charts.table import to_csv
 from core.errors import CoreError
-from core.records import Outcome, Recipe, Run, to_json
+from core.records import Candidate, Outcome, Recipe, Run, to_json
 from core.records.stored import stored_bytes
 from core.wording import sentence
-from core.workspace import Workspace
+from core.workspace import Workspace, formats
 from pages.widgets import formatting, password, session
 
 EAGER_BYTES = 64 << 20
@@ -35,6 +36,7 @@ def show(run: Run, workspace: Workspace, of: Outcome | None = None) -> None:
         if outcome is not None:
             if outcome.candidate is not None:
                 model(run, outcome, workspace)
+                other_formats(run, outcome.candidate)
             recipe(run, outcome)
         report(run)
         rows(run)
@@ -59,7 +61,7 @@ def model(run: Run, outcome: Outcome, workspace: Workspace) -> None:
         return
     if size > EAGER_BYTES:
         about = f"{'A .zip of the ONNX file and its data' if size > ONE_FILE else 'The ONNX file'}."
-        where = f"{site()}/{FILES}/{run.id}/{digest}?key={password.key(run.id, digest)}"
+        where = _address_of(run, digest)
         st.link_button(f"Model ({formatting.size(size)})", where, help=f"{about} SHA-256 {digest}")
         return
     _save(
@@ -69,6 +71,39 @@ def model(run: Run, outcome: Outcome, workspace: Workspace) -> None:
         "application/octet-stream",
         f"The ONNX file. SHA-256 {digest}",
     )
+
+
+def other_formats(run: Run, candidate: Candidate) -> None:
+    """The model as other runtimes take it; converted when it is first asked for."""
+    with st.popover("Other formats"):
+        for form in formats.exported():
+            st.link_button(
+                formats.label(form),
+                _address_of(run, candidate.digest, form),
+                help="A .zip with all its files, converted when you first ask for it.",
+            )
+            st.caption(formatting.plain(told_of(run, candidate.digest, form)))
+
+
+def told_of(run: Run, digest: str, form: str) -> str:
+    """What this run measured of a model in a format: its size, and how long a call takes."""
+    standing, found = Standing(run), []
+    for spec in run.spec.backends:
+        if spec.partition("@")[2] == form:
+            size = standing.value(digest, "size_bytes", spec)
+            found += [formatting.size(int(size))] if size is not None else []
+            time_ms = standing.value(digest, "latency_ms", spec)
+            name = palette.label(spec)
+            found.append(f"{time_ms:.3g} ms on {name}" if time_ms else f"no time on {name}")
+    if found:
+        return f"Measured: {', '.join(found)}."
+    return "Not measured in this run: choose it among the backends."
+
+
+def _address_of(run: Run, digest: str, form: str = "") -> str:
+    """Where the browser finds a model file."""
+    place = "/".join((site(), FILES, run.id, digest, *([form] if form else [])))
+    return f"{place}?key={password.key(run.id, digest)}"
 
 
 def recipe(run: Run, outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""Large model files go from the disk to the browser in pieces, and never through the page."""
+"""Large and converted model files go from the disk to the browser, never through the page."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ def routes() -> list[Route]:
     """The routes of the application that are no pages."""
     base = str(config.get_option("server.baseUrlPath") or "").strip("/")
     prefix = f"/{base}" if base else ""
-    return [Route(f"{prefix}/{downloads.FILES}/{{run_id}}/{{digest}}", _file)]
+    model = f"{prefix}/{downloads.FILES}/{{run_id}}/{{digest}}"
+    return [Route(model, _file), Route(f"{model}/{{form}}", _file)]
 
 
 async def _file(request: Request) -> Response:
@@ -32,12 +33,15 @@ async def _file(request: Request) -> Response:
     workspace = session.workspace()
     try:
         run = await run_in_threadpool(workspace.runs.get, run_id)
-        path = await run_in_threadpool(workspace.runs.download, run_id, digest)
+        form = request.path_params.get("form", "")
+        if form:
+            path = await run_in_threadpool(workspace.runs.converted, run_id, digest, form)
+        else:
+            path = await run_in_threadpool(workspace.runs.download, run_id, digest)
     except CoreError as error:
         raise HTTPException(404, error.message) from None
-    return FileResponse(
-        path, media_type="application/octet-stream", filename=_name(run, digest) + path.suffix
-    )
+    name = "_".join(part for part in (_name(run, digest), form.replace(".", "_")) if part)
+    return FileResponse(path, media_type="application/octet-stream", filename=name + path.suffix)
 
 
 def _name(run: Run, digest: str) -> str:

@@ -27,14 +27,14 @@ BUDGETS_S = (2, 5, 12, 30, 60)
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A choice of the multiselect: a backend at one of its precisions."""
+    """A choice of the multiselect: a backend at one of its precisions, or reading a format."""
 
     spec: str
     label: str
 
 
 def targets(infos: tuple[BackendInfo, ...]) -> dict[str, Target]:
-    """What can be measured here, by `name` or `name:precision`."""
+    """What can be measured here, by `name`, `name:precision` or `name@format`."""
     found = {}
     for info in infos:
         if info.reason:
@@ -42,6 +42,9 @@ def targets(infos: tuple[BackendInfo, ...]) -> dict[str, Target]:
         found[info.name] = Target(info.name, info.label)
         for precision in info.precisions[1:]:
             spec = f"{info.name}:{precision}"
+            found[spec] = Target(spec, label_of(spec))
+        for form in info.accepts[1:]:
+            spec = f"{info.name}@{form}"
             found[spec] = Target(spec, label_of(spec))
     return found
 

@@ -22,8 +22,8 @@ from core.backends.base_dynamic import (
 from core.errors import BackendUnavailable
 from core.measure import Setting, Source, Verifier
 from core.measure.verify import REFERENCE, relative_rms
-from core.measure.worker_client import Worker
 from core.records import RunOptions
+from core.worker.client import Worker
 from tests.builders import graph
 from tests.measure.subjects import admitted
 
@@ -112,7 +112,7 @@ def test_dynamic_int8_is_verified_like_any_other_precision(name: str, tmp_path: 
             Verifier(Source(), lambda: False).check(worker, "b", model, setting)
     except BackendUnavailable as error:
         pytest.skip(error.message)
-    assert reply["precision"] == DYNAMIC_INT8
+    assert reply.precision == DYNAMIC_INT8
 
 
 def test_openvino_refuses_to_run_where_a_property_did_not_take(monkeypatch: pytest.MonkeyPatch):

@@ -15,11 +15,12 @@ from core.calibration.services import NoServices
 from core.errors import BackendUnavailable, CoreError, InferenceFailed
 from core.measure import Setting, Source, Verifier, host
 from core.measure.verify import BOUNDS, FEEDS, REFERENCE, relative_rms
-from core.measure.worker_client import Worker
 from core.passes.base import Report
 from core.passes.quantize_static import QuantizeStatic
 from core.passes.quantize_weights import QuantizeWeights
 from core.records import ModelSummary
+from core.worker.client import Worker
+from core.worker.protocol import Loaded
 from tests.builders import Images, graph, norm, rewrite
 from tests.measure.subjects import admitted, net
 
@@ -87,7 +88,7 @@ def bench(backend: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Be
 
 
 @contextmanager
-def loaded(model: ModelSummary, setting: Setting) -> Iterator[tuple[Worker, dict[str, object]]]:
+def loaded(model: ModelSummary, setting: Setting) -> Iterator[tuple[Worker, Loaded]]:
     """A worker of its own that holds `model`, and what it answered to loading it."""
     with Worker(model, never) as worker:
         worker.prepare(model, Source(), FEEDS)
@@ -144,7 +145,7 @@ def test_a_whole_set_is_evaluated_in_batches_that_change_nothing(bench: Bench, t
         worker = bench.workers[name]
         worker.load("model", model, Setting.of(name))
         done = worker.evaluate("model", model, source, tmp_path / name, lambda _: None)
-        assert done["images"] == 37
+        assert done.images == 37
         results.append(np.load(tmp_path / name / "0.npy"))
     assert results[1].shape == (37, 6)
     assert relative_rms(*results) < FLOAT_RMS
@@ -194,8 +195,8 @@ def test_opencv_says_that_it_knows_no_4_bit_type(tmp_path: Path):
 def test_the_precision_is_read_back(bench: Bench, tmp_path: Path):
     model, setting = admitted(net(), tmp_path), Setting.of(bench.backend)
     reply = bench.workers[bench.backend].load("model", model, setting)
-    assert reply["precision"] == "f32"
-    assert reply["load_ns"] > 0
+    assert reply.precision == "f32"
+    assert reply.load_ns > 0
 
 
 def test_openvino_computes_in_bf16_only_when_asked(tmp_path: Path):
@@ -206,7 +207,7 @@ def test_openvino_computes_in_bf16_only_when_asked(tmp_path: Path):
             pass
         return
     with loaded(model, setting) as (_, reply):
-        assert reply["precision"] == "bf16"
+        assert reply.precision == "bf16"
     exact, f32, bf16 = (
         _first_output(tmp_path, model, spec) for spec in (REFERENCE, "openvino", "openvino:bf16")
     )

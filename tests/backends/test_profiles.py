@@ -14,7 +14,7 @@ from core.measure.profile import ProfileJob, profile
 from core.passes.fold_batch_norm import FoldBatchNorm
 from core.passes.quantize_static import QuantizeStatic
 from core.records import LayerProfile, ModelSummary, Profile
-from core.worker.profiling import Plan
+from core.worker.protocol import ProfilingPlan as Plan
 from tests.builders import Images, graph, norm, rewrite
 from tests.measure.subjects import admitted
 

@@ -15,6 +15,7 @@ from core.compress.quantization.evaluator import Evaluator, headless
 from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.prepare import prepared
 from core.compress.quantization.target_scheme import scheme
+from core.devices.local import device
 from core.errors import BackendUnavailable, CoreError, InferenceFailed
 from core.passes.base import Report
 from core.passes.quantize_int8.fitting import Way, fitted, say_outcome
@@ -51,26 +52,26 @@ def test_the_outputs_are_those_of_the_backend_and_its_process_stays():
             run = Probe(graph, ["y"], threads=1).run
             for found, feed in zip(away(graph, feeds), feeds, strict=True):
                 np.testing.assert_allclose(found["y"], run(feed)["y"], atol=1e-5)
-        first = away._child.pid
+        first = away._worker._channel.pid
         broken = residual()
         next(n for n in broken.graph if n.op_type == "Softmax").op_type = "NoSuchOperator"
         with pytest.raises(CoreError, match="NoSuchOperator"):
             away(broken, feeds)
         assert away(residual(), feeds)[0]["y"].shape == (2, 5)
-        assert away._child.pid == first
+        assert away._worker._channel.pid == first
     finally:
         away.close()
 
 
 @pytest.mark.backend
 def test_a_graph_that_ends_the_process_is_a_reason_and_the_next_one_runs(monkeypatch):
-    class Deadly(remote_runner.Child):
+    class Deadly(device.Child):
         def request(self, call, args, *more):
             if deadly:
                 os.killpg(self.pid, signal.SIGSEGV)
             return super().request(call, args, *more)
 
-    monkeypatch.setattr(remote_runner, "Child", Deadly)
+    monkeypatch.setattr(device, "Child", Deadly)
     away, feeds = remote_runner.Elsewhere("onnxruntime"), list(Random(count=4).feeds())
     try:
         deadly = True

@@ -18,6 +18,7 @@ class Brand:
     precisions = ("f32",)
     remedy = "pip install brand"
     about = "For a test."
+    accepts = ("onnx",)
     facts = BackendFacts("#123456", Int8Facts(signed=True, wide=True), opening=True, place=25)
 
 

@@ -13,8 +13,8 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from core.errors import CoreError, InvalidModel, ModelError, UnsupportedModel
+from core.formats.onnx import external, gate
 from core.graph import storage
-from core.pipeline import external, gate
 from core.pipeline.client import Workshop
 from core.records import Recipe, Step
 from core.records.stored import data_of, stored_bytes

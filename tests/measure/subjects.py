@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from core import graph as graphs
 from core.backends.base import catalogue
+from core.devices.local import device
+from core.formats.base import artifacts
+from core.formats.base import catalogue as formats
 from core.graph import Graph
-from core.measure import worker_client
 from core.pipeline.summary import summarise
-from core.process import Child
 from core.records import ModelSummary
 from tests.builders import graph
+from tests.formats.fakes import FORMATS
 from tests.worker.fakes import FAKES
 
 
@@ -41,8 +42,7 @@ def use_fakes(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, backend in FAKES.items():
         monkeypatch.setitem(catalogue(), name, backend)  # type: ignore[arg-type]
 
-    def child(module: str, limits: Any) -> Child:
-        assert module == "core.worker"
-        return Child("tests.worker.fakes", limits)
-
-    monkeypatch.setattr(worker_client, "Child", child)
+    for name, kind in FORMATS.items():
+        monkeypatch.setitem(formats(), name, kind)  # type: ignore[arg-type]
+    monkeypatch.setattr(device, "WORKER", "tests.worker.fakes")
+    monkeypatch.setattr(artifacts, "MODULE", "tests.formats.fakes")

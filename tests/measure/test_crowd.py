@@ -7,10 +7,11 @@ import os
 import pytest
 
 from core.measure.crowd import STOLEN, WAITED, Crowd
+from core.worker.protocol import PairTimes
 
 
-def reply(waited_a: float = 0.0, waited_b: float = 0.0, stolen_s: float = 0.0) -> dict[str, float]:
-    return {"waited_a": waited_a, "waited_b": waited_b, "stolen_s": stolen_s, "took_s": 2.0}
+def reply(waited_a: float = 0.0, waited_b: float = 0.0, stolen_s: float = 0.0) -> PairTimes:
+    return PairTimes(waited_a=waited_a, waited_b=waited_b, stolen_s=stolen_s, took_s=2.0)
 
 
 def test_a_quiet_machine_has_nothing_said_of_it():

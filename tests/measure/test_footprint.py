@@ -16,7 +16,6 @@ from core.measure import (
     Source,
     footprint,
     host,
-    host_digest,
     int8_outlook,
     sizes,
     startup,
@@ -68,7 +67,7 @@ def test_the_host_is_one_record_with_a_short_name():
     assert host() == host()
     assert host().cores >= 1
     assert "onnxruntime" in host().versions
-    assert host_digest(host()) != host_digest(Host("other", (), 1, "Linux"))
+    assert host().device.id != Host("other", (), 1, "Linux").device.id
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.measure import METRICS, LatencyJob, Setting, Source, Verifier, latency, startup
+from core.devices.local import lock
+from core.measure import METRICS, LatencyJob, Setting, Source, Verifier, host, latency, startup
 from core.measure.latency import (
     FULL,
     PAIRS_MOST,
@@ -18,10 +19,9 @@ from core.measure.latency import (
     sentence,
     shrunk,
 )
-from core.measure.worker_client import Cancelled, Worker
 from core.metrics.base_intervals import Interval
-from core.process import lock
 from core.records import Measurement, ModelSummary, Status, Verdict
+from core.worker.client import Cancelled, Worker
 from tests.measure.subjects import admitted, net
 
 
@@ -77,7 +77,7 @@ def test_rows_hold_what_a_reader_needs(pair, threads: int):
         assert row.condition == paired | beside
         assert 0 < row.low <= row.value <= row.high
         assert row.clock == "perf_counter"
-        assert row.host
+        assert row.target == host().target(row.backend, threads)
     for row in rows[:2]:
         detail = row.detail
         assert detail["minimum"] <= row.value <= detail["p90"] <= detail["p99"]

@@ -23,7 +23,8 @@ from core.records import (
     from_json,
     to_json,
 )
-from core.worker.profiling import Plan
+from core.worker.protocol import LayerRow, LayerRows
+from core.worker.protocol import ProfilingPlan as Plan
 from tests.measure.subjects import admitted, net
 
 PLAIN = Host("Some CPU", ("AVX2",), 2, "Linux")
@@ -344,16 +345,16 @@ def test_rows_of_a_worker_get_kind_and_macs_from_the_file(tmp_path):
     (conv,) = [x for x in model.layers if x.op_type == "Conv"]
     row = {
         "node": "n", "name": conv.name, "op_type": "Conv", "role": "compute", "precision": "f32",
-        "provider": "CPU", "implementation": "k", "sources": [], "seconds": 0.5,
+        "provider": "CPU", "implementation": "k", "sources": (), "seconds": 0.5,
     }  # fmt: skip
-    rows = [row, row | {"node": "m"}]
-    reply = {"total_s": 1.0, "cpu_s": 0.99, "profiled_s": 2.0, "runs": 3, "layers": rows}
+    rows = (LayerRow(**row), LayerRow(**(row | {"node": "m"})))
+    reply = LayerRows(1.0, 0.99, 2.0, 3, rows)
     made = read(reply, model, Setting.of("onnxruntime"))
     assert (made.layers[0].kind, made.layers[0].macs) == (conv.kind, conv.macs)
     assert made.layers[0].share == 0.5
     assert "2.0 times as long" in " ".join(made.notes)
     assert not made.busy
-    crowded = read(reply | {"cpu_s": 0.4}, model, Setting.of("onnxruntime"))
+    crowded = read(replace(reply, cpu_s=0.4), model, Setting.of("onnxruntime"))
     assert crowded.busy
     assert "busy with other work" in " ".join(crowded.notes)
 

@@ -8,7 +8,7 @@ import pytest
 from core.measure.latency import PAIRS_NEEDED
 from core.measure.statistics import ratio
 from core.worker import timing
-from core.worker.timing import Plan
+from core.worker.protocol import TimingPlan as Plan
 
 TRIALS = 150
 
@@ -45,4 +45,4 @@ def test_a_model_is_timed_with_its_weights_in_the_caches():
     clock: dict[str, object] = {"last": ""}
     a, b = Cached("a", clock), Cached("b", clock)
     result = timing.compare(a, b, [{}], Plan(1, 3, 2, 1e-6), lambda _: None)  # type: ignore[arg-type]
-    assert set(result["a"]) == set(result["b"]) == {1000}
+    assert set(result.a) == set(result.b) == {1000}

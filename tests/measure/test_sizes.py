@@ -10,8 +10,8 @@ import pytest
 from core.data import model_at
 from core.errors import DataError
 from core.measure import Setting, Source, sizes
-from core.measure.worker_client import Worker
 from core.records import Status
+from core.worker.client import Worker
 from tests.builders import graph
 from tests.measure.subjects import admitted
 

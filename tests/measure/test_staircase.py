@@ -1,18 +1,22 @@
 """The staircase: the algebra of its differences, its cache, and how it stops; time is made up."""
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from core import timings
+from core.backends.base import catalogue
 from core.errors import InferenceFailed, WorkerCrashed
-from core.measure import staircase
-from core.measure.target import Setting
-from core.measure.worker_client import Cancelled
+from core.measure import host, staircase
 from core.pipeline.client import Workshop
+from core.records import Target
 from core.timings import Chain, LayerSignature, MicroModel
+from core.worker.client import Cancelled
+from core.worker.setting import Setting
 
 SETTING = Setting.of("onnxruntime")
 CALL_NS, TAP_NS, REFERENCE_NS = 20_000.0, 1_000.0, 50_000.0
@@ -137,10 +141,10 @@ def test_a_layer_that_fails_is_a_row_with_its_reason(tmp_path: Path, monkeypatch
 
 def test_a_table_of_another_host_is_begun_anew(tmp_path: Path):
     path = tmp_path / "t.jsonl"
-    timings.start(path, timings.Conditions("onnxruntime", "0.1", 1, "elsewhere"))
+    timings.start(path, Target("elsewhere", "onnxruntime", "0.1", "f32", 1))
     timings.append(path, timings.LayerTime(dense(8), 1.0))
     table = staircase.measure([dense(8)], SETTING, path, Files())
-    assert table.conditions == staircase.conditions(SETTING)
+    assert table.target == staircase.target(SETTING)
     assert table.seconds(*dense(8)) != 1.0
 
 
@@ -148,6 +152,32 @@ def test_each_setting_has_a_file_of_its_own(tmp_path: Path):
     settings = [Setting.of("onnxruntime"), Setting.of("onnxruntime", 2)]
     paths = {staircase.cache_path(tmp_path, setting) for setting in settings}
     assert len(paths) == 2
+
+
+def test_installing_another_runtime_leaves_a_table_as_it_is(tmp_path: Path, monkeypatch):
+    before = staircase.cache_path(tmp_path, SETTING)
+    staircase.measure([dense(8)], SETTING, before, Files())
+    here = host()
+    others = replace(here, versions={**here.versions, "another": "1.0"})
+    monkeypatch.setattr(staircase, "host", lambda: others)
+    assert staircase.cache_path(tmp_path, SETTING) == before
+    again = Files()
+    staircase.measure([dense(8)], SETTING, before, again)
+    assert again.written == []
+
+
+def test_a_table_of_version_0_1_0_goes_on(tmp_path: Path):
+    version = catalogue()["onnxruntime"].version()
+    old = tmp_path / f"{host().digest}-onnxruntime-{version}-1.jsonl"
+    head = {"backend": "onnxruntime", "version": version, "threads": 1, "host": host().digest}
+    old.write_text(json.dumps(head) + "\n")
+    timings.append(old, timings.LayerTime(dense(8), 1.0))
+    path = staircase.cache_path(tmp_path, SETTING)
+    assert not old.exists()
+    table = staircase.measure([dense(8)], SETTING, path, Files())
+    assert table.target == staircase.target(SETTING)
+    assert table.seconds(*dense(8)) == 1.0
+    assert timings.load(path).target.backend == "onnxruntime"
 
 
 @pytest.mark.backend

@@ -18,11 +18,11 @@ from core.measure import (
     evaluate,
     latency,
     startup,
-    worker_client,
 )
 from core.measure.verify import BOUNDS, FEEDS, bound, compare, relative_rms
 from core.passes.convert_precision import ConvertPrecision
 from core.records import Measurement, ModelSummary, Status
+from core.worker import client
 from tests.builders import rewrite
 from tests.measure.subjects import admitted, net, use_fakes
 
@@ -140,7 +140,7 @@ def test_a_fault_is_a_row_with_its_reason(model: ModelSummary, fault: str):
 
 
 def test_a_hang_is_a_row_too(model: ModelSummary, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(worker_client, "RUN_CPU_S", 0.3)
+    monkeypatch.setattr(client, "RUN_CPU_S", 0.3)
     (row, _) = measure(model, "hang")
     assert row.status is Status.FAILED
     assert "WorkerTimeout: While running: " in said(row)
@@ -173,16 +173,16 @@ def test_a_wrong_backend_has_no_accuracy(model: ModelSummary, tmp_path: Path):
 
 def test_a_model_is_checked_once_for_each_backend(model: ModelSummary, monkeypatch):
     loads: list[str] = []
-    load = worker_client.Worker.load
+    load = client.Worker.load
 
     def counted(self, slot, model, setting):
         loads.append(slot)
         return load(self, slot, model, setting)
 
-    monkeypatch.setattr(worker_client.Worker, "load", counted)
+    monkeypatch.setattr(client.Worker, "load", counted)
     verifier = Verifier(Source(), never)
     for _ in range(2):
-        with worker_client.Worker(model, never) as worker:
+        with client.Worker(model, never) as worker:
             worker.prepare(model, Source(), FEEDS)
             worker.load("model", model, Setting.of("fake_none"))
             verifier.check(worker, "model", model, Setting.of("fake_none"))

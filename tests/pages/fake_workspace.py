@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from core.devices.local import Progress
+from core.devices.local.launch import Check
 from core.errors import BackendUnavailable, DataError, InvalidModel, StoreError
-from core.process import Progress
-from core.process.launch import Check
 from core.records import (
     Answer,
     BackendInfo,
@@ -300,6 +300,9 @@ class FakeRuns(FakeRoom):
         return Path(__file__)
 
     def download(self, run_id: str, digest: str) -> Path:
+        return self.candidate_file(run_id, digest)
+
+    def converted(self, run_id: str, digest: str, form: str) -> Path:
         return self.candidate_file(run_id, digest)
 
 

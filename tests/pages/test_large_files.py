@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +11,7 @@ import streamlit as st
 from starlette.applications import Starlette
 from streamlit.testing.v1 import AppTest
 
+from core.records import Measurement, Status
 from core.records.stored import Room, data_of
 from pages.widgets import downloads, file_route, password, session, upload_room
 from tests.pages.stocked_workspace import StockedRuns, StockedWorkspace, runs
@@ -39,6 +40,9 @@ class PackedRuns(StockedRuns):
     def download(self, run_id: str, digest: str) -> Path:
         self.candidate_file(run_id, digest)
         return self.at.packed
+
+    def converted(self, run_id: str, digest: str, form: str) -> Path:
+        return self.download(run_id, digest)
 
 
 @dataclass
@@ -119,6 +123,15 @@ def test_a_candidate_is_served_from_the_disk_under_its_name(client: Starlette) -
     assert (part.status, part.content) == (206, b"of")
 
 
+def test_another_format_is_served_under_its_name(client: Starlette) -> None:
+    run_id, digest = made()
+    address = f"/{downloads.FILES}/{run_id}/{digest}/openvino_ir.fp16"
+    reply = get(client, address, key(run_id, digest))
+    assert reply.content == b"all of it"
+    assert reply.headers["content-disposition"].endswith('_openvino_ir_fp16.zip"')
+    assert get(client, address, "key=").status == 404
+
+
 @pytest.mark.parametrize(("run_id", "digest"), [("nope", "a"), (None, "nope"), (None, "../x")])
 def test_what_is_not_there_is_not_served(
     client: Starlette, run_id: str | None, digest: str
@@ -166,3 +179,36 @@ def test_a_large_result_is_a_link_and_not_held_by_the_page(
     assert not large.exception
     assert not large.get("download_button")
     assert f"/{downloads.FILES}/{made()[0]}/{made()[1]}" in large.get("link_button")[0].proto.url
+
+
+def formats_page() -> None:
+    from pages.widgets import downloads
+    from tests.pages.stocked_workspace import runs
+
+    run = runs()[0]
+    outcome = next(o for o in run.outcomes if o.candidate is not None)
+    downloads.other_formats(run, outcome.candidate)
+
+
+def test_other_formats_are_links_and_say_whether_they_were_measured() -> None:
+    shown = AppTest.from_function(formats_page).run()
+    assert not shown.exception
+    links = [link.proto.url for link in shown.get("link_button")]
+    address = f"/{downloads.FILES}/{made()[0]}/{made()[1]}"
+    assert [link.partition("?")[0].rpartition(address)[2] for link in links] == [
+        "/openvino_ir", "/openvino_ir.fp16",
+    ]  # fmt: skip
+    assert all("Not measured" in caption.value for caption in shown.caption)
+
+
+def test_what_was_measured_in_a_format_is_said_beside_it() -> None:
+    run, (_, digest) = runs()[0], made()
+    spec = "openvino@openvino_ir"
+    size = Measurement(
+        digest, spec, "size_bytes", 2e6, 2e6, 2e6, Status.OK, condition={"format": "openvino_ir"}
+    )
+    asked = replace(run.spec, backends=(*run.spec.backends, spec))
+    measured = replace(run, spec=asked, measurements=(*run.measurements, size))
+    told = downloads.told_of(measured, digest, "openvino_ir")
+    assert told == "Measured: 2.00 MB, no time on OpenVINO (openvino_ir)."
+    assert "Not measured" in downloads.told_of(measured, digest, "openvino_ir.fp16")

@@ -87,6 +87,15 @@ def test_different_machines_are_never_weighed(fake):
     assert "equal" in set(table.loc["file size"].values)
 
 
+def test_another_runtime_on_the_same_machine_keeps_times_comparable(fake):
+    more = replace(builders.HOST, versions={**builders.HOST.versions, "ncnn": "1"})
+    fake.known["sweep"] = replace(fake.known["sweep"], host=more)
+    test = clean(page("runs").run())
+    assert "different machines" not in words(test)
+    table = test.dataframe[1].value.set_index("quantity")
+    assert "other machine" not in set(table.loc["median latency"]["B against A"])
+
+
 def test_hostile_names_stay_text(runs):
     chosen = clean(runs.selectbox(key="runs.chosen").select("hostile").run())
     assert not markup(chosen)

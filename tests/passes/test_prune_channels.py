@@ -20,7 +20,8 @@ from core.compress.pruning import costs
 from core.errors import PassPrecondition
 from core.passes.base import Report
 from core.passes.prune_channels import PruneChannels
-from core.timings import Conditions, LayerTime, LayerTimes
+from core.records import Target
+from core.timings import LayerTime, LayerTimes
 from core.wording import sentence, sentences
 from tests import builders
 from tests.analysis.nets import NETS, SIZE, head, image, residual
@@ -372,7 +373,7 @@ def test_a_latency_budget_follows_measured_times_and_not_macs(arithmetic: str):
                 narrow = replace(layer.resized(inputs, outputs), precision=arithmetic)
                 rows.append(LayerTime((narrow,), seconds))
     images = Pictures(model)
-    images.timings = LayerTimes(Conditions("fake", "1", 1, "host")).extended(rows)
+    images.timings = LayerTimes(Target("host", "fake", "1", "f32", 1)).extended(rows)
     prune = PruneChannels(
         budget="latency", target=0.51, multiple=1, scope="all", arithmetic=arithmetic
     )

@@ -15,7 +15,8 @@ from core.compress.decomposition.forms import CHOICES, FORMS
 from core.errors import PassPrecondition
 from core.passes.base import Report
 from core.passes.replace_convolutions import ReplaceConvolutions
-from core.timings import Conditions, LayerTime, LayerTimes
+from core.records import Target
+from core.timings import LayerTime, LayerTimes
 from core.wording import sentence, sentences
 from tests.analysis.nets import Net, head, image, residual
 from tests.calibration.fake_services import FakeServices
@@ -256,7 +257,7 @@ def times(model: ir.Model, fast: str) -> LayerTimes:
                     chain = form.chain(layer, rank)
                     seconds = 4.0 if node.name == fast else 20.0
                     rows[chain] = LayerTime(chain, seconds)
-    return LayerTimes(Conditions("b", "1", 1, "h"), tuple(rows.values()))
+    return LayerTimes(Target("h", "b", "1", "f32", 1), tuple(rows.values()))
 
 
 def test_by_latency_only_what_was_measured_faster_is_replaced():
@@ -271,7 +272,7 @@ def test_by_latency_only_what_was_measured_faster_is_replaced():
 
 def test_by_latency_what_was_not_timed_stays():
     model = wide()
-    empty = LayerTimes(Conditions("b", "1", 1, "h"))
+    empty = LayerTimes(Target("h", "b", "1", "f32", 1))
     report = replaced(model, NoServices(empty), budget="latency")
     assert report.changed == 0
     assert "not timed" in reasons(report)["a"]

@@ -11,9 +11,9 @@ import pytest
 from core import graph as graphs
 from core.compress.linalg import parallel
 from core.compress.refit.needs import Workload
+from core.devices.local import memory
 from core.passes.base import Graph, build
 from core.pipeline.client import Workshop
-from core.process import memory
 from core.records import Recipe, Step
 from tests.builders import graph
 
@@ -63,7 +63,7 @@ def held(folder: Path) -> int:
 @pytest.fixture
 def tight(folder: Path, held: int, monkeypatch: pytest.MonkeyPatch, name: str) -> Iterator:
     needs = build(STEPS[name]).needs(net(), Workload(COUNT, BATCH, parallel.count()))
-    monkeypatch.setattr("core.process.launch.POLL_S", 0.01)  # short peaks count as well
+    monkeypatch.setattr("core.devices.local.launch.POLL_S", 0.01)  # short peaks count as well
     monkeypatch.setenv(memory.VARIABLE, str(held + AROUND + needs.least_bytes))
     with Workshop() as shop:
         yield shop

@@ -13,12 +13,12 @@ import pytest
 from core.analysis import memory as sizes
 from core.calibration.services import Services
 from core.compress.refit.needs import Needs, Workload, refusal, remedy
+from core.devices.local import memory
 from core.errors import InferenceFailed, NotEnoughMemory, PassPostcondition, WorkerOutOfMemory
 from core.passes import base
 from core.passes.base import Graph, Pass, Report
 from core.pipeline import failures, runner
 from core.pipeline.clock import Clock, Remaining
-from core.process import memory
 from core.records import Json, Recipe, Step
 from tests.builders import Images, graph
 

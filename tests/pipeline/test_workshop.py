@@ -12,10 +12,10 @@ import onnx
 import pytest
 
 from core import graph as graphs
+from core.devices.local import Child, memory
 from core.errors import DataError, InvalidModel, WorkerError, WorkerTimeout
 from core.pipeline import client, start
 from core.pipeline.client import Workshop
-from core.process import Child, memory
 from core.records import Preprocess, Recipe, Step
 
 CONV = """

@@ -22,9 +22,8 @@ import numpy as np
 import pytest
 
 from core import graph as graphs
+from core.devices.local import Child, device
 from core.errors import StoreError
-from core.measure import worker_client
-from core.process import Child
 from core.records import ExperimentSpec, Measurement, Recipe, Run, State, Status, Step
 from core.runs import queue
 from core.runs import store as stores
@@ -120,14 +119,14 @@ def test_a_worker_that_is_killed_is_a_row_and_the_rest_goes_on(
     class Doomed(Child):
         def request(self, call: str, *args: Any, **more: Any) -> Any:
             models = loaded.setdefault(self.pid, set())
-            if call == "load":
-                models.add(args[0]["model"])
-            if call == "time" and len(models) > 1 and not killed:  # beside a candidate
+            if call == "Load":
+                models.add(args[0]["model"]["key"])
+            if call == "Time" and len(models) > 1 and not killed:  # beside a candidate
                 killed.append(self.pid)
                 os.kill(self.pid, signal.SIGKILL)
             return super().request(call, *args, **more)
 
-    monkeypatch.setattr(worker_client, "Child", Doomed)
+    monkeypatch.setattr(device, "Child", Doomed)
     run = workspace.runs.measure(spec(workspace), OWNER)
     assert killed
     assert run.progress.state is State.DONE

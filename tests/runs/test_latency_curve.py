@@ -11,15 +11,15 @@ import pytest
 
 from core import timings
 from core.measure import Cancelled
-from core.records import Recipe, StaircaseQuestion, Step
+from core.records import Recipe, StaircaseQuestion, Step, Target
 from core.runs import latency_curve_times
 from core.runs.home import Home
 from core.runs.latency_curve import staircase, wanted
 from core.runs.latency_curve_times import StairTimes
 from core.runs.on_demand import Turns
-from core.timings import Chain, Conditions, LayerSignature, LayerTime, LayerTimes
+from core.timings import Chain, LayerSignature, LayerTime, LayerTimes
 
-WHERE = Conditions("onnxruntime", "1", 1, "host")
+WHERE = Target("host", "onnxruntime", "1", "f32", 1)
 
 
 def layer(outputs: int) -> LayerSignature:

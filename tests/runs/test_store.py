@@ -32,6 +32,7 @@ from core.records import (
     State,
     Status,
     Step,
+    Target,
 )
 from core.runs import store as stores
 from core.runs.store import Store, question
@@ -386,3 +387,36 @@ def test_rows_are_plain_json(store: Store):
     (body,) = db.execute("select body from measurements").fetchone()
     db.close()
     assert json.loads(body)["value"] == 1.0
+
+
+def kept_by_0_1_0(store: Store, host: Host, digest: str = "") -> Measurement:
+    """A row as version 0.1.0 wrote it, read back."""
+    store.set_host("r1", host)
+    store.add_measurements("r1", [row(2.0, threads="2")])
+    with store._open() as db:
+        (body,) = db.execute("select body from measurements").fetchone()
+        old = json.loads(body) | {"host": digest or host.digest}
+        del old["target"]
+        db.execute("update measurements set body = ?", (json.dumps(old),))
+    return store.run("r1").measurements[0]
+
+
+def test_a_row_of_0_1_0_is_read_with_the_target_of_its_host(store: Store):
+    host = replace(HOST, versions={"python": "3", "openvino": "2026.4", "opencv": "5"})
+    found = kept_by_0_1_0(store, host).target
+    assert found == Target(host.device.id, "openvino", "2026.4", "f32", 2)
+    more = replace(host, versions={**host.versions, "ncnn": "1"})
+    assert found.compares(more.target("openvino", 1))
+    assert not found.compares(replace(host, cpu="another").target("openvino", 2))
+    newer = replace(host, versions={**host.versions, "openvino": "2027.0"})
+    assert not found.compares(newer.target("openvino", 2))
+
+
+def test_a_row_of_another_host_of_0_1_0_compares_with_nothing(store: Store):
+    found = kept_by_0_1_0(store, HOST, "0123456789abcdef").target
+    assert (found.device, found.version) == ("0123456789abcdef", "")
+    assert not found.compares(HOST.target("openvino", 2))
+
+
+def test_the_digest_of_a_host_is_that_of_0_1_0():
+    assert HOST.digest == "d948d0dea1ff8544"

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 
 from core.backends.base import Tensors, catalogue
-from core.errors import BackendUnavailable, ConversionFailed
-from core.process import serve
+from core.devices.local import serve
+from core.errors import BackendUnavailable
 from core.records import BackendFacts, RunOptions
 from core.worker.desk import Desk
 
@@ -75,6 +75,7 @@ class Fake:
     def __init__(self, fault: str) -> None:
         self.label = f"fake: {fault}"
         self.fault = fault
+        self.accepts = (READS.get(fault, "onnx"),)
 
     def version(self) -> str:
         if self.fault == "missing":
@@ -84,20 +85,16 @@ class Fake:
     def device(self) -> str:
         return "none"
 
-    def compile(self, model: Path, out_dir: Path, options: RunOptions) -> Path:
-        if self.fault == "no conversion":
-            raise ConversionFailed("fake has no layer for Conv.")
-        return model
-
     def load(self, artifact: Path, options: RunOptions) -> FakeSession:
         if self.fault == "segv while loading":
             ctypes.string_at(0)
         return FakeSession(self.fault, artifact, options)
 
 
+READS = {"no conversion": "fake_refused", "converting": "fake_copy"}
 FAULTS = (
     "none", "wrong", "slightly wrong", "nan", "short", "silent", "renames", "lies", "segv", "hang",
-    "chatter", "missing", "no conversion", "segv while loading",
+    "chatter", "missing", "no conversion", "converting", "segv while loading",
 )  # fmt: skip
 FAKES = {f"fake_{fault.replace(' ', '_')}": Fake(fault) for fault in FAULTS}
 

@@ -9,11 +9,12 @@ import pytest
 
 from core.backends.base import Tensors
 from core.errors import InferenceFailed
-from core.records import TensorSpec, to_json
+from core.records import TensorSpec
 from core.worker import evaluate, timing
 from core.worker.evaluate import Keep
 from core.worker.outputs import in_order
-from core.worker.timing import Plan
+from core.worker.protocol import Evaluate, Evaluated, Placed
+from core.worker.protocol import TimingPlan as Plan
 
 SPECS = (TensorSpec("a", "float32", ("N", 3)), TensorSpec("b", "float32", ("N", 5)))
 A, B = np.ones((2, 3), np.float32), np.ones((2, 5), np.float32)
@@ -92,7 +93,22 @@ def test_of_a_fixed_batch_what_is_no_images_own_is_compared_and_not_scored(tmp_p
     assert read(tmp_path, 1).shape == (4, 5, 2)
 
 
-def test_images_whose_boxes_differ_only_later_are_run_one_by_one(tmp_path: Path):
+def asked_of(
+    images: Path, batch: int | str, declared: int | str, monkeypatch: pytest.MonkeyPatch
+) -> Evaluate:
+    """A request for a set at `images`, put into a worker whose folder is that of the set."""
+    home = images.parent
+    monkeypatch.chdir(home)
+    for key in ("set", "out"):
+        (home / "placed" / key).mkdir(parents=True)
+    images.rename(home / "placed" / "set" / images.name)
+    inputs = (TensorSpec("x", "float32", (batch, 3, 8, 8)),)
+    outputs = (TensorSpec("y", "float32", (declared, 4)),)
+    data = Placed("set", images.name)
+    return Evaluate("a", inputs, outputs, data, None, 0, Placed("out"))
+
+
+def test_images_whose_boxes_differ_only_later_are_run_one_by_one(tmp_path: Path, monkeypatch):
     images = tmp_path / "images.npz"
     np.savez(images, images=np.arange(40 * 192, dtype=np.uint8).reshape(40, 8, 8, 3) // 2)
     asked: list[int] = []
@@ -102,16 +118,12 @@ def test_images_whose_boxes_differ_only_later_are_run_one_by_one(tmp_path: Path)
         alone = feeds["x"].reshape(len(feeds["x"]), -1)[:, :4]
         return [alone if len(asked) < 4 else np.repeat(alone, 2, 0)]
 
-    args = {
-        "data": str(images), "inputs": to_json((TensorSpec("x", "float32", ("N", 3, 8, 8)),)),
-        "outputs": to_json((TensorSpec("y", "float32", ("K", 4)),)),
-        "preprocess": None, "images": 0, "out": str(tmp_path / "out"),
-    }  # fmt: skip
-    found = evaluate.run(boxes, args, lambda _: None)
+    request = asked_of(images, "N", "K", monkeypatch)
+    found = evaluate.run(boxes, request, lambda _: None)
     assert asked[:4] == [2, 1, 1, evaluate.BATCH]
     assert set(asked[4:]) == {1}
-    assert found == {"images": 40, "batch": 1, "ragged": [], "shared": []}
-    assert read(tmp_path / "out", 0).shape == (40, 2, 4)
+    assert found == Evaluated(40, 1)
+    assert read(tmp_path / "placed" / "out", 0).shape == (40, 2, 4)
 
 
 @pytest.mark.parametrize(
@@ -119,17 +131,13 @@ def test_images_whose_boxes_differ_only_later_are_run_one_by_one(tmp_path: Path)
     [(4, "K", [0]), (4, 4, []), (4, 8, [0]), (1, "K", []), ("N", "K", [])],
 )
 def test_a_first_axis_is_that_of_the_images_where_it_is_declared_or_shown(
-    tmp_path: Path, batch: int | str, declared: int | str, shared: list[int]
+    tmp_path: Path, monkeypatch, batch: int | str, declared: int | str, shared: list[int]
 ):
     images = tmp_path / "images.npz"
     np.savez(images, images=np.arange(8 * 192, dtype=np.uint8).reshape(8, 8, 8, 3))
-    args = {
-        "data": str(images), "inputs": to_json((TensorSpec("x", "float32", (batch, 3, 8, 8)),)),
-        "outputs": to_json((TensorSpec("y", "float32", (declared, 4)),)),
-        "preprocess": None, "images": 0, "out": str(tmp_path / "out"),
-    }  # fmt: skip
-    found = evaluate.run(lambda f: [f["x"].reshape(len(f["x"]), -1)[:, :4]], args, lambda _: None)
-    assert (found["images"], found["shared"]) == (8, shared)
+    asked = asked_of(images, batch, declared, monkeypatch)
+    found = evaluate.run(lambda f: [f["x"].reshape(len(f["x"]), -1)[:, :4]], asked, lambda _: None)
+    assert (found.images, found.shared) == (8, tuple(shared))
 
 
 def test_long_calls_take_turns_that_none_follows_itself(clock: Clock):
@@ -216,26 +224,27 @@ def compare(clock: Clock, plan: Plan, a_ns: int = 10**6, b_ns: int = 2 * 10**6):
 
 def test_both_sides_take_turns(clock: Clock):
     result, calls, told = compare(clock, Plan(warmup=2, blocks=3, quads=2, sample_s=1e-3))
-    assert result["repeat"] == 1
+    assert result.repeat == 1
     # After each change of sides one call goes uncounted: the caches hold the other model.
     assert calls == "aaabbb" + "a" + "aabbbbbaaa" * 3
     assert told == [{"block": n, "blocks": 3} for n in (1, 2, 3)]
-    assert [len(result[k]) for k in ("a", "b", "cpu_a", "a_min", "b_min")] == [12, 12, 12, 3, 3]
+    kept = (result.a, result.b, result.cpu_a, result.a_min, result.b_min)
+    assert list(map(len, kept)) == [12, 12, 12, 3, 3]
 
 
 def test_times_are_per_call_and_blocks_are_worth_their_minimum(clock: Clock):
     result, calls, _ = compare(clock, Plan(1, 2, 2, sample_s=5e-3))
-    assert result["repeat"] == 5
-    assert result["a"] == pytest.approx([1e6] * 8, rel=1e-4)
-    assert result["b"] == pytest.approx([2e6] * 8, rel=1e-4)
-    assert result["b_min"] == [min(result["b"][:4]), min(result["b"][4:])]
+    assert result.repeat == 5
+    assert result.a == pytest.approx([1e6] * 8, rel=1e-4)
+    assert result.b == pytest.approx([2e6] * 8, rel=1e-4)
+    assert result.b_min == (min(result.b[:4]), min(result.b[4:]))
     assert (calls.count("a"), calls.count("b")) == (2 + 8 * 5 + 3, 2 + 8 * 5 + 2)
 
 
 def test_a_slow_down_slows_b_alone(clock: Clock):
     result, _, _ = compare(clock, Plan(1, 2, 1, 1e-3, slow_down=0.5), a_ns=1000, b_ns=1000)
-    assert np.median(result["b"]) == pytest.approx(1500, rel=0.05)
-    assert np.median(result["a"]) == pytest.approx(1000, rel=0.05)
+    assert np.median(result.b) == pytest.approx(1500, rel=0.05)
+    assert np.median(result.a) == pytest.approx(1000, rel=0.05)
 
 
 def test_a_session_that_holds_its_own_clock_is_asked(clock: Clock):
@@ -247,7 +256,7 @@ def test_a_session_that_holds_its_own_clock_is_asked(clock: Clock):
     calls: list[str] = []
     pair = (Phone("a", 300, clock, calls), Phone("b", 400, clock, calls))
     result = timing.compare(*pair, [{}], Plan(1, 1, 1, 1e-6), lambda _: None)
-    assert (result["a"], result["b_min"]) == ([300, 300], [400])
+    assert (result.a, result.b_min) == ((300, 300), (400,))
     assert "".join(calls) == "aabb" + "aabbbaa"
 
 
@@ -294,5 +303,5 @@ def test_what_the_threads_stood_in_line_is_a_share_of_the_calls(
 
     monkeypatch.setattr(timing, "Queue", Crowded)
     result, _, _ = compare(clock, Plan(1, 2, 1, 1e-3))
-    assert result["waited_a"] == pytest.approx(0.5, rel=0.01)
-    assert result["waited_b"] == pytest.approx(0.25, rel=0.01)
+    assert result.waited_a == pytest.approx(0.5, rel=0.01)
+    assert result.waited_b == pytest.approx(0.25, rel=0.01)

@@ -13,9 +13,9 @@ import onnx
 import pytest
 
 from core import graph as graphs
+from core.devices.local import lock
 from core.errors import StoreError
 from core.pipeline.client import Workshop
-from core.process import lock
 from core.records import ExperimentSpec, Outcome, Preview, Recipe, RunProgress, State, Step
 from core.runs import samples
 from core.runs.preview_cache import Previews

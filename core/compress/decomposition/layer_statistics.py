@@ -18,8 +18,8 @@ from core.compress.decomposition.norm import Metric
 from core.compress.linalg import parallel
 from core.compress.pruning.study import Study, study
 from core.compress.refit.telling import Tell
+from core.devices.local import memory
 from core.graph import Graph
-from core.process import memory
 
 TURNS = 5  # of the fit of a replacement that was taken
 COPIES = 4  # of a covariance, while a layer is looked at

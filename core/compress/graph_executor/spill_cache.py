@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from core.process import memory
+from core.devices.local import memory
 
 Array = np.ndarray[Any, Any]
 

@@ -35,8 +35,8 @@ from core.compress.refit.reference import Reference, Sampling
 from core.compress.refit.residual_targets import ResidualTarget, residual_target
 from core.compress.refit.sums_file import SumsFile
 from core.compress.refit.telling import Tell, part, silent
+from core.devices.local import memory
 from core.errors import StoreError
-from core.process import memory
 
 DEPTHS = (0.125, 0.25, 0.375, 0.5, 0.625, 0.75)  # shares of a group at which effects are measured
 # Of a layer's importance, that does not depend on gradients: they say what small errors do, and a

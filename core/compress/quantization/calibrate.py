@@ -20,7 +20,7 @@ from core.compress.quantization.qparams import Grid, Weight, around_zero, fitted
 from core.compress.quantization.target_scheme import Scheme
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import Gram
-from core.process import memory
+from core.devices.local import memory
 
 Array = np.ndarray[Any, Any]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import onnx_ir as ir
 
 from core.analysis import cost
-from core.process import memory
+from core.devices.local import memory
 
 LARGEST_MACS = 128 * 10**9  # multiply-accumulates of one question: about two seconds of two cores
 COMPARED_MACS = 64 * 10**9  # of one of several ways that are compared

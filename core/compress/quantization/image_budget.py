@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from core.compress.quantization.images import CalibrationSplit, any_batch, images_of, singly
 from core.compress.quantization.partition import is_weighted
-from core.process import memory
+from core.devices.local import memory
 
 LARGEST_BYTES = 768 << 20  # of what is kept of two nets
 NETS = 2

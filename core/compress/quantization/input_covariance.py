@@ -17,8 +17,8 @@ from core.compress.quantization import effort, gptq, shared_weights
 from core.compress.quantization.images import CalibrationSplit
 from core.compress.refit.linear_layers import Layer
 from core.compress.refit.normal_equations import LARGE, Gram
+from core.devices.local import memory
 from core.graph.operators import PRODUCTS
-from core.process import memory
 
 SMALLEST_BYTES, LARGEST_BYTES = 128 << 20, 768 << 20  # of sums that are held at a time
 SHARE = 6  # of the memory that is free

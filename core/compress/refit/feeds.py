@@ -15,7 +15,7 @@ import numpy as np
 from core.analysis.shapes import facts
 from core.calibration.services import Graph, Services, Tensors
 from core.compress.graph_executor.spill_cache import SpillCache
-from core.process import memory
+from core.devices.local import memory
 
 FULL_BYTES = 1 << 20  # of feeds: small images are run many at a time
 # Of all tensors together: those of a DenseNet are many and large. A run forwards and backwards that

@@ -39,7 +39,7 @@ from core.compress.refit.refit_plan import ChannelMapping, RefitTask, pairs_of, 
 from core.compress.refit.ridge import Ridge, error, explained, free_bias
 from core.compress.refit.row_sampling import Room, Rows
 from core.compress.refit.telling import Tell, part, silent
-from core.process import memory
+from core.devices.local import memory
 
 FEW = 256  # images below which the ridge is strong
 STRONG, WEAK = 0.1, 1e-3

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from core.backends.base import catalogue
 from core.measure.host import FAST_INT8
 from core.measure.profile import pairs
-from core.records import Cause, Host, LayerPair, LayerProfile, Profile
+from core.records import Cause, Host, LayerPair, LayerProfile, Profile, backend_of
 
 SAME = 0.03  # ratios nearer to 1 than this are no difference
 INTEGER = ("int8", "int4", "int16")
@@ -45,7 +45,7 @@ class View:
     @property
     def label(self) -> str:
         """What a person calls the backend."""
-        name = self.after.backend.partition(":")[0]
+        name = backend_of(self.after.backend)
         known = catalogue().get(name)
         return known.label if known else name
 

@@ -141,7 +141,7 @@ def budget_of(
     if not budget.total({}):
         raise PassPrecondition(
             f"None of the {len(unknown)} layers has a measured time on "
-            f"{timings.conditions.backend}; measure them, or choose another budget."
+            f"{timings.target.spec}; measure them, or choose another budget."
         )
     return budget
 

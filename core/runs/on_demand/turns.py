@@ -15,8 +15,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from core.devices.local import lock
 from core.measure import Cancelled
-from core.process import lock
 
 PATIENCE_S = 20.0  # without a question, while others wait
 STEP_BACK_S = 2.0  # that a measurement waits before the work makes room

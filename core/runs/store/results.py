@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 
 from core.records import (
     Answer,
     ExperimentSpec,
     Host,
+    Json,
     Measurement,
     ModelSummary,
     Outcome,
@@ -20,6 +22,8 @@ from core.records import (
     optional,
 )
 from core.runs.store.listing import Listing, text
+
+UNKNOWN = Host("", (), 0, "")
 
 
 class Store(Listing):
@@ -195,6 +199,7 @@ def _line(row: tuple[str, ...]) -> RunLine:
 
 def _run(row: tuple[str, ...], outcomes: list[tuple[str]], numbers: list[tuple[str]]) -> Run:
     run_id, owner, created, spec, model, progress, host = row
+    on = optional(Host, json.loads(host) if host else None)
     return Run(
         run_id,
         owner,
@@ -203,6 +208,22 @@ def _run(row: tuple[str, ...], outcomes: list[tuple[str]], numbers: list[tuple[s
         from_json(RunProgress, json.loads(progress)),
         from_json(ModelSummary, json.loads(model)),
         tuple(from_json(Outcome, json.loads(body)) for (body,) in outcomes),
-        tuple(from_json(Measurement, json.loads(body)) for (body,) in numbers),
-        optional(Host, json.loads(host) if host else None),
+        tuple(_measurement(json.loads(body), on) for (body,) in numbers),
+        on,
     )
+
+
+def _measurement(body: Json, host: Host | None) -> Measurement:
+    """A row as it was kept.
+
+    Version 0.1.0 kept the digest of a Host instead of a Target: where that is the run's own, the
+    row's device and version are read from there; of any other nothing but the digest is known.
+    """
+    row = from_json(Measurement, body)
+    digest = body.get("host", "")
+    if row.target is not None or not digest or not row.backend:
+        return row
+    threads = int(row.condition.get("threads", 0))
+    if host is not None and host.digest == digest:
+        return replace(row, target=host.target(row.backend, threads))
+    return replace(row, target=replace(UNKNOWN.target(row.backend, threads), device=digest))
