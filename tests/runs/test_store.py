@@ -198,7 +198,7 @@ def test_what_some_run_or_list_needs_is_referenced(store: Store, tmp_path: Path)
 
 def test_a_file_of_a_newer_version_is_refused_and_left_alone(tmp_path: Path):
     path = tmp_path / "lathe.sqlite3"
-    Store(path)
+    Store(path).close()
     with sqlite3.connect(path) as db:
         db.execute(f"pragma user_version = {stores.VERSION + 1}")
     db.close()
