@@ -25,12 +25,12 @@ from core.analysis import cost
 from core.analysis.layer_signatures import signatures
 from core.calibration.services import Services
 from core.calibration.targets import offered, reference
+from core.compress import knapsack
 from core.compress.decomposition.candidates import RANKS, Candidates, Choice, Price, candidates_of
 from core.compress.decomposition.eligible import Target, targets
 from core.compress.decomposition.forms import CHOICES, FORMS
 from core.compress.decomposition.layer_statistics import LayerStatistics, at_once, fitted, weigh
 from core.compress.decomposition.rewrite import replace_node
-from core.compress.knapsack import allocate
 from core.compress.linalg import parallel
 from core.compress.pruning.study import RUN
 from core.compress.refit.linear_layers import find
@@ -207,7 +207,7 @@ class ReplaceConvolutions(Pass):
     ) -> list[tuple[Candidates, Choice]]:
         """The replacement of each layer that gets one."""
         fixed = total - sum(one.cost for one in candidates)
-        picked = allocate([one.offers for one in candidates], total / self.speedup - fixed)
+        picked = knapsack.relaxed([one.offers for one in candidates], total / self.speedup - fixed)
         chosen = []
         for one, index in zip(candidates, picked, strict=True):
             if index:

@@ -79,11 +79,16 @@ def allocate(
     """
     widths = {name: sorted(sizes[name]) for name in errors}
     menus = [
-        [Offer(sizes[name][b], errors[name] * PER_BIT ** (b - offered[0])) for b in offered]
+        [
+            # Where more bits need fewer bytes, as padding has it, that is no room for other layers.
+            Offer(max(sizes[name][b], sizes[name][low]), errors[name] * PER_BIT ** (b - low))
+            for b in offered
+        ]
         for name, offered in widths.items()
+        for low in offered[:1]
     ]
     smallest = sum(sizes[name][offered[0]] for name, offered in widths.items())
-    chosen = knapsack.allocate(menus, smallest + room)
+    chosen = knapsack.exact(menus, smallest + room)
     return {
         name: offered[index] for (name, offered), index in zip(widths.items(), chosen, strict=True)
     }
