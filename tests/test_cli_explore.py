@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import json
 from dataclasses import replace
 from typing import Any
@@ -11,7 +10,20 @@ import numpy as np
 import pytest
 
 from core.cli import explore, main
-from core.records import ExperimentSpec, Outcome, Recipe, Run, RunProgress, State, Step, StepReport
+from core.passes.base import catalogue
+from core.records import (
+    ExperimentSpec,
+    Json,
+    Outcome,
+    Recipe,
+    Run,
+    RunProgress,
+    State,
+    Step,
+    StepReport,
+)
+from core.search.choose import select
+from core.search.constraints import Limits
 from tests.charts import builders as b
 from tests.pages.fake_workspace import FakeWorkspace
 
@@ -100,9 +112,36 @@ def test_a_run_that_failed_is_2(sweep) -> None:
     assert (status, said) == (2, "lathe: StoreError: A file cannot be written.\n")
 
 
-def chosen(run: Run, max_drop: float | None) -> list[dict[str, Any]]:
-    options = argparse.Namespace(max_drop=max_drop, max_latency_ms=None)
-    return [explore._choice(run, backend, options)["best"] for backend in b.BACKENDS[:2]]
+def destroyed(run: Run) -> Run:
+    lost = {"agreement": (4.7, 3.0, 6.0), "top1_delta": (-89.1, -91.0, -87.0)}
+    rows = tuple(
+        replace(m, **dict(zip(("value", "low", "high"), lost[m.metric], strict=True)))
+        if m.metric in lost
+        else m
+        for m in run.measurements
+    )
+    return replace(run, measurements=rows)
+
+
+def answers(run: Run, limits: Limits, backends: tuple[str, ...] = b.BACKENDS[:2]) -> list[Json]:
+    return [explore._selection(run, select(run, backend, limits)) for backend in backends]
+
+
+@pytest.mark.parametrize(
+    ("run", "said"),
+    [
+        (b.without_labels(), "95.30 % changed: agreement decides, without annotations"),
+        (b.run(), "89.10 points lost"),
+    ],
+)
+def test_where_no_recipe_meets_the_limit_that_is_said(run: Run, said: str) -> None:
+    found = select(destroyed(run), "onnxruntime", Limits(max_drop=0.5))
+    text = explore._text(destroyed(run), [found]).splitlines()[-1]
+    assert text.startswith("onnxruntime: no recipe meets the limits; closest: ")
+    assert text.endswith(said)
+    (answer,) = answers(destroyed(run), Limits(max_drop=0.5), ("onnxruntime",))
+    assert (answer["best"], answer["reason"]) == (None, "no recipe meets the limits")
+    assert answer["closest"]["lost_points"] > 80
 
 
 @pytest.mark.parametrize("max_drop", [0.5, None])
@@ -115,11 +154,13 @@ def test_without_labels_a_destroyed_net_is_not_chosen(max_drop: float | None) ->
         else m
         for m in b.without_labels().measurements
     )
-    first, second = chosen(b.run(measurements=rows), max_drop)
-    assert first["digest"] == b.BASE  # int8 is slower there
-    assert second["digest"] == b.QUANTIZED
-    assert second["lost_points"] == pytest.approx(0.2)
-    assert second["decided_by"] == "agreement"
+    first, second = answers(b.run(measurements=rows), Limits(max_drop))
+    assert first["best"] is None  # int8 is slower there
+    assert first["closest"]["digest"] == b.QUANTIZED
+    assert "shown to be faster" in first["reason"]
+    assert second["best"]["digest"] == b.QUANTIZED
+    assert second["best"]["lost_points"] == pytest.approx(0.2)
+    assert second["best"]["decided_by"] == "agreement"
 
 
 def test_a_loss_that_is_not_known_is_not_0() -> None:
@@ -128,11 +169,22 @@ def test_a_loss_that_is_not_known_is_not_0() -> None:
         for m in b.measurements()
         if m.candidate == b.BASE or m.metric not in ("top1_delta", "agreement")
     )
-    assert [best["digest"] for best in chosen(b.run(measurements=rows), 99.0)] == [b.BASE] * 2
+    for answer in answers(b.run(measurements=rows), Limits(max_drop=99.0)):
+        assert answer["best"] is None
+        assert answer["closest"]["lost_points"] is None
 
 
 def test_with_labels_top1_decides() -> None:
-    _, openvino = chosen(b.run(), 5.0)
-    assert openvino["digest"] == b.QUANTIZED
-    assert (openvino["decided_by"], openvino["lost_points"]) == ("top1", 0.4)
-    assert [best["digest"] for best in chosen(b.run(), 0.0)] == [b.BASE] * 2
+    _, openvino = answers(b.run(), Limits(max_drop=5.0))
+    assert openvino["best"]["digest"] == b.QUANTIZED
+    assert (openvino["best"]["decided_by"], openvino["best"]["lost_points"]) == ("top1", 0.4)
+    assert [answer["best"] for answer in answers(b.run(), Limits(max_drop=0.0))] == [None, None]
+
+
+def test_a_sweep_goes_on_whatever_its_recipes_were_called() -> None:
+    whole = catalogue()["prune_channels"]().step()
+    was = made(Recipe("prune_channels", (Step("prune_channels"),))).spec
+    now = made(Recipe("Prune channels 25 %", (whole,))).spec
+    assert was != now
+    assert explore._unnamed(was) == explore._unnamed(now)
+    assert explore._unnamed(was) != explore._unnamed(made(Recipe("int8", (INT8,))).spec)

@@ -1,19 +1,48 @@
-"""What is said beside the answer: of the original while it is alone, and of a busy machine."""
+"""What is said beside the answer: among how many it is best, of the original, of a busy machine."""
 
 from __future__ import annotations
 
 from core.charts import palette, quantities, text
-from core.charts.standing import (
-    Standing,
-    baseline,
-    crowd_words,
-    first_threads,
-    run_input,
-    threads_text,
-)
+from core.charts.conditions import crowd_words, run_input, threads_text
 from core.data import KINDS
-from core.metrics.base import ordered
-from core.records import Candidate, Run, Status
+from core.metrics.base import DELTA, catalogue, ordered
+from core.records import Candidate, Outcome, Run, Status
+from core.records.standing import Standing, baseline, first_threads
+from core.search.choose import SIGNAL, Grounds, judged
+
+# Where no annotation decides: how that is said of what loses, and of what is best.
+KNOWN_BY = {
+    "agreement": (
+        "without labels by the answers that stay the same",
+        "the answers that stay the same",
+    ),
+    SIGNAL: ("by the error of its outputs", "the error of the outputs"),
+}
+
+
+def among(run: Run, outcome: Outcome) -> str:
+    """What a recipe is among those of its run: "Best of 2 recipes: int8", or why not that."""
+    choice, count = judged(run, outcome), len(run.spec.recipes) - 1
+    name = outcome.recipe.name
+    if not run.spec.evaluation:
+        return f"Fastest of {count} recipes, accuracy unknown: {name}"
+    if choice is None or choice.accuracy.grounds is Grounds.UNKNOWN:
+        return f"Fastest of {count} recipes, accuracy not measured: {name}"
+    by = _known_by(choice.accuracy.metric)
+    if choice.accuracy.grounds is Grounds.LOSES:
+        why = f", {by[0]}" if by else ""
+        return f"Each of {count} recipes loses accuracy; {name} loses least{why}"
+    why = f" by speed and by {by[1]}" if by else ""
+    return f"Best of {count} recipes{why}: {name}"
+
+
+def _known_by(metric: str) -> tuple[str, str] | None:
+    """How a metric that stands in for annotations is said; None where they decide."""
+    about = catalogue()[metric.removesuffix(DELTA)]
+    if not about.relative:
+        return None
+    short = about.short.lower()
+    return KNOWN_BY.get(metric, (f"without annotations by {short}", short))
 
 
 def original(run: Run) -> str:

@@ -6,12 +6,13 @@ import dataclasses
 from typing import Any
 
 from core.charts.accuracy import accuracy_panel
+from core.charts.conditions import run_input
 from core.charts.lanes import Panel, round_up
 from core.charts.latency import latency_panel
 from core.charts.size import size_panel
-from core.charts.standing import first_threads, outcome_of, run_input
 from core.charts.summary import deltas, headline
 from core.records import Run
+from core.records.standing import first_threads, outcome_of
 
 MOST_LANES = 4
 

@@ -13,10 +13,11 @@ from typing import Any
 import plotly.graph_objects as go
 
 from core.charts import accuracy, lanes, latency, palette, quantities, text
-from core.charts.standing import Standing, first_threads, measured, run_input
+from core.charts.conditions import run_input
 from core.measure import METRICS
 from core.metrics.base import ordered
 from core.records import Better, Measurement, Outcome, Run
+from core.records.standing import Standing, first_threads, measured
 from core.tasks.base import primary_metric
 
 EXACT = ("size_bytes", "zipped_bytes", "parameters", "macs", "nodes")

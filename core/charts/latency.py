@@ -7,20 +7,9 @@ import re
 import plotly.graph_objects as go
 
 from core.charts import lanes, palette, text
-from core.charts.standing import (
-    MEASURED,
-    Standing,
-    baseline,
-    crowd_words,
-    first_threads,
-    input_words,
-    measured,
-    outcome_of,
-    run_input,
-    settings_words,
-    threads_text,
-)
+from core.charts.conditions import crowd_words, input_words, run_input, settings_words, threads_text
 from core.records import Measurement, Outcome, Run, State, Status, Verdict
+from core.records.standing import MEASURED, Standing, baseline, first_threads, measured, outcome_of
 
 TITLE = "Latency per backend"
 MOST_LANES = 6

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from core.charts import palette, text
-from core.charts.standing import Standing, first_threads, measured
 from core.metrics.base import DELTA
 from core.passes.base import catalogue, label
+from core.recipes import key
 from core.records import Outcome, Recipe, Run, Step
+from core.records.standing import Standing, first_threads, measured
 from core.tasks.base import primary_metric
-
-Key = tuple[str, tuple[tuple[str, str], ...]]
 
 
 def beside_parts(run: Run, outcome: Outcome) -> str:
@@ -62,17 +61,13 @@ def lossy(recipe: Recipe) -> tuple[Step, ...]:
 
 def _parts(run: Run, steps: tuple[Step, ...]) -> Iterator[tuple[Step, str]]:
     """Each step, and the candidate that it alone made in this run; "" where there is none."""
-    alone: dict[Key, str] = {}
+    alone: dict[str, str] = {}
     for outcome in run.outcomes:
         found = lossy(outcome.recipe)
         if outcome.candidate is not None and len(found) == 1:
-            alone[_key(found[0])] = outcome.candidate.digest
+            alone[key(found)] = outcome.candidate.digest
     for step in steps:
-        yield step, alone.get(_key(step), "")
-
-
-def _key(step: Step) -> Key:
-    return step.pass_name, tuple(sorted((k, repr(v)) for k, v in step.params.items()))
+        yield step, alone.get(key((step,)), "")
 
 
 def _ratio(rows: Standing, digest: str, backend: str, threads: int) -> float | None:

@@ -16,13 +16,14 @@ from plotly.offline import get_plotlyjs
 
 from core.charts import steps, text
 from core.charts.accuracy import accuracy_figure
+from core.charts.conditions import run_input
 from core.charts.latency import latency_figure
 from core.charts.rows import readable_rows
 from core.charts.size import size_figure
-from core.charts.standing import baseline, run_input
 from core.charts.summary import Delta, deltas, headline
 from core.charts.tradeoff import tradeoff_figure
 from core.records import Outcome, Run, StepReport, to_json
+from core.records.standing import baseline
 
 STYLE = Path(__file__).with_name("report.css")
 POLICY = (

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from core.charts import palette, quantities
-from core.charts.standing import Standing, baseline, crowd_words, input_words, settings_words
+from core.charts.conditions import crowd_words, input_words, settings_words
 from core.measure import METRICS
+from core.recipes import ORIGINAL
 from core.records import Measurement, Run, Status
+from core.records.standing import Standing, baseline
 
 STATUS_WORDS = {
     Status.OK: "ok",
@@ -25,7 +27,7 @@ def rows_table(run: Run) -> list[dict[str, Any]]:
     names = {o.candidate.digest: o.recipe.name for o in run.outcomes if o.candidate is not None}
     base = baseline(run)
     if base is not None:
-        names[base.digest] = "original"
+        names[base.digest] = ORIGINAL
     records = [_record(row, names) for row in Standing(run)]
     blank = dict.fromkeys(_COLUMNS, "")
     records += [

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 
 from core.charts import lanes, palette, text
 from core.charts.latency import LIVE
-from core.charts.standing import Standing, baseline, outcome_of
 from core.records import OPEN_SHAPE, ModelSummary, Preview, Run
+from core.records.standing import Standing, baseline, outcome_of
 
 TITLE = "Size"
 KINDS_SHOWN = 3

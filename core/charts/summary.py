@@ -8,24 +8,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from core.charts import asides, choosing, palette, quantities, steps, text
-from core.charts.choosing import best, standing_for
+from core.charts import asides, palette, quantities, steps, text
+from core.charts.conditions import crowd_words, input_words, threads_text
 from core.charts.parts import beside_parts
 from core.charts.rows import STATUS_WORDS
-from core.charts.standing import (
-    MEASURED,
-    Standing,
-    baseline,
-    crowd_words,
-    first_threads,
-    input_words,
-    measured,
-    outcome_of,
-    threads_text,
-)
 from core.metrics.base import DELTA
 from core.metrics.base import catalogue as metrics
 from core.records import Candidate, Measurement, Outcome, Run, State, Verdict
+from core.records.standing import MEASURED, Standing, baseline, first_threads, measured, outcome_of
+from core.search.choose import best
+from core.search.loss import standing_for
 from core.tasks.base import order, primary_metric
 
 LIVE = (State.QUEUED, State.RUNNING)
@@ -84,7 +76,7 @@ def headline(run: Run, candidate: str | None = None, of: Outcome | None = None) 
     sentence = "; ".join(part for part in parts if part)
     caution = asides.crowd(run, outcome.candidate) + asides.labels(run)
     if len(run.spec.recipes) > 2 and candidate is None:
-        among = choosing.introduction(run, outcome)
+        among = asides.among(run, outcome)
         so_far = "So far: " if run.progress.state in LIVE else ""
         sentence = f"{so_far}{among}. {_upper(sentence)}"
     return f"{missing}{_upper(sentence)}.{caution} {beside_parts(run, outcome)}".strip()
@@ -106,7 +98,7 @@ def accuracy_delta(run: Run, candidate: str) -> Delta:
     rows = Standing(run)
     first = primary_metric(rows)
     stand_ins = [name for name in order() if metrics()[name].unit == metrics()[first].unit]
-    found = (standing_for(run, rows, candidate, name) for name in (first, *stand_ins))
+    found = (standing_for(rows, candidate, name, run.spec.backends) for name in (first, *stand_ins))
     row = next((row for row in found if row is not None), None)
     if row is None:
         return Delta("Accuracy", NO_DELTA, NO_DELTA, verdict="not measured")
@@ -280,7 +272,7 @@ def _accuracy(run: Run, rows: Standing, made: Candidate) -> str:
     if delta.tone:
         points = delta.change.lstrip("+" + text.MINUS)
         return f"{points} {delta.verdict} ({delta.interval})"
-    row = standing_for(run, rows, made.digest, delta.metric + DELTA)
+    row = standing_for(rows, made.digest, delta.metric + DELTA, run.spec.backends)
     return "" if row is None else _within(row, metrics()[delta.metric].short)
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from core.charts import palette
-from core.charts.standing import Standing, baseline, first_threads, input_words, measured
-from core.charts.tradeoff import paired, points
+from core.charts.conditions import input_words
 from core.metrics.base import DELTA, catalogue
+from core.recipes import name_of
 from core.records import Measurement, Outcome, Run, State
+from core.records.standing import Standing, baseline, first_threads, measured
+from core.search.pareto import latency, points
 from core.tasks.base import primary_metric
 
 LIVE = (State.QUEUED, State.RUNNING)
@@ -37,9 +39,7 @@ def _record(
     metric = primary_metric(rows)
     gained = rows.row(digest, metric, backend)
     lost = rows.row(digest, metric + DELTA, backend)
-    spent = paired(rows, base.digest if base else "", digest, backend, threads) or rows.row(
-        digest, "latency_ms", backend, threads
-    )
+    spent = latency(run, rows, digest, backend, threads)
     first = base is not None and base.digest == digest
     alone = first and catalogue()[metric].relative  # it has no score, and needs none
     ratio = rows.row(digest, "latency_ratio", backend, threads)
@@ -47,7 +47,7 @@ def _record(
     zipped = rows.value(digest, "zipped_bytes")
     macs = outcome.summary.macs if outcome.summary else None
     return {
-        "recipe": "original" if first else outcome.recipe.name,
+        "recipe": name_of(outcome.recipe),
         "backend": palette.label(backend),
         "on the front": on_front,
         column(metric): measured(gained),

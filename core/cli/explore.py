@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.charts.choosing import Loss, loss
-from core.charts.standing import Standing
 from core.charts.sweep import sweep_rows
-from core.charts.tradeoff import points
 from core.cli.inputs import OWNER, add_model_options, dims_of, preprocess_of, sizes_of
 from core.cli.measure import METRIC_KEYS, add_measure_options, backends_of, row_json, threads_of
 from core.cli.recipe import load_recipe
@@ -22,6 +20,7 @@ from core.cli.result import PARTLY, Result, table
 from core.cli.sizes import add_at_option, ignored, missing
 from core.cli.telling import Teller
 from core.errors import CoreError, OpenShape, PassPrecondition
+from core.recipes import canonical, original
 from core.records import (
     ExperimentSpec,
     Json,
@@ -32,9 +31,14 @@ from core.records import (
     State,
     to_json,
 )
-from core.runs import grid
+from core.records.standing import Standing, first_threads, measured
+from core.search.choose import Choice, Grounds, Selection, select
+from core.search.constraints import Limits
+from core.search.loss import deciding
+from core.search.pareto import latency
+from core.search.space import default_grid
 from core.workspace import Workspace
-from core.workspace.facts import METRICS, catalogue, primary_metric
+from core.workspace.facts import DELTA, METRICS, catalogue
 from core.workspace.inputs import at, open_dims, told
 from core.workspace.passes import not_applied
 
@@ -82,14 +86,15 @@ def run(options: argparse.Namespace) -> Result:
         run = runs.work_on(found.id, _watch) if found else runs.measure(spec, OWNER, _watch)
     finally:
         workspace.close()
-    choices = [_choice(run, backend, options) for backend in backends]
+    limits = Limits(options.max_drop, options.max_latency_ms)
+    chosen = [select(run, backend, limits) for backend in backends]
     if run.progress.state is State.FAILED:
         raise CoreError(run.progress.message)
     made, warnings = _missing(run)
     if not made:
         raise CoreError("No recipe made a model. " + " ".join(warnings))
     status = PARTLY if warnings else 0
-    return Result(_data(run, choices), _text(run, choices), warnings, status)
+    return Result(_data(run, chosen), _text(run, chosen), warnings, status)
 
 
 def _missing(run: Run) -> tuple[bool, tuple[str, ...]]:
@@ -112,7 +117,7 @@ def _spec(
         else None
     )
     recipes = tuple(load_recipe(path) for path in options.recipe)
-    recipes = recipes or grid.default(calibration is not None, _ratios(options.prune_ratios))
+    recipes = recipes or default_grid(calibration is not None, _ratios(options.prune_ratios))
     given = sizes_of("--at", options.at)
     ignored(given, [model], "--at")
     dims = told(model.inputs, model.preprocess, data, given)
@@ -121,7 +126,7 @@ def _spec(
     return ExperimentSpec(
         title=f"{model.name}: {len(recipes)} recipes",
         model=model.digest,
-        recipes=(Recipe("original"), *recipes),
+        recipes=(original(), *recipes),
         backends=backends,
         threads=threads_of(options),
         calibration=calibration.digest if calibration else "",
@@ -152,13 +157,19 @@ def _ratios(text: str) -> tuple[float, ...]:
 
 
 def _resumable(workspace: Workspace, spec: ExperimentSpec) -> Run | None:
-    """An earlier run of exactly this question, done or stopped."""
+    """An earlier run of this question, done or stopped, whatever its recipes were called."""
+    asked = _unnamed(spec)
     for run in workspace.runs.of(OWNER):
-        if run.spec == spec and run.progress.state in (*GOES_ON, State.DONE):
+        if _unnamed(run.spec) == asked and run.progress.state in (*GOES_ON, State.DONE):
             if run.progress.state in GOES_ON:
                 workspace.runs.allow(run.id)
             return run
     return None
+
+
+def _unnamed(spec: ExperimentSpec) -> ExperimentSpec:
+    recipes = tuple(Recipe("", canonical(recipe.steps)) for recipe in spec.recipes)
+    return replace(spec, recipes=recipes)
 
 
 def _watch(progress: RunProgress) -> None:
@@ -171,41 +182,41 @@ def _watch(progress: RunProgress) -> None:
         )
 
 
-def _choice(run: Run, backend: str, options: argparse.Namespace) -> Json:
-    """The fastest point of a backend within the limits; without one, of those that lose nothing.
+def _selection(run: Run, selection: Selection) -> Json:
+    """The best recipe of a backend; without one the reason, and what comes nearest."""
+    made: Json = {"backend": selection.backend, "best": None}
+    if selection.best is not None:
+        return made | {"best": _choice(run, selection.backend, selection.best)}
+    closest = selection.closest
+    made["reason"] = selection.lack.value if selection.lack else ""
+    made["closest"] = closest and _choice(run, selection.backend, closest)
+    return made
 
-    What a recipe loses has to be known: of the primary metric, or of what it stands in for.
-    """
-    rows = Standing(run)
-    metric = primary_metric(rows)
-    within = [
-        (point.cost, point, lost)
-        for point in points(run, "latency", run.spec.threads[0])
-        if point.backend == backend
-        and (lost := loss(run, rows, point.digest, backend)) is not None
-        and _is_bearable(lost, options.max_drop)
-    ]
-    if options.max_latency_ms is not None:
-        within = [one for one in within if one[0] <= options.max_latency_ms]
-    if not within:
-        return {"backend": backend, "best": None}
-    cost, point, lost = min(within, key=lambda one: one[0])
-    best = {
-        "recipe": to_json(point.recipe),
-        "digest": point.digest,
-        "latency_ms": cost,
-        f"{metric}{METRIC_KEYS[METRICS[metric].unit]}": point.gain,
-        "lost_points": lost.points,
-        "decided_by": metric,
+
+def _choice(run: Run, backend: str, choice: Choice) -> Json:
+    """A recipe with what it takes and loses; what is unknown is null."""
+    rows, digest = Standing(run), choice.candidate.digest
+    gain, lost = deciding(rows).gain, choice.accuracy.lost
+    metric = choice.accuracy.metric
+    return {
+        "recipe": to_json(choice.outcome.recipe),
+        "digest": digest,
+        "latency_ms": _latency_ms(run, digest, backend),
+        "latency_ratio": choice.speed.ratio,
+        "verdict": choice.speed.verdict,
+        f"{gain}{METRIC_KEYS[METRICS[gain].unit]}": rows.value(digest, gain, backend),
+        "lost_points": lost and lost.points,
+        "lost_points_low": lost and lost.low,
+        "lost_points_high": lost and lost.high,
+        "decided_by": metric.removesuffix(DELTA),
     }
-    return {"backend": backend, "best": best}
 
 
-def _is_bearable(lost: Loss, max_drop: float | None) -> bool:
-    return not lost.is_shown if max_drop is None else lost.points <= max_drop
+def _latency_ms(run: Run, digest: str, backend: str) -> float | None:
+    return measured(latency(run, Standing(run), digest, backend, first_threads(run)))
 
 
-def _data(run: Run, choices: list[Json]) -> Json:
+def _data(run: Run, chosen: list[Selection]) -> Json:
     names = {o.candidate.digest: o.recipe.name for o in run.outcomes if o.candidate}
     return {
         "run": run.id,
@@ -221,31 +232,41 @@ def _data(run: Run, choices: list[Json]) -> Json:
             }
             for outcome in run.outcomes
         ],
-        "choices": choices,
+        "choices": [_selection(run, selection) for selection in chosen],
         "rows": [row_json(row, names.get(row.candidate, "")) for row in Standing(run)],
     }
 
 
-def _text(run: Run, choices: list[Json]) -> str:
+def _text(run: Run, chosen: list[Selection]) -> str:
     records = sweep_rows(run)
     head = tuple(name for name in records[0] if name != "candidate") if records else ()
     body = table(head, [tuple(_cell(record[name]) for name in head) for record in records])
-    lines = [body, ""]
-    for choice in choices:
-        best = choice["best"]
-        if best is None:
-            lines.append(f"{choice['backend']}: no recipe is within the limits")
-            continue
-        lost = f"{best['lost_points']:.2f} points lost"
-        about = catalogue()[best["decided_by"]]
-        if about.relative:
-            lost = (
-                f"{best['lost_points']:.2f} % changed: {about.short} decides, without annotations"
-            )
-        lines.append(
-            f"{choice['backend']}: {best['recipe']['name']}, {best['latency_ms']:.3g} ms, {lost}"
-        )
-    return "\n".join(lines)
+    return "\n".join([body, "", *(_sentence(run, selection) for selection in chosen)])
+
+
+def _sentence(run: Run, selection: Selection) -> str:
+    backend = selection.backend
+    if selection.best is not None:
+        return f"{backend}: {_words(run, backend, selection.best)}"
+    said = f"{backend}: {selection.lack.value if selection.lack else ''}"
+    if selection.closest is not None:
+        said += f"; closest: {_words(run, backend, selection.closest)}"
+    return said
+
+
+def _words(run: Run, backend: str, choice: Choice) -> str:
+    """A recipe, its latency, and what it loses: "int8, 0.7 ms, 0.40 points lost"."""
+    taken, lost = _latency_ms(run, choice.candidate.digest, backend), choice.accuracy.lost
+    if lost is None:
+        known = choice.accuracy.grounds is not Grounds.UNKNOWN
+        costs = "by the error of its outputs" if known else "accuracy unknown"
+    elif lost.is_relative:
+        short = catalogue()[lost.metric].short
+        costs = f"{lost.points:.2f} % changed: {short} decides, without annotations"
+    else:
+        costs = f"{lost.points:.2f} points lost"
+    took = "latency unknown" if taken is None else f"{taken:.3g} ms"
+    return f"{choice.outcome.recipe.name}, {took}, {costs}"
 
 
 def _cell(value: Any) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import PassPrecondition
+from core.recipes import recipe_of
 from core.records import Recipe, Step, from_json, parse_json
 from core.workspace.passes import Parameter, Pass, build, catalogue, parameters
 
@@ -91,7 +92,7 @@ def read_recipe(options: argparse.Namespace) -> Recipe:
     steps = tuple(Step(name, chosen[name]) for name in catalogue() if name in chosen)
     for step in steps:
         build(step)
-    return Recipe(" + ".join(step.pass_name for step in steps) or "baseline", steps)
+    return recipe_of(steps)
 
 
 def load_recipe(path: Path) -> Recipe:

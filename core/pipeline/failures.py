@@ -16,6 +16,7 @@ from core.errors import (
     says_out_of_memory,
 )
 from core.passes.base import label, not_applied
+from core.recipes import without
 from core.records import Outcome, Recipe, StepReport
 
 DEFECT = "Defect"
@@ -42,7 +43,4 @@ def nothing(recipe: Recipe, reports: Sequence[StepReport]) -> Outcome:
 def renamed(recipe: Recipe, reports: Sequence[StepReport]) -> Recipe:
     """The recipe under a name that promises no step which failed; its steps stay."""
     failed = [label(report.step) for report in reports if report.reverted]
-    if not failed:
-        return recipe
-    missing = " and ".join(dict.fromkeys(failed))
-    return Recipe(f"{recipe.name or 'recipe'} without {missing}", recipe.steps)
+    return without(recipe, failed)

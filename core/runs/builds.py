@@ -9,6 +9,7 @@ import tempfile
 
 from core import sources
 from core.errors import NotEnoughMemory, WorkerOutOfMemory
+from core.recipes import canonical
 from core.records import Outcome, Recipe, from_json, to_json
 from core.runs.home import Home
 
@@ -32,7 +33,7 @@ class Memo:
 
     def __init__(self, home: Home, model: str, recipe: Recipe, calibration: str) -> None:
         """Name the question: digests of model and images, and the steps of the recipe."""
-        facts = [model, to_json(recipe.steps), calibration, code_digest()]
+        facts = [model, to_json(canonical(recipe.steps)), calibration, code_digest()]
         key = hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()
         self._path = home.caches / "builds" / f"{key}.json"
 

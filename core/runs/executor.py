@@ -7,7 +7,6 @@ the run's lease (`queue`) while it lives.
 from __future__ import annotations
 
 import functools
-import json
 import math
 import os
 import time
@@ -22,6 +21,7 @@ from core.errors import CoreError, ModelError, no_room
 from core.measure import Cancelled, Source, host
 from core.pipeline import failures
 from core.pipeline.client import Workshop
+from core.recipes import ORIGINAL, key, original
 from core.records import (
     ExperimentSpec,
     Json,
@@ -32,7 +32,6 @@ from core.records import (
     Run,
     RunProgress,
     State,
-    to_json,
 )
 from core.runs import builds, layer_times, queue
 from core.runs.home import Home
@@ -79,12 +78,12 @@ class Job:
 
     def _build(self, workshop: Workshop) -> list[Outcome]:
         """Make every candidate that is not there yet."""
-        known = {key(o.recipe): o for o in self._run.outcomes}
+        known = {key(o.recipe.steps): o for o in self._run.outcomes}
         calibration, _ = self._images()
         outcomes: list[Outcome] = []
         for position, recipe in enumerate(recipes(self._run.spec)):
             self._check()
-            found = known.get(key(recipe))
+            found = known.get(key(recipe.steps))
             if found is None or not is_there(found):
                 self._tell(self._making(recipe), always=True)
                 found = self._built(workshop, recipe, calibration)
@@ -101,7 +100,7 @@ class Job:
             return
         finished = self._store.finished(self._run.id)
         own = replace(baseline.summary, size_bytes=self._run.model.size_bytes)
-        alone = self._comparison((("baseline", own),))
+        alone = self._comparison(((ORIGINAL, own),))
         alone = replace(alone, budget_s=min(alone.budget_s, EARLY_BUDGET_S))
         for unit in early(alone.units(), len(recipes(self._run.spec)) > 1):
             if unit.name not in finished:
@@ -244,11 +243,6 @@ class Job:
         return state
 
 
-def key(recipe: Recipe) -> str:
-    """What a recipe does, whatever it is called."""
-    return json.dumps(to_json(recipe.steps), sort_keys=True)
-
-
 def is_there(outcome: Outcome) -> bool:
     """Whether an outcome still holds: its file exists, and no step of it may hold next time."""
     made = outcome.candidate is not None and outcome.candidate.path.exists()
@@ -265,7 +259,7 @@ def renamed(outcome: Outcome, recipe: Recipe) -> Outcome:
 def recipes(spec: ExperimentSpec) -> tuple[Recipe, ...]:
     """The recipes of a run, the baseline first."""
     rest = tuple(recipe for recipe in spec.recipes if recipe.steps)
-    return (Recipe("baseline"), *rest)
+    return (original(), *rest)
 
 
 def distinct_models(
@@ -279,7 +273,7 @@ def distinct_models(
     if not outcomes or outcomes[0].summary is None:
         raise ModelError(outcomes[0].reason if outcomes else "There is no model.")
     own = replace(outcomes[0].summary, size_bytes=model.size_bytes)  # the user's file, not our copy
-    found = {model.digest: ("baseline", own)}
+    found = {model.digest: (ORIGINAL, own)}
     for outcome in outcomes[1:]:
         if outcome.summary is not None:
             found.setdefault(outcome.summary.digest, (outcome.recipe.name, outcome.summary))

@@ -10,6 +10,7 @@ from core.errors import CoreError, StoreError, no_room
 from core.measure import Setting
 from core.measure import staircase as clock
 from core.pipeline.client import Workshop
+from core.recipes import canonical
 from core.records import Staircase, StaircaseQuestion, StaircaseState, to_json
 from core.runs.builds import code_digest
 from core.runs.home import Home
@@ -200,4 +201,6 @@ def _age(path: Path) -> int:
 
 def _key(question: StaircaseQuestion) -> str:
     """Of the layers' shapes, which no backend changes."""
-    return key_of(question.model, [to_json(r.steps) for r in question.recipes], code_digest())
+    return key_of(
+        question.model, [to_json(canonical(r.steps)) for r in question.recipes], code_digest()
+    )

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from core.metrics.base import DELTA
-from core.records import AccuracyForecast, Cut, Run, Sensitivity, Status
+from core.metrics.base import catalogue
+from core.records import AccuracyForecast, Cut, Run, Sensitivity
+from core.records.standing import Standing
 from core.runs.forecast import forecast
-from core.tasks.base import primary_metric
+from core.search.loss import loss
 
 BEARABLE = 3.0  # points of accuracy, or percent of answers
 SHARES = tuple(share / 20 for share in range(19, 0, -1))  # of the cut, the largest first
@@ -45,18 +46,16 @@ def after(run: Run, digest: str) -> str:
     )
     if outcome is None or outcome.candidate is None:
         return ""
-    changed = primary_metric(run.measurements) + DELTA
-    lost = [
-        -row.value
-        for row in run.measurements
-        if (row.candidate, row.metric, row.status) == (digest, changed, Status.OK)
-        and row.value is not None
-    ]
+    rows = Standing(run)
+    lost = [found for name in run.spec.backends if (found := loss(run, rows, digest, name))]
+    worst = max(lost, key=lambda one: one.points, default=None)
     cut = any(c.removed for step in outcome.candidate.report for c in step.cuts)
-    if not cut or not lost or max(lost) <= BEARABLE:
+    if not cut or worst is None or worst.points <= BEARABLE:
         return ""
-    words = ["a smaller cut", *OTHERS]
-    return f"The cut lost {max(lost):.1f} points. What may lose less: {'; '.join(words)}."
+    said = f"lost {worst.points:.1f} points"
+    if worst.is_relative:
+        said = f"left {100 - worst.points:.1f} % {catalogue()[worst.metric].short.lower()}"
+    return f"The cut {said}. What may lose less: {'; '.join(['a smaller cut', *OTHERS])}."
 
 
 def smaller(

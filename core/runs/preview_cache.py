@@ -7,7 +7,8 @@ import functools
 from collections.abc import Callable, Iterable
 
 from core.errors import CoreError
-from core.records import Preview, Recipe, to_json
+from core.recipes import key as asked_for
+from core.records import Preview, Recipe
 from core.runs.on_demand import OnDemand, Shelf, Step, Turns, key_of
 
 KEPT = 2048
@@ -59,4 +60,4 @@ def _computed(compute: Compute, model: str, recipe: Recipe, _: Step) -> Preview:
 
 
 def _key(model: str, recipe: Recipe) -> str:
-    return key_of(model, to_json(recipe.steps))
+    return key_of(model, asked_for(recipe.steps))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.devices.local import lock
 from core.pipeline.client import Workshop
+from core.recipes import canonical
 from core.records import Json, Recipe, Sensitivity, to_json
 from core.runs.builds import code_digest
 from core.runs.home import Home
@@ -36,7 +37,9 @@ class Study:
     @property
     def key(self) -> str:
         """The same for the same answer."""
-        return key_of(self.model.stem, to_json(self.before.steps), self.data, code_digest())
+        return key_of(
+            self.model.stem, to_json(canonical(self.before.steps)), self.data, code_digest()
+        )
 
 
 class Sensing:

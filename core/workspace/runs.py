@@ -20,6 +20,7 @@ from core import measure, sources
 from core.devices.local import lock, scratch
 from core.errors import CoreError, StoreError
 from core.formats.base.artifacts import Artifacts, pack
+from core.recipes import original
 from core.records import (
     Answer,
     BackendInfo,
@@ -28,7 +29,6 @@ from core.records import (
     Json,
     Measurement,
     ModelSummary,
-    Recipe,
     Run,
     RunLine,
     RunProgress,
@@ -306,7 +306,7 @@ class Runs:
     def _new_run(self, spec: ExperimentSpec, owner: str) -> Run:
         model = self._models.named(spec.model, owner)
         if not spec.recipes or spec.recipes[0].steps:
-            spec = replace(spec, recipes=(Recipe("original"), *spec.recipes))
+            spec = replace(spec, recipes=(original(), *spec.recipes))
         for digest in {spec.calibration, spec.evaluation} - {""}:
             self._at.need_data(digest)
         if model.dynamic_dims or spec.dims:

@@ -8,6 +8,7 @@ import streamlit as st
 
 from core.charts.summary import headline
 from core.errors import CoreError
+from core.recipes import original
 from core.records import ExperimentSpec, ModelSummary, Recipe, Run
 from core.workspace import Workspace
 from pages.widgets import (
@@ -88,9 +89,9 @@ def question(
     model: ModelSummary, recipes: tuple[Recipe, ...], data: data_picker.Data
 ) -> ExperimentSpec:
     """The sweep that the forms ask for."""
-    asked = measure_form.spec(model, Recipe("original"), data)
+    asked = measure_form.spec(model, original(), data)
     title = f"{model.name}: {len(recipes)} recipes"
-    return replace(asked, title=title, recipes=(Recipe("original"), *recipes))
+    return replace(asked, title=title, recipes=(original(), *recipes))
 
 
 def ask(workspace: Workspace, owner: str, spec: ExperimentSpec, misfit: str = "") -> None:

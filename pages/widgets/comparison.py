@@ -7,11 +7,12 @@ from collections.abc import Callable
 import pandas as pd
 import streamlit as st
 
-from core.charts.choosing import best
+from core import recipes
 from core.charts.compare import Side, compare_figures, compare_rows, obstacles
 from core.charts.summary import headline
 from core.errors import CoreError
 from core.records import Run, RunLine
+from core.search.choose import best
 from pages.widgets import formatting
 
 HEIGHT = 340
@@ -63,7 +64,7 @@ def recipe_of(run: RunLine) -> str:
     asked = [recipe for recipe in run.spec.recipes if recipe.steps]
     if len(asked) > 1:
         return f"{len(asked)} recipes"
-    return asked[0].name if asked else "original"
+    return asked[0].name if asked else recipes.ORIGINAL
 
 
 def pick(
@@ -93,10 +94,8 @@ def pick(
     recipe = f"compare.{name}.recipe.{run.id}"
     if st.session_state.get(recipe) not in made:
         st.session_state[recipe] = start
-    recipes = formatting.apart(
-        {key: o.recipe.name if o.recipe.steps else "original" for key, o in made.items()}
-    )
-    st.selectbox(f"Recipe of {name}", list(recipes), format_func=recipes.__getitem__, key=recipe)
+    names = formatting.apart({key: recipes.name_of(o.recipe) for key, o in made.items()})
+    st.selectbox(f"Recipe of {name}", list(names), format_func=names.__getitem__, key=recipe)
     side = Side(run, made[st.session_state[recipe]])
     st.caption(
         formatting.plain(headline(run, side.digest))

@@ -8,14 +8,15 @@ import re
 import streamlit as st
 
 from core.charts import palette
-from core.charts.choosing import best
 from core.charts.report import report_html
 from core.charts.rows import rows_table
-from core.charts.standing import Standing, baseline
 from core.charts.table import to_csv
 from core.errors import CoreError
+from core.recipes import ORIGINAL, name_of
 from core.records import Candidate, Outcome, Recipe, Run, to_json
+from core.records.standing import Standing, baseline
 from core.records.stored import stored_bytes
+from core.search.choose import best
 from core.wording import sentence
 from core.workspace import Workspace, formats
 from pages.widgets import formatting, password, session
@@ -163,7 +164,7 @@ def stem(run: Run, of: Recipe | None = None) -> str:
     """A file name without its ending, that says what is inside: resnet_prune_channels_30."""
     words = [run.model.name.removesuffix(".onnx")]
     if of is not None:
-        words.append(of.name if of.steps else "original")
+        words.append(name_of(of))
     return slug(" ".join(words))
 
 
@@ -183,10 +184,10 @@ def _choose(run: Run, made: list[Outcome]) -> Outcome | None:
     first = chosen(run)
     if len(made) <= 2 or first is None or first.candidate is None:
         return first
+    names = {o.candidate.digest: name_of(o.recipe) for o in made if o.candidate is not None}
     base = baseline(run)
-    names = {o.candidate.digest: o.recipe.name for o in made if o.candidate is not None}
     if base is not None:
-        names[base.digest] = "original"
+        names[base.digest] = ORIGINAL
     names = formatting.apart(names)
     st.session_state.setdefault(key_of(run), first.candidate.digest)
     st.selectbox("Recipe to download", list(names), format_func=names.__getitem__, key=key_of(run))

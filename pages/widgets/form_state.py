@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import streamlit as st
 
-from core.charts.choosing import best
-from core.records import Recipe, Run, Step
+from core.recipes import apart, name_of
+from core.records import Recipe, Run
+from core.search.choose import best
+from core.search.space import START
 from core.workspace.passes import catalogue
 from pages.widgets import measure_form, model_picker, recipe_form
 
 LOADED = "recipe_loaded"  # set by whoever changes the recipe from outside its form
-START = Recipe("start", (Step("fold_batch_norm"),))
 
 
 def fill_forms(run: Run | None, left: Recipe | None = None) -> None:
@@ -51,7 +52,8 @@ def opening_recipe(run: Run) -> Recipe:
 
 def choose_recipe(run: Run) -> None:
     """Where a run has several recipes: which of them the screen shows."""
-    recipes = {recipe.name: recipe for recipe in run.spec.recipes}
+    names = apart({at: name_of(recipe) for at, recipe in enumerate(run.spec.recipes)})
+    recipes = {names[at]: recipe for at, recipe in enumerate(run.spec.recipes)}
     if len(recipes) <= 2:
         return
     st.selectbox(

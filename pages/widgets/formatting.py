@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 
 from core.charts.text import BYTES, COUNT, MINUS, escape, number, percent_change, quantity, scale
+from core.recipes import apart
 from core.records import OPEN_SHAPE
 
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])")
@@ -39,19 +39,6 @@ def change(before: float, after: float, units: tuple[str, ...]) -> str:
 def duration(seconds: float) -> str:
     """A rough span of time for a person: 12 s, 3 min."""
     return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
-
-
-def apart(names: Mapping[str, str]) -> dict[str, str]:
-    """The same names, no two alike: the second of a kind gets a number.
-
-    A select box hands back the text that was shown: of two alike it could only take the first.
-    """
-    seen: dict[str, int] = {}
-    found = {}
-    for key, name in names.items():
-        seen[name] = seen.get(name, 0) + 1
-        found[key] = name if seen[name] == 1 else f"{name} ({seen[name]})"
-    return found
 
 
 __all__ = [

@@ -10,9 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from core.charts import palette, quantities, text
-from core.charts.standing import Standing
 from core.charts.summary import LIVE, NO_DELTA, Delta, accuracy_delta, latency_delta
 from core.records import OPEN_SHAPE, Hindsight, ModelSummary, Outcome, Preview, Run, Verdict
+from core.records.standing import Standing
 from core.workspace.facts import DELTA, Signature, primary_metric, task_of
 from pages.widgets import formatting
 from pages.widgets.forecast import Foreseen

@@ -8,6 +8,7 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.errors import CoreError, OpenShape
+from core.recipes import original
 from core.records import BackendInfo, ExperimentSpec, ModelSummary, Recipe
 from core.workspace import Workspace
 from core.workspace.facts import label as label_of
@@ -121,7 +122,7 @@ def _missing(infos: tuple[BackendInfo, ...]) -> None:
 
 def spec(model: ModelSummary, recipe: Recipe, data: Data) -> ExperimentSpec:
     """The question that the widgets ask."""
-    recipes = (Recipe("original"), recipe) if recipe.steps else (Recipe("original"),)
+    recipes = (original(), recipe) if recipe.steps else (original(),)
     return ExperimentSpec(
         title=f"{model.name}: {recipe.name}",
         model=model.digest,

@@ -9,12 +9,13 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import accuracy_figure, latency_figure, preview_figure, size_figure
-from core.charts.choosing import best
 from core.errors import CoreError
-from core.records import OPEN_SHAPE, ModelSummary, Outcome, Preview, Recipe, Run, Step
+from core.recipes import same
+from core.records import OPEN_SHAPE, ModelSummary, Outcome, Preview, Recipe, Run
+from core.search.choose import best
+from core.search.space import neighbours
 from core.workspace import Workspace
-from core.workspace.passes import build
-from pages.widgets import forecast, formatting, headline, progress, recipe_form, verdict_text
+from pages.widgets import forecast, formatting, headline, progress, verdict_text
 
 CHART_HEIGHT = 340
 CONFIG = {"displaylogo": False, "displayModeBar": False}
@@ -128,9 +129,7 @@ class Board:
 
     def warm(self, recipe: Recipe) -> None:
         """Have the answer for every stop of every visible slider ready before it is asked for."""
-        self.workspace.insights.preview_ahead(
-            self.model.digest, tuple(recipe_form.neighbours(recipe))
-        )
+        self.workspace.insights.preview_ahead(self.model.digest, tuple(neighbours(recipe)))
 
     def is_about(self, run: Run, recipe: Recipe) -> bool:
         """Whether the run measures this recipe on the model shown."""
@@ -165,15 +164,3 @@ def facts(model: ModelSummary) -> str:
     if model.inputs:
         words.append("input " + " × ".join(str(side) for side in model.inputs[0].shape))
     return f'<p class="lathe-caption">{formatting.escape(" · ".join(words))}</p>'
-
-
-def same(first: Recipe, second: Recipe) -> bool:
-    """Whether two recipes ask for the same, whatever they are called and leave to defaults."""
-    return _complete(first) == _complete(second)
-
-
-def _complete(recipe: Recipe) -> list[Step]:
-    try:
-        return [build(step).step() for step in recipe.steps]
-    except CoreError:
-        return list(recipe.steps)

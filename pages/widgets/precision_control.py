@@ -13,10 +13,10 @@ from typing import Any
 import streamlit as st
 
 from core.records import ModelSummary, Recipe
-from core.workspace.passes import Pass, catalogue, parameters
+from core.search.space import AS_IT_IS, families
+from core.workspace.passes import catalogue, parameters
 from pages.widgets import keys
 
-AS_IT_IS = "as it is"
 OTHER = "other …"
 PLAIN = ("fp32", "fp16", "int8 safe", "int8 fastest", "int4 weights")
 STORED = {8: "fp64", 4: "fp32", 2: "fp16"}  # bytes of a weight
@@ -29,15 +29,6 @@ class Choice:
     label: str
     pass_name: str
     params: Mapping[str, Any]
-
-
-def families(passes: Mapping[str, type[Pass]]) -> dict[str, list[str]]:
-    """Family -> its passes."""
-    found: dict[str, list[str]] = {}
-    for name, kind in passes.items():
-        if kind.family:
-            found.setdefault(kind.family, []).append(name)
-    return found
 
 
 def choices(family: str) -> Iterator[Choice]:
@@ -114,16 +105,6 @@ def standing_choice(family: str) -> str:
     if not mine:
         return AS_IT_IS
     return max(mine, key=_fits).label
-
-
-def name_of(pass_name: str, params: Mapping[str, Any]) -> str:
-    """What the choice is called that a step stands for; empty where none is."""
-    kind = catalogue()[pass_name]
-    for label, preset in kind.presets.items():
-        known = {name: params.get(name, parameters(kind)[name][0]) for name in preset}
-        if known == dict(preset):
-            return label
-    return ""
 
 
 def _fits(choice: Choice) -> int:

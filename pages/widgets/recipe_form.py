@@ -6,19 +6,19 @@ parameters and their expert part follow from them.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import streamlit as st
 
 from core.charts import palette, steps
+from core.recipes import has_effect, is_share, recipe_of
 from core.records import ModelSummary, Recipe, Step
+from core.search.space import families, is_range
 from core.workspace.passes import Parameter, Pass, catalogue, parameters
 from pages.widgets import formatting, images_needed, precision_control, snapping
 from pages.widgets.keys import of as key_of
 
-STOPS = 21
 SHORT = 24  # letters of all choices together that fit in one row
 Behind = Callable[[str, str], None]
 
@@ -41,50 +41,7 @@ def current() -> Recipe:
     for name, kind in catalogue().items():
         if st.session_state.get(key_of(name)):
             steps.append(Step(name, dict(_values(name, kind))))
-    return Recipe(title(tuple(steps)), tuple(steps))
-
-
-def title(steps: tuple[Step, ...]) -> str:
-    """A recipe's name: its passes, or the plain choices that they are, with a number each."""
-    return " + ".join(map(step_title, steps)) or "original"
-
-
-def step_title(step: Step) -> str:
-    """A pass with the first of its numbers that counts for anything: int8 within 1 points."""
-    kind = catalogue()[step.pass_name]
-    choice = precision_control.name_of(step.pass_name, step.params)
-    known = parameters(kind)
-    for name, (default, about) in known.items():
-        value = step.params.get(name, default)
-        number = isinstance(default, int | float) and type(default) is not bool
-        if about.expert or not number or not _counts(about, step.params, kind):
-            continue
-        if choice and not value:
-            break  # nothing is asked for
-        short = choice.removesuffix(about.unit).strip() if about.unit else choice
-        return " ".join(
-            [short or kind.label, *_which(about, step.params, kind), number_text(value, about)]
-        )
-    return choice or kind.label
-
-
-def _which(about: Parameter, params: Mapping[str, Any], kind: type[Pass]) -> list[str]:
-    """What a number is of, where it counts only beside another parameter: macs to (60 %)."""
-    if about.only_with is None or kind.family:
-        return []
-    other, _ = about.only_with
-    default, _ = parameters(kind)[other]
-    value = params.get(other, default)
-    return [] if value == default else [f"{value} to"]
-
-
-def _counts(about: Parameter, params: Mapping[str, Any], kind: type[Pass]) -> bool:
-    """Whether a parameter has an effect beside the others."""
-    if about.only_with is None:
-        return True
-    other, values = about.only_with
-    default, _ = parameters(kind)[other]
-    return params.get(other, default) in values
+    return recipe_of(steps)
 
 
 def show(
@@ -108,7 +65,7 @@ def show(
         _ensure(key_of(name), False)
         if _switch(name, kind):
             _parameters(name, kind, model, behind, images)
-    for family in precision_control.families(catalogue()):
+    for family in families(catalogue()):
         if name := precision_control.show(family, model):
             _parameters(name, catalogue()[name], model, behind, images)
     return current()
@@ -145,7 +102,7 @@ def _parameters(
         for parameter, (default, about) in known.items():
             if not about.expert and _has_effect(name, about):
                 _widget(key_of(name, parameter), default, about, model, images)
-                if is_slider(default, about):
+                if is_range(default, about):
                     behind(name, parameter)
         expert = {p: v for p, v in known.items() if v[1].expert}
         if expert:
@@ -166,35 +123,12 @@ def _say_kept(name: str, expert: Mapping[str, tuple[Any, Parameter]]) -> None:
 def _has_effect(name: str, about: Parameter) -> bool:
     """Whether a parameter counts for anything as the others stand."""
     kind = catalogue()[name]
-    return _counts(about, dict(_values(name, kind)), kind)
+    return has_effect(about, dict(_values(name, kind)), kind)
 
 
 def _preset(kind: type[Pass]) -> set[str]:
     """Parameters that the choices of the pass's family set."""
     return {name for params in kind.presets.values() for name in params}
-
-
-def neighbours(recipe: Recipe) -> Iterator[Recipe]:
-    """Every recipe that one move of a visible slider leads to."""
-    for index, step in enumerate(recipe.steps):
-        for name, (default, about) in parameters(catalogue()[step.pass_name]).items():
-            for stop in stops(default, about):
-                params = {**step.params, name: stop}
-                steps = list(recipe.steps)
-                steps[index] = Step(step.pass_name, params)
-                yield Recipe(title(tuple(steps)), tuple(steps))
-
-
-def stops(default: Any, about: Parameter) -> list[Any]:
-    """The values of a visible slider, if they are few enough to be asked for ahead."""
-    if about.expert or not is_slider(default, about):
-        return []
-    low, high = about.low or 0, about.high or 0
-    step = about.step or (1 if isinstance(default, int) else (high - low) / 20)
-    count = math.floor((high - low) / step + 1e-9) + 1
-    if count > STOPS:
-        return []
-    return [type(default)(round(low + i * step, 9)) for i in range(count)]
 
 
 def _values(name: str, kind: type[Pass]) -> Iterator[tuple[str, Any]]:
@@ -214,26 +148,6 @@ def _to_widget(default: Any, value: Any) -> Any:
     return type(default)(value) if isinstance(default, int | float | str) else value
 
 
-def is_slider(default: Any, about: Parameter) -> bool:
-    """Whether a parameter is a number within two bounds."""
-    number = isinstance(default, int | float) and not isinstance(default, bool)
-    return number and about.low is not None and about.high is not None
-
-
-def number_text(value: Any, about: Parameter) -> str:
-    """A parameter's number with its unit."""
-    if is_share(about):
-        return f"{100 * value:.0f} %"
-    if about.unit == "x":
-        return f"{value:g}×"
-    return f"{value:g} {about.unit}".strip()
-
-
-def is_share(about: Parameter) -> bool:
-    """Whether a number is a part of a whole."""
-    return about.low is not None and about.high is not None and 0 <= about.low < about.high <= 1
-
-
 def _widget(
     key: str, default: Any, about: Parameter, model: ModelSummary, images: int | None
 ) -> None:
@@ -247,7 +161,7 @@ def _widget(
         st.selectbox(label, choices, format_func=palette.label, **common)
     elif isinstance(default, bool):
         st.checkbox(label, disabled=images_needed.is_locked(about, images), **common)
-    elif is_slider(default, about):
+    elif is_range(default, about):
         kind = type(default)
         spread = {"min_value": kind(about.low), "max_value": kind(about.high)}
         step = (

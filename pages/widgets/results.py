@@ -8,8 +8,8 @@ import streamlit as st
 from core.charts import palette
 from core.charts import steps as told
 from core.charts.rows import readable_rows
-from core.charts.standing import Standing
 from core.records import Note, Outcome, Run, StepReport
+from core.records.standing import Standing
 from pages.widgets import formatting
 
 SIGNS = {"ok": "✓", "unstable": "~", "not available": "○", "failed": "✕"}

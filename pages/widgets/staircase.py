@@ -13,6 +13,7 @@ from core.charts import palette, staircase_figure
 from core.charts.staircase import HEIGHT, at
 from core.errors import CoreError
 from core.records import ModelSummary, Preview, Recipe, Staircase, StaircaseQuestion, StaircaseState
+from core.search import space
 from core.workspace import Workspace
 from core.workspace.passes import catalogue, parameters
 from pages.widgets import formatting, measure_form, recipe_form, session, snapping
@@ -142,7 +143,7 @@ def asked(
     if position is None or not _cuts(workspace, model, recipe, position):
         return None
     default, about = parameters(catalogue()[pass_name])[parameter]
-    stops = recipe_form.stops(default, about)
+    stops = space.stops(default, about)
     before, step = recipe.steps[:position], recipe.steps[position]
     recipes = tuple(
         Recipe("", (*before, type(step)(pass_name, {**step.params, parameter: stop})))

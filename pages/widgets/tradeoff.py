@@ -8,13 +8,16 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import tradeoff_figure
-from core.charts.choosing import best
-from core.charts.standing import outcome_of, threads_text
+from core.charts.conditions import threads_text
 from core.charts.summary import accuracy_delta, latency_delta, size_delta
 from core.charts.sweep import column, sweep_rows
 from core.charts.table import to_csv
-from core.charts.tradeoff import HEIGHT, Cost
+from core.charts.tradeoff import HEIGHT
+from core.recipes import name_of
 from core.records import Outcome, Run, to_json
+from core.records.standing import outcome_of
+from core.search.choose import best
+from core.search.pareto import Cost
 from core.workspace.facts import primary_metric
 from pages.widgets import downloads, formatting, session
 
@@ -51,7 +54,7 @@ def choose(run: Run) -> Outcome | None:
         first = best(run)
         digest = first.candidate.digest if first and first.candidate else next(iter(made))
         st.session_state[key] = digest
-    names = formatting.apart({digest: outcome.recipe.name for digest, outcome in made.items()})
+    names = formatting.apart({digest: name_of(outcome.recipe) for digest, outcome in made.items()})
     st.selectbox(
         "Recipe",
         list(made),

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from core.charts import asides, steps
-from core.charts.standing import first_threads, run_input, threads_text
+from core.charts.conditions import run_input, threads_text
 from core.charts.summary import headline
 from core.records import ModelSummary, Outcome, Preview, Run, State
+from core.records.standing import first_threads
 from core.workspace.facts import ordered
 from core.workspace.forecasts import after_a_cut
 from core.workspace.passes import catalogue

@@ -5,10 +5,11 @@ from __future__ import annotations
 import streamlit as st
 
 from core.charts import palette, profile_figure
+from core.charts.conditions import threads_text
 from core.charts.profile import height
-from core.charts.standing import Standing, first_threads, threads_text
 from core.errors import CoreError
 from core.records import Cause, Explanation, Outcome, Run
+from core.records.standing import Standing, first_threads
 from core.workspace import Workspace
 from pages.widgets import formatting, session
 

@@ -183,6 +183,20 @@ def without_labels() -> Run:
     return run(measurements=kept)
 
 
+def unlabelled(pruned: float, quantized: float) -> Run:
+    """The pruned recipe is the fastest; both answer like the original on so many percent."""
+    kept = {PRUNED: pruned, QUANTIZED: quantized}
+    rows = []
+    for m in without_labels().measurements:
+        if m.metric == "agreement":
+            share = kept[m.candidate]
+            m = replace(m, value=share, low=share - 0.3, high=min(100.0, share + 0.3))
+        if m.metric == "latency_ratio" and m.candidate == PRUNED:
+            m = replace(m, value=0.1, low=0.1, high=0.1, detail={"verdict": "faster"})
+        rows.append(m)
+    return run(measurements=tuple(rows))
+
+
 def without_data() -> Run:
     kept = tuple(m for m in measurements() if "images" not in m.condition and m.metric != "top1")
     return run(spec=replace(run().spec, evaluation="", calibration=""), measurements=kept)

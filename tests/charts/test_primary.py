@@ -7,12 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from core.charts import accuracy_figure, choosing, quantities, tradeoff_figure
+from core.charts import accuracy_figure, quantities, tradeoff_figure
 from core.charts.compare import Side, compare_figures, compare_rows
-from core.charts.standing import Standing
 from core.charts.summary import accuracy_delta, headline
 from core.charts.sweep import sweep_rows
 from core.records import Run, Status
+from core.records.standing import Standing
+from core.search.choose import best
+from core.search.loss import loss
 from tests.charts import builders as b
 
 SEGMENTED = {"top1": "miou", "top1_delta": "miou_delta", "agreement": "pixel_agreement",
@@ -54,9 +56,9 @@ def test_numbers_of_segmentation_reach_table_and_choice():
     made = run(SEGMENTED)
     record = next(r for r in sweep_rows(made) if r["candidate"] == b.PRUNED)
     assert (record["mIoU (%)"], record["change (points)"]) == (90.2, -3.6)
-    lost = choosing.loss(made, Standing(made), b.PRUNED, "onnxruntime")
+    lost = loss(made, Standing(made), b.PRUNED, "onnxruntime")
     assert (lost.points, lost.metric, lost.is_shown) == (pytest.approx(3.6), "miou_delta", True)
-    assert choosing.best(made).candidate.digest == b.QUANTIZED
+    assert best(made).candidate.digest == b.QUANTIZED
     assert quantities.name("miou_delta") == "mIoU against the original"
     sides = [Side(made, outcome) for outcome in made.outcomes[1:]]
     assert "mIoU" in {row["quantity"] for row in compare_rows(*sides)}
@@ -65,7 +67,7 @@ def test_numbers_of_segmentation_reach_table_and_choice():
 
 def test_outputs_as_numbers_lose_an_unknown_share():
     made = run(NUMBERS)
-    assert choosing.loss(made, Standing(made), b.PRUNED, "onnxruntime") is None
+    assert loss(made, Standing(made), b.PRUNED, "onnxruntime") is None
 
 
 def test_the_original_of_an_unlabelled_sweep_needs_no_score():

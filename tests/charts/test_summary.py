@@ -17,16 +17,16 @@ from core.charts import (
     tradeoff_figure,
 )
 from core.charts.card import card
-from core.charts.choosing import best
 from core.charts.compare import Side, obstacles
 from core.charts.layers import layer_rows
 from core.charts.report import report_html
 from core.charts.rows import rows_table
-from core.charts.standing import Standing
 from core.charts.summary import deltas, headline
 from core.charts.sweep import sweep_rows
 from core.charts.table import to_csv
 from core.records import Preview, Recipe, Run, RunProgress, State
+from core.records.standing import Standing
+from core.search.choose import best
 from tests.charts import builders as b
 
 
@@ -64,20 +64,6 @@ def test_a_difference_that_may_be_none_says_what_it_could_be(value, low, high, w
     assert "no loss" not in said
 
 
-def unlabelled(pruned: float, quantized: float) -> Run:
-    """The pruned recipe is the fastest; both answer like the original on so many percent."""
-    kept = {b.PRUNED: pruned, b.QUANTIZED: quantized}
-    rows = []
-    for m in b.without_labels().measurements:
-        if m.metric == "agreement":
-            share = kept[m.candidate]
-            m = replace(m, value=share, low=share - 0.3, high=min(100.0, share + 0.3))
-        if m.metric == "latency_ratio" and m.candidate == b.PRUNED:
-            m = replace(m, value=0.1, low=0.1, high=0.1, detail={"verdict": "faster"})
-        rows.append(m)
-    return b.run(measurements=tuple(rows))
-
-
 @pytest.mark.parametrize(
     ("pruned", "quantized", "said"),
     [
@@ -87,36 +73,11 @@ def unlabelled(pruned: float, quantized: float) -> Run:
     ],
 )
 def test_without_labels_the_answers_that_stay_decide(pruned, quantized, said):
-    assert headline(unlabelled(pruned, quantized)).startswith(said)
-
-
-def test_a_recipe_of_unknown_accuracy_is_never_the_best_of_those_that_are_known():
-    rows = tuple(
-        m for m in unlabelled(99, 99.6).measurements
-        if m.candidate != b.PRUNED or m.metric not in ("agreement", "sqnr_db")
-    )  # fmt: skip
-    assert best(b.run(measurements=rows)).recipe.name == "int8"
+    assert headline(b.unlabelled(pruned, quantized)).startswith(said)
 
 
 def test_without_images_no_recipe_is_called_best():
     assert headline(b.without_data()).startswith("Fastest of 2 recipes, accuracy unknown: ")
-
-
-def test_of_recipes_that_all_lose_the_one_that_loses_least_is_named():
-    rows = tuple(
-        replace(m, value=-9.0 if m.candidate == b.QUANTIZED else -3.6, low=-10.0, high=-3.0)
-        if m.metric == "top1_delta" else m
-        for m in b.measurements()
-    )  # fmt: skip
-    assert best(b.run(measurements=rows)).recipe.name == "prune 30 %"
-
-
-def test_a_net_without_classes_is_judged_by_the_error_of_its_outputs():
-    rows = [m for m in unlabelled(99, 99).measurements if m.metric != "agreement"]
-    bad = [replace(m, value=1.0) if m.metric == "sqnr_db" and m.candidate == b.PRUNED else m
-           for m in rows]  # fmt: skip
-    assert best(b.run(measurements=tuple(rows))).recipe.name == "prune 30 %"
-    assert best(b.run(measurements=tuple(bad))).recipe.name == "int8"
 
 
 def original(**changes: object) -> Run:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
-
 import pytest
 
-from core.passes.base import Pass, catalogue, parameter
+from core.passes.base import catalogue
 from core.records import State
+from core.search.space import axes_of
 from pages.widgets import session, sweep_form, tradeoff
 from tests.charts import builders
 from tests.pages.screen import clean, files, markup, page, stock, words
@@ -25,26 +24,12 @@ def sweep(fake):
     return clean(test.run())
 
 
-class Half(Pass):
-    label: ClassVar[str] = "Half"
-    help: ClassVar[str] = "Halves."
-
-    def apply(self, graph, report, statistics):
-        """Nothing."""
-
-
 def test_first_visit_says_what_a_sweep_will_take(fake):
     test = clean(page("explore").run())
     said = words(test)
     assert "recipes on 3 backends" in said
     assert "at most" in said
     assert not test.button(key="explore.start").disabled
-
-
-def test_the_opening_grid_varies_a_cut_and_the_arithmetic():
-    started = {label for axis in sweep_form.axes_of(catalogue()) for label in axis.start}
-    assert "prune_channels.30 %" in started
-    assert "quantize_int8.int8 safe" in started
 
 
 def test_starting_asks_for_every_recipe_and_the_original(fake):
@@ -59,7 +44,7 @@ def test_starting_asks_for_every_recipe_and_the_original(fake):
 
 def test_an_empty_grid_cannot_start(fake):
     test = clean(page("explore").run())
-    for axis in sweep_form.axes_of(catalogue()):
+    for axis in axes_of(catalogue()):
         test.session_state[f"explore.axis.{axis.name}"] = []
     test = clean(test.run())
     assert test.button(key="explore.start").disabled
@@ -68,7 +53,7 @@ def test_an_empty_grid_cannot_start(fake):
 
 def test_a_huge_grid_is_refused(fake):
     test = clean(page("explore").run())
-    for axis in sweep_form.axes_of(catalogue()):
+    for axis in axes_of(catalogue()):
         test.session_state[f"explore.axis.{axis.name}"] = [v.name for v in axis.variants]
     test = clean(test.run())
     assert test.button(key="explore.start").disabled
@@ -138,25 +123,6 @@ def test_hostile_names_stay_text(fake):
     assert not markup(clean(test.run()))
 
 
-def test_the_grid_is_the_product_of_its_axes():
-    step = [variant for axis in sweep_form.axes_of(catalogue()) for variant in axis.variants]
-    some = [variant for variant in step if variant.step is not None]
-    first, second = some[0], some[-1]
-    off = sweep_form.Variant("off", "off", None)
-    recipes = sweep_form.combine([[off, first], [off, second]])
-    assert [len(recipe.steps) for recipe in recipes] == [1, 1, 2]
-
-
-def test_every_pass_can_be_varied():
-    for axis in sweep_form.axes_of(catalogue()):
-        assert len(axis.variants) > 1, axis.name
-
-
-def test_a_number_with_a_unit_is_varied_around_its_default():
-    (axis,) = [a for a in sweep_form.axes_of(catalogue()) if a.name == "replace_convolutions"]
-    assert [v.label for v in axis.variants] == ["off", "2×", "3×", "4×"]
-
-
 def test_what_few_need_is_in_a_list_beside_the_row_and_is_tried_too(fake):
     test = clean(page("explore").run())
     few = test.multiselect(key="explore.axis.Precision.other")
@@ -164,34 +130,3 @@ def test_what_few_need_is_in_a_list_beside_the_row_and_is_tried_too(fake):
     before = words(test).partition(" recipes on")[0].split()[-1]
     clean(few.select(few.options[0]).run())
     assert int(words(test).partition(" recipes on")[0].split()[-1]) > int(before)
-
-
-def test_a_pass_without_parameters_is_off_or_on():
-    assert [v.label for v in sweep_form.axes_of({"half": Half})[0].variants] == ["off", "on"]
-
-
-def test_a_family_is_one_axis_with_the_presets_of_its_passes():
-    class Whole(Half):
-        family: ClassVar[str] = "Kind"
-        presets: ClassVar[dict] = {"all": {}}
-
-    class Quarter(Half):
-        family: ClassVar[str] = "Kind"
-        presets: ClassVar[dict] = {"one": {}, "three": {}}
-
-    (axis,) = sweep_form.axes_of({"whole": Whole, "quarter": Quarter})
-    assert axis.name == "Kind"
-    assert [v.label for v in axis.variants] == ["as it is", "all", "one", "three"]
-    assert [v.step and v.step.pass_name for v in axis.variants[1:]] == ["whole", *["quarter"] * 2]
-
-
-def test_parameter_builds_a_share_axis():
-    from dataclasses import dataclass
-
-    @dataclass(frozen=True)
-    class Cut(Half):
-        ratio: float = parameter(0.25, "Ratio", "How much.", low=0.0, high=0.5)
-
-    (axis,) = sweep_form.axes_of({"cut": Cut})
-    assert [v.label for v in axis.variants] == ["off", "10 %", "20 %", "30 %", "40 %", "50 %"]
-    assert axis.variants[3].step.params["ratio"] == pytest.approx(0.3)

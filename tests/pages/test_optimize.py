@@ -21,6 +21,7 @@ from core.records import (
     StepReport,
     TensorSpec,
 )
+from core.search.space import AS_IT_IS, families, is_range, neighbours
 from pages.widgets import data_picker, measure_form, precision_control, recipe_form, session
 from tests.pages.fake_workspace import model
 from tests.pages.screen import picker
@@ -48,8 +49,8 @@ def sliders() -> list[tuple[str, str]]:
         for name, kind in catalogue().items()
         for parameter, (default, about) in parameters(kind).items()
         if not about.expert
-        and recipe_form.is_slider(default, about)
-        and any(recipe_form.neighbours(Recipe("r", (kind().step(),))))
+        and is_range(default, about)
+        and any(neighbours(Recipe("r", (kind().step(),))))
     ]
 
 
@@ -86,7 +87,7 @@ def choose(page: AppTest, family: str, label: str) -> AppTest:
     """As a visitor does: in the row, or in the list behind "other …"."""
     known = [choice.label for choice in precision_control.choices(family)]
     row = precision_control.plain(known, precision_control.stored_as(model()))
-    if label in (precision_control.AS_IT_IS, *row):
+    if label in (AS_IT_IS, *row):
         precision(page, family).set_value(label)
         return clean(page.run())
     precision(page, family).set_value(precision_control.OTHER)
@@ -95,20 +96,20 @@ def choose(page: AppTest, family: str, label: str) -> AppTest:
     return clean(page.run())
 
 
-@pytest.mark.parametrize("family", precision_control.families(catalogue()))
+@pytest.mark.parametrize("family", families(catalogue()))
 def test_a_family_is_one_control_and_each_choice_is_one_pass_with_its_preset(optimize, family):
     page = clean(optimize.run())
-    assert precision(page, family).value == precision_control.AS_IT_IS
+    assert precision(page, family).value == AS_IT_IS
     for choice in precision_control.choices(family):
         page = choose(page, family, choice.label)
         tiles = page_text(page)
         assert choice.pass_name in catalogue()
-        members = precision_control.families(catalogue())[family]
+        members = families(catalogue())[family]
         on = [name for name in members if page.session_state[recipe_form.key_of(name)]]
         assert on == [choice.pass_name], tiles
         for name, value in choice.params.items():
             assert page.session_state[recipe_form.key_of(choice.pass_name, name)] == value
-    page = choose(page, family, precision_control.AS_IT_IS)
+    page = choose(page, family, AS_IT_IS)
     assert not any(page.session_state[recipe_form.key_of(name)] for name in members)
 
 
@@ -562,7 +563,7 @@ def test_the_row_holds_the_plain_choices_and_no_more(optimize):
 
 
 def test_every_plain_choice_is_one_that_a_pass_offers():
-    offered = {c.label for family in precision_control.families(catalogue())
+    offered = {c.label for family in families(catalogue())
                for c in precision_control.choices(family)}  # fmt: skip
     assert set(precision_control.PLAIN) <= offered
 
@@ -571,14 +572,14 @@ def test_a_model_that_is_not_float32_is_left_as_it_is(optimize, workspace, monke
     monkeypatch.setattr(workspace.models, "sample", lambda name: model(quantized=True))
     page = clean(optimize.run())
     shown = list(precision(page, "Precision").options)
-    assert shown[:2] == [precision_control.AS_IT_IS, "fp32"]
+    assert shown[:2] == [AS_IT_IS, "fp32"]
 
 
 def test_other_alone_switches_nothing_on(optimize):
     page = clean(optimize.run())
     precision(page, "Precision").set_value(precision_control.OTHER)
     page = clean(page.run())
-    members = precision_control.families(catalogue())["Precision"]
+    members = families(catalogue())["Precision"]
     assert not any(page.session_state[recipe_form.key_of(name)] for name in members)
     assert page.selectbox(key="recipe.family.Precision.other").value is None
 
