@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.widgets import file_route, heap, offline, password, session
+from pages.shared import file_route, heap, offline, password, session
 
 STATIC = Path(__file__).with_name("static")
 
@@ -24,11 +24,11 @@ def frame() -> None:
         return
     session.begin()
     screens = [
-        st.Page("pages/screens/optimize.py", title="Optimize", default=True),
-        st.Page("pages/screens/explore.py", title="Explore"),
-        st.Page("pages/screens/model.py", title="Model"),
-        st.Page("pages/screens/backends.py", title="Backends"),
-        st.Page("pages/screens/runs.py", title="Runs"),
+        st.Page("pages/optimize/page.py", title="Optimize", url_path="optimize", default=True),
+        st.Page("pages/explore/page.py", title="Explore", url_path="explore"),
+        st.Page("pages/model/page.py", title="Model", url_path="model"),
+        st.Page("pages/backends/page.py", title="Backends", url_path="backends"),
+        st.Page("pages/runs/page.py", title="Runs", url_path="runs"),
     ]
     screen = st.navigation(screens, position="top")
     session.arrived(screen.url_path)

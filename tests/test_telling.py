@@ -11,7 +11,7 @@ import pytest
 from core.cli.telling import Counter, guessed_pixels
 from core.records import Preprocess
 from tests.pages.fake_workspace import model
-from tests.pages.test_images import LABELLED
+from tests.pages.optimize.test_images import LABELLED
 
 
 def test_progress_is_told_at_first_seldom_and_at_the_end(capsys: pytest.CaptureFixture[str]):

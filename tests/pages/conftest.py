@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from pages.widgets import session
+from pages.shared import session
 from tests.pages.fake_workspace import FakeWorkspace
 
 ROOT = Path(__file__).parents[2]
@@ -26,4 +26,4 @@ def workspace(monkeypatch: pytest.MonkeyPatch) -> FakeWorkspace:
 @pytest.fixture
 def optimize(workspace: FakeWorkspace, monkeypatch: pytest.MonkeyPatch) -> AppTest:
     monkeypatch.chdir(ROOT)
-    return AppTest.from_file(str(ROOT / "pages/screens/optimize.py"), default_timeout=20)
+    return AppTest.from_file(str(ROOT / "pages/optimize/page.py"), default_timeout=20)

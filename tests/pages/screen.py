@@ -9,7 +9,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Selectbox
 
-from pages.widgets import session
+from pages.shared import session
 from tests.pages.stocked_workspace import StockedWorkspace
 
 ROOT = Path(__file__).parents[2]
@@ -27,7 +27,7 @@ def stock(monkeypatch: pytest.MonkeyPatch, folder: Path) -> StockedWorkspace:
 
 def page(name: str) -> AppTest:
     """The screen `name`, not yet run."""
-    return AppTest.from_file(str(ROOT / f"pages/screens/{name}.py"), default_timeout=20)
+    return AppTest.from_file(str(ROOT / f"pages/{name}/page.py"), default_timeout=20)
 
 
 def clean(test: AppTest) -> AppTest:

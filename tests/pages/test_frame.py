@@ -26,7 +26,7 @@ def test_the_app_opens_on_optimize(app):
 
 @pytest.mark.parametrize("screen", ["explore", "model", "backends", "runs"])
 def test_every_screen_opens(app, screen):
-    page = app.run().switch_page(f"pages/screens/{screen}.py").run()
+    page = app.run().switch_page(f"pages/{screen}/page.py").run()
     assert not page.exception, [e.value for e in page.exception]
     assert page.title or page.header or page.get("html")
 

@@ -1,0 +1,155 @@
+"""Model: where its multiply-accumulates and bytes are, and what could be done about them."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from core.charts import layers_figure
+from core.charts.layers import layer_rows
+from core.charts.table import to_csv
+from core.records import ModelSummary, TensorSpec
+from core.workspace import Workspace
+from pages.shared import data_picker, downloads, formatting, model_picker, sensitivity, session
+
+HEIGHT = 420
+DIGITS = 140  # pixels that 100,000,000,000 needs: what does not fit is cut from the left
+SHARES = {"macs": "MACs", "size_bytes": "Bytes", "parameters": "Parameters"}
+CONFIG = {"displaylogo": False, "displayModeBar": False}
+
+
+def show() -> None:
+    """The chosen model from outside in: facts, advice, the layers as a chart and as a table."""
+    workspace, owner = session.workspace(), session.owner()
+    with st.sidebar:
+        model = model_picker.show(workspace, owner, session.current_run())
+    if model is None:
+        return
+    st.title(formatting.plain(model.name))
+    facts(model)
+    for warning in model.warnings:
+        st.warning(formatting.plain(warning))
+    for note in model.notes:
+        st.info(formatting.plain(note))
+    advice(model)
+    chart(model)
+    table(model)
+    pruning(workspace, model)
+    interface(model)
+    model_picker.settle()
+
+
+def pruning(workspace: Workspace, model: ModelSummary) -> None:
+    """What cutting each group of layers would cost, on the images chosen on Optimize."""
+    st.header("Sensitivity to pruning")
+    data = data_picker.chosen_for(workspace, model.digest)
+    sensitivity.of_pruning(workspace, model.digest, sensitivity.before_pruning(model), data)
+
+
+def facts(model: ModelSummary) -> None:
+    """The numbers that stand for the whole file."""
+    tiles = (
+        ("Parameters", formatting.count(model.parameters)),
+        ("MACs per sample", formatting.count(model.macs)),
+        ("File", formatting.size(model.size_bytes)),
+        ("Layers that compute", f"{len(model.layers):,}"),
+        ("Nodes", f"{model.nodes:,}"),
+        ("Batch norms", f"{model.batch_norms:,}"),
+    )
+    with st.container(horizontal=True, key="facts"):
+        for label, value in tiles:
+            st.metric(label, value, border=True, width=160)
+
+
+def advice(model: ModelSummary) -> None:
+    """What the architecture costs, each sentence with its number."""
+    st.header("Advice")
+    if not model.advice:
+        st.caption("Nothing in this architecture stands out.")
+    for item in model.advice:
+        number = ""
+        if item.value is not None:
+            whole = item.value == int(item.value)
+            value = f"{item.value:,.0f}" if whole else formatting.number(item.value)
+            number = f" · {value} {formatting.plain(item.unit)}".rstrip()
+        with st.container(border=True):
+            st.markdown(
+                f"**{formatting.plain(item.title)}**{number}  \n{formatting.plain(item.text)}"
+            )
+
+
+def chart(model: ModelSummary) -> None:
+    """A bar per layer: where the work, or the weight, is."""
+    st.header("Where it goes")
+    share = st.segmented_control(
+        "Show",
+        list(SHARES),
+        default="macs",
+        required=True,
+        format_func=SHARES.__getitem__,
+        key="model.share",
+        label_visibility="collapsed",
+    )
+    figure = layers_figure(model, share)
+    alt = f"{SHARES[share]} of each layer, input to output"
+    st.plotly_chart(figure, key="model.chart", height=HEIGHT, config=CONFIG, alt=alt)
+
+
+def table(model: ModelSummary) -> None:
+    """Every layer that computes; sortable, and to take along as CSV."""
+    records = layer_rows(model)
+    frame = pd.DataFrame(records)
+    st.header("Layers")
+    if frame.empty:
+        st.caption("No layer of this model computes.")
+        return
+    if not any(frame["what passes can do"]):
+        frame = frame.drop(columns="what passes can do")
+    share = {
+        name: st.column_config.ProgressColumn(name, format="%.1f", min_value=0, max_value=100)
+        for name in ("MACs (%)", "bytes (%)")
+    }
+    count = {
+        name: st.column_config.NumberColumn(name, format="localized", width=DIGITS)
+        for name in ("parameters", "MACs", "bytes")
+    }
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height=min(35 * (len(frame) + 1) + 3, 480),
+        column_config={"layer": st.column_config.TextColumn("layer", width=220)} | share | count,
+        alt="Every layer with its type, shape, parameters, MACs and bytes",
+    )
+    st.download_button(
+        "Layers (CSV)",
+        to_csv(records).encode("utf-8-sig"),
+        file_name=f"{downloads.slug(model.name)}_layers.csv",
+        mime="text/csv",
+        on_click="ignore",
+        key="model.csv",
+    )
+
+
+def interface(model: ModelSummary) -> None:
+    """Inputs, outputs, and who wrote the file."""
+    st.header("Inputs and outputs")
+    lines = [_line("input", spec) for spec in model.inputs]
+    lines += [_line("output", spec) for spec in model.outputs]
+    st.dataframe(lines, hide_index=True, width="content", alt="Inputs and outputs")
+    words = [
+        f"opset {model.opset}",
+        f"IR version {model.ir_version}",
+        f"made by {model.producer}" if model.producer else "",
+        "already quantized" if model.quantized else "",
+        f"{len(model.labels)} class names" if model.labels else "",
+    ]
+    st.caption(formatting.plain(" · ".join(word for word in words if word)))
+    st.caption(f"SHA-256 {model.digest}")
+
+
+def _line(role: str, spec: TensorSpec) -> dict[str, str]:
+    shape = " × ".join(str(side) for side in spec.shape)
+    return {"role": role, "name": spec.name, "type": spec.dtype, "shape": shape}
+
+
+show()

@@ -1,0 +1,105 @@
+"""Optimize, the first screen: a recipe on the left, what it does to the model on the right."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.records import Run
+from pages.optimize import drafts, results, samples, staircase, why
+from pages.optimize.view import Board
+from pages.shared import (
+    data_picker,
+    downloads,
+    form_state,
+    formatting,
+    measure_form,
+    model_picker,
+    progress,
+    recipe_form,
+    result_card,
+    sensitivity,
+    session,
+    size_form,
+)
+
+POLL_S = 0.8
+
+
+@session.spoken()
+def show() -> None:
+    """Left: model, data and recipe. Right: the answer, the charts, every row."""
+    workspace, owner = session.workspace(), session.owner()
+    left = drafts.begin(workspace, owner)
+    run = session.current_run()
+    form_state.fill_forms(run, left)
+    with st.sidebar:
+        model = model_picker.show(workspace, owner, run)
+        if model is None:
+            return
+        if run is not None and run.spec.model != model.digest:
+            session.leave_run()
+            run = None
+        data = data_picker.show(workspace, owner, model, run)
+    board = Board.lay_out(workspace, model, run)
+    with st.sidebar:
+        images = data_picker.calibration_images(workspace, owner, data)
+        recipe_panel(board, images if run is None else None)
+    busy = run is not None and progress.is_live(run) and run.owner == owner
+    if measure_form.button(board.measure, busy=busy):
+        if data.misfit:
+            st.session_state["notice"] = data.misfit
+        else:
+            question = measure_form.spec(model, recipe_form.current(), data)
+            measure_form.submit(workspace, question, owner)
+        st.rerun()
+    if notice := st.session_state.pop("notice", None):
+        board.notice.error(formatting.plain(notice))
+    if run is None:
+        board.invite()
+    else:
+        st.fragment(numbers, run_every=POLL_S if progress.is_live(run) else None)(board, run)
+    with st.expander("What pruning each layer would cost"):
+        sensitivity.of_pruning(workspace, model.digest, sensitivity.before_pruning(model), data)
+    samples.show(workspace, expanded=run is None)
+    model_picker.settle()
+
+
+@st.fragment
+@session.spoken()
+def recipe_panel(board: Board, images: int | None) -> None:
+    """The switches; wherever they are moved to is answered at once with what is exact."""
+    st.header("Recipe")
+    behind = staircase.Behind(board.workspace, board.model)
+    recipe = recipe_form.show(board.model, behind, images)
+    st.header("Measure on")
+    size_form.show(board.workspace, board.model, data_picker.chosen())
+    measure_form.show(board.workspace.runs.backends())
+    board.paint_draft(recipe)
+    drafts.keep(board.workspace, session.owner())
+    behind.fill()
+    board.warm(recipe)
+
+
+@session.spoken()
+def numbers(board: Board, first: Run) -> None:
+    """Numbers as they come in; when the run ends or goes on, the whole page is made anew."""
+    run = board.workspace.runs.get(first.id)
+    if progress.is_live(first) != progress.is_live(run) or form_state.was_loaded():
+        st.rerun()
+    with board.progress:
+        progress.show(run)
+        form_state.choose_recipe(run)
+    recipe = recipe_form.current()
+    board.paint_run(recipe, run)
+    if not progress.is_live(run):
+        downloads.show(run, board.workspace)
+    outcome = board.outcome(run, recipe)
+    if not progress.is_live(run):
+        why.show(run, outcome, board.workspace)
+    results.show(run, outcome)
+    sensitivity.show(sensitivity.nearest(run, outcome, recipe))
+    if not progress.is_live(run):
+        result_card.show(run)
+
+
+show()

@@ -1,0 +1,83 @@
+"""The answer in words: measured, in the making, or known without running."""
+
+from __future__ import annotations
+
+from core.charts import asides, steps
+from core.charts.conditions import run_input, threads_text
+from core.charts.summary import headline
+from core.records import ModelSummary, Outcome, Preview, Run, State
+from core.records.standing import first_threads
+from core.workspace.facts import ordered
+from core.workspace.forecasts import after_a_cut
+from core.workspace.passes import catalogue
+from pages.shared import formatting
+
+LIVE = (State.QUEUED, State.RUNNING)
+
+
+def sentence(run: Run, outcome: Outcome | None) -> str:
+    """What a run says of one recipe; `outcome` is None while that is not made yet."""
+    if outcome is None:
+        if run.progress.state not in LIVE:
+            return asides.original(run) or "This recipe was not measured."
+        return f"Making the candidate. {asides.original(run)}".strip()
+    if outcome.candidate is None:
+        reason = steps.said(outcome.reason)
+        return reason if outcome.failed else f"This recipe made no model: {reason}"
+    if not outcome.recipe.steps:
+        return "The original model as it is: what every recipe is compared with."
+    if outcome.candidate.digest == run.spec.model:
+        unchanged = "This recipe changes nothing in this model: what it made is the original."
+        return steps.missing(outcome) + unchanged
+    digest = outcome.candidate.digest
+    return f"{headline(run, digest, outcome)} {after_a_cut(run, digest)}".strip()
+
+
+def draft_sentence(model: ModelSummary, preview: Preview | None, steps: int) -> str:
+    """What is known of a recipe without running it."""
+    if preview is None:
+        return "This recipe cannot be previewed."
+    if not steps:
+        return "No pass is on: this is the original model. Switch passes on, then measure."
+    parts = [size_words(model.size_bytes, preview.size_bytes)]
+    if model.macs and preview.macs is not None and preview.macs != model.macs:
+        parts.append(f"{formatting.percent_change(model.macs, preview.macs)} MACs")
+    why = idle(preview)
+    if len(why) == len(preview.report) > 0:
+        return " ".join(["This recipe changes nothing in this model.", *why])
+    surely = "known without running" if preview.exact else "predicted"
+    text = f"{', '.join(parts)}: {surely}. Measure to learn what it does to speed and accuracy."
+    return " ".join([text[:1].upper() + text[1:], *why])
+
+
+def idle(preview: Preview) -> list[str]:
+    """Steps that do nothing to this model, each with its reason."""
+    found = []
+    for step in preview.report:
+        kind = catalogue().get(step.step.pass_name)
+        name = kind.label if kind is not None else step.step.pass_name
+        if step.reverted:
+            found.append(f"{name} is left out: {steps.said(step.reverted)}")
+        elif not step.changed and step.notes:
+            found.append(f"{name}: {steps.said(step.notes[0])}")
+    return found
+
+
+def size_words(before: float, after: float) -> str:
+    """How much smaller or larger, in words."""
+    if before == after:
+        return "same size"
+    percent = formatting.percent_change(before, after).lstrip(f"+{formatting.MINUS}±")
+    return f"{percent} {'smaller' if after < before else 'larger'}"
+
+
+def condition(run: Run) -> str:
+    """What the numbers hold for: images, threads, machine."""
+    rows = [row for row in run.measurements if row.metric in ordered()]
+    images = rows[-1].condition.get("images", "") if rows else ""
+    parts = [f"{int(images):,} images"] if images.isdigit() else []
+    parts.append(threads_text(first_threads(run)))
+    parts += filter(None, (run_input(run),))
+    if run.host is not None:
+        parts.append(f"{run.host.cpu}, {run.host.cores} cores")
+    return f"Measured here: {' · '.join(parts)}"

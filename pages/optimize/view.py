@@ -1,0 +1,167 @@
+"""The places on Optimize that both a moved slider and an arriving number repaint."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
+
+from core.charts import accuracy_figure, latency_figure, preview_figure, size_figure
+from core.errors import CoreError
+from core.recipes import same
+from core.records import OPEN_SHAPE, ModelSummary, Outcome, Preview, Recipe, Run
+from core.search.choose import best
+from core.search.space import neighbours
+from core.workspace import Workspace
+from pages.optimize import forecast, headline, verdict_text
+from pages.shared import formatting, progress
+
+CHART_HEIGHT = 340
+CONFIG = {"displaylogo": False, "displayModeBar": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Board:
+    """Slots of the right side, laid out before anything fills them, so that nothing moves."""
+
+    workspace: Workspace
+    model: ModelSummary
+    run: Run | None
+    top1: float | None
+    measure: DeltaGenerator
+    notice: DeltaGenerator
+    progress: DeltaGenerator
+    answer: DeltaGenerator
+    latency: DeltaGenerator
+    accuracy: DeltaGenerator
+    size: DeltaGenerator
+
+    @staticmethod
+    def lay_out(workspace: Workspace, model: ModelSummary, run: Run | None) -> Board:
+        """Create the slots, top to bottom."""
+        title, measure = st.columns([5, 1], vertical_alignment="center")
+        title.html(f'<h1 class="lathe-title">{formatting.escape(model.name)}</h1>{facts(model)}')
+        notice, bar = st.empty(), st.container(key="progress")
+        answer = st.container(key="answer").empty()
+        names = ("latency", "accuracy", "size")
+        slots = {
+            name: column.container(key=f"chart_{name}").empty()
+            for name, column in zip(names, st.columns(3), strict=True)
+        }
+        known = [s.top1 for s in workspace.models.samples() if s.digest == model.digest]
+        return Board(
+            workspace=workspace,
+            model=model,
+            run=run,
+            top1=known[0] if known else None,
+            measure=measure,
+            notice=notice,
+            progress=bar,
+            answer=answer,
+            **slots,
+        )
+
+    def paint_draft(self, recipe: Recipe) -> None:
+        """What a moved switch or slider leads to: measured if the run is about it, else exact."""
+        if self.run is not None and self.is_about(self.run, recipe):
+            if not progress.is_live(self.run):
+                self.paint_answer(recipe, self.run)
+            return
+        preview, refusal = self.preview(recipe)
+        expected = forecast.of(self.workspace, self.model, recipe, preview)
+        text = refusal or verdict_text.draft_sentence(self.model, preview, len(recipe.steps))
+        text = f"{text} {expected.warning}".strip()
+        tiles = headline.draft_tiles(self.model, preview, self.top1, expected)
+        note = (
+            "Latency and accuracy below belong to the recipe that was measured." if self.run else ""
+        )
+        self.answer.html(headline.markup(text, tiles, note, recipe.name))
+        if preview is not None:
+            figure = preview_figure(self.model, preview)
+            self.chart(self.size, figure, "size", "Size before and after, not measured")
+        position = forecast.cutting(preview)
+        if expected.waiting and position is not None:
+            look = st.fragment(forecast.wait, run_every=forecast.POLL_S)
+            look(self.workspace, self.model.digest, recipe, position)
+
+    def paint_run(self, recipe: Recipe, run: Run) -> None:
+        """What a run has measured so far."""
+        if progress.is_live(run) and self.is_about(run, recipe):
+            self.paint_answer(recipe, run)
+        digest = shown(run, self.outcome(run, recipe))
+        self.chart(self.latency, latency_figure(run, digest), "latency", "Latency per backend")
+        self.chart(self.accuracy, accuracy_figure(run, digest), "accuracy", "Accuracy per backend")
+
+    def paint_answer(self, recipe: Recipe, run: Run) -> None:
+        """Sentence, tiles and size of a measured recipe."""
+        outcome = self.outcome(run, recipe)
+        text = verdict_text.sentence(run, outcome)
+        tiles = headline.run_tiles(run, outcome, self.workspace.insights.hindsights(run))
+        self.answer.html(headline.markup(text, tiles, verdict_text.condition(run), recipe.name))
+        self.chart(
+            self.size, size_figure(run, shown(run, outcome)), "size", "Size before and after"
+        )
+
+    def invite(self) -> None:
+        """Say what will stand where nothing was measured yet."""
+        for slot, text in (
+            (self.latency, "Latency per backend, once measured"),
+            (self.accuracy, "Accuracy per backend, once measured"),
+        ):
+            slot.html(f'<div class="lathe-empty">{text}</div>')
+        self.progress.caption("Hollow numbers are known without running; measured ones are filled.")
+
+    def chart(self, slot: DeltaGenerator, figure: Any, name: str, alt: str) -> None:
+        """Draw a figure into its slot at the one height that all have."""
+        slot.plotly_chart(figure, key=f"figure_{name}", height=CHART_HEIGHT, config=CONFIG, alt=alt)
+
+    def preview(self, recipe: Recipe) -> tuple[Preview | None, str]:
+        """What is known without running, or why nothing is."""
+        try:
+            preview = self.workspace.insights.preview(self.model.digest, recipe)
+        except CoreError as error:
+            return None, error.message
+        if len(verdict_text.idle(preview)) == len(preview.report):
+            # Nothing changes: it is the user's own file that stays, not our copy of it.
+            preview = replace(preview, size_bytes=self.model.size_bytes)
+        return preview, ""
+
+    def warm(self, recipe: Recipe) -> None:
+        """Have the answer for every stop of every visible slider ready before it is asked for."""
+        self.workspace.insights.preview_ahead(self.model.digest, tuple(neighbours(recipe)))
+
+    def is_about(self, run: Run, recipe: Recipe) -> bool:
+        """Whether the run measures this recipe on the model shown."""
+        return run.spec.model == self.model.digest and any(
+            same(asked, recipe) for asked in run.spec.recipes
+        )
+
+    def outcome(self, run: Run, recipe: Recipe) -> Outcome | None:
+        """What became of the recipe in the run, as far as it is known."""
+        if run.spec.model != self.model.digest:
+            return None
+        return next((o for o in run.outcomes if same(o.recipe, recipe)), None)
+
+
+def shown(run: Run, outcome: Outcome | None) -> str | None:
+    """Whose charts are drawn: the recipe that the form stands at, else the run's best."""
+    outcome = outcome or best(run)
+    return outcome.candidate.digest if outcome is not None and outcome.candidate else None
+
+
+def facts(model: ModelSummary) -> str:
+    """One line: what the file is."""
+    words = [
+        formatting.size(model.size_bytes),
+        f"{formatting.count(model.parameters)} parameters",
+        f"MACs {OPEN_SHAPE}" if model.macs is None else f"{formatting.count(model.macs)} MACs",
+        f"{model.batch_norms} batch norm{'s' * (model.batch_norms != 1)}",
+        f"opset {model.opset}",
+    ]
+    if model.quantized:
+        words.append("already quantized")
+    if model.inputs:
+        words.append("input " + " × ".join(str(side) for side in model.inputs[0].shape))
+    return f'<p class="lathe-caption">{formatting.escape(" · ".join(words))}</p>'

@@ -1,0 +1,273 @@
+"""Choose images: some to calibrate passes with, others to measure accuracy on."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import streamlit as st
+
+from core.errors import CoreError, WorkerError
+from core.records import DataSummary, ModelSummary, Run
+from core.workspace import Workspace
+from core.workspace.inputs import shared_images
+from pages.shared import formatting, model_picker, preprocess_finder
+
+NONE = ""
+CALIBRATION, EVALUATION = ROLES = ("calibration", "evaluation")
+_CALIBRATING = re.compile(r"calib|train", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Data:
+    """Digests of the chosen sets; empty for none.
+
+    Attributes:
+        misfit: why one of them cannot feed the model; empty if they can.
+    """
+
+    calibration: str = NONE
+    evaluation: str = NONE
+    misfit: str = ""
+
+
+def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None) -> Data:
+    """Two pickers and an upload; says so where one set must serve for both."""
+    sets = available(workspace, owner)
+    _defaults(workspace, model, sets, run)
+    with model_picker.sheet("data", _face(sets), width="stretch") as opened:
+        data = _pickers(sets, run)
+        st.divider()
+        st.caption(_FORMATS)
+        model_picker.upload(workspace, owner, "data", "Your images: .npz, or .zip of a folder")
+        if opened:
+            model_picker.refusal("data")
+    if not opened:
+        model_picker.refusal("data")
+    data = replace(data, misfit=_misfit(workspace, owner, model, data, sets))
+    if data.misfit:
+        st.error(formatting.plain(data.misfit))
+    _say_what_follows(data, sets)
+    _warn_of_overlap(data, sets)
+    labelled = data.evaluation in sets and sets[data.evaluation].labelled
+    preprocess_finder.show(workspace, owner, model, data.evaluation if labelled else NONE)
+    return data
+
+
+def _face(sets: dict[str, DataSummary]) -> str:
+    """What the button says: how many images do what."""
+    first, second = (st.session_state.get(f"data.{role}", NONE) for role in ROLES)
+    count = {digest: one.count for digest, one in sets.items()}
+    if first == second and first in count:
+        whole = count[first]
+        return f"Images: {whole - whole // 2:,} to calibrate, {whole // 2:,} to evaluate"
+    said = {digest: f"{number:,}" for digest, number in count.items()} | {NONE: "none"}
+    return f"Images: {said.get(first, 'some')} to calibrate, {said.get(second, 'some')} to evaluate"
+
+
+def _pickers(sets: dict[str, DataSummary], run: Run | None) -> Data:
+    names = formatting.apart({NONE: "none"} | {d.digest: label(d) for d in sets.values()})
+    for role, text in ((CALIBRATION, "Calibration images"), (EVALUATION, "Evaluation images")):
+        _picker(role, text, names | _foreign(role, run, names))
+    return chosen()
+
+
+def _picker(role: str, text: str, known: dict[str, str]) -> None:
+    """The selectbox of a role, whose choice is kept apart from it, under `data.ROLE`.
+
+    What was set elsewhere (by an upload, a run, a draft) is shown by a new selectbox: no browser
+    has an older choice of it that it could send back, and no page that is left forgets it.
+    """
+    at, shown = f"data.{role}", f"shown.{role}"
+    if st.session_state.get(at, NONE) not in known:
+        st.session_state[at] = NONE
+    digest = st.session_state.setdefault(at, NONE)
+    turn, before = st.session_state.get(shown, (0, digest))
+    turn += before != digest
+    st.session_state[shown] = (turn, digest)
+    key = f"pick.{role}.{turn}"
+    st.selectbox(
+        text,
+        list(known),
+        index=list(known).index(digest),
+        format_func=lambda digest: known.get(digest, "images"),
+        key=key,
+        help=_HELP[role],
+        on_change=_picked,
+        args=(role, key),
+    )
+
+
+def _picked(role: str, key: str) -> None:
+    """Keep a choice before the script runs, which the next click may cut short."""
+    digest = st.session_state[key]
+    turn, _ = st.session_state[f"shown.{role}"]
+    st.session_state[f"data.{role}"] = digest
+    st.session_state[f"shown.{role}"] = (turn, digest)
+
+
+def calibration_images(workspace: Workspace, owner: str, data: Data) -> int | None:
+    """How many images passes can use; None for a set that is known by a run only."""
+    if not data.calibration:
+        return 0
+    known = available(workspace, owner).get(data.calibration)
+    if known is None:
+        return None
+    return known.count - known.count // 2 if data.calibration == data.evaluation else known.count
+
+
+def chosen() -> Data:
+    """The sets that stand on the page."""
+    return Data(*(str(st.session_state.get(f"data.{role}", NONE)) for role in ROLES))
+
+
+def chosen_for(workspace: Workspace, model: str) -> Data:
+    """The sets that the model would be calibrated with and measured on, from any screen."""
+    if st.session_state.get("data.model") == model:
+        return chosen()
+    if model in {sample.digest for sample in workspace.models.samples()}:
+        return Data(*(data.digest for data in workspace.data.samples()))
+    return Data()
+
+
+def available(workspace: Workspace, owner: str) -> dict[str, DataSummary]:
+    """The sample sets and the visitor's own, by digest."""
+    sets = [*workspace.data.samples(), *workspace.data.of(owner)]
+    return {data.digest: data for data in sets}
+
+
+def label(data: DataSummary) -> str:
+    """A set's name with what counts of it."""
+    kind = "labelled" if data.labelled else data.annotations or "no labels"
+    return f"{data.name} · {data.count:,} · {kind}"
+
+
+def _foreign(role: str, run: Run | None, names: dict[str, str]) -> dict[str, str]:
+    digest = getattr(run.spec, role) if run is not None else NONE
+    return {digest: "images of this run"} if digest not in names else {}
+
+
+def _defaults(
+    workspace: Workspace, model: ModelSummary, sets: dict[str, DataSummary], run: Run | None
+) -> None:
+    """Sample images for a sample model, none for another; a new upload where it is good for."""
+    fresh = st.session_state.pop("pending.data", None)
+    if st.session_state.get("data.model") != model.digest:
+        st.session_state["data.model"] = model.digest
+        keep = run is not None and run.spec.model == model.digest
+        if not keep and model.digest in {sample.digest for sample in workspace.models.samples()}:
+            calibration, evaluation = workspace.data.samples()
+            st.session_state["data.calibration"] = calibration.digest
+            st.session_state["data.evaluation"] = evaluation.digest
+        elif not keep:
+            _drop_samples(workspace)
+    if fresh in sets:
+        _take(sets, fresh)
+
+
+def _take(sets: dict[str, DataSummary], fresh: str) -> None:
+    """Give a new upload the role that it is good for, and the other one what that sets free.
+
+    A set alone serves for both. Of two, labelled images evaluate and others calibrate; where that
+    tells nothing, a name does ("train", "calibration"), and else the newer one evaluates.
+    """
+    calibrates, evaluates = (sets.get(st.session_state.get(f"data.{r}", NONE)) for r in ROLES)
+    new = sets[fresh]
+    if calibrates is None and evaluates is None:
+        calibrates, evaluates = new if new.count > 1 else None, new
+    elif evaluates is not None and _calibrating(new) > _calibrating(evaluates):
+        calibrates = new
+    else:
+        if calibrates is None or calibrates is evaluates:
+            calibrates = evaluates
+        evaluates = new
+    for role, one in zip(ROLES, (calibrates, evaluates), strict=True):
+        st.session_state[f"data.{role}"] = one.digest if one is not None else NONE
+
+
+def _calibrating(data: DataSummary) -> tuple[bool, bool]:
+    """How much speaks for calibrating with a set rather than measuring accuracy on it."""
+    return not data.is_annotated, bool(_CALIBRATING.search(data.name))
+
+
+def _drop_samples(workspace: Workspace) -> None:
+    """The sample images say nothing about a model that was not trained on their kind."""
+    samples = {data.digest for data in workspace.data.samples()}
+    for role in ROLES:
+        if st.session_state.get(f"data.{role}") in samples:
+            st.session_state[f"data.{role}"] = NONE
+
+
+def _misfit(
+    workspace: Workspace,
+    owner: str,
+    model: ModelSummary,
+    data: Data,
+    sets: dict[str, DataSummary],
+) -> str:
+    """Why the chosen images cannot feed the model: known before anything is measured."""
+    for role in ROLES:
+        digest = getattr(data, role)
+        if digest not in sets:
+            continue
+        with contextlib.suppress(WorkerError):  # then the run finds out, and says it
+            if why := _fit(model.digest, digest, role, workspace, owner, model):
+                return why
+    return ""
+
+
+@st.cache_data(max_entries=256, show_spinner=False)
+def _fit(
+    model: str, data: str, role: str, _workspace: Workspace, _owner: str, _model: ModelSummary
+) -> str:
+    """Kept by digests: the page asks on every run of its script."""
+    return _workspace.data.misfit(_model, data, _owner, labels=role == EVALUATION)
+
+
+def _say_what_follows(data: Data, sets: dict[str, DataSummary]) -> None:
+    evaluation = sets.get(data.evaluation)
+    if data.evaluation and data.evaluation == data.calibration:
+        st.info("One set for both: half of it calibrates, the other half evaluates.")
+    elif not data.evaluation:
+        st.info("No evaluation images: size and latency are measured, accuracy is not.")
+    elif evaluation is not None and not evaluation.is_annotated:
+        st.info("No labels: accuracy is the agreement with the original model.")
+    for digest in {data.calibration, data.evaluation} - {NONE}:
+        for note in sets[digest].notes if digest in sets else ():
+            st.caption(formatting.plain(note))
+
+
+def _warn_of_overlap(data: Data, sets: dict[str, DataSummary]) -> None:
+    first, second = sets.get(data.calibration), sets.get(data.evaluation)
+    if first is None or second is None or first is second:
+        return
+    try:
+        shared = _shared(first.digest, second.digest, first.path, second.path)
+    except CoreError as error:
+        st.warning(formatting.plain(error.message))
+        return
+    if shared:
+        images = "1 image is" if shared == 1 else f"{shared:,} images are"
+        st.warning(f"{images} in both sets: the accuracy measured on them looks too good.")
+
+
+@st.cache_data(max_entries=64, show_spinner=False)
+def _shared(first: str, second: str, _first_path: Path, _second_path: Path) -> int:
+    """Kept by digest: the page asks on every run of its script."""
+    return shared_images(_first_path, _second_path)
+
+
+_HELP = {
+    CALIBRATION: "Seen by passes that refit or quantize; they need no labels. Never used for the "
+    "score.",
+    EVALUATION: "What accuracy is measured on, on every backend. Never seen by a pass.",
+}
+_FORMATS = (
+    "One set is split, so that no image serves for both. Better upload two, one after the other: "
+    "labelled images evaluate, others calibrate. "
+    "A .npz with `images` (N, H, W, C) uint8 and, if labelled, `labels`; a .npz with one array per "
+    "model input; or a .zip of images with a labels.csv or one folder per class. For segmentation "
+    "a folder masks/ of PNGs (or an array `masks`), for detection a COCO annotations.json."
+)

@@ -1,0 +1,137 @@
+"""Who is visiting, the handle on the core, and what screens hand to each other.
+
+A visitor is a random token in a cookie. The core sees its SHA-256 only, so nothing that is stored
+or shared lets somebody else pose as the owner.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import re
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+import streamlit as st
+
+from core.errors import CoreError
+from core.records import Recipe, Run
+from core.workspace import Workspace
+from pages.shared import formatting
+
+COOKIE = "lathe_visitor"
+OPTIMIZE = "pages/optimize/page.py"
+ADDRESS = "address"  # the run that the address named when the script last ran
+_TOKEN = re.compile(r"[A-Za-z0-9_-]{32,64}")
+_KEEP_COOKIE_JS = """
+export default function ({ data }) {
+  const secure = location.protocol === "https:" ? "; Secure" : "";
+  document.cookie = `${data.name}=${data.token}; Path=/; Max-Age=31536000; SameSite=Lax${secure}`;
+}
+"""
+
+
+def begin() -> None:
+    """Give a newcomer's browser the cookie, so that it is known for a year."""
+    token = _token()
+    if cookie() != token:
+        with st.container(key="cookie"):
+            _cookie_component()(data={"name": COOKIE, "token": token}, key="visitor_cookie")
+
+
+def cookie() -> str:
+    """The token that the browser sent when it connected."""
+    return str(st.context.cookies.get(COOKIE) or "")
+
+
+def _token() -> str:
+    if "visitor" not in st.session_state:
+        token = cookie()
+        known = _TOKEN.fullmatch(token)
+        st.session_state["visitor"] = token if known else secrets.token_urlsafe(32)
+    return st.session_state["visitor"]
+
+
+@st.cache_resource
+def _cookie_component() -> Any:
+    return st.components.v2.component("lathe_cookie", html="<i hidden></i>", js=_KEEP_COOKIE_JS)
+
+
+def owner() -> str:
+    """The name under which the core keeps this visitor's uploads and runs."""
+    return hashlib.sha256(_token().encode()).hexdigest()[:32]
+
+
+@st.cache_resource
+def workspace() -> Workspace:
+    """The one handle on the core that all sessions of this server share."""
+    return Workspace.open()
+
+
+@contextlib.contextmanager
+def spoken() -> Iterator[None]:
+    """Turn an error that a person should read into a line on the screen; the page lives on."""
+    try:
+        yield
+    except CoreError as error:
+        st.error(formatting.plain(f"{error.message} {error.remedy}".strip()))
+
+
+def open_recipe(run: Run, recipe: Recipe) -> None:
+    """Go to Optimize with a recipe of a run, and what that run measured of it."""
+    st.session_state["pending_recipe"] = (run, recipe)
+    st.switch_page(OPTIMIZE, query_params={"run": run.id})
+
+
+def current_run() -> Run | None:
+    """The run of the address, or the one that was looked at last; None if there is none."""
+    run_id = asked_for("run")
+    if not run_id:
+        return None
+    try:
+        run = workspace().runs.get(run_id)
+    except CoreError as error:
+        leave_run()
+        st.session_state["notice"] = error.message
+        return None
+    st.session_state["run"] = run.id
+    return run
+
+
+def asked_for(kept: str) -> str:
+    """The id of the run of the address, else of the one that the session keeps under `kept`.
+
+    The address is written when a run is started or opened, never on the way back to a screen: each
+    writing is one more step for the browser's Back. Back from a run's address leaves the run.
+    """
+    state = st.session_state
+    given = str(st.query_params.get("run", ""))
+    if not given and state.get(ADDRESS) and state.get(ADDRESS) == state.get(kept):
+        state.pop(kept)
+    state[ADDRESS] = given
+    return given or str(state.get(kept) or "")
+
+
+def arrived(screen: str) -> None:
+    """Note which screen is shown: who comes from another one has not gone back from a run."""
+    if st.session_state.get("screen") != screen:
+        st.session_state["screen"] = screen
+        st.session_state.pop(ADDRESS, None)
+
+
+def show_run(run_id: str) -> None:
+    """Put a run into the address of this screen; the next script run shows it."""
+    st.session_state["run"] = st.query_params["run"] = run_id
+
+
+def leave_run() -> None:
+    """Forget the run of this screen: the visitor turned to another model."""
+    st.session_state.pop("run", None)
+    del_query("run")
+
+
+def del_query(name: str) -> None:
+    """Take a parameter out of the address, if it is there."""
+    if name in st.query_params:
+        del st.query_params[name]
