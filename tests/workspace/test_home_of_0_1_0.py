@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.charts.rows import rows_table
 from core.charts.summary import headline
 from core.charts.table import to_csv
 from core.recipes import name_of
@@ -71,7 +72,7 @@ def test_its_runs_are_listed_and_read(workspace: Workspace):
 def test_its_numbers_are_worded_and_exported(workspace: Workspace):
     run = workspace.runs.get(RUN)
     assert "69 % smaller" in headline(run)
-    assert "top1_delta" in to_csv(run)
+    assert "25.0" in to_csv(rows_table(run))
 
 
 def test_its_result_is_downloaded_and_its_files_are_known(workspace: Workspace):
