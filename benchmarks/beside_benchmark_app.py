@@ -24,7 +24,7 @@ from core.measure import Setting, Source
 from core.pipeline.client import Workshop
 from core.records import ModelSummary
 from core.worker.client import Worker
-from core.worker.protocol import TimingPlan
+from core.worker.timing.plan import TimingPlan
 
 SAMPLES = Path(__file__).resolve().parents[1] / "sample_models"
 OF_DATA = ("cifar10_resnet20", "imagenet_mobilenet_v1_0.25", "imagenet_squeezenet1_1_caffe")

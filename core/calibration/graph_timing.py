@@ -9,30 +9,20 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from core import graph as graphs
-from core.backends.base import catalogue, parse, reads
+from core.backends.base import catalogue
 from core.calibration.services import Lap, Tensors
 from core.devices.local import memory
 from core.errors import BackendUnavailable, CoreError
 from core.graph import Graph
-from core.records import Json, RunOptions
 from core.worker.client import Worker
-from core.worker.protocol import TimingPlan
 from core.worker.setting import Setting
+from core.worker.timing.plan import TRIAL, TimingPlan, of_race
 
-TRIAL = TimingPlan(warmup=1, blocks=1, quads=1)
-BLOCKS_MOST, BLOCKS_LEAST = 16, 2
-CALLS_PER_BLOCK = 4  # two that count, two that fill the caches
-HASTY_CALLS = 2  # where these are left out
-LASTING_S = 0.03  # a call that one other warms up
-LONG_S = 0.25  # a call that takes no notice of what the caches held before
-SESSION_S, SESSIONS_S = 1.0, 0.5  # wall time of a graph in one session, or in each of several
-BRIEF_S = 0.3  # the same of a brief race
 CPU_S = 240.0
 
 
@@ -57,12 +47,14 @@ def race(
     Raises:
         BackendUnavailable: there is no such backend here.
     """
-    name, precision = parse(backend)
-    catalogue()[name].version()
-    with tempfile.TemporaryDirectory(prefix="lathe-race-") as folder:
-        setting = Setting(backend, name, RunOptions(1, precision), reads(backend))
-        with _Course(Path(folder), contestants, feeds, setting) as course, alone():
-            return course.laps(sessions, brief)
+    setting = Setting.of(backend)
+    catalogue()[setting.name].version()
+    with (
+        tempfile.TemporaryDirectory(prefix="lathe-race-") as folder,
+        _Course(Path(folder), contestants, feeds, setting) as course,
+        alone(),
+    ):
+        return course.laps(sessions, brief)
 
 
 class _Course:
@@ -93,7 +85,7 @@ class _Course:
             return [Lap(reason=reasons[0]) for _ in self._files]
         while True:
             running = [i for i in range(len(self._files)) if i not in reasons]
-            plan = replace(TRIAL, **_effort(call_s, sessions, brief))
+            plan = of_race(call_s, sessions, brief)
             try:
                 times = self._sessions(running, sessions, plan)
                 break
@@ -136,14 +128,3 @@ class _Course:
 def started() -> Worker:
     """A worker that may hold what this process may still take."""
     return Worker(None, lambda: False, memory=memory.budget_bytes())
-
-
-def _effort(call_s: float, sessions: int, brief: bool) -> Json:
-    """Warm-up and blocks where the first graph runs so long."""
-    share = BRIEF_S if brief else SESSION_S if sessions == 1 else SESSIONS_S
-    lasting = call_s >= LASTING_S
-    hasty = (brief and lasting) or call_s >= LONG_S
-    calls = HASTY_CALLS if hasty else CALLS_PER_BLOCK
-    blocks = int(np.clip(share / (calls * max(call_s, 1e-3)), BLOCKS_LEAST, BLOCKS_MOST))
-    warmup = 1 if lasting else 3
-    return {"warmup": warmup, "blocks": blocks, "run_in": not hasty}

@@ -13,11 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from core import graph as graphs
-from core.backends.base import catalogue, parse, reads
+from core.backends.base import catalogue
 from core.calibration.graph_timing import CPU_S, started
 from core.calibration.services import Tensors
 from core.graph import Graph
-from core.records import RunOptions
 from core.worker.client import Worker
 from core.worker.setting import Setting
 
@@ -31,10 +30,10 @@ class Elsewhere:
         Raises:
             BackendUnavailable: there is no such backend here.
         """
-        name, precision = parse(backend)
-        catalogue()[name].version()
-        self.label = catalogue()[name].label
-        self._setting = Setting(backend, name, RunOptions(0, precision), reads(backend))
+        self._setting = Setting.of(backend, threads=0)
+        runtime = catalogue()[self._setting.name]
+        runtime.version()
+        self.label = runtime.label
         self._worker: Worker | None = None
         self._folder = tempfile.TemporaryDirectory(prefix="lathe-elsewhere-")
         self._feeds: Sequence[Tensors] | None = None

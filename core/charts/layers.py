@@ -96,7 +96,6 @@ def layer_rows(summary: ModelSummary) -> list[dict[str, object]]:
             "MACs (%)": _percent(layer.macs, macs),
             "bytes": layer.size_bytes,
             "bytes (%)": 100 * layer.size_bytes / size if size else 0.0,
-            "what passes can do": "; ".join(getattr(layer, "possible", ()) or ()),
         }
         for layer in summary.layers
     ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,16 +24,13 @@ from core.measure.verify import FEEDS, Verifier
 from core.metrics.base_intervals import Interval
 from core.records import Measurement, ModelSummary, Verdict
 from core.worker.client import Cancelled, Worker
-from core.worker.protocol import PairTimes, TimingPlan
+from core.worker.protocol import PairTimes
 from core.worker.setting import Setting, Source
+from core.worker.timing.plan import FIRST_LOOK, of_pair, shrunk
 
 CLOCK = "perf_counter"
 LARGE_BYTES = 64 << 20  # of a file; two sessions of it take several times as much memory
 PAIRS_NEEDED, PAIRS_MOST = 3, 12
-FIRST_LOOK = TimingPlan(warmup=3, blocks=2, quads=1)
-FULL = TimingPlan()
-SMALLEST = TimingPlan(warmup=2, blocks=3, quads=1)
-CALLS_PER_QUAD = 6  # four that count, two that fill the caches
 Rows = list[Measurement]
 
 
@@ -122,14 +119,15 @@ def _pairs(
 ) -> Rows:
     worker.prepare(job.baseline, job.source, FEEDS)
     call_s = _first_look(job, worker, verifier, on_rows)
-    plan = plan_for(call_s, job)
+    affordable_s = job.budget_s / PAIRS_NEEDED
+    plan = of_pair(call_s, affordable_s, job.slow_down)
     samples, start = Samples(), time.monotonic()
     found: Rows = []
     while len(samples.minima) < PAIRS_MOST:
         samples.settings = _load_both(job, worker, len(samples.minima))
         samples.add(worker.time("a", _second(job), plan, _cpu_s(job, call_s)))
         spent = time.monotonic() - start
-        plan = shrunk(plan, spent / len(samples.minima), job.budget_s / PAIRS_NEEDED)
+        plan = shrunk(plan, spent / len(samples.minima), affordable_s)
         enough = len(samples.minima) >= PAIRS_NEEDED
         out_of_time = spent + spent / len(samples.minima) > job.budget_s
         found = _rows(job, samples, final=enough and out_of_time)
@@ -149,25 +147,6 @@ def _first_look(
     look.add(worker.time("a", _second(job), FIRST_LOOK, 600.0))
     on_rows(_rows(job, look, final=False))
     return min(min(side) for side in look.minima[0]) / 1e9
-
-
-def plan_for(call_s: float, job: LatencyJob) -> TimingPlan:
-    """The full plan where the budget allows; fewer blocks and quads for slow models."""
-    sample_s = max(call_s, FULL.sample_s)
-    affordable = job.budget_s / PAIRS_NEEDED / (CALLS_PER_QUAD * sample_s) * 0.8
-    quads = FULL.quads if affordable >= FULL.blocks * FULL.quads else 2
-    quads = quads if affordable >= 5 * quads else 1
-    blocks = int(min(FULL.blocks, max(SMALLEST.blocks, affordable // quads)))
-    warmup = FULL.warmup if call_s * FULL.warmup * 2 < job.budget_s / 6 else SMALLEST.warmup
-    return TimingPlan(warmup, blocks, quads, FULL.sample_s, job.slow_down)
-
-
-def shrunk(plan: TimingPlan, pair_s: float, affordable_s: float) -> TimingPlan:
-    """Fewer blocks where pairs turn out to take longer than the budget allows."""
-    if pair_s <= affordable_s:
-        return plan
-    blocks = max(SMALLEST.blocks, int(plan.blocks * affordable_s / pair_s))
-    return replace(plan, blocks=min(plan.blocks, blocks))
 
 
 def _load_both(job: LatencyJob, worker: Worker, turn: int) -> Mapping[str, str]:

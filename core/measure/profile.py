@@ -15,8 +15,9 @@ from core.devices.local import lock
 from core.formats.base.artifacts import Artifacts
 from core.records import LayerCost, LayerPair, LayerProfile, ModelSummary, Profile
 from core.worker.client import Worker
-from core.worker.protocol import LayerRow, LayerRows, ProfilingPlan
+from core.worker.protocol import LayerRow, LayerRows
 from core.worker.setting import Setting, Source
+from core.worker.timing.plan import ProfilingPlan
 
 COMPUTE = "compute"
 OF_THE_FILE = (COMPUTE, "other")  # roles of layers that the model file knows

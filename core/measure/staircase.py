@@ -40,8 +40,8 @@ from core.measure.host import host
 from core.records import Target
 from core.timings import Chain, LayerSignature, LayerTime, LayerTimes, MicroModel
 from core.worker.client import Cancelled, Worker
-from core.worker.protocol import TimingPlan
 from core.worker.setting import Setting
+from core.worker.timing.plan import TimingPlan
 
 PLAN = TimingPlan(warmup=5, blocks=9, quads=2, sample_s=0.001)
 TAP: Chain = (LayerSignature("Concat", 16, 16, size=(16, 16)),)

@@ -15,8 +15,9 @@ from core.errors import DataError, OpenShape, WorkerError
 from core.formats.base.artifacts import Artifacts
 from core.records import Artifact, ModelSummary, TensorSpec, from_json, to_json
 from core.worker import protocol
-from core.worker.protocol import Placed, ProfilingPlan, R, Request, Running, TimingPlan
+from core.worker.protocol import Placed, R, Request, Running
 from core.worker.setting import Setting, Source, memory_bytes
+from core.worker.timing.plan import ProfilingPlan, TimingPlan
 
 LOAD_CPU_S = 60.0
 RUN_CPU_S = 60.0
@@ -170,7 +171,7 @@ class Worker:
         return self._ask("running", request, EVALUATE_CPU_S, progress)
 
     def time(self, a: str, b: str, plan: TimingPlan, cpu_s: float) -> protocol.PairTimes:
-        """Time two slots, see `core.worker.timing.compare`.
+        """Time two slots, see `core.worker.timing.models.compare`.
 
         Raises:
             InferenceFailed, WorkerError
@@ -180,7 +181,7 @@ class Worker:
     def profile(
         self, before: ModelSummary, after: ModelSummary, setting: Setting, plan: ProfilingPlan
     ) -> protocol.BothProfiles:
-        """Layer times of two models in turns, see `core.worker.profiling.run`.
+        """Layer times of two models in turns, see `core.worker.timing.layers.profile`.
 
         Raises:
             BackendUnavailable: the runtime is not installed, or does not tell.
@@ -199,7 +200,7 @@ class Worker:
         names: Sequence[str] = (),
         cpu_s: float = FILES_CPU_S,
     ) -> list[list[float]]:
-        """Block minima of several models of the moment, see `core.worker.timing.rotate`.
+        """Block minima of several models of the moment, see `core.worker.timing.models.rotate`.
 
         Args:
             files: ONNX files with their inputs.

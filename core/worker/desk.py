@@ -20,9 +20,10 @@ from core.devices.local import Progress
 from core.devices.local.wire import Handler
 from core.errors import CoreError, InferenceFailed
 from core.records import Json, TensorSpec, from_json, to_json
-from core.worker import evaluate, profiling, protocol, timing
+from core.worker import evaluate, protocol
 from core.worker.outputs import in_order
 from core.worker.protocol import Placed, Running
+from core.worker.timing import layers, models
 
 STATUS = Path("/proc/self/status")
 MEMORY_UNIT_BYTES = 1 if sys.platform == "darwin" else 1024  # of ru_maxrss
@@ -126,9 +127,9 @@ class Desk:
         return evaluate.run(self.slots[asked.slot].run, asked, progress)
 
     def time(self, asked: protocol.Time, progress: Progress) -> protocol.PairTimes:
-        """Time two slots against each other, see `timing`."""
+        """Time two slots against each other, see `timing.models`."""
         a, b = (self.slots[name].session for name in (asked.a, asked.b))
-        return timing.compare(a, b, self.feeds, asked.plan, progress)
+        return models.compare(a, b, self.feeds, asked.plan, progress)
 
     def time_files(self, asked: protocol.TimeFiles, progress: Progress) -> protocol.Minima:
         """Load several files, time them in turns, and close them again."""
@@ -141,15 +142,15 @@ class Desk:
                 session = _session(file.model, asked.running)
                 sessions.append(stack.enter_context(closing(session)))
                 feeds += [given] if given else synthetic_feeds(file.inputs, 1, seed=0)
-            minima = timing.rotate(sessions, feeds, asked.plan)
+            minima = models.rotate(sessions, feeds, asked.plan)
         return protocol.Minima(tuple(map(tuple, minima)))
 
     def profile(self, asked: protocol.Profile, progress: Progress) -> protocol.BothProfiles:
-        """Time the layers of two files in turns, see `profiling`."""
+        """Time the layers of two files in turns, see `timing.layers`."""
         del progress
         backend = catalogue()[asked.running.backend]
         files = (_file(asked.before), _file(asked.after))
-        return profiling.run(backend, files, asked.running.options, self.feeds[0], asked.plan)
+        return layers.profile(backend, files, asked.running.options, self.feeds[0], asked.plan)
 
     def startup(self, asked: protocol.Startup, progress: Progress) -> protocol.Started:
         """Load a model in this fresh process, run it once, and say what that took."""

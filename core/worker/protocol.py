@@ -15,6 +15,7 @@ from typing import Generic, TypeVar
 
 from core.devices.local.launch import PLACED
 from core.records import Preprocess, RunOptions, TensorSpec
+from core.worker.timing.plan import ProfilingPlan, TimingPlan
 
 R = TypeVar("R")
 
@@ -43,44 +44,6 @@ class Running:
 
     backend: str
     options: RunOptions
-
-
-@dataclass(frozen=True, slots=True)
-class TimingPlan:
-    """How much to measure of two models, or of several in turns.
-
-    Attributes:
-        warmup: calls on each side before anything counts.
-        blocks: blocks in this pair of sessions.
-        quads: samples in each of the four turns of a block.
-        sample_s: a sample repeats its call until it lasts about this long.
-        slow_down: share by which B is made slower, to test that a difference is found; 0 in use.
-        run_in: of `rotate`, whether each turn begins with a call that does not count. Long calls
-            fill the caches themselves, where only plain differences are asked for.
-    """
-
-    warmup: int = 10
-    blocks: int = 15
-    quads: int = 4
-    sample_s: float = 0.0005
-    slow_down: float = 0.0
-    run_in: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class ProfilingPlan:
-    """How much to measure of the layers of two models.
-
-    Attributes:
-        warmup: calls of each session before anything counts.
-        budget_s: wall time for all runs, roughly.
-        fewest, most: runs of each session.
-    """
-
-    warmup: int = 3
-    budget_s: float = 2.5
-    fewest: int = 3
-    most: int = 60
 
 
 # Replies

@@ -103,8 +103,6 @@ def table(model: ModelSummary) -> None:
     if frame.empty:
         st.caption("No layer of this model computes.")
         return
-    if not any(frame["what passes can do"]):
-        frame = frame.drop(columns="what passes can do")
     share = {
         name: st.column_config.ProgressColumn(name, format="%.1f", min_value=0, max_value=100)
         for name in ("MACs (%)", "bytes (%)")

@@ -10,18 +10,11 @@ import pytest
 
 from core.devices.local import lock
 from core.measure import METRICS, LatencyJob, Setting, Source, Verifier, host, latency, startup
-from core.measure.latency import (
-    FULL,
-    PAIRS_MOST,
-    PAIRS_NEEDED,
-    SMALLEST,
-    plan_for,
-    sentence,
-    shrunk,
-)
+from core.measure.latency import PAIRS_MOST, PAIRS_NEEDED, sentence
 from core.metrics.base_intervals import Interval
 from core.records import Measurement, ModelSummary, Status, Verdict
 from core.worker.client import Cancelled, Worker
+from core.worker.timing.plan import FULL, SMALLEST, of_pair, shrunk
 from tests.measure.subjects import admitted, net
 
 
@@ -155,8 +148,8 @@ def test_starting_up_on_images(pair, tmp_path: Path):
 
 
 @pytest.mark.parametrize("call_s", [1e-5, 1e-3, 0.02, 0.2, 2.0])
-def test_a_plan_fits_the_budget_or_is_the_smallest(pair, call_s: float):
-    plan = plan_for(call_s, job(*pair, budget_s=12.0))
+def test_a_plan_fits_the_budget_or_is_the_smallest(call_s: float):
+    plan = of_pair(call_s, 12.0 / PAIRS_NEEDED)
     assert SMALLEST.blocks <= plan.blocks <= FULL.blocks
     assert 1 <= plan.quads <= FULL.quads
     sample_s = max(call_s, plan.sample_s)

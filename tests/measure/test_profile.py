@@ -24,7 +24,7 @@ from core.records import (
     to_json,
 )
 from core.worker.protocol import LayerRow, LayerRows
-from core.worker.protocol import ProfilingPlan as Plan
+from core.worker.timing.plan import ProfilingPlan as Plan
 from tests.measure.subjects import admitted, net
 
 PLAIN = Host("Some CPU", ("AVX2",), 2, "Linux")

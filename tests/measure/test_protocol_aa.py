@@ -7,8 +7,8 @@ import pytest
 
 from core.measure.latency import PAIRS_NEEDED
 from core.measure.statistics import ratio
-from core.worker import timing
-from core.worker.protocol import TimingPlan as Plan
+from core.worker.timing import models
+from core.worker.timing.plan import TimingPlan as Plan
 
 TRIALS = 150
 
@@ -44,5 +44,5 @@ class Cached:
 def test_a_model_is_timed_with_its_weights_in_the_caches():
     clock: dict[str, object] = {"last": ""}
     a, b = Cached("a", clock), Cached("b", clock)
-    result = timing.compare(a, b, [{}], Plan(1, 3, 2, 1e-6), lambda _: None)  # type: ignore[arg-type]
+    result = models.compare(a, b, [{}], Plan(1, 3, 2, 1e-6), lambda _: None)  # type: ignore[arg-type]
     assert set(result.a) == set(result.b) == {1000}

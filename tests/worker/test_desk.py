@@ -10,11 +10,13 @@ import pytest
 from core.backends.base import Tensors
 from core.errors import InferenceFailed
 from core.records import TensorSpec
-from core.worker import evaluate, timing
+from core.worker import evaluate
 from core.worker.evaluate import Keep
 from core.worker.outputs import in_order
 from core.worker.protocol import Evaluate, Evaluated, Placed
-from core.worker.protocol import TimingPlan as Plan
+from core.worker.timing import models, turns
+from core.worker.timing.plan import RunIn
+from core.worker.timing.plan import TimingPlan as Plan
 
 SPECS = (TensorSpec("a", "float32", ("N", 3)), TensorSpec("b", "float32", ("N", 5)))
 A, B = np.ones((2, 3), np.float32), np.ones((2, 5), np.float32)
@@ -143,9 +145,8 @@ def test_a_first_axis_is_that_of_the_images_where_it_is_declared_or_shown(
 def test_long_calls_take_turns_that_none_follows_itself(clock: Clock):
     calls: list[str] = []
     sessions = [Timed(name, 10**8, clock, calls) for name in "abc"]
-    timing.rotate(sessions, [{}] * 3, Plan(1, 2, 1, 1e-3, run_in=False))
-    turns = "".join(calls)[-12:]
-    assert turns == "abc" * 4
+    models.rotate(sessions, [{}] * 3, Plan(1, 2, 1, 1e-3, run_in=RunIn.SPINNING))
+    assert "".join(calls)[-12:] == "abc" * 4
 
 
 def test_outputs_that_change_their_axes_are_a_failure(tmp_path: Path):
@@ -211,7 +212,7 @@ class Timed:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(timing, "time", made)
+    monkeypatch.setattr(turns, "time", made)
     return made
 
 
@@ -219,7 +220,7 @@ def compare(clock: Clock, plan: Plan, a_ns: int = 10**6, b_ns: int = 2 * 10**6):
     calls: list[str] = []
     told: list[object] = []
     pair = (Timed("a", a_ns, clock, calls), Timed("b", b_ns, clock, calls))
-    return timing.compare(*pair, [{}], plan, told.append), "".join(calls), told
+    return models.compare(*pair, [{}], plan, told.append), "".join(calls), told
 
 
 def test_both_sides_take_turns(clock: Clock):
@@ -255,7 +256,7 @@ def test_a_session_that_holds_its_own_clock_is_asked(clock: Clock):
 
     calls: list[str] = []
     pair = (Phone("a", 300, clock, calls), Phone("b", 400, clock, calls))
-    result = timing.compare(*pair, [{}], Plan(1, 1, 1, 1e-6), lambda _: None)
+    result = models.compare(*pair, [{}], Plan(1, 1, 1, 1e-6), lambda _: None)
     assert (result.a, result.b_min) == ((300, 300), (400,))
     assert "".join(calls) == "aabb" + "aabbbaa"
 
@@ -264,27 +265,28 @@ def test_threads_that_spin_are_waited_for_whenever_the_side_changes(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
     calls: list[str] = []
-    monkeypatch.setattr(timing, "settle", lambda: calls.append("."))
+    monkeypatch.setattr(turns, "settle", lambda: calls.append("."))
     pair = (Timed("a", 10**7, clock, calls), Timed("b", 10**7, clock, calls))
     pair[0].spins = pair[1].spins = True
-    timing.compare(*pair, [{}], Plan(1, 2, 1, 1e-3), lambda _: None)
+    models.compare(*pair, [{}], Plan(1, 2, 1, 1e-3), lambda _: None)
     assert "".join(calls) == "aa.bb." + "a" + "a.bbb.aa" + "a.bbb.aa"
     calls.clear()
-    timing.rotate(pair, [{}, {}], Plan(1, 1, 1, 1e-3))
+    models.rotate(pair, [{}, {}], Plan(1, 1, 1, 1e-3))
     assert "".join(calls) == "aa.bb" + ".aa.bbb.aa"
 
 
 def test_after_threads_have_slept_a_side_runs_in_for_as_long_as_they_need(
     clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(timing, "settle", lambda: None)
+    monkeypatch.setattr(turns, "settle", lambda: None)
     calls: list[str] = []
     quick = Timed("a", 10**5, clock, calls)
-    side = timing.Side(timing._timer(quick, {}), spins=True)
-    side.take_over(None)
+    side = turns.Side(turns.called(quick.run, {}), spins=True)
+    both = turns.Turns([side, side], RunIn.CHANGE)
+    both.take_over(0)
     assert len(calls) == 1
-    side.take_over(side)
-    assert len(calls) - 1 == pytest.approx(timing.WARM_S * 1e9 / quick.ns, abs=1)
+    both.take_over(1)
+    assert len(calls) - 1 == pytest.approx(turns.WARM_S * 1e9 / quick.ns, abs=1)
 
 
 def test_what_the_threads_stood_in_line_is_a_share_of_the_calls(
@@ -301,7 +303,7 @@ def test_what_the_threads_stood_in_line_is_a_share_of_the_calls(
 
         def close(self) -> None: ...
 
-    monkeypatch.setattr(timing, "Queue", Crowded)
+    monkeypatch.setattr(models, "Queue", Crowded)
     result, _, _ = compare(clock, Plan(1, 2, 1, 1e-3))
     assert result.waited_a == pytest.approx(0.5, rel=0.01)
     assert result.waited_b == pytest.approx(0.25, rel=0.01)

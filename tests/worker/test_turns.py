@@ -12,12 +12,22 @@ import pytest
 
 from core.backends.base import Tensors
 from core.backends.base_profile import TimedLayer
-from core.calibration import graph_timing
 from core.measure import staircase
-from core.measure.latency import FIRST_LOOK, FULL, SMALLEST, plan_for
 from core.records import RunOptions
-from core.worker import profiling, threads, timing
-from core.worker.protocol import BothProfiles, ProfilingPlan, TimingPlan
+from core.worker import threads
+from core.worker.protocol import BothProfiles
+from core.worker.timing import layers, models
+from core.worker.timing.plan import (
+    FIRST_LOOK,
+    FULL,
+    SMALLEST,
+    TRIAL,
+    ProfilingPlan,
+    RunIn,
+    TimingPlan,
+    of_pair,
+    of_race,
+)
 
 MS = 10**6
 STEP_NS = 100  # the n-th call takes a call's length and n steps
@@ -92,12 +102,12 @@ def counted(times_ns: Iterator[float] | tuple[float, ...] | list[float], ns: int
 
 def compare(machine: Machine, plan: TimingPlan, ns: int, kind: type[Timed] = Timed, spins=False):
     a, b = kind("a", ns, machine, spins), kind("b", ns, machine, spins)
-    return timing.compare(a, b, [{}], plan, lambda _: None)
+    return models.compare(a, b, [{}], plan, lambda _: None)
 
 
 def rotate(machine: Machine, plan: TimingPlan, ns: int, names: str, spins: str = ""):
     sessions = [Timed(name, ns, machine, name in spins) for name in names]
-    minima = timing.rotate(sessions, [{}] * len(names), plan)
+    minima = models.rotate(sessions, [{}] * len(names), plan)
     return [counted(row, ns) for row in minima]
 
 
@@ -151,24 +161,24 @@ def test_several_take_turns_there_and_back(machine: Machine):
 
 
 def test_long_calls_only_go_forwards_and_none_runs_in(machine: Machine):
-    minima = rotate(machine, TimingPlan(1, 2, 1, run_in=False), MS, "abc")
+    minima = rotate(machine, TimingPlan(1, 2, 1, run_in=RunIn.SPINNING), MS, "abc")
     assert machine.turns == "a2 b2 c2 " + " ".join(["a1 b1 c1"] * 4)
     assert minima == [[6, 12], [7, 13], [8, 14]]
 
 
 def test_where_one_spins_long_calls_run_in_too(machine: Machine):
-    rotate(machine, TimingPlan(1, 1, 1, run_in=False), MS, "abc", spins="b")
+    rotate(machine, TimingPlan(1, 1, 1, run_in=RunIn.SPINNING), MS, "abc", spins="b")
     assert machine.turns == "a2 b2 . c3 a2 b2 . c3 a2 b2 . c3"
 
 
 def test_a_single_one_follows_itself(machine: Machine):
-    assert rotate(machine, graph_timing.TRIAL, MS, "a") == [[2]]
+    assert rotate(machine, TRIAL, MS, "a") == [[2]]
     assert machine.turns == "a4"
 
 
 def test_of_several_each_repeats_as_often_as_its_own_length_asks(machine: Machine):
     sessions = [Timed("a", MS, machine), Timed("b", 4 * MS, machine)]
-    minima = timing.rotate(sessions, [{}] * 2, TimingPlan(1, 1, 1, sample_s=0.004))
+    minima = models.rotate(sessions, [{}] * 2, TimingPlan(1, 1, 1, sample_s=0.004))
     assert machine.turns == "a2 b2 a5 b3 a5"
     assert [len(row) for row in minima] == [1, 1]
 
@@ -200,7 +210,7 @@ class Profiling:
 
 def profiled(machine: Machine, plan: ProfilingPlan, spins: bool = False) -> BothProfiles:
     files = (Path("a"), Path("b"))
-    return profiling.run(Profiling(machine, spins), files, RunOptions(1, "f32"), {}, plan)
+    return layers.profile(Profiling(machine, spins), files, RunOptions(1, "f32"), {}, plan)
 
 
 def test_layers_take_turns_with_plain_calls(machine: Machine):
@@ -237,19 +247,17 @@ RACES = {
 @pytest.mark.parametrize(("sessions", "brief"), RACES)
 def test_the_effort_of_a_race_follows_from_the_length_of_a_call(sessions: int, brief: bool):
     """As `warm-up x blocks`, a dash where no turn runs in."""
-    found = [graph_timing._effort(call_s, sessions, brief) for call_s in CALLS_S]
-    texts = [f"{e['warmup']}x{e['blocks']}{'' if e['run_in'] else '-'}" for e in found]
+    found = [of_race(call_s, sessions, brief) for call_s in CALLS_S]
+    texts = [f"{e.warmup}x{e.blocks}{'-' * (e.run_in is RunIn.SPINNING)}" for e in found]
     assert " ".join(texts) == RACES[sessions, brief]
 
 
 def test_the_effort_of_a_latency_follows_from_the_length_of_a_call():
     """As `warm-up x blocks x quads`."""
-
-    class Job:
-        budget_s, slow_down = 12.0, 0.25
-
-    plans = [plan_for(call_s, Job()) for call_s in CALLS_S]
-    assert {(plan.sample_s, plan.slow_down, plan.run_in) for plan in plans} == {(5e-4, 0.25, True)}
+    plans = [of_pair(call_s, 12.0 / 3, slow_down=0.25) for call_s in CALLS_S]
+    assert {(plan.sample_s, plan.slow_down, plan.run_in) for plan in plans} == {
+        (5e-4, 0.25, RunIn.CHANGE)
+    }
     assert " ".join(f"{p.warmup}x{p.blocks}x{p.quads}" for p in plans) == (
         "10x15x4 10x15x4 10x15x4 10x15x2 10x8x2 2x5x1 2x3x1 2x3x1 2x3x1"
     )

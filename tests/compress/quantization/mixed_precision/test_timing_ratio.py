@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 from contextlib import nullcontext
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +13,8 @@ from core.calibration import graph_timing as races
 from core.calibration.services import Lap
 from core.compress.quantization.mixed_precision.timing_ratio import CAREFUL, careful, ratio
 from core.errors import BackendUnavailable
+from core.worker.client import Worker
+from core.worker.timing import plan
 from tests.compress.quantization.nets import Random, parsed, random, residual
 
 
@@ -91,13 +92,13 @@ def test_who_is_refused_is_out_and_the_others_are_timed():
 
 @pytest.mark.backend
 def test_who_ends_the_process_is_out_and_the_others_are_timed(monkeypatch: pytest.MonkeyPatch):
-    class Deadly(races.Child):
-        def request(self, call, args, *more):
-            if any(Path(f["path"]).name == "1.onnx" for f in args["files"]):
-                os.killpg(self.pid, signal.SIGSEGV)
-            return super().request(call, args, *more)
+    class Deadly(Worker):
+        def time_files(self, files, *more):
+            if any(path.name == "1.onnx" for path, _ in files):
+                os.killpg(self._channel.pid, signal.SIGSEGV)
+            return super().time_files(files, *more)
 
-    monkeypatch.setattr(races, "Child", Deadly)
+    monkeypatch.setattr(races, "started", lambda: Deadly(None, lambda: False))
     feeds = next(Random(batch=1).feeds())
     good, bad = races.race([residual(), residual()], feeds, 1, "onnxruntime", nullcontext)
     assert good.seconds
@@ -112,9 +113,9 @@ def test_a_backend_that_is_not_there_is_said_to_be_so():
 @pytest.mark.parametrize("call_s", [0.0002, 0.002, 0.03, 0.3, 3.0])
 @pytest.mark.parametrize("sessions", [1, CAREFUL])
 def test_long_runs_take_fewer_turns_but_enough_to_decide(call_s, sessions):
-    effort = races._effort(call_s, sessions, brief=False)
-    blocks = effort["blocks"] * sessions
-    assert effort["blocks"] * races.CALLS_PER_BLOCK * call_s <= max(1.1, 8.1 * call_s)
-    assert effort["blocks"] == races.BLOCKS_MOST or call_s > 0.005
+    effort = plan.of_race(call_s, sessions)
+    blocks = effort.blocks * sessions
+    assert effort.blocks * plan.CALLS_PER_BLOCK * call_s <= max(1.1, 8.1 * call_s)
+    assert effort.blocks == plan.BLOCKS_MOST or call_s > 0.005
     if sessions == CAREFUL:  # so many that the interval between the extremes is one of 95 %
         assert 2 * 0.5**blocks <= 0.05
