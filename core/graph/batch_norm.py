@@ -12,6 +12,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.graph.values import fixed
+from core.records import Note
 
 Array = np.ndarray[Any, Any]
 FIRST_OPSET = 7  # before, the mode was told by `is_test` and the layout of the inputs differed
@@ -44,43 +45,43 @@ def affine(node: ir.Node, channels: int | None = None) -> Affine | None:
     """
     opset = node.graph.opset_imports.get("", 1) if node.graph is not None else 1
     found = read(node, opset)
-    if isinstance(found, str) or channels not in (None, found.channels):
+    if isinstance(found, Note) or channels not in (None, found.channels):
         return None
     return found
 
 
-def read(node: ir.Node, opset: int) -> Affine | str:
+def read(node: ir.Node, opset: int) -> Affine | Note:
     """What a batch norm computes, or why that cannot be told before it runs."""
     if reason := _not_inference(node, opset):
         return reason
     arrays = []
     for name, value in zip(PARAMETERS, node.inputs[1:5], strict=False):
         array = fixed(value)
-        if isinstance(array, str):
-            return f"its {name} {array}"
+        if isinstance(array, Note):
+            return Note.of("norm.parameter", parameter=name, why=array)
         arrays.append(array.astype(np.float64).reshape(-1))
     if len(arrays) != 4 or len({array.size for array in arrays}) != 1:
-        return "its parameters do not fit together"
+        return Note.of("norm.misfit")
     gamma, beta, mean, variance = arrays
     epsilon = node.attributes.get_float("epsilon", 1e-5)
     with np.errstate(all="ignore"):
         scale = gamma / np.sqrt(variance + epsilon)
         shift = beta - mean * scale
     if not (np.isfinite(scale).all() and np.isfinite(shift).all()):
-        return "its parameters are not finite (a negative variance, a NaN or an infinity)"
+        return Note.of("norm.not_finite")
     return Affine(scale, shift)
 
 
-def _not_inference(node: ir.Node, opset: int) -> str:
+def _not_inference(node: ir.Node, opset: int) -> Note | None:
     if opset < FIRST_OPSET:
-        return f"opset {opset} defines batch norms otherwise; convert the model to opset 7 or later"
+        return Note.of("norm.old_opset", opset=opset, first=FIRST_OPSET)
     if node.attributes.get_int("training_mode", 0):
-        return "is in training mode: it takes its statistics from the batch"
+        return Note.of("norm.training")
     if not node.attributes.get_int("spatial", 1):
-        return "normalises each position on its own (spatial = 0)"
+        return Note.of("norm.not_spatial")
     extra = [out for out in node.outputs[1:] if out.name]
     if extra and opset < 14:
-        return "lists the outputs of training mode"
+        return Note.of("norm.training_outputs")
     if any(out.uses() or out.is_graph_output() for out in extra):
-        return "its running statistics are used elsewhere"
-    return ""
+        return Note.of("norm.statistics_used")
+    return None

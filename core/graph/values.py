@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.graph.operators import STANDARD, WEIGHTED, is_standard
+from core.records import Note
 
 
 def constant(value: ir.Value | None) -> np.ndarray[Any, Any] | None:
@@ -34,13 +35,13 @@ def origin(value: ir.Value | None) -> ir.Value | None:
     return None
 
 
-def fixed(value: ir.Value | None) -> np.ndarray[Any, Any] | str:
+def fixed(value: ir.Value | None) -> np.ndarray[Any, Any] | Note:
     """The constant behind `value`, or why there is none."""
     source = origin(value)
     array = constant(source)
     if source is not None and source.is_graph_input():
-        return f"is the input {source.name!r} of the model, which a caller may set"
-    return "is computed while the model runs" if array is None else array
+        return Note.of("constant.input", input=source.name)
+    return Note.of("constant.computed") if array is None else array
 
 
 def float32_weight(

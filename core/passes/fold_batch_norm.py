@@ -22,11 +22,7 @@ from core.graph import all_graphs, infer_shapes
 from core.graph.batch_norm import Affine, read
 from core.graph.operators import STANDARD
 from core.passes.base import Graph, Pass, Report
-
-MERGED_BY_RUNTIMES = (
-    "ONNX Runtime, OpenVINO and OpenCV do the same while they load a model: expect fewer nodes, "
-    "not less time there."
-)
+from core.records import Note
 
 
 @dataclass(frozen=True)
@@ -47,7 +43,7 @@ class FoldBatchNorm(Pass):
         if any(_unknown_rank(node) for g in graph.graphs() for node in g):
             infer_shapes(graph)
         opset = graph.opset_imports.get("", 1)
-        left: list[tuple[ir.Node, str]] = []
+        left: list[tuple[ir.Node, Note]] = []
         for node in found:
             reason = _fold_after(graph.graph, node, read(node, opset))
             if reason:
@@ -57,15 +53,16 @@ class FoldBatchNorm(Pass):
             blocked = _fold_before(graph.graph, node, read(node, opset))
             if blocked:
                 kept += 1
-                report.skip(node.name, reason if blocked == reason else f"{reason}; {blocked}")
+                both = Note.of("fold.neither", after=reason, before=blocked)
+                report.skip(node.name, reason if blocked == reason else both)
         report.changed = len(found) - kept
         _skip_functions(graph, report)
         if found:
-            report.note(f"{report.changed} of {len(found)} batch norms folded.")
+            report.note(Note.of("fold.folded", folded=report.changed, found=len(found)))
         else:
-            report.note("The model holds no batch norm.")
+            report.note(Note.of("fold.none"))
         if report.changed:
-            report.note(MERGED_BY_RUNTIMES)
+            report.note(Note.of("fold.merged_by_runtimes"))
 
 
 def _is_batch_norm(node: ir.Node) -> bool:
@@ -76,46 +73,46 @@ def _unknown_rank(node: ir.Node) -> bool:
     return node.op_type == "MatMul" and node.outputs[0].shape is None
 
 
-def _fold_after(root: ir.Graph, node: ir.Node, affine: Affine | str) -> str:
+def _fold_after(root: ir.Graph, node: ir.Node, affine: Affine | Note) -> Note | None:
     """Fold `node` into the layer before it; the reason if that cannot be."""
-    if isinstance(affine, str):
+    if isinstance(affine, Note):
         return affine
     source = node.inputs[0]
     layer = source.producer() if source is not None else None
     if layer is not None and layer.graph is not node.graph:
-        return f"follows {called(layer)}, which is outside this body"
+        return Note.of("fold.after_outside", node=called(layer))
     plan = after(source, affine)
-    if isinstance(plan, str):
+    if isinstance(plan, Note):
         return plan
     carry_out(root, plan)
     if plan.shift is None:
         bypass(node)
     else:
         add_shift(root, node, plan.shift)
-    return ""
+    return None
 
 
-def _fold_before(root: ir.Graph, node: ir.Node, affine: Affine | str) -> str:
+def _fold_before(root: ir.Graph, node: ir.Node, affine: Affine | Note) -> Note | None:
     """Fold `node` into all the layers that it feeds; the reason if that cannot be."""
-    if isinstance(affine, str):
+    if isinstance(affine, Note):
         return affine
     output = node.outputs[0]
     if output.is_graph_output():
-        return "its output is an output of the model"
+        return Note.of("fold.output")
     consumers = list(dict.fromkeys(user for user, _ in output.uses()))
     if not consumers:
-        return "nothing uses its output"
+        return Note.of("fold.unused")
     plans: list[FoldPlan] = []
     for consumer in consumers:
         outside = consumer.graph is not node.graph
-        plan = "uses it inside a body" if outside else before(consumer, output, affine)
-        if isinstance(plan, str):
-            return f"feeds {called(consumer)}, which {plan}"
+        plan = Note.of("fold.in_body") if outside else before(consumer, output, affine)
+        if isinstance(plan, Note):
+            return Note.of("fold.feeds", node=called(consumer), why=plan)
         plans.append(plan)
     for plan in plans:
         carry_out(root, plan)
     bypass(node)
-    return ""
+    return None
 
 
 def _skip_functions(graph: Graph, report: Report) -> None:
@@ -123,7 +120,7 @@ def _skip_functions(graph: Graph, report: Report) -> None:
     for inner in all_graphs(graph):
         for node in inner:
             if inner not in main and _is_batch_norm(node):
-                report.skip(node.name, "inside a model-local function, which is left as it is")
+                report.skip(node.name, Note.of("fold.in_function"))
 
 
 PASS = FoldBatchNorm

@@ -75,8 +75,8 @@ def _read(hint: Any, data: Any) -> Any:
         return _read_tuple(args, data)
     if origin is not None and issubclass(origin, Mapping):
         return {k: _read(args[1], v) for k, v in dict(data).items()}
-    if hint is Note and isinstance(data, str):
-        return Note.text(data)  # as version 0.1.0 stored it
+    if hint is Note:
+        return _read_note(data)
     if dataclasses.is_dataclass(hint):
         hints = _hints(typing.cast(type, hint))
         known = {f.name for f in dataclasses.fields(hint)}
@@ -86,6 +86,19 @@ def _read(hint: Any, data: Any) -> Any:
     if hint in (float, int, str) and not isinstance(data, bool):
         return data if isinstance(data, str) and hint is str else _number(hint, data)
     return hint(data) if hint in (Path, bool) or issubclass(hint, enum.Enum) else data
+
+
+def _read_note(data: Any) -> Note:
+    if isinstance(data, str):
+        return Note.text(data)  # as version 0.1.0 stored it
+    return Note(data["code"], {k: _read_value(v) for k, v in data.get("values", {}).items()})
+
+
+def _read_value(value: Any) -> Any:
+    """A value of a note, in which a mapping is a note again."""
+    if isinstance(value, Mapping):
+        return _read_note(value)
+    return [_read_value(one) for one in value] if isinstance(value, list) else value
 
 
 def _number(hint: type, data: Any) -> Any:

@@ -16,11 +16,14 @@ class Note:
 
     Attributes:
         code: names the sentence, "int8.ranges".
-        values: what it is filled with: numbers, names, truths and lists of these.
+        values: what it is filled with: numbers, names, truths, notes and lists of these.
     """
 
     code: str
     values: Mapping[str, Any] = field(default_factory=dict)
+
+    def __hash__(self) -> int:
+        return hash(self.code)
 
     @classmethod
     def of(cls, code: str, **values: Any) -> Note:
@@ -34,7 +37,7 @@ class Note:
 
 
 def _plain(value: Any) -> Any:
-    if value is None or isinstance(value, bool | str):
+    if value is None or isinstance(value, bool | str | Note):
         return value
     if isinstance(value, numbers.Integral):
         return int(value)

@@ -8,9 +8,11 @@ depend on numbers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import Any
 
 from core.records import Json, Note, StepReport, to_json
 from core.wording import (
+    folding,
     general,
     pruning,
     quantization,
@@ -21,6 +23,7 @@ from core.wording.template import Template, filled
 
 SENTENCES: Mapping[str, Template] = {
     **general.SENTENCES,
+    **folding.SENTENCES,
     **pruning.SENTENCES,
     **quantize_int8.SENTENCES,
     **quantization.SENTENCES,
@@ -34,7 +37,14 @@ def sentence(note: Note) -> str:
     if template is None:
         values = ", ".join(f"{name} {value}" for name, value in note.values.items())
         return f"{note.code}: {values}" if values else note.code
-    return filled(template, note.values)
+    return filled(template, {name: _spoken(value) for name, value in note.values.items()})
+
+
+def _spoken(value: Any) -> Any:
+    """A value with the sentence of each note in it."""
+    if isinstance(value, Note):
+        return sentence(value)
+    return [*map(_spoken, value)] if isinstance(value, list | tuple) else value
 
 
 def sentences(notes: Iterable[Note]) -> tuple[str, ...]:

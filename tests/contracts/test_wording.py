@@ -66,6 +66,19 @@ def test_a_report_keeps_its_sentences_through_json():
     assert sentences(back.notes)[3] == "A sentence {as it is}."
 
 
+def test_a_note_inside_a_note_keeps_its_sentence_through_json():
+    why = Note.of("fold.weight", why=Note.of("constant.input", input="w"))
+    left = Note.of("fold.neither", after=Note.of("fold.after", node="Conv 'c'", why=why),
+                   before=Note.of("fold.unused"))  # fmt: skip
+    report = StepReport(Step("fold_batch_norm"), 1, (Skip("bn", left),))
+    back = from_json(StepReport, json.loads(json.dumps(to_json(report))))
+    assert back.skipped[0].reason == left
+    assert in_words(back)["skipped"][0]["reason"] == (
+        "follows Conv 'c', which has a weight that is the input 'w' of the model, which a caller "
+        "may set; nothing uses its output"
+    )
+
+
 def test_sentences_that_version_0_1_0_stored_keep_opening():
     stored = {
         "step": {"pass_name": "fold_batch_norm", "params": {}},

@@ -8,6 +8,8 @@ import onnx_ir as ir
 from core.analysis.values import constant_tensor
 from core.compress.autodiff.backward_graph import Backward, NoGradient, Rule, name_of
 from core.graph.batch_norm import read
+from core.records import Note
+from core.wording import sentence
 
 
 def _same(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
@@ -160,8 +162,8 @@ def _softmax(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
 
 def _batch_norm(node: ir.Node, g: str, back: Backward) -> dict[int, str]:
     norm = read(node, back.opset)
-    if isinstance(norm, str):
-        raise NoGradient(f"a batch norm that {norm}")
+    if isinstance(norm, Note):
+        raise NoGradient(f"a batch norm that {sentence(norm)}")
     rank = len(back.shape(node.inputs[0]))  # type: ignore[arg-type]
     scale = norm.scale.reshape(1, -1, *[1] * (rank - 2))
     return {0: back.op("Mul", g, back.const(scale))}

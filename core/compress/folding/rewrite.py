@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.analysis.edits import add_initializer
+from core.records import Note
 
 Array = np.ndarray[Any, Any]
 BLOCK_ELEMENTS = 1 << 20  # 8 MB of float64
@@ -29,12 +30,12 @@ class FoldPlan:
     shift: Array | None = None
 
 
-def cast(array: Array, like: Array) -> Array | str:
+def cast(array: Array, like: Array) -> Array | Note:
     """`array` in the type of `like`, or why it does not fit."""
     return scaled(array, np.float64(1), like) if array.dtype != like.dtype else _finite(array)
 
 
-def scaled(array: Array, factor: Array | np.float64, like: Array) -> Array | str:
+def scaled(array: Array, factor: Array | np.float64, like: Array) -> Array | Note:
     """`array` * `factor` in the type of `like`, or why it does not fit.
 
     The arithmetic is in float64, block after block of the first axis: in it, a large weight would
@@ -50,16 +51,20 @@ def scaled(array: Array, factor: Array | np.float64, like: Array) -> Array | str
         block = slice(start, start + rows) if shape else ()
         with np.errstate(over="ignore"):
             result[block] = array[block].astype(np.float64) * factor[block]
-        if isinstance(_finite(result[block]), str):
-            return f"its folded weights do not fit {like.dtype.name}"
+        if isinstance(_finite(result[block]), Note):
+            return _overflow(like)
     return result
 
 
-def _finite(array: Array) -> Array | str:
+def _finite(array: Array) -> Array | Note:
     """The array itself, or why it does not fit its type."""
     wide = array if array.dtype.kind == "f" else array.astype(np.float64)
     fits = bool(np.isfinite(wide).all())
-    return array if fits else f"its folded weights do not fit {array.dtype.name}"
+    return array if fits else _overflow(array)
+
+
+def _overflow(like: Array) -> Note:
+    return Note.of("fold.overflow", type=like.dtype.name)
 
 
 def carry_out(root: ir.Graph, plan: FoldPlan) -> None:
