@@ -23,6 +23,7 @@ from core.compress.narrowing.conversion import Conversion
 from core.errors import PassPrecondition
 from core.graph import all_graphs
 from core.passes.base import Graph, Pass, Report, parameter
+from core.records import Note
 
 TYPES = {"fp16": ir.DataType.FLOAT16, "fp32": ir.DataType.FLOAT}
 
@@ -65,11 +66,11 @@ class ConvertPrecision(Pass):
             changed += Conversion(graph, ir.DataType.FLOAT, ir.DataType.FLOAT16, report.skip).run()
         report.changed = changed
         if not changed:
-            report.note(f"Nothing to convert to {TYPES[self.precision].name.lower()}.")
+            report.note(Note.of("narrow.nothing", type=TYPES[self.precision].name.lower()))
             return
-        report.note(f"{changed} nodes now work in a smaller type.")
+        report.note(Note.of("narrow.converted", nodes=changed))
         if self.precision == "fp16":
-            report.note("On CPUs float16 saves size, not time.")
+            report.note(Note.of("narrow.size_alone"))
 
 
 PASS = ConvertPrecision

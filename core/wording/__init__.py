@@ -12,6 +12,7 @@ from typing import Any
 
 from core.records import Json, Note, StepReport, to_json
 from core.wording import (
+    convert_precision,
     folding,
     general,
     pruning,
@@ -23,6 +24,7 @@ from core.wording.template import Template, filled
 
 SENTENCES: Mapping[str, Template] = {
     **general.SENTENCES,
+    **convert_precision.SENTENCES,
     **folding.SENTENCES,
     **pruning.SENTENCES,
     **quantize_int8.SENTENCES,

@@ -25,6 +25,7 @@ from core.compress.narrowing.rules import (
 from core.graph import Graph, constant, infer_shapes
 from core.graph.operators import STANDARD
 from core.graph.values import origin
+from core.records import Note
 
 
 @dataclass
@@ -41,7 +42,7 @@ class Conversion:
     graph: Graph
     old: ir.DataType
     new: ir.DataType
-    skip: Callable[[str | None, str], None]
+    skip: Callable[[str | None, Note], None]
     narrow: dict[ir.Node, None] = field(default_factory=dict)
     casts: dict[tuple[ir.Value, ir.DataType], ir.Value] = field(default_factory=dict)
     taken: set[str] = field(default_factory=set)
@@ -77,7 +78,7 @@ class Conversion:
         for node in [n for n in self.fragile if n.op_type.startswith("Reduce")]:
             squared = node.inputs[0].producer() if node.inputs[0] is not None else None
             if squared in self.narrow and is_square(squared):
-                self._widen(squared, f"{node.name} sums its squares")
+                self._widen(squared, Note.of("narrow.summed", by=node.name))
         open_ends = dict(self.fragile)
         for node in self.graph.graph:
             source = next(
@@ -86,13 +87,16 @@ class Conversion:
             )
             if source is None or node not in self.narrow or node.op_type not in ELEMENTWISE:
                 continue
-            self._widen(node, f"it works on the result of {source.name}")
+            self._widen(node, Note.of("narrow.works_on", source=source.name))
             if node.op_type not in IN_RANGE_AGAIN:
                 open_ends[node] = None
 
-    def _widen(self, node: ir.Node, reason: str) -> None:
+    def _widen(self, node: ir.Node, reason: Note) -> None:
         del self.narrow[node]
-        self.skip(node.name, f"stays {self.old.name.lower()}: {reason}")
+        self._stays(node, reason)
+
+    def _stays(self, node: ir.Node, reason: Note) -> None:
+        self.skip(node.name, Note.of("narrow.stays", type=self.old.name.lower(), why=reason))
 
     def _is_old(self, value: ir.Value | None) -> bool:
         return value is not None and not is_collection(value) and value.dtype == self.old
@@ -106,7 +110,7 @@ class Conversion:
             return False
         reason = self._obstacle(node, positions)
         if reason:
-            self.skip(node.name, f"stays {self.old.name.lower()}: {reason}")
+            self._stays(node, reason)
         return not reason
 
     def _is_boundary(self, node: ir.Node) -> bool:
@@ -115,38 +119,38 @@ class Conversion:
             return False
         return {node.inputs[0].dtype, node.outputs[0].dtype} == {self.old, self.new}
 
-    def _obstacle(self, node: ir.Node, positions: list[int]) -> str:
-        """Why `node` keeps the old type; empty if it need not."""
+    def _obstacle(self, node: ir.Node, positions: list[int]) -> Note | None:
+        """Why `node` keeps the old type; None if it need not."""
         reason = self._of_its_kind(node, positions) or of_its_values(node)
         if reason:
             return reason
         takes = [i for i in positions if self._takes(node, i, "in")]
         gives = any(self._takes(node, i, "out") for i in range(len(node.outputs)))
         if not takes and not gives:
-            return f"{node.op_type} is not defined for {self.new.name.lower()}"
+            return Note.of("narrow.undefined", operator=node.op_type, type=self.new.name.lower())
         for position in takes:
             if reason := self._beyond(node.inputs[position]):
                 self.fragile[node] = None
                 return reason
-        return ""
+        return None
 
-    def _of_its_kind(self, node: ir.Node, positions: list[int]) -> str:
+    def _of_its_kind(self, node: ir.Node, positions: list[int]) -> Note | None:
         """Why no operator of this kind takes the new type."""
         if node.domain not in STANDARD:
-            return f"operator {node.domain}.{node.op_type} is not known here"
+            return Note.of("narrow.foreign", operator=f"{node.domain}.{node.op_type}")
         if node.op_type == "BitCast":
-            return "BitCast takes its bits for another type's"
+            return Note.of("narrow.bits")
         if gives_scores(node):
-            return "one of its outputs holds masked scores, beyond float16's range"
+            return Note.of("narrow.masked_scores")
         if self.new == ir.DataType.FLOAT16:
             if node.op_type in WIDE:
-                return f"{node.op_type} loses too much in float16"
+                return Note.of("narrow.loses", operator=node.op_type)
             if node.op_type in SUMS:
                 self.fragile[node] = None
-                return f"{node.op_type} leaves the range of float16"
+                return Note.of("narrow.leaves_range", operator=node.op_type)
         if node.op_type in WIDE and not positions and "dtype" not in node.attributes:
-            return f"{node.op_type} makes it so"
-        return ""
+            return Note.of("narrow.makes", operator=node.op_type)
+        return None
 
     def _takes(self, node: ir.Node, position: int, side: str) -> bool:
         """Whether that input or output of `node` is of the old type and may be of the new one."""
@@ -156,19 +160,19 @@ class Conversion:
         allowed = types(node.op_type, self.graph.opset_imports.get(node.domain, 1), side)
         return bool(allowed) and SCHEMA_NAMES[self.new] in allowed[min(position, len(allowed) - 1)]
 
-    def _beyond(self, value: ir.Value | None) -> str:
-        """Why a constant does not survive in the new type; empty if it does."""
+    def _beyond(self, value: ir.Value | None) -> Note | None:
+        """Why a constant does not survive in the new type; None if it does."""
         array = constant(origin(value))
         if array is None or value is None:
-            return ""
+            return None
         with np.errstate(over="ignore"):
             result = array.astype(self.new.numpy())
         if (np.isfinite(array) & ~np.isfinite(result)).any():
             largest = np.abs(array[np.isfinite(array)]).max()
-            return f"{value.name!r} holds {largest:.4g}, beyond its range"
+            return Note.of("narrow.beyond", value=value.name, largest=largest)
         if array.size == 1 and array.any() and not result.any():
-            return f"{value.name!r} is {array.item():.4g}, which would become 0"
-        return ""
+            return Note.of("narrow.vanishes", value=value.name, number=array.item())
+        return None
 
     def _retype(self, node: ir.Node) -> None:
         to = node.attributes.get("to")

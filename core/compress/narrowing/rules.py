@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from core.graph import constant
 from core.graph.operators import QUANTIZERS, RANDOM
+from core.records import Note
 
 WIDE = frozenset(
     {"Range", "CumSum", "NonMaxSuppression", "RoiAlign", "TopK", "Det", "DFT", "EyeLike"}
@@ -40,16 +41,16 @@ def gives_scores(node: ir.Node) -> bool:
     return scores is not None and (scores.is_graph_output() or bool(scores.uses()))
 
 
-def of_its_values(node: ir.Node) -> str:
-    """Why what `node` reads and makes cannot be retyped; empty if it can."""
+def of_its_values(node: ir.Node) -> Note | None:
+    """Why what `node` reads and makes cannot be retyped; None if it can."""
     if any(a.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
            for a in node.attributes.values()):  # fmt: skip
-        return "it holds a body"
+        return Note.of("narrow.body")
     values = [value for value in (*node.inputs, *node.outputs) if value is not None and value.name]
     if any(is_collection(value) for value in values):
-        return "it works on a sequence"
+        return Note.of("narrow.sequence")
     unknown = [value for value in values if value.dtype is None]
-    return f"the type of {unknown[0].name!r} is not known" if unknown else ""
+    return Note.of("narrow.untyped", value=unknown[0].name) if unknown else None
 
 
 def is_collection(value: ir.Value | None) -> bool:
