@@ -19,6 +19,7 @@ from core.graph import all_graphs, constant, infer_shapes
 from core.graph.operators import QUANTIZERS, RANDOM, STANDARD
 from core.graph.silence import quiet
 from core.passes.base import Graph, Pass, Report
+from core.records import Note
 
 FOLDING_FAILED = re.compile(r"constant folding for node .([^ ]*). ")
 ROUNDS = 3
@@ -64,21 +65,21 @@ class Simplify(Pass):
         before = _count(graph)
         kept = _not_to_fold(graph)
         for node, reason in kept:
-            report.skip(node.name, f"{reason}: no constant is folded")
+            report.skip(node.name, Note.of("simplify.folds_nothing", why=reason))
         with quiet():
             infer_shapes(graph)  # stale shapes in the file would be folded as facts
             folds = not kept
             for _ in range(ROUNDS):
                 changed, stuck = _folded(graph) if folds else (False, "")
                 if stuck:
-                    report.skip(stuck, "constants are folded up to here, where the folder fails")
+                    report.skip(stuck, Note.of("simplify.folder_fails"))
                     folds = False
                 if not (_round(graph) or changed):
                     break
             _tidy(graph)
         _forget_origins(graph)
         report.changed = max(before - _count(graph), 0)
-        report.note(f"{report.changed} of {before} nodes removed.")
+        report.note(Note.of("simplify.removed", removed=report.changed, nodes=before))
 
 
 def _folded(graph: Graph) -> tuple[bool, str]:
@@ -182,15 +183,17 @@ def _should_fold(node: ir.Node) -> bool | None:
     return grown - freed <= LARGEST_GROWTH
 
 
-def _not_to_fold(graph: Graph) -> list[tuple[ir.Node, str]]:
+def _not_to_fold(graph: Graph) -> list[tuple[ir.Node, Note]]:
     """Nodes that the folder would rewrite into something else, each with the reason."""
     opset = graph.graph.opset_imports.get("", 1)
     found = []
     for node in (node for inner in all_graphs(graph) for node in inner):
         if opset < NEEDS.get(node.op_type, 0):
-            found.append((node, f"{node.op_type} of an opset before {NEEDS[node.op_type]}"))
+            first = NEEDS[node.op_type]
+            old = Note.of("simplify.old_opset", operator=node.op_type, first=first)
+            found.append((node, old))
         elif node.op_type == "CastLike" and node.attributes.get_int("saturate", 1) == 0:
-            found.append((node, "CastLike that does not saturate"))
+            found.append((node, Note.of("simplify.unsaturated")))
     return found
 
 

@@ -19,6 +19,7 @@ from core.wording import (
     quantization,
     quantize_int8,
     replace_convolutions,
+    simplify,
 )
 from core.wording.template import Template, filled
 
@@ -30,6 +31,7 @@ SENTENCES: Mapping[str, Template] = {
     **quantize_int8.SENTENCES,
     **quantization.SENTENCES,
     **replace_convolutions.SENTENCES,
+    **simplify.SENTENCES,
 }
 
 
