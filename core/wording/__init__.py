@@ -13,6 +13,7 @@ from typing import Any
 from core.records import Json, Note, StepReport, to_json
 from core.wording import (
     convert_precision,
+    fine_tune,
     folding,
     general,
     pruning,
@@ -26,6 +27,7 @@ from core.wording.template import Template, filled
 SENTENCES: Mapping[str, Template] = {
     **general.SENTENCES,
     **convert_precision.SENTENCES,
+    **fine_tune.SENTENCES,
     **folding.SENTENCES,
     **pruning.SENTENCES,
     **quantize_int8.SENTENCES,

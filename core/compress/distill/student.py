@@ -15,6 +15,7 @@ from core.compress.distill.network import Graph, Network, stored
 from core.compress.distill.operators import Array
 from core.graph import constant
 from core.graph.operators import WEIGHTED
+from core.records import Note
 
 WEIGHT = 1  # the input of a layer that holds its weight
 EDGE_BITS = 8
@@ -43,7 +44,7 @@ class Student:
     network: Network
     weight_grids: dict[str, WeightGrid] = field(default_factory=dict)
     activation_grids: list[ActivationGrid] = field(default_factory=list)
-    skipped: dict[str, str] = field(default_factory=dict)
+    skipped: dict[str, Note] = field(default_factory=dict)
     norms: tuple[str, ...] = ()
 
     def parameters(self) -> list[Any]:
@@ -119,7 +120,7 @@ def _hold_zeros(network: Network) -> None:
 
 def _round_weight(student: Student, node: ir.Node, name: str, axes: set[int], bits: int) -> None:
     if len(axes) > 1:
-        student.skipped[node.name or ""] = "stays float: layers share its weight along other axes"
+        student.skipped[node.name or ""] = Note.of("fine_tune.shared_weight")
         return
     if name not in student.weight_grids:
         weight = student.network.weights[name]

@@ -29,6 +29,7 @@ from core.errors import PassPrecondition, UnsupportedModel
 from core.graph.values import float32_weight
 from core.passes.base import Graph, Pass, Report, lift_constants, parameter
 from core.passes.fine_tune import memory
+from core.records import Note
 
 if TYPE_CHECKING:
     from core.compress.distill.fine_tune import Result
@@ -181,18 +182,14 @@ class FineTune(Pass):
             ) from None
 
     def _say(self, result: Result, report: Report) -> None:
-        report.note(
-            f"Distance to the original on images held out: {result.before:.4f} -> "
-            f"{result.after:.4f}, after {result.steps} steps in {result.seconds:.0f} s on "
-            f"{result.images} images (rate {result.rate:g})."
-        )
+        report.note(Note.of(
+            "fine_tune.distance", before=result.before, after=result.after, steps=result.steps,
+            seconds=result.seconds, images=result.images, rate=result.rate,
+        ))  # fmt: skip
         if result.after >= result.before:
-            report.note("Training did not bring it closer; the state before it was kept.")
+            report.note(Note.of("fine_tune.no_closer"))
         if self.weights != "float":
-            report.note(
-                f"The weights lie on the grid of symmetric {self.weights} per output channel; "
-                "quantize them so, and nothing more is rounded."
-            )
+            report.note(Note.of("fine_tune.on_grid", weights=self.weights))
 
 
 def _layers(graph: Graph) -> list[ir.Node]:
