@@ -14,7 +14,7 @@ from core.passes.base import Graph, Report, build
 from core.pipeline import failures, plan
 from core.pipeline.growth import refuse_growth
 from core.pipeline.verification import Verifier
-from core.records import Note, Recipe, Skip, Step, StepReport
+from core.records import Recipe, Skip, Step, StepReport
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +115,7 @@ def _step(
         chosen.requires(trial)
         chosen.apply(trial, report, services)
         if verifier:
-            report.notes.extend(map(Note.text, verifier.accept(trial, exact=chosen.exact)))
+            report.notes.extend(verifier.accept(trial, exact=chosen.exact))
         refuse_growth(graph, trial, chosen)
 
     return _attempt(graph, step, work)

@@ -32,7 +32,7 @@ from core.passes.base import Graph
 from core.pipeline import decisions
 from core.pipeline.comparison import Kind, compare
 from core.pipeline.decisions import DRAWS, ROUNDS, SELECTS, behind
-from core.records import RunOptions, TensorSpec
+from core.records import Note, RunOptions, TensorSpec
 
 TRIAL_SIZES = (1, 32, 224)  # for dynamic dimensions, until the original runs
 SCALES = (30.0, 1000.0, 0.01)  # further trials of a graph that promises the same outputs
@@ -55,12 +55,12 @@ class Verifier:
         known = graph.clone()
         infer_shapes(known)  # what is empty already shall not seem to have become so
         self._empty = _empty_tensors(known)
-        self._loads, self._reason = True, ""
+        self._loads, self._reason = True, Note.of("verify.no_input")
         self._feeds: list[Tensors] = []
         self._results: list[Tensors] = []
         self._first_run(graph, services)
 
-    def accept(self, graph: Graph, exact: bool = False) -> tuple[str, ...]:
+    def accept(self, graph: Graph, exact: bool = False) -> tuple[Note, ...]:
         """Verify `graph`, which from now on is what the next one is compared with.
 
         Args:
@@ -94,18 +94,15 @@ class Verifier:
             session = _Session(graph, decisions.before(graph))
         except Exception as error:  # ONNX Runtime's own exceptions share no other base
             self._loads = False
-            self._reason = f"ONNX Runtime does not load the original ({_first_line(error)})."
+            self._reason = Note.of("verify.no_load", error=_first_line(error))
             return
-        self._reason = "no input could be made up."
         for feeds in _trials(graph, services):
             try:
                 self._results.append(session.run(feeds))
                 self._feeds.append(feeds)
                 break
             except Exception as error:
-                self._reason = (
-                    f"the original does not run on made-up inputs ({_first_line(error)})."
-                )
+                self._reason = Note.of("verify.no_run", error=_first_line(error))
         if self._feeds and weight_bytes(graph) <= LARGEST_TO_SCALE:
             self._more_scales(session)
 
@@ -135,19 +132,19 @@ class Verifier:
             for before, after in zip(old, new, strict=True):
                 _same_spec(before, after)
 
-    def _run(self, graph: Graph, exact: bool) -> tuple[str, ...]:
+    def _run(self, graph: Graph, exact: bool) -> tuple[Note, ...]:
         watched = {name for results in self._results for name in results}
         try:
             session = _Session(graph, decisions.before(graph), watched)
             results = [session.run(feeds) for feeds in self._feeds]
         except Exception as error:  # ONNX Runtime's own exceptions share no other base
             if not self._loads:
-                return (f"Not verified by a run: {self._reason}",)
+                return (Note.of("verify.not", why=self._reason),)
             raise PassPostcondition(
                 f"ONNX Runtime does not run the result: {_first_line(error)}"
             ) from None
         if not self._feeds:
-            return (f"Verified by loading, not by a run: {self._reason}",)
+            return (Note.of("verify.loaded_alone", why=self._reason),)
         kinds = _kinds(graph, exact)
         held = len(results) if exact else 1  # a number format may not reach as far as the scales
         for old, new in zip(self._results[:held], results[:held], strict=True):

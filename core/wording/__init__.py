@@ -21,6 +21,7 @@ from core.wording import (
     quantize_int8,
     replace_convolutions,
     simplify,
+    verification,
 )
 from core.wording.template import Template, filled
 
@@ -34,6 +35,7 @@ SENTENCES: Mapping[str, Template] = {
     **quantization.SENTENCES,
     **replace_convolutions.SENTENCES,
     **simplify.SENTENCES,
+    **verification.SENTENCES,
 }
 
 
