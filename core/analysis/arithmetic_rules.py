@@ -14,6 +14,7 @@ import onnx_ir as ir
 from core.analysis.edits import set_int
 from core.analysis.labels import Alive, Axes, Flow, Labels, NoRule
 from core.analysis.values import axes_of
+from core.records import Note
 
 Rule = Callable[[ir.Node, Flow], None]
 
@@ -53,14 +54,16 @@ def _meet(
 ) -> Labels | None:
     wide = [labels for size, labels in here if size != 1]
     if not wide:
-        flow.freeze_all([labels for _, labels in here], f"broadcast by {node.op_type}")
+        flow.freeze_all(
+            [labels for _, labels in here], Note.of("channels.broadcast", operator=node.op_type)
+        )
         return None
     for size, labels in here:
         if size == 1:
-            flow.freeze(labels, f"broadcast by {node.op_type}")
+            flow.freeze(labels, Note.of("channels.broadcast", operator=node.op_type))
     joined = wide[0]
     for other in wide[1:]:
-        joined = flow.join(joined, other, f"meets channels that cannot be cut in {node.op_type}")
+        joined = flow.join(joined, other, Note.of("channels.meets", operator=node.op_type))
     return joined
 
 
@@ -92,19 +95,21 @@ def conv_transpose(node: ir.Node, flow: Flow) -> None:
     elif flow.shape(node, 1)[1] == 1 and flow.shape(node, 1)[0] == group:
         y = _depthwise(node, flow, x[1], group)
     else:
-        raise NoRule("a grouped ConvTranspose")
+        raise NoRule(Note.of("channels.grouped_transposed"))
     _bias(node, flow, y)
     flow.put(node.outputs[0], [x[0], y, *[None] * (len(x) - 2)])
 
 
 def _only_channels(node: ir.Node, flow: Flow, x: Axes, weight: Axes) -> None:
     if len(x) < 3 or len(weight) != len(x):
-        raise NoRule(f"{node.op_type} of this rank")
-    flow.freeze_all([x[0], *x[2:], *weight[2:]], f"not a channel axis of {node.op_type}")
+        raise NoRule(Note.of("channels.rank", operator=node.op_type))
+    flow.freeze_all(
+        [x[0], *x[2:], *weight[2:]], Note.of("channels.other_axis", operator=node.op_type)
+    )
 
 
 def _consume(node: ir.Node, flow: Flow, inward: Labels | None, taps: Labels | None) -> None:
-    flow.join(inward, taps, f"read by {node.op_type} from channels that cannot be cut")
+    flow.join(inward, taps, Note.of("channels.read_from_uncut", operator=node.op_type))
 
 
 def _depthwise(node: ir.Node, flow: Flow, inward: Labels | None, group: int) -> Labels:
@@ -112,8 +117,8 @@ def _depthwise(node: ir.Node, flow: Flow, inward: Labels | None, group: int) -> 
     outward = flow.produce(node, 1, 0)
     times = len(outward) // group
     if inward is None or len(inward) * times != len(outward):
-        flow.freeze(outward, "depthwise over channels that cannot be cut")
-        flow.freeze(inward, "depthwise over channels that cannot be cut")
+        flow.freeze(outward, Note.of("channels.depthwise"))
+        flow.freeze(inward, Note.of("channels.depthwise"))
         return outward
     y = np.repeat(inward, times)
     flow.unite(y, outward)
@@ -134,7 +139,7 @@ def _grouped(node: ir.Node, flow: Flow, inward: Labels | None, group: int) -> La
     y = flow.produce(node, 1, 0)
     for labels in (y, inward):
         if labels is not None and len(labels) % group:
-            raise NoRule("channels that its groups do not divide")
+            raise NoRule(Note.of("channels.undivided"))
     taps = flow.weight(node, 1)[1]
     if inward is not None and taps is not None and flow.by_group(node, 1, inward, group):
         flow.balanced += [(y, group), (inward, group)]
@@ -148,7 +153,7 @@ def _grouped(node: ir.Node, flow: Flow, inward: Labels | None, group: int) -> La
 
 def _tie_groups(node: ir.Node, flow: Flow, labels: Labels, group: int) -> None:
     if len(labels) % group:
-        raise NoRule("channels that its groups do not divide")
+        raise NoRule(Note.of("channels.undivided"))
     rows = labels.reshape(group, -1)
     for row in rows[1:]:
         flow.unite(rows[0], row)
@@ -157,14 +162,16 @@ def _tie_groups(node: ir.Node, flow: Flow, labels: Labels, group: int) -> None:
 def _bias(node: ir.Node, flow: Flow, y: Labels) -> None:
     if len(node.inputs) > 2 and node.inputs[2] is not None:
         bias = flow.of(node, 2)
-        flow.join(bias[-1] if bias else None, y, f"bias of {node.op_type} is computed")
+        flow.join(
+            bias[-1] if bias else None, y, Note.of("channels.bias_computed", operator=node.op_type)
+        )
 
 
 def gemm(node: ir.Node, flow: Flow) -> None:
     """Y = A B + C, with either factor transposed."""
     a = flow.of(node, 0)
     if len(a) != 2:
-        raise NoRule("Gemm of this rank")
+        raise NoRule(Note.of("channels.rank", operator=node.op_type))
     if node.attributes.get_int("transA", 0):
         a = a[::-1]
     turned = bool(node.attributes.get_int("transB", 0))
@@ -178,18 +185,18 @@ def gemm(node: ir.Node, flow: Flow) -> None:
 
 def _gemm_bias(node: ir.Node, flow: Flow, y: Labels) -> None:
     shape, labels = flow.shape(node, 2), flow.of(node, 2)
-    flow.freeze_all(labels[:-1], "rows of the bias of Gemm")
+    flow.freeze_all(labels[:-1], Note.of("channels.bias_rows"))
     if not shape or shape[-1] == 1:
-        flow.freeze_all(labels, "broadcast bias of Gemm")
+        flow.freeze_all(labels, Note.of("channels.bias_broadcast"))
     else:
-        flow.join(labels[-1], y, "bias of Gemm is computed")
+        flow.join(labels[-1], y, Note.of("channels.bias_computed", operator=node.op_type))
 
 
 def matmul(node: ir.Node, flow: Flow) -> None:
     """Y = A B over the last two axes; the axes in front broadcast."""
     a, b = flow.of(node, 0), flow.of(node, 1)
     if len(a) < 2 or len(b) < 2:
-        raise NoRule("MatMul of a vector")
+        raise NoRule(Note.of("channels.vector"))
     _consume(node, flow, a[-1], b[-2])
     if len(b) == 2 and _is_weight(node, flow, 1):
         y: Labels | None = flow.produce(node, 1, 1)
@@ -221,23 +228,23 @@ def _is_weight(node: ir.Node, flow: Flow, position: int) -> bool:
 def batch_norm(node: ir.Node, flow: Flow) -> None:
     """Scale, shift, mean and variance live with their channel."""
     if any(v.uses() or v.is_graph_output() for v in node.outputs[1:]):
-        raise NoRule("BatchNormalization in training mode")
+        raise NoRule(Note.of("channels.training_mode"))
     x = flow.of(node, 0)
     if len(x) < 2:
-        raise NoRule("BatchNormalization of this rank")
+        raise NoRule(Note.of("channels.rank", operator=node.op_type))
     for position in range(1, 5):
         (labels,) = flow.of(node, position) or [None]
-        flow.join(x[1], labels, "BatchNormalization of channels that cannot be cut")
+        flow.join(x[1], labels, Note.of("channels.of_uncut", operator=node.op_type))
     flow.put(node.outputs[0], list(x))
 
 
 def instance_norm(node: ir.Node, flow: Flow) -> None:
     """Each channel is normalised by itself: scale and shift live with it."""
     x = flow.of(node, 0)
-    flow.freeze_all(x[2:], "normalised over by InstanceNormalization")
+    flow.freeze_all(x[2:], Note.of("channels.normalised", operator=node.op_type))
     for position in (1, 2):
         (labels,) = flow.of(node, position) or [None]
-        flow.join(x[1], labels, "InstanceNormalization of channels that cannot be cut")
+        flow.join(x[1], labels, Note.of("channels.of_uncut", operator=node.op_type))
     flow.put(node.outputs[0], list(x))
 
 
@@ -245,9 +252,11 @@ def layer_norm(node: ir.Node, flow: Flow) -> None:
     """The normalised axes are averaged over: none of their channels may go."""
     x = flow.of(node, 0)
     first = node.attributes.get_int("axis", -1) % len(x)
-    flow.freeze_all(x[first:], f"averaged over by {node.op_type}")
+    flow.freeze_all(x[first:], Note.of("channels.averaged", operator=node.op_type))
     for position in range(1, len(node.inputs)):
-        flow.freeze_all(flow.of(node, position), f"averaged over by {node.op_type}")
+        flow.freeze_all(
+            flow.of(node, position), Note.of("channels.averaged", operator=node.op_type)
+        )
     flow.put(node.outputs[0], list(x))
     for statistic in node.outputs[1:]:
         flow.put(statistic, [*x[:first], *[None] * (len(x) - first)])
@@ -258,7 +267,9 @@ def softmax(node: ir.Node, flow: Flow) -> None:
     x = flow.of(node, 0)
     late = flow.opset >= 13
     axis = node.attributes.get_int("axis", -1 if late else 1) % max(len(x), 1)
-    flow.freeze_all([x[axis]] if late else x[axis:], f"normalised over by {node.op_type}")
+    flow.freeze_all(
+        [x[axis]] if late else x[axis:], Note.of("channels.normalised", operator=node.op_type)
+    )
     flow.put(node.outputs[0], list(x))
 
 
@@ -266,8 +277,8 @@ def pool(node: ir.Node, flow: Flow) -> None:
     """Rows and columns are pooled, channels stay."""
     x = flow.of(node, 0)
     if any(v.uses() or v.is_graph_output() for v in node.outputs[1:]):
-        raise NoRule("MaxPool with indices")
-    flow.freeze_all(x[2:], f"pooled by {node.op_type}")
+        raise NoRule(Note.of("channels.pool_indices"))
+    flow.freeze_all(x[2:], Note.of("channels.pooled", operator=node.op_type))
     flow.put(node.outputs[0], [*x[:2], *[None] * (len(x) - 2)])
 
 
@@ -277,12 +288,12 @@ def reduce(node: ir.Node, flow: Flow) -> None:
     given = "axes" in node.attributes or (len(node.inputs) > 1 and node.inputs[1] is not None)
     axes = axes_of(node, flow.contents(node)) if given else None
     if given and axes is None:
-        raise NoRule(f"{node.op_type} over axes computed while the model runs")
+        raise NoRule(Note.of("channels.axes_computed", operator=node.op_type))
     noop = node.attributes.get_int("noop_with_empty_axes", 0)
     if not axes:
         axes = [] if noop else list(range(len(x)))
     gone = {a % len(x) for a in axes}
-    flow.freeze_all([x[a] for a in gone], f"reduced over by {node.op_type}")
+    flow.freeze_all([x[a] for a in gone], Note.of("channels.reduced", operator=node.op_type))
     if node.attributes.get_int("keepdims", 1):
         flow.put(node.outputs[0], [None if a in gone else v for a, v in enumerate(x)])
     else:

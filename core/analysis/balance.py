@@ -17,8 +17,9 @@ from numpy.typing import NDArray
 
 from core.analysis.labels import Flow, Labels
 from core.analysis.values import constant_tensor
+from core.records import Note
 
-REASON = "its groups could not lose the same number of channels"
+REASON = Note.of("channels.uneven_groups")
 Counts = NDArray[np.int64]
 Axis = tuple[Labels, int]  # and the number of its groups
 

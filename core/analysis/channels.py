@@ -28,8 +28,10 @@ from core.analysis.shapes import facts, subgraphs
 from core.analysis.stretch_rules import STRETCH
 from core.analysis.values import node_name, sources
 from core.graph.operators import STANDARD
+from core.records import Note
 
 RULES = ARITHMETIC | LAYOUT | STRETCH
+OUTPUT = Note.of("channels.output")
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +59,7 @@ class Group:
         makers: the layers that compute them, with their weights' output axes.
         width: channels of one maker's output that go with one atom.
         stream: whether they meet in a sum of activations, as residual streams do.
-        frozen: why none may be removed; empty if they may.
+        frozen: why none may be removed; None if they may.
     """
 
     atoms: tuple[int, ...]
@@ -65,7 +67,7 @@ class Group:
     makers: tuple[tuple[ir.Node, Member], ...]
     width: int
     stream: bool
-    frozen: str = ""
+    frozen: Note | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:
@@ -112,7 +114,7 @@ def channel_map(graph: ir.Model) -> ChannelMap:
         _visit(node, flow)
     settle_sizes(flow)
     for value in graph.graph.outputs:
-        flow.freeze_all(flow.axes.get(value, []), "a model output")
+        flow.freeze_all(flow.axes.get(value, []), OUTPUT)
     _freeze_shared_with_bodies(graph.graph, flow)
     settle_groups(flow)
     return ChannelMap(_groups(flow), flow)
@@ -127,10 +129,10 @@ def _visit(node: ir.Node, flow: Flow) -> None:
     rule = RULES.get(node.op_type) if node.domain in STANDARD else None
     try:
         if rule is None:
-            raise NoRule(f"no rule for {node.op_type}")
+            raise NoRule(Note.of("channels.no_rule", operator=node.op_type))
         rule(node, flow)
-    except NoRule as reason:
-        _freeze(node, flow, f"{reason} ({node_name(node)})")
+    except NoRule as error:
+        _freeze(node, flow, Note.of("channels.at", why=error.reason, node=node_name(node)))
 
 
 def _is_shape_arithmetic(node: ir.Node, flow: Flow) -> bool:
@@ -141,7 +143,7 @@ def _is_shape_arithmetic(node: ir.Node, flow: Flow) -> bool:
     )
 
 
-def _freeze(node: ir.Node, flow: Flow, reason: str) -> None:
+def _freeze(node: ir.Node, flow: Flow, reason: Note) -> None:
     for position in range(len(node.inputs)):
         try:
             flow.freeze_all(flow.of(node, position), reason)
@@ -161,7 +163,7 @@ def _freeze_shared_with_bodies(main: ir.Graph, flow: Flow) -> None:
     for node in main:
         for inner in subgraphs(node):
             for value in _captured(inner):
-                reason = f"read in a body of {node.op_type} ({node_name(node)})"
+                reason = Note.of("channels.in_body", operator=node.op_type, node=node_name(node))
                 flow.freeze_all(flow.axes.get(value, []), reason)
 
 
@@ -183,14 +185,14 @@ def _groups(flow: Flow) -> tuple[Group, ...]:
     together: dict[tuple[object, ...], list[int]] = defaultdict(list)
     wide = _widths(makers)
     for root in sorted(made):
-        together[(*where[root], wide[root], flow.frozen.get(root, ""))].append(root)
+        together[(*where[root], wide[root], flow.frozen.get(root))].append(root)
     streams = {r for labels in flow.streams for r in flow.roots(labels).tolist()}
     result = []
-    for key, atoms in together.items():
+    for atoms in together.values():
         first = atoms[0]
         mine = tuple((n, m) for n, m in makers if first in m.roots)
         lives = tuple(members[i] for i in where[first])
-        reason = str(key[-1]) or (_single(wide[first]) if len(atoms) == 1 else "")
+        reason = flow.frozen.get(first) or (_single(wide[first]) if len(atoms) == 1 else None)
         result.append(Group(tuple(atoms), lives, mine, wide[first], first in streams, reason))
     return tuple(result)
 
@@ -204,8 +206,10 @@ def _widths(makers: Sequence[tuple[ir.Node, Member]]) -> dict[int, int]:
     return found
 
 
-def _single(width: int) -> str:
-    return "a single channel" if width == 1 else f"its {width} channels only go all together"
+def _single(width: int) -> Note:
+    return (
+        Note.of("channels.single") if width == 1 else Note.of("channels.all_together", width=width)
+    )
 
 
 def _makers(flow: Flow) -> list[tuple[ir.Node, Member]]:

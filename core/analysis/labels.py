@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from core.analysis.shapes import Facts, Shape
 from core.analysis.values import Known, constant_tensor, sources
+from core.records import Note
 
 Labels = NDArray[np.int64]
 Axes = list[Labels | None]
@@ -28,6 +29,11 @@ Edit = Callable[[Alive], None]
 
 class NoRule(Exception):
     """How labels pass a node is not known: what it touches must stay as it is."""
+
+    def __init__(self, reason: Note) -> None:
+        """Take the reason."""
+        super().__init__(reason)
+        self.reason = reason
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +80,7 @@ class Flow:
     facts: Facts
     axes: dict[ir.Value, Axes] = field(default_factory=dict)
     slots: list[Slot] = field(default_factory=list)
-    frozen: dict[int, str] = field(default_factory=dict)
+    frozen: dict[int, Note] = field(default_factory=dict)
     produced: list[tuple[ir.Node, int, Labels]] = field(default_factory=list)
     streams: list[Labels] = field(default_factory=list)
     divisors: list[Labels] = field(default_factory=list)
@@ -119,11 +125,11 @@ class Flow:
             self._table = table
         return self._table[labels]
 
-    def snapshot(self) -> tuple[list[int], dict[int, str]]:
+    def snapshot(self) -> tuple[list[int], dict[int, Note]]:
         """What is joined and frozen now."""
         return list(self._parent), dict(self.frozen)
 
-    def restore(self, state: tuple[list[int], dict[int, str]]) -> None:
+    def restore(self, state: tuple[list[int], dict[int, Note]]) -> None:
         """Go back to a snapshot."""
         self._parent, self.frozen, self._table = list(state[0]), dict(state[1]), None
 
@@ -141,7 +147,7 @@ class Flow:
             if high in self.frozen:
                 self.frozen.setdefault(low, self.frozen.pop(high))
 
-    def join(self, a: Labels | None, b: Labels | None, reason: str) -> Labels | None:
+    def join(self, a: Labels | None, b: Labels | None, reason: Note) -> Labels | None:
         """One axis seen from two tensors; an untracked side freezes the other."""
         if a is None or b is None or len(a) != len(b):
             self.freeze(a, reason)
@@ -150,17 +156,17 @@ class Flow:
         self.unite(a, b)
         return a
 
-    def freeze(self, labels: Labels | None, reason: str) -> None:
+    def freeze(self, labels: Labels | None, reason: Note) -> None:
         """Forbid the removal of these channels."""
         for label in [] if labels is None else labels.tolist():
             self.frozen.setdefault(self.root(label), reason)
 
-    def freeze_all(self, axes: Sequence[Labels | None], reason: str) -> None:
+    def freeze_all(self, axes: Sequence[Labels | None], reason: Note) -> None:
         """Forbid the removal of anything on these axes."""
         for labels in axes:
             self.freeze(labels, reason)
 
-    def fixed(self, count: int, reason: str) -> Labels:
+    def fixed(self, count: int, reason: Note) -> Labels:
         """Labels for channels that exist but are never removed."""
         labels = self.fresh(count)
         self.freeze(labels, reason)
@@ -184,7 +190,7 @@ class Flow:
             return self._constant(node, position, value, tensor)
         shape = self.facts.shape(value)
         if shape is None:
-            raise NoRule(f"the shape of {value.name} is not known")
+            raise NoRule(Note.of("channels.shape_unknown", value=value.name))
         return [None] * len(shape)
 
     def _constant(
@@ -216,7 +222,7 @@ class Flow:
         """
         labels = self.weight(node, position)[axis]
         if labels is None:
-            return self.fixed(1, "a single channel")
+            return self.fixed(1, Note.of("channels.single"))
         self.produced.append((node, position, labels))
         return labels
 
@@ -227,7 +233,7 @@ class Flow:
             NoRule: it is computed while the model runs.
         """
         if sources(node.inputs[position]) is None:
-            raise NoRule(f"the weight of {node.op_type} is computed while the model runs")
+            raise NoRule(Note.of("channels.weight_computed", operator=node.op_type))
         return self.of(node, position)
 
     def by_group(self, node: ir.Node, position: int, inward: Labels, groups: int) -> bool:
@@ -253,7 +259,7 @@ class Flow:
         """
         found = self.facts.shape(node.inputs[position])
         if found is None:
-            raise NoRule(f"the shape of an input of {node.op_type} is not known")
+            raise NoRule(Note.of("channels.input_unknown", operator=node.op_type))
         return found
 
     def contents(self, node: ir.Node) -> list[Known | None]:

@@ -14,6 +14,7 @@ from core.analysis.edits import override
 from core.analysis.labels import Alive, Axes, Flow, Labels, NoRule
 from core.analysis.reshape_labels import carry
 from core.analysis.values import Known, axes_of
+from core.records import Note
 
 
 def concat(node: ir.Node, flow: Flow) -> None:
@@ -24,7 +25,7 @@ def concat(node: ir.Node, flow: Flow) -> None:
     for side in sides[1:]:
         for a, labels in enumerate(side):
             if a != axis:
-                result[a] = flow.join(result[a], labels, "concatenated with what cannot be cut")
+                result[a] = flow.join(result[a], labels, Note.of("channels.concat_uncut"))
     result[axis] = _in_a_row(node, flow, [s[axis] for s in sides], axis)
     flow.put(node.outputs[0], result)
 
@@ -36,9 +37,9 @@ def _in_a_row(node: ir.Node, flow: Flow, parts: list[Labels | None], axis: int) 
     row: list[Labels] = []
     for part, size in zip(parts, sizes, strict=True):
         if part is None and not isinstance(size, int):
-            flow.freeze_all(parts, "concatenated with a dynamic number of channels")
+            flow.freeze_all(parts, Note.of("channels.concat_dynamic"))
             return None
-        kept = "part of a Concat that cannot be cut"
+        kept = Note.of("channels.concat_part")
         row.append(part if part is not None else flow.fixed(int(size), kept))
     return np.concatenate(row)
 
@@ -57,15 +58,15 @@ def squeeze(node: ir.Node, flow: Flow) -> None:
     given = "axes" in node.attributes or len(node.inputs) > 1
     axes = axes_of(node, flow.contents(node))
     if given and axes is None:
-        raise NoRule("Squeeze of axes computed while the model runs")
+        raise NoRule(Note.of("channels.of_axes_computed", operator=node.op_type))
     if axes is None and any(isinstance(d, str) for d in shape):
-        raise NoRule("Squeeze of a dynamic shape")
+        raise NoRule(Note.of("channels.squeeze_dynamic"))
     gone = (
         {a % len(x) for a in axes}
         if axes is not None
         else {a for a, d in enumerate(shape) if d == 1}
     )
-    flow.freeze_all([x[a] for a in gone], "squeezed")
+    flow.freeze_all([x[a] for a in gone], Note.of("channels.squeezed"))
     flow.put(node.outputs[0], [v for a, v in enumerate(x) if a not in gone])
 
 
@@ -73,7 +74,7 @@ def unsqueeze(node: ir.Node, flow: Flow) -> None:
     """Axes of size 1 come."""
     x, axes = flow.of(node, 0), axes_of(node, flow.contents(node))
     if axes is None:
-        raise NoRule("Unsqueeze of axes computed while the model runs")
+        raise NoRule(Note.of("channels.of_axes_computed", operator=node.op_type))
     rank = len(x) + len(axes)
     added, rest = {a % rank for a in axes}, iter(x)
     flow.put(node.outputs[0], [None if a in added else next(rest) for a in range(rank)])
@@ -86,7 +87,7 @@ def flatten(node: ir.Node, flow: Flow) -> None:
     axis = axis + len(x) if axis < 0 else axis
     out = flow.facts.shape(node.outputs[0])
     if out is None:
-        raise NoRule("Flatten of an unknown shape")
+        raise NoRule(Note.of("channels.flatten_unknown"))
     first = carry(flow, shape[:axis], x[:axis], (out[0],))
     flow.put(node.outputs[0], [*first, *carry(flow, shape[axis:], x[axis:], (out[1],))])
 
@@ -97,7 +98,7 @@ def reshape(node: ir.Node, flow: Flow) -> None:
     out = flow.facts.shape(node.outputs[0])
     target = flow.facts.content(node.inputs[1]) if len(node.inputs) > 1 else None
     if out is None or target is None:
-        raise NoRule("Reshape to a shape computed while the model runs")
+        raise NoRule(Note.of("channels.shape_computed", operator=node.op_type))
     if all(labels is None for labels in x):
         flow.put(node.outputs[0], [None] * len(out))
         return
@@ -111,9 +112,9 @@ def resize(node: ir.Node, flow: Flow) -> None:
     x, shape = flow.of(node, 0), flow.shape(node)
     out = flow.facts.shape(node.outputs[0])
     if out is None or len(out) != len(x) or "axes" in node.attributes:
-        raise NoRule("Resize to sizes computed while the model runs")
+        raise NoRule(Note.of("channels.resize_computed"))
     if any(labels is not None and out[a] != shape[a] for a, labels in enumerate(x)):
-        raise NoRule("Resize along a channel axis")
+        raise NoRule(Note.of("channels.resize_channels"))
     flow.put(node.outputs[0], list(x))
     sizes = flow.facts.content(node.inputs[3]) if len(node.inputs) > 3 else None
     if sizes is not None and sizes.size:
@@ -126,12 +127,12 @@ def expand(node: ir.Node, flow: Flow) -> None:
     target = flow.facts.content(node.inputs[1])
     out = flow.facts.shape(node.outputs[0])
     if target is None or out is None:
-        raise NoRule("Expand to a shape computed while the model runs")
+        raise NoRule(Note.of("channels.shape_computed", operator=node.op_type))
     lead = len(out) - len(x)
     result: Axes = [*[None] * lead, *x]
     for axis, labels in enumerate(x):
         if labels is not None and shape[axis] != out[lead + axis]:
-            flow.freeze(labels, "broadcast by Expand")
+            flow.freeze(labels, Note.of("channels.broadcast", operator=node.op_type))
             result[lead + axis] = None
     flow.put(node.outputs[0], result)
     _resize_by(node, flow, 1, target, result[len(out) - target.size :])
@@ -142,7 +143,7 @@ def _resize_by(node: ir.Node, flow: Flow, position: int, sizes: Known, axes: Axe
     if not tracked:
         return
     if sizes.dtype == object and flow.opset < 9:
-        raise NoRule(f"{node.op_type} to a shape that is partly computed while the model runs")
+        raise NoRule(Note.of("channels.shape_partly_computed", operator=node.op_type))
     flow.retargeted.add((node, position))
 
     def edit(alive: Alive) -> None:

@@ -19,6 +19,7 @@ import numpy as np
 from core.analysis.labels import Axes, Flow, Labels
 from core.analysis.shapes import Shape
 from core.analysis.values import Dim
+from core.records import Note
 
 Block = tuple[range, range]
 Size = tuple[Fraction, tuple[str, ...]]  # a number times symbols, these in alphabetical order
@@ -40,11 +41,11 @@ def carry(flow: Flow, shape: Shape, axes: Axes, out: Shape) -> Axes:
             continue
         sizes = _sizes([shape[a] for a in inside], [out[a] for a in outside], counted)
         if len(tracked) > 1 or sizes is None:
-            flow.freeze_all([axes[a] for a in tracked], "mixed with another axis by a Reshape")
+            flow.freeze_all([axes[a] for a in tracked], Note.of("channels.reshape_mixes"))
             continue
         labels = axes[tracked[0]]
         if labels is None or not wide_out:
-            flow.freeze(labels, "reshaped into nothing that is wide")
+            flow.freeze(labels, Note.of("channels.reshape_narrow"))
             continue
         sizes_in, sizes_out = sizes
         form = [1] * len(sizes_in)
@@ -99,7 +100,7 @@ def _spread(flow: Flow, ids: np.ndarray, labels: Labels, first: int) -> tuple[in
     varies = [a for a in range(ids.ndim) if (ids != np.take(ids, [0], axis=a)).any()]
     carries = [a for a in varies if a >= first]
     if varies and not carries:
-        flow.freeze(labels, "made part of a dynamic axis by a Reshape")
+        flow.freeze(labels, Note.of("channels.reshape_dynamic"))
         return ids.ndim - 1, None
     axis = max(carries, key=lambda a: (ids.shape[a], a)) if varies else ids.ndim - 1
     rows = np.moveaxis(ids, axis, 0).reshape(ids.shape[axis], -1)

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from core.analysis.edits import set_input
 from core.analysis.labels import Alive, Flow
 from core.analysis.values import Known, evaluate
+from core.records import Note
 
 _MOVES = frozenset(
     {"Gather", "Slice", "Concat", "Reshape", "Transpose", "Squeeze", "Unsqueeze", "Identity"}
@@ -46,7 +47,7 @@ def settle_sizes(flow: Flow) -> None:
             elif not _resolved(node, flow) and known.dtype != object:
                 baked.append((node, position, value))
         if value.is_graph_output():
-            _freeze(flow, trace, "its size is a model output")
+            _freeze(flow, trace, Note.of("channels.size_output"))
 
     def bake(alive: Alive) -> None:
         for node, position, value in baked:
@@ -56,18 +57,18 @@ def settle_sizes(flow: Flow) -> None:
     flow.edits.insert(0, bake)
 
 
-def _escapes(node: ir.Node, position: int, trace: Trace, known: Known, flow: Flow) -> str:
-    """Why what `node` makes of a size can be neither known nor rewritten; empty if it can."""
+def _escapes(node: ir.Node, position: int, trace: Trace, known: Known, flow: Flow) -> Note | None:
+    """Why what `node` makes of a size can be neither known nor rewritten; None if it can."""
     if node.graph is not flow.graph.graph:
-        return "its size is read inside a branch or a loop"
+        return Note.of("channels.size_in_body")
     if _resolved(node, flow) or known.dtype != object:
-        return ""
+        return None
     if (node, position) not in flow.retargeted:
-        return f"its size is used by {node.op_type} while the model runs"
+        return Note.of("channels.size_used", operator=node.op_type)
     symbols = np.array([isinstance(e, str) for e in known.flat], bool)
     if (symbols & trace.elements.ravel()).any():
-        return f"its size enters a formula that {node.op_type} uses while the model runs"
-    return ""
+        return Note.of("channels.size_formula", operator=node.op_type)
+    return None
 
 
 def _follow(flow: Flow) -> dict[ir.Value, Trace]:
@@ -127,6 +128,6 @@ def _resolved(node: ir.Node, flow: Flow) -> bool:
     return bool(node.outputs) and all(v in flow.facts.known for v in node.outputs)
 
 
-def _freeze(flow: Flow, trace: Trace, reason: str) -> None:
+def _freeze(flow: Flow, trace: Trace, reason: Note) -> None:
     for value in trace.origins:
         flow.freeze_all(flow.axes.get(value, []), reason)

@@ -12,6 +12,7 @@ from core.analysis.arithmetic_rules import Rule
 from core.analysis.edits import override, set_input, set_ints
 from core.analysis.labels import Alive, Axes, Flow, Labels, NoRule
 from core.analysis.values import as_slice, slice_steps, whole
+from core.records import Note
 
 
 def split(node: ir.Node, flow: Flow) -> None:
@@ -26,7 +27,7 @@ def split(node: ir.Node, flow: Flow) -> None:
     cuts = np.cumsum(_split_sizes(node, flow, len(labels)))[:-1]
     pieces = np.split(labels, cuts)
     if len(shape) != len(x) or len(pieces) != len(node.outputs):
-        raise NoRule("Split into another number of parts than it says")
+        raise NoRule(Note.of("channels.split_parts"))
     for value, piece in zip(node.outputs, pieces, strict=True):
         flow.put(value, [*x[:axis], piece, *x[axis + 1 :]])
 
@@ -51,7 +52,7 @@ def _split_sizes(node: ir.Node, flow: Flow, total: int) -> list[int]:
     if len(node.inputs) > 1 and node.inputs[1] is not None:
         sizes = whole(flow.facts.content(node.inputs[1]))
         if sizes is None:
-            raise NoRule("Split by sizes computed while the model runs")
+            raise NoRule(Note.of("channels.split_computed"))
         return sizes
     parts = len(node.outputs)
     chunk = -(-total // parts)
@@ -64,7 +65,7 @@ def slice_(node: ir.Node, flow: Flow) -> None:
     result: Axes = list(x)
     steps = slice_steps(node, flow.contents(node), len(x))
     if steps is None:
-        raise NoRule("Slice with ends computed while the model runs")
+        raise NoRule(Note.of("channels.slice_computed"))
     moved: dict[int, tuple[int, int, Labels]] = {}
     for axis, (start, end, step) in steps.items():
         labels = x[axis]
@@ -73,7 +74,7 @@ def slice_(node: ir.Node, flow: Flow) -> None:
         stop = len(labels)
         begin, finish, _ = as_slice(start, end, step).indices(stop)
         if step != 1 or finish <= begin:
-            flow.freeze(labels, "cut by a Slice with a stride")
+            flow.freeze(labels, Note.of("channels.slice_stride"))
             result[axis] = None
             continue
         result[axis] = labels[begin:finish]
@@ -116,7 +117,7 @@ def gather(node: ir.Node, flow: Flow) -> None:
     rank = len(flow.shape(node, 1))
     labels = x[axis] if x else None
     if labels is None or picked is None or whole(picked) is None or rank != 1:
-        flow.freeze(labels, "picked by a Gather")
+        flow.freeze(labels, Note.of("channels.gathered"))
         flow.put(node.outputs[0], [*x[:axis], *[None] * rank, *x[axis + 1 :]])
         return
     chosen = labels
@@ -144,10 +145,10 @@ def pad(node: ir.Node, flow: Flow) -> None:
         if labels is None or (before == 0 and after == 0):
             continue
         if not isinstance(before, int) or not isinstance(after, int) or min(before, after) < 0:
-            flow.freeze(labels, "padded by an amount that is not known")
+            flow.freeze(labels, Note.of("channels.pad_unknown"))
             result[axis] = None
         elif node.attributes.get_string("mode", "constant") != "constant":
-            flow.freeze(labels, "padded with other channels")
+            flow.freeze(labels, Note.of("channels.pad_mode"))
             result[axis] = None
         else:
             zones[axis] = flow.fresh(before), flow.fresh(after)
@@ -163,13 +164,13 @@ def _pad_amounts(node: ir.Node, flow: Flow, rank: int) -> list[int | str]:
         return [int(p) for p in node.attributes["pads"].as_ints()]
     known = flow.facts.content(node.inputs[1])
     if known is None:
-        raise NoRule("Pad by amounts computed while the model runs")
+        raise NoRule(Note.of("channels.pad_computed"))
     amounts: list[int | str] = known.tolist()
     if len(node.inputs) < 4 or node.inputs[3] is None:
         return amounts
     axes = whole(flow.facts.content(node.inputs[3]))
     if axes is None or whole(known) is None:
-        raise NoRule("Pad on axes computed while the model runs")
+        raise NoRule(Note.of("channels.pad_axes_computed"))
     spread: list[int | str] = [0] * (2 * rank)
     for i, axis in enumerate(axes):
         spread[axis % rank] = amounts[i]

@@ -12,6 +12,7 @@ from typing import Any
 
 from core.records import Json, Note, StepReport, to_json
 from core.wording import (
+    channels,
     convert_precision,
     fine_tune,
     folding,
@@ -27,6 +28,7 @@ from core.wording.template import Template, filled
 
 SENTENCES: Mapping[str, Template] = {
     **general.SENTENCES,
+    **channels.SENTENCES,
     **convert_precision.SENTENCES,
     **fine_tune.SENTENCES,
     **folding.SENTENCES,

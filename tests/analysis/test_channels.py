@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core.analysis.channels import channel_map
+from core.wording import sentence
 from tests.builders import graph
 
 
@@ -21,5 +22,5 @@ def test_a_weight_that_a_body_shares_is_frozen_wherever_it_stands():
         w=(8, 8, 3, 3), v=(8, 8, 3, 3), u=(4, 8, 1, 1),
     )  # fmt: skip
     reasons = {g.layers[0]: g.frozen for g in channel_map(net).groups}
-    assert reasons["shared"].startswith("read in a body of If")
+    assert sentence(reasons["shared"]).startswith("read in a body of If")
     assert not reasons["own"]

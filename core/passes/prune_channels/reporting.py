@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 
-from core.analysis.channels import Group
+from core.analysis.channels import OUTPUT, Group
 from core.records import Note
+from core.wording import sentence
 
-OUTPUT = "a model output"
 EMPTIED = Note.of("prune.emptied")
 
 
@@ -41,11 +41,11 @@ def nothing_to_cut(groups: Sequence[Group], scope: str) -> str:
         scope: that was asked for.
     """
     streams = [g for g in groups if g.stream and not g.frozen]
-    reasons: Counter[str] = Counter()
+    reasons: Counter[Note] = Counter()
     for group in groups:
         if group.frozen != OUTPUT and group not in streams:
-            reasons[group.frozen or "left alone as asked"] += len(group.atoms) * group.width
-    found = f": {reasons.most_common(1)[0][0]}" if reasons else ""
+            reasons[group.frozen or Note.of("as_asked")] += len(group.atoms) * group.width
+    found = f": {sentence(reasons.most_common(1)[0][0])}" if reasons else ""
     if scope == "inner" and streams:
         return (
             f"No channel inside a block can be removed{found or ': there is none'}. Residual "
