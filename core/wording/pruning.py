@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from core.wording.template import Template, Values
+from core.wording.template import Template, Values, interval
 
 _LOST = {
     "ranking": "channels were ranked by the L1 norm of their filters",
@@ -50,6 +50,14 @@ def _refitted(v: Values) -> str:
     )
 
 
+def _integers(v: Values) -> str:
+    return (
+        f"Kept channels are multiples of {v['multiple']}: int8 follows, and on {v['backend']} it "
+        f"takes {interval(v['times'], 2)} of the time that it takes with multiples by the width of "
+        "each group."
+    )
+
+
 SENTENCES: Mapping[str, Template] = {
     "prune.budget_unmet": "The budget asks for {target:.0%}; the groups that may be cut give no "
     "less than {left:.0%}.",
@@ -57,8 +65,7 @@ SENTENCES: Mapping[str, Template] = {
     "prune.few_images": "Only {images} calibration images: the refit is held back by a stronger "
     "ridge ({ridge}). With {enough} or more it repairs more.",
     "prune.group": "{group}: {before} -> {after}",
-    "prune.integers": "Kept channels are multiples of {multiple}: int8 follows, and on {backend} "
-    "it takes {times} of the time that it takes with multiples by the width of each group.",
+    "prune.integers": _integers,
     "prune.no_images": _no_images,
     "prune.no_such_layer": "no prunable layer has this name",
     "prune.none_refitted": "No layer could be refitted to the calibration images.",

@@ -176,6 +176,15 @@ def _absorbed(v: Values) -> str:
 
 
 SENTENCES: Mapping[str, Template] = {
+    "float.depthwise": "depthwise layers stay float",
+    "float.depthwise_and_joins": "depthwise layers and joins stay float",
+    "float.first": lambda v: _first(v["layers"]),
+    "float.grouped": "grouped layers stay float",
+    "float.half_of_depthwise": "the first half of the depthwise layers stays float",
+    "float.joins": "sums and concatenations stay float",
+    "float.kind": "{operator} stays float",
+    "float.last": "the last layer stays float",
+    "float.norms": "batch norms stay float",
     "int8.absorbed": _absorbed,
     "int8.agrees": "Relative logit error {error:.2g}; {agreeing:.1f} % of the held-out images keep "
     "their first class.",

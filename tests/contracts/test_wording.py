@@ -54,7 +54,7 @@ def test_a_report_keeps_its_sentences_through_json():
     notes = (
         Note.of("int8.ranges", method="mse", error=np.float32(0.0123)),
         Note.of("int8.raced", backend="openvino", ratio=(0.5, 0.4, 0.6), full_ratio=(0.6, 0.5, 0.7),
-                moves=("the first stays float",)),
+                moves=(Note.of("float.first", layers=1),)),
         Note.of("int8.read_elsewhere", images=8, read=[("OpenCV", float("inf"), 0.1)]),
         Note.text("A sentence {as it is}."),
     )  # fmt: skip

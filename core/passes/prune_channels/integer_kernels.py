@@ -66,7 +66,7 @@ def fastest(
     if found is None:
         return selection.AUTO
     multiple, gain = found
-    report.note(Note.of("prune.integers", multiple=multiple, backend=backend, times=str(gain)))
+    report.note(Note.of("prune.integers", multiple=multiple, backend=backend, times=gain))
     return multiple
 
 

@@ -28,7 +28,8 @@ from core.compress.quantization.stand_in import stand_in
 from core.compress.quantization.target_scheme import Scheme
 from core.passes.base import Report
 from core.passes.quantize_int8.goals import Goal, Means, met
-from core.wording import sentences
+from core.records import Note
+from core.wording import sentence, sentences
 from tests.compress.quantization.nets import (
     Random,
     dense,
@@ -254,7 +255,7 @@ def test_the_search_leaves_float_what_is_slower_in_integers():
         lambda selection: written(source, stand_in(source, selection, Scheme())),
         lambda graphs, sessions=1, brief=False: [Lap((cost(g),) * 8) for g in graphs],
     )  # fmt: skip
-    assert choice.moves[0].startswith("depthwise layers")
+    assert sentence(choice.moves[0]).startswith("depthwise layers")
     assert choice.ratio.faster
     assert choice.ratio.value < choice.full_ratio.value
     assert "Conv_2" in choice.floats
@@ -280,7 +281,7 @@ def test_grouped_layers_are_decided_apart_from_depthwise_ones():
         lambda selection: written(source, stand_in(source, selection, Scheme())),
         lambda graphs, sessions=1, brief=False: [Lap((seconds(g),) * 8) for g in graphs],
     )  # fmt: skip
-    assert choice.moves[0] == "grouped layers stay float"
+    assert choice.moves[0] == Note.of("float.grouped")
     assert len(alone) == 1
     assert alone <= set(choice.selection.weighted)
     floats = {n for n in choice.floats if nodes[n].op_type == "Conv"}

@@ -27,6 +27,7 @@ import onnx_ir as ir
 from core.calibration.services import Lap, Race
 from core.compress.quantization.mixed_precision.timing_ratio import NEVER, Ratio, careful, ratio
 from core.compress.quantization.partition import JOINING, Selection, select
+from core.records import Note
 
 Build = Callable[[Selection], ir.Model]
 
@@ -43,7 +44,7 @@ class Choice:
     Attributes:
         selection: what computes in integers.
         floats: names of the nodes left float on the way.
-        moves: what was done, in words.
+        moves: what was done.
         ratio: time of it to the time of the float graph.
         full_ratio: the same with everything in integers.
         reason: why nothing could be timed, in the runtime's words; empty if it could.
@@ -51,7 +52,7 @@ class Choice:
 
     selection: Selection
     floats: frozenset[str]
-    moves: tuple[str, ...]
+    moves: tuple[Note, ...]
     ratio: Ratio
     full_ratio: Ratio
     reason: str = ""
@@ -69,7 +70,7 @@ def fastest(
         build: writes a selection into a graph that can be timed.
         race: times graphs on the backend, in turns.
     """
-    floats, made = pinned, list[str]()
+    floats, made = pinned, list[Note]()
     selection = everything = select(graph, floats)
     for _ in range(ROUNDS):
         trials = dict(_trials(graph, selection, floats))
@@ -77,13 +78,13 @@ def fastest(
         times = dict(zip(trials, laps[1:], strict=True))
         if reason := _reason(laps):
             return Choice(selection, floats, (), NEVER, NEVER, reason)
-        label = min(times, key=lambda name: times[name].typical)
-        if not label or times[label].typical > times[""].typical * (1 - NOISE):
+        move = min(times, key=lambda one: times[one].typical)
+        if move is None or times[move].typical > times[None].typical * (1 - NOISE):
             break
-        gain = 1 - times[label].typical / times[""].typical
-        more, selection = trials[label]
+        gain = 1 - times[move].typical / times[None].typical
+        more, selection = trials[move]
         floats = floats | more
-        made.append(label)
+        made.append(move)
         if gain < WORTH_ANOTHER:
             break
     return _decided(original, pinned, Choice(selection, floats, tuple(made), NEVER, NEVER),
@@ -113,13 +114,13 @@ def _decided(
 
 def _trials(
     graph: ir.Model, selection: Selection, floats: frozenset[str]
-) -> Iterator[tuple[str, tuple[frozenset[str], Selection]]]:
-    """What it is now, under no name, and what each move would make of it."""
-    yield "", (frozenset(), selection)
-    for label, more in _moves(graph, selection):
+) -> Iterator[tuple[Note | None, tuple[frozenset[str], Selection]]]:
+    """What it is now, by no move, and what each move would make of it."""
+    yield None, (frozenset(), selection)
+    for move, more in _moves(graph, selection):
         trial = select(graph, floats | more)
         if trial.weighted and trial.nodes != selection.nodes:
-            yield label, (more, trial)
+            yield move, (more, trial)
 
 
 def _reason(laps: Sequence[Lap]) -> str:
@@ -129,43 +130,40 @@ def _reason(laps: Sequence[Lap]) -> str:
     return "" if any(lap.seconds for lap in laps[1:]) else laps[1].reason
 
 
-def _moves(graph: ir.Model, selection: Selection) -> Iterator[tuple[str, frozenset[str]]]:
+def _moves(graph: ir.Model, selection: Selection) -> Iterator[tuple[Note, frozenset[str]]]:
     nodes = {node.name or "": node for node in graph.graph}
     weighted = list(selection.weighted)
     for count in PREFIX:
         if count < len(weighted):
-            which = f"the first {count} layers stay" if count > 1 else "the first layer stays"
-            yield f"{which} float", frozenset(weighted[:count])
+            yield Note.of("float.first", layers=count), frozenset(weighted[:count])
     deep = [n for n in weighted if _depthwise(nodes[n])]
     yield from _by_groups(nodes, weighted, deep)
     joins = frozenset(n for n in selection.nodes if nodes[n].op_type in JOINING)
     if joins:
-        yield "sums and concatenations stay float", joins
+        yield Note.of("float.joins"), joins
         if deep:
-            yield "depthwise layers and joins stay float", joins | frozenset(deep)
+            yield Note.of("float.depthwise_and_joins"), joins | frozenset(deep)
     kinds = sorted({nodes[n].op_type for n in joins})
     for kind in kinds if len(kinds) > 1 else ():
-        yield f"{kind} stays float", frozenset(n for n in joins if nodes[n].op_type == kind)
+        alike = frozenset(n for n in joins if nodes[n].op_type == kind)
+        yield Note.of("float.kind", operator=kind), alike
     if len(weighted) > 2:
-        yield "the last layer stays float", frozenset(weighted[-1:])
+        yield Note.of("float.last"), frozenset(weighted[-1:])
 
 
 def _by_groups(
     nodes: Mapping[str, ir.Node], weighted: Sequence[str], deep: Sequence[str]
-) -> Iterator[tuple[str, frozenset[str]]]:
+) -> Iterator[tuple[Note, frozenset[str]]]:
     """Depthwise layers and grouped ones apart: kernels for few channels have little in common."""
     if deep and len(deep) < len(weighted):
-        yield "depthwise layers stay float", frozenset(deep)
-        yield (
-            "the first half of the depthwise layers stays float",
-            frozenset(deep[: len(deep) // 2]),
-        )
+        yield Note.of("float.depthwise"), frozenset(deep)
+        yield Note.of("float.half_of_depthwise"), frozenset(deep[: len(deep) // 2])
         norms = [n for n in deep if _single_tap(nodes[n])]
         if norms and norms != deep:
-            yield "batch norms stay float", frozenset(norms)
+            yield Note.of("float.norms"), frozenset(norms)
     grouped = [n for n in weighted if _groups(nodes[n]) > 1 and n not in set(deep)]
     if grouped and len(grouped) < len(weighted):
-        yield "grouped layers stay float", frozenset(grouped)
+        yield Note.of("float.grouped"), frozenset(grouped)
 
 
 def _groups(node: ir.Node) -> int:
