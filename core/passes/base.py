@@ -72,26 +72,22 @@ class Report:
     cuts: list[Cut] = field(default_factory=list)
     progress: Callable[[str, float], None] | None = None
 
-    def skip(self, node: str | None, reason: Note | str) -> None:
+    def skip(self, node: str | None, reason: Note) -> None:
         """Say that `node` was left alone, and why."""
-        self.skipped.append(Skip(node or "?", _note(reason)))
+        self.skipped.append(Skip(node or "?", reason))
 
-    def note(self, note: Note | str) -> None:
+    def note(self, note: Note) -> None:
         """Tell the user something that holds for the whole pass."""
-        self.notes.append(_note(note))
+        self.notes.append(note)
 
-    def warn(self, note: Note | str) -> None:
+    def warn(self, note: Note) -> None:
         """Tell the user something to know before the result is used; it is said at the download."""
-        self.warnings.append(_note(note))
+        self.warnings.append(note)
 
     def tell(self, sentence: str, share: float) -> None:
         """Say, while a pass works for long, where it is: `share` of the whole, 0 to 1."""
         if self.progress:
             self.progress(sentence, share)
-
-
-def _note(said: Note | str) -> Note:
-    return Note.text(said) if isinstance(said, str) else said
 
 
 @dataclass(frozen=True)

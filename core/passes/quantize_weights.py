@@ -266,9 +266,9 @@ class QuantizeWeights(Pass):
         for node in graph.graph:
             name = node.name or ""
             transposed = node.op_type == "ConvTranspose"
-            why = refusal(node) if transposed else ""
+            why = refusal(node) if transposed else None
             if why:
-                report.skip(name, Note.of("weights.unknown_layer", reason=why))
+                report.skip(name, Note.of("weights.unknown_layer", why=why))
             if why or not (transposed or is_weighted(node)):
                 continue
             layer = layer_of(node)

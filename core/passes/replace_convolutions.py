@@ -198,8 +198,8 @@ class ReplaceConvolutions(Pass):
 
         candidates = parallel.each(of, found, at_once(found), weigh)
         for one in candidates:
-            if not one.choices:
-                report.skip(one.target.name, one.reason or "")
+            if one.reason is not None:
+                report.skip(one.target.name, one.reason)
         return [one for one in candidates if one.choices]
 
     def _choose(

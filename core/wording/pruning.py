@@ -75,6 +75,8 @@ SENTENCES: Mapping[str, Template] = {
     "prune.removed": _removed,
     "prune.rounded": _rounded,
     "prune.stream": "part of a residual stream; the scope is inner",
+    "refit.bias_alone": "only its bias: more was no better",
+    "refit.no_better": "no better on held-out images",
     "sparse.computed_weight": "its weight is computed while the model runs",
     "sparse.no_faster": "No CPU backend here runs zeros faster; the file keeps its size and zips "
     "smaller.",

@@ -49,7 +49,7 @@ _STAYS = {
     "static.transposed_input": "its input is transposed",
     "static.untyped_input": "the type of its input is not known",
     "weights.too_small": "{elements} weights are not worth it",
-    "weights.unknown_layer": "{reason}",
+    "weights.unknown_layer": "{why}",
 }
 SENTENCES: Mapping[str, Template] = {
     **{code: f"stays float: {why}" for code, why in _STAYS.items()},
@@ -58,6 +58,11 @@ SENTENCES: Mapping[str, Template] = {
     "fold them first where they can be folded.",
     "static.calibrated": "Calibrated on {images} images ({method}).",
     "static.quantized": "{layers} layers with weights now compute in int8 (activations {kind}).",
+    "transposed.bias_computed": "its bias is computed while the model runs",
+    "transposed.grouped": "a transposed convolution with groups",
+    "transposed.not_constant": "its weights are no constant float32",
+    "transposed.padding_follows": "a transposed convolution whose padding follows from its output",
+    "transposed.padding_wide": "a transposed convolution with padding wider than its kernel",
     "weights.alone": _alone,
     "weights.no_images": "Without calibration images: weights rounded to nearest, nothing "
     "repaired.",

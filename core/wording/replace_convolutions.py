@@ -59,6 +59,7 @@ SENTENCES: Mapping[str, Template] = {
     "replace.not_plain": "its bias or its input is not what a plain convolution has",
     "replace.pointwise": "its kernel is 1 x 1: there is nothing to take apart",
     "replace.replaced": _replaced,
+    "replace.single_line": "its kernel is a single row or column already",
     "replace.spatial_axes": "has {axes} spatial axes; replacements are known for two",
     "replace.transposed": "is a transposed convolution, for which no replacement is known",
     "replace.unknown_size": "the size of its input is not known before the model runs; freeze the "

@@ -39,6 +39,16 @@ def test_every_code_has_a_sentence_and_every_sentence_a_code():
     assert {code for code, _, _ in NOTES} == {*SENTENCES} - {TEXT}
 
 
+def test_ready_made_sentences_come_out_of_old_files_alone():
+    made = {
+        str(file.relative_to(CORE))
+        for file in CORE.rglob("*.py")
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Attribute) and ast.unparse(node) == "Note.text"
+    }
+    assert made == {"records/codec.py"}
+
+
 @pytest.mark.parametrize(("code", "names", "more"), NOTES, ids=[found[0] for found in NOTES])
 def test_a_sentence_takes_the_values_that_its_note_has(
     code: str, names: frozenset[str], more: bool
@@ -64,6 +74,42 @@ def test_a_report_keeps_its_sentences_through_json():
     assert sentences(back.notes)[0] == "Ranges by mse: relative logit error 0.012."
     assert sentences(back.notes)[2].endswith("held-out images: OpenCV does not run it.")
     assert sentences(back.notes)[3] == "A sentence {as it is}."
+
+
+@pytest.mark.parametrize(("note", "said"), [
+    (Note.of("narrow.stays", type="float", why=Note.of("narrow.beyond", value="w", largest=1e6)),
+     "stays float: 'w' holds 1e+06, beyond its range"),
+    (Note.of("narrow.stays", type="float", why=Note.of("narrow.vanishes", value="e", number=1e-12)),
+     "stays float: 'e' is 1e-12, which would become 0"),
+    (Note.of("simplify.folds_nothing",
+             why=Note.of("simplify.old_opset", operator="SequenceAt", first=13)),
+     "SequenceAt of an opset before 13: no constant is folded"),
+    (Note.of("fine_tune.distance", before=0.12345, after=0.05, steps=300, seconds=61.7, images=256,
+             rate=3e-4),
+     "Distance to the original on images held out: 0.1235 -> 0.0500, after 300 steps in 62 s on "
+     "256 images (rate 0.0003)."),
+    (Note.of("verify.not", why=Note.of("verify.no_load", error="[ONNXRuntimeError] : 9")),
+     "Not verified by a run: ONNX Runtime does not load the original ([ONNXRuntimeError] : 9)."),
+    (Note.of("verify.loaded_alone", why=Note.of("verify.no_input")),
+     "Verified by loading, not by a run: no input could be made up."),
+    (Note.of("channels.at", why=Note.of("channels.no_rule", operator="Einsum"), node="mix"),
+     "no rule for Einsum (mix)"),
+    (Note.of("norm.old_opset", opset=6, first=7),
+     "opset 6 defines batch norms otherwise; convert the model to opset 7 or later"),
+    (Note.of("prune.integers", multiple=16, backend="openvino", times=(0.912, 0.9, 0.93)),
+     "Kept channels are multiples of 16: int8 follows, and on openvino it takes 0.91 (0.90 to "
+     "0.93) of the time that it takes with multiples by the width of each group."),
+    (Note.of("prune.not_refitted", reason=Note.of("refit.no_better")),
+     "not refitted: no better on held-out images"),
+    (Note.of("weights.unknown_layer", why=Note.of("transposed.grouped")),
+     "stays float: a transposed convolution with groups"),
+    (Note.of("int8.raced", backend="onnxruntime", ratio=(0.5, 0.4, 0.6), full_ratio=(0.6, 0.5, 0.7),
+             moves=(Note.of("float.first", layers=2), Note.of("float.kind", operator="Add"))),
+     "Measured on onnxruntime: everything in int8 takes 0.60 (0.50 to 0.70) of the float time; "
+     "0.50 (0.40 to 0.60) when the first 2 layers stay float, Add stays float."),
+])  # fmt: skip
+def test_a_sentence_is_word_for_word(note: Note, said: str):
+    assert sentence(note) == said
 
 
 def test_a_note_inside_a_note_keeps_its_sentence_through_json():

@@ -16,7 +16,7 @@ from core.errors import PassPrecondition
 from core.passes import base
 from core.passes.base import Graph, Pass, Report
 from core.pipeline import runner
-from core.records import Recipe, Step, StepReport
+from core.records import Note, Recipe, Step, StepReport
 from core.wording import sentence, sentences
 from tests.builders import Images, graph, kinds, same
 
@@ -65,8 +65,8 @@ def scale(factor: float) -> Work:
         value = made.graph.initializers["w"]
         value.const_value = ir.tensor(value.const_value.numpy() * np.float32(factor), name="w")
         report.changed += 1
-        report.note("scaled")
-        report.warn("not for scales")
+        report.note(Note.text("scaled"))
+        report.warn(Note.text("not for scales"))
 
     return work
 
@@ -95,7 +95,7 @@ def test_the_graph_of_the_caller_stays_untouched(net: Graph, step):
 def test_a_failing_step_is_undone_and_the_rest_goes_on(net: Graph, step):
     def fail(made: Graph, report: Report) -> None:
         scale(100.0)(made, report)
-        report.skip("a", "kept")
+        report.skip("a", Note.of("as_asked"))
         raise PassPrecondition("It cannot be done.")
 
     seen: list[str] = []
@@ -103,7 +103,7 @@ def test_a_failing_step_is_undone_and_the_rest_goes_on(net: Graph, step):
     made, reports = runner.apply(net, recipe, progress=lambda s: seen.append(s.pass_name))
     assert [r.reverted for r in reports] == ["", "It cannot be done.", ""]
     assert [r.changed for r in reports] == [1, 0, 1]
-    assert sentence(reports[1].skipped[0].reason) == "kept"
+    assert sentence(reports[1].skipped[0].reason) == "left alone as asked"
     assert seen == [s.pass_name for s in recipe.steps]
     expected, _ = one(net, step(scale(6.0)))
     same(expected, made)

@@ -111,7 +111,7 @@ def candidates_of(
     fitting = [FORMS[name] for name in forms if not FORMS[name].refuses(target.signature)]
     if not fitting:
         refused = FORMS[forms[0]].refuses(target.signature)
-        return Candidates(target, metric, cost, (), Note.text(refused))
+        return Candidates(target, metric, cost, (), refused)
     cheaper = [
         (form, rank, chain, found)
         for form in fitting

@@ -25,6 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.analysis import layer_signatures
+from core.records import Note
 from core.timings import Chain, LayerSignature
 
 Matrix = NDArray[np.float64]
@@ -72,10 +73,10 @@ class Form(ABC):
     def truncated(self, factors: Factors, rank: Rank) -> Factors:
         """The factors of a smaller rank that `start` would give: its vectors are nested."""
 
-    def refuses(self, layer: LayerSignature) -> str:
-        """Why the form does not fit a layer; empty if it does."""
+    def refuses(self, layer: LayerSignature) -> Note | None:
+        """Why the form does not fit a layer; None if it does."""
         del layer
-        return ""
+        return None
 
     def zeros(self, shape: Sequence[int], rank: Rank) -> Factors:
         """Factors of the right shapes for a kernel (O, I, h, w), to be counted and never run."""
@@ -97,9 +98,9 @@ class SpatialSvd(Form):
     ranked = "r"
     lines = "columns"
 
-    def refuses(self, layer: LayerSignature) -> str:
+    def refuses(self, layer: LayerSignature) -> Note | None:
         """A kernel of one row or column is no product of two."""
-        return "" if min(layer.kernel) > 1 else "its kernel is a single row or column already"
+        return None if min(layer.kernel) > 1 else Note.of("replace.single_line")
 
     def ranks(self, layer: LayerSignature, multiple: int, most: int) -> list[Rank]:
         """Below the rank of the matrix of columns by rows."""

@@ -40,6 +40,7 @@ from core.compress.refit.ridge import Ridge, error, explained, free_bias
 from core.compress.refit.row_sampling import Room, Rows
 from core.compress.refit.telling import Tell, part, silent
 from core.devices.local import memory
+from core.records import Note
 
 FEW = 256  # images below which the ridge is strong
 STRONG, WEAK = 0.1, 1e-3
@@ -72,14 +73,14 @@ class Options:
 class Refit:
     """What became of a layer: relative error on held-out images, before and after.
 
-    `reason` says why it kept its weights; empty where it did not. `joint`: the layer before it was
+    `reason` says why it kept its weights; None where it did not. `joint`: the layer before it was
     changed too, for its sake.
     """
 
     layer: str
     before: float
     after: float
-    reason: str = ""
+    reason: Note | None = None
     joint: bool = False
 
 
@@ -221,9 +222,8 @@ class _Fit:
             return Refit(layer.name, tried.before, tried.after)
         if np.isfinite(tried.shifted) and tried.shifted < tried.before:
             self._write(start, tried.bias)
-            reason = "only its bias: more was no better"
-            return Refit(layer.name, tried.before, tried.shifted, reason)
-        return Refit(layer.name, tried.before, tried.before, "no better on held-out images")
+            return Refit(layer.name, tried.before, tried.shifted, Note.of("refit.bias_alone"))
+        return Refit(layer.name, tried.before, tried.before, Note.of("refit.no_better"))
 
     def _tried(self, fitted: Gram, judged: Gram, start: Matrix, old: Matrix) -> _Tried:
         """Fits to some rows, judged on the others; the moments of both are let go."""

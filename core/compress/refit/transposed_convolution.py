@@ -23,6 +23,7 @@ from core.analysis.edits import set_input
 from core.compress.linalg.im2col_sampling import Sites, patches_at, pick
 from core.compress.refit.linear_layers import Layer
 from core.graph.windows import Window
+from core.records import Note
 
 Array = np.ndarray[Any, Any]
 
@@ -90,26 +91,26 @@ def recognise(node: ir.Node) -> Transposed | None:
     return Transposed(node) if moving and not refusal(node) else None
 
 
-def refusal(node: ir.Node) -> str:
-    """Why a ConvTranspose is no layer that is known here; empty if it is."""
+def refusal(node: ir.Node) -> Note | None:
+    """Why a ConvTranspose is no layer that is known here; None if it is."""
     weight, bias = graphs.constant(node.inputs[1]), [v for v in node.inputs[2:] if v is not None]
     if weight is None or weight.dtype != np.float32 or not np.isfinite(weight).all():
-        return "its weights are no constant float32"
+        return Note.of("transposed.not_constant")
     if bias and graphs.constant(bias[0]) is None:
-        return "its bias is computed while the model runs"
+        return Note.of("transposed.bias_computed")
     if node.attributes.get_int("group", 1) > 1:
-        return "a transposed convolution with groups"
+        return Note.of("transposed.grouped")
     return _shape_reason(node, weight.shape[2:])
 
 
-def _shape_reason(node: ir.Node, kernel: Sequence[int]) -> str:
+def _shape_reason(node: ir.Node, kernel: Sequence[int]) -> Note | None:
     auto = node.attributes.get_string("auto_pad", "NOTSET")
     if auto not in ("NOTSET", "VALID") or "output_shape" in node.attributes:
-        return "a transposed convolution whose padding follows from its output"
+        return Note.of("transposed.padding_follows")
     over = window(node, kernel)
     if min(*over.before, *over.after) < 0:
-        return "a transposed convolution with padding wider than its kernel"
-    return ""
+        return Note.of("transposed.padding_wide")
+    return None
 
 
 def window(node: ir.Node, kernel: Sequence[int]) -> Window:

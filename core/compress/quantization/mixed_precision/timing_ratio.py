@@ -37,10 +37,6 @@ class Ratio(NamedTuple):
         """Whether it is faster beyond the noise."""
         return is_surely_faster(self)
 
-    def __str__(self) -> str:
-        """For a note."""
-        return f"{self.value:.2f} ({self.low:.2f} to {self.high:.2f})"
-
 
 NEVER = Ratio(math.inf, math.inf, math.inf)
 
