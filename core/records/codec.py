@@ -91,7 +91,8 @@ def _read(hint: Any, data: Any) -> Any:
 def _read_note(data: Any) -> Note:
     if isinstance(data, str):
         return Note.text(data)  # as version 0.1.0 stored it
-    return Note(data["code"], {k: _read_value(v) for k, v in data.get("values", {}).items()})
+    values = dict(data.get("values", {}))
+    return Note(_read(str, data["code"]), {k: _read_value(v) for k, v in values.items()})
 
 
 def _read_value(value: Any) -> Any:
