@@ -10,6 +10,7 @@ from core.charts.layers import layer_rows
 from core.charts.table import to_csv
 from core.records import ModelSummary, TensorSpec
 from core.workspace import Workspace
+from pages.model.state import state
 from pages.shared import data_picker, downloads, formatting, model_picker, sensitivity, session
 
 HEIGHT = 420
@@ -87,7 +88,7 @@ def chart(model: ModelSummary) -> None:
         default="macs",
         required=True,
         format_func=SHARES.__getitem__,
-        key="model.share",
+        key=state.share.key,
         label_visibility="collapsed",
     )
     figure = layers_figure(model, share)

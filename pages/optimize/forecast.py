@@ -12,7 +12,7 @@ from core.workspace import Workspace
 from core.workspace.forecasts import before_a_cut, forecast, none_for
 from pages.shared import data_picker, session
 from pages.shared.data_picker import Data
-from pages.shared.sensitivity import ASKED
+from pages.shared.state import panels
 
 POLL_S = 1.5
 IMAGES = "calibration images"
@@ -77,7 +77,7 @@ def sensitivity(
         CoreError: it cannot be measured.
     """
     before = Recipe("before", recipe.steps[:position])
-    st.session_state[ASKED.format(model)] = True  # the heat map rests on the same measurement
+    panels.sensitivity_asked(model).set(True)  # the heat map rests on the same measurement
     visitor = session.owner()
     return workspace.insights.sensitivity(model, before, data.calibration, data.evaluation, visitor)
 

@@ -10,9 +10,10 @@ import streamlit as st
 from core.errors import CoreError
 from core.records.stored import UNBOUNDED, Room, Upload
 from core.workspace import Workspace
+from pages.runs.state import state
 from pages.shared import formatting
+from pages.shared.state import visit
 
-CHOSEN = "uploads.chosen"
 KINDS = {"model": "model", "images": "images"}
 
 
@@ -25,14 +26,14 @@ def show(workspace: Workspace, owner: str) -> None:
         return
     table(found)
     names = formatting.apart({key: name_of(one) for key, one in found.items()})
-    if st.session_state.get(CHOSEN) not in found:
-        st.session_state[CHOSEN] = next(iter(found))
+    if state.upload.get() not in found:
+        state.upload.set(next(iter(found)))
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     with left:
-        st.selectbox("Upload", list(names), format_func=names.__getitem__, key=CHOSEN)
+        st.selectbox("Upload", list(names), format_func=names.__getitem__, key=state.upload.key)
     with right:
         if st.button("Delete …", key="uploads.delete", width="stretch"):
-            confirm(workspace, owner, found[st.session_state[CHOSEN]])
+            confirm(workspace, owner, found[state.upload.get()])
 
 
 def room_words(room: Room) -> str:
@@ -102,8 +103,8 @@ def _delete(workspace: Workspace, owner: str, upload: Upload) -> None:
     try:
         freed = workspace.runs.delete_upload(upload.digest, owner, with_runs=bool(upload.runs))
     except CoreError as error:
-        st.session_state["notice"] = f"{error.message} {error.remedy}".strip()
+        visit.notice.set(f"{error.message} {error.remedy}".strip())
     else:
-        st.session_state.pop(CHOSEN, None)
+        state.upload.clear()
         kept = "" if freed else " Its file stays: another visitor uploaded the same one."
-        st.session_state["done"] = f"{upload.name} is deleted.{kept}"
+        visit.done.set(f"{upload.name} is deleted.{kept}")
