@@ -10,6 +10,7 @@ from core.charts.layers import layer_rows
 from core.charts.table import to_csv
 from core.records import ModelSummary, TensorSpec
 from core.workspace import Workspace
+from core.workspace.forecasts import before_pruning
 from pages.model.state import state
 from pages.shared import data_picker, downloads, formatting, model_picker, sensitivity, session
 
@@ -44,7 +45,7 @@ def pruning(workspace: Workspace, model: ModelSummary) -> None:
     """What cutting each group of layers would cost, on the images chosen on Optimize."""
     st.header("Sensitivity to pruning")
     data = data_picker.chosen_for(workspace, model.digest)
-    sensitivity.of_pruning(workspace, model.digest, sensitivity.before_pruning(model), data)
+    sensitivity.of_pruning(workspace, model.digest, before_pruning(model), data)
 
 
 def facts(model: ModelSummary) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import streamlit as st
 
 from core.records import Run
+from core.search import lookup
+from core.workspace.forecasts import before_pruning
 from pages.optimize import drafts, results, samples, staircase, why
 from pages.optimize.view import Board
 from pages.shared import (
@@ -60,7 +62,7 @@ def show() -> None:
     else:
         st.fragment(numbers, run_every=POLL_S if progress.is_live(run) else None)(board, run)
     with st.expander("What pruning each layer would cost"):
-        sensitivity.of_pruning(workspace, model.digest, sensitivity.before_pruning(model), data)
+        sensitivity.of_pruning(workspace, model.digest, before_pruning(model), data)
     samples.show(workspace, expanded=run is None)
     model_picker.settle()
 
@@ -98,7 +100,8 @@ def numbers(board: Board, first: Run) -> None:
     if not progress.is_live(run):
         why.show(run, outcome, board.workspace)
     results.show(run, outcome)
-    sensitivity.show(sensitivity.nearest(run, outcome, recipe))
+    # A click in its chart changes the recipe, and what was clicked must not vanish for it.
+    sensitivity.show(outcome or lookup.alike(run, recipe))
     if not progress.is_live(run):
         result_card.show(run)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,13 +11,12 @@ import streamlit as st
 from core.errors import CoreError, WorkerError
 from core.records import DataSummary, ModelSummary, Run
 from core.workspace import Workspace
-from core.workspace.inputs import shared_images
+from core.workspace.inputs import assigned, halves, shared_images
 from pages.shared import formatting, model_picker, preprocess_finder
 from pages.shared.state import forms, uploads
 
 NONE = ""
 CALIBRATION, EVALUATION = ROLES = ("calibration", "evaluation")
-_CALIBRATING = re.compile(r"calib|train", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +60,8 @@ def _face(sets: dict[str, DataSummary]) -> str:
     first, second = (forms.data(role).get() for role in ROLES)
     count = {digest: one.count for digest, one in sets.items()}
     if first == second and first in count:
-        whole = count[first]
-        return f"Images: {whole - whole // 2:,} to calibrate, {whole // 2:,} to evaluate"
+        calibrate, evaluate = halves(count[first])
+        return f"Images: {calibrate:,} to calibrate, {evaluate:,} to evaluate"
     said = {digest: f"{number:,}" for digest, number in count.items()} | {NONE: "none"}
     return f"Images: {said.get(first, 'some')} to calibrate, {said.get(second, 'some')} to evaluate"
 
@@ -114,7 +112,7 @@ def calibration_images(workspace: Workspace, owner: str, data: Data) -> int | No
     known = available(workspace, owner).get(data.calibration)
     if known is None:
         return None
-    return known.count - known.count // 2 if data.calibration == data.evaluation else known.count
+    return halves(known.count)[0] if data.calibration == data.evaluation else known.count
 
 
 def chosen() -> Data:
@@ -167,28 +165,10 @@ def _defaults(
 
 
 def _take(sets: dict[str, DataSummary], fresh: str) -> None:
-    """Give a new upload the role that it is good for, and the other one what that sets free.
-
-    A set alone serves for both. Of two, labelled images evaluate and others calibrate; where that
-    tells nothing, a name does ("train", "calibration"), and else the newer one evaluates.
-    """
+    """Give a new upload the role that it is good for, and the other one what that sets free."""
     calibrates, evaluates = (sets.get(forms.data(role).get()) for role in ROLES)
-    new = sets[fresh]
-    if calibrates is None and evaluates is None:
-        calibrates, evaluates = new if new.count > 1 else None, new
-    elif evaluates is not None and _calibrating(new) > _calibrating(evaluates):
-        calibrates = new
-    else:
-        if calibrates is None or calibrates is evaluates:
-            calibrates = evaluates
-        evaluates = new
-    for role, one in zip(ROLES, (calibrates, evaluates), strict=True):
+    for role, one in zip(ROLES, assigned(sets[fresh], calibrates, evaluates), strict=True):
         forms.data(role).set(one.digest if one is not None else NONE)
-
-
-def _calibrating(data: DataSummary) -> tuple[bool, bool]:
-    """How much speaks for calibrating with a set rather than measuring accuracy on it."""
-    return not data.is_annotated, bool(_CALIBRATING.search(data.name))
 
 
 def _drop_samples(workspace: Workspace) -> None:

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.recipes import apart, name_of
 from core.records import Recipe, Run
-from core.search.choose import best
+from core.search import lookup
 from core.search.space import START
 from core.workspace.passes import catalogue
 from pages.shared import measure_form, recipe_form
@@ -31,7 +31,7 @@ def fill_forms(run: Run | None, left: Recipe | None = None) -> None:
         forms.filled_for.set(run.id if run is not None else "left")
     elif run is not None and forms.filled_for.get() != run.id:
         _turn_to(run)
-        recipe_form.load(opening_recipe(run))
+        recipe_form.load(lookup.opening(run))
         forms.filled_for.set(run.id)
     elif not forms.filled_for.is_set():
         known = tuple(step for step in START.steps if step.pass_name in catalogue())
@@ -43,12 +43,6 @@ def _turn_to(run: Run) -> None:
     forms.model.set(run.spec.model)
     forms.data_model.set(run.spec.model)
     measure_form.load(run.spec)
-
-
-def opening_recipe(run: Run) -> Recipe:
-    """The recipe that a run opens with: its best, or its last where none is finished."""
-    found = best(run)
-    return found.recipe if found is not None else run.spec.recipes[-1]
 
 
 def choose_recipe(run: Run) -> None:

@@ -9,12 +9,9 @@ from core.charts.sensitivity import measures
 from core.errors import CoreError
 from core.records import (
     LayerEffect,
-    ModelSummary,
     Outcome,
     Recipe,
-    Run,
     Sensitivity,
-    Step,
     StepReport,
 )
 from core.workspace import Workspace
@@ -28,16 +25,6 @@ EXCLUDE = "exclude"
 POLL_S = 2.0
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 ROW_PX, AROUND_PX, LOWEST_PX = 22, 140, 260
-
-
-def nearest(run: Run, outcome: Outcome | None, recipe: Recipe) -> Outcome | None:
-    """What is drawn: the recipe's own outcome, else that of one with the same passes.
-
-    A click changes the recipe, and what was clicked must not vanish for it.
-    """
-    passes = [step.pass_name for step in recipe.steps]
-    alike = (o for o in reversed(run.outcomes) if [s.pass_name for s in o.recipe.steps] == passes)
-    return outcome or next(alike, None)
 
 
 def show(outcome: Outcome | None) -> None:
@@ -71,11 +58,6 @@ def chart(step: StepReport) -> None:
             "Measured on calibration images, each layer changed alone. A click on a bar, or "
             "“Leave alone” among the step's parameters, keeps a layer as it is."
         )
-
-
-def before_pruning(model: ModelSummary) -> Recipe:
-    """What the page opens with in front of a cut."""
-    return Recipe("before", (Step("fold_batch_norm"),) if model.batch_norms else ())
 
 
 def of_pruning(workspace: Workspace, model: str, before: Recipe, data: Data) -> None:
