@@ -6,7 +6,7 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import layers_figure
-from core.charts.layers import layer_rows
+from core.charts.layers import Share, layer_rows
 from core.charts.table import to_csv
 from core.records import ModelSummary, TensorSpec
 from core.workspace import Workspace
@@ -16,7 +16,7 @@ from pages.shared import data_picker, downloads, formatting, model_picker, sensi
 
 HEIGHT = 420
 DIGITS = 140  # pixels that 100,000,000,000 needs: what does not fit is cut from the left
-SHARES = {"macs": "MACs", "size_bytes": "Bytes", "parameters": "Parameters"}
+SHARES: dict[Share, str] = {"macs": "MACs", "size_bytes": "Bytes", "parameters": "Parameters"}
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 

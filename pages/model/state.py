@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from core.charts.layers import Share
 from pages.shared.field import Field
 
 
@@ -15,7 +16,7 @@ class ModelState:
         share: of what each layer's part is drawn.
     """
 
-    share: Field[str] = Field("model.share", "macs")
+    share: Field[Share] = Field("model.share", "macs")
 
 
 state = ModelState()

@@ -177,8 +177,8 @@ def confirm(workspace: Workspace, owner: str, run: Run) -> None:
     """Ask once; a deleted run is gone for everybody who has its link."""
     st.markdown(formatting.plain(run.spec.title))
     st.caption("Its numbers, the models that it made and its link are gone. Uploads stay.")
-    words = {"key": "runs.delete.yes", "on_click": _delete, "args": (workspace, owner, run.id)}
-    if st.button("Delete", type="primary", **words):
+    asked = (workspace, owner, run.id)
+    if st.button("Delete", type="primary", key="runs.delete.yes", on_click=_delete, args=asked):
         st.rerun()
 
 

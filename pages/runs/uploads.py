@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -94,7 +95,7 @@ def confirm(workspace: Workspace, owner: str, upload: Upload) -> None:
             "models that were made, and the link."
         )
     label = f"Delete it and {runs}" if upload.runs else "Delete"
-    words = {"key": "uploads.delete.yes", "on_click": _delete}
+    words: dict[str, Any] = {"key": "uploads.delete.yes", "on_click": _delete}
     if st.button(label, type="primary", args=(workspace, owner, upload), **words):
         st.rerun()
 

@@ -10,7 +10,7 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.errors import CoreError
-from core.records import Json, ModelSummary, Run
+from core.records import DataSummary, Json, ModelSummary, Run
 from core.workspace import Workspace
 from core.workspace.inputs import called, open_dims, proposed
 from pages.shared import formatting, preprocess_form, reading, upload_room
@@ -123,6 +123,7 @@ def upload(workspace: Workspace, owner: str, kind: str, label: str) -> None:
     if file is None:
         return
     last = uploads.last(kind)
+    admitted: ModelSummary | DataSummary
     if last.get()[0] != file.file_id:
         try:
             if kind == "model":

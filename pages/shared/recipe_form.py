@@ -160,19 +160,16 @@ def _widget(
         st.checkbox(label, disabled=images_needed.is_locked(about, images), **common)
     elif is_range(default, about):
         kind = type(default)
-        spread = {"min_value": kind(about.low), "max_value": kind(about.high)}
-        step = (
-            kind(about.step)
-            if about.step
-            else (1 if kind is int else (about.high - about.low) / 20)
-        )
+        low, high = kind(about.low or 0), kind(about.high or 0)
+        spread = {"min_value": low, "max_value": high}
+        step = kind(about.step) if about.step else (1 if kind is int else (high - low) / 20)
         shown = "percent" if is_share(about) else None
         st.slider(
             label, step=step, format=shown, on_change=snapping.moved, args=(value,), **spread,
             **common,
         )  # fmt: skip
     elif isinstance(default, int | float):
-        bounds = {
+        bounds: dict[str, Any] = {
             name: None if bound is None else type(default)(bound)
             for name, bound in (
                 ("min_value", about.low),

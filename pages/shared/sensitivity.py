@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from core.charts import sensitivity_figure, steps
@@ -125,7 +127,7 @@ def draw(effects: tuple[LayerEffect, ...], about: str, pins: bool = False) -> No
     """The figure of a pass or of "pruning"; where it pins, a click on a bar pins for the pass."""
     drawn = panels.sensitivity(about)
     rows = len({effect.layers for effect in effects})
-    look = {
+    look: dict[str, Any] = {
         "height": max(LOWEST_PX, AROUND_PX + ROW_PX * rows),
         "config": CONFIG,
         "key": drawn.key,
