@@ -24,6 +24,7 @@ from core.data.preprocess import (
     read_preprocess,
     same_pixels,
 )
+from core.data.roles import assigned, halves
 from core.data.sets import ImageSet, check_labels, has_background_class
 from core.data.size_proposals import Proposal, proposed, usual
 from core.data.synthetic import synthetic_feeds
@@ -41,6 +42,7 @@ __all__ = [
     "Masks",
     "Proposal",
     "admit",
+    "assigned",
     "at",
     "called",
     "check_channels",
@@ -48,6 +50,7 @@ __all__ = [
     "default_preprocess",
     "describe",
     "fitted",
+    "halves",
     "has_background_class",
     "image_input",
     "kind_of",

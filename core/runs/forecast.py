@@ -18,7 +18,16 @@ from __future__ import annotations
 import bisect
 from collections.abc import Sequence
 
-from core.records import AccuracyForecast, Cut, LayerEffect, ModelSummary, Sensitivity
+from core.records import (
+    AccuracyForecast,
+    Cut,
+    LayerEffect,
+    ModelSummary,
+    Preview,
+    Recipe,
+    Sensitivity,
+    Step,
+)
 from core.tasks.base import Signature, task_of
 
 SLACK = (0.6, 1.45, 4.0)  # low, middle, high
@@ -31,6 +40,46 @@ def none_for(model: ModelSummary) -> str:
     if task.stand_in == "agreement":
         return ""
     return f"no forecast for {task.label}; not measured"
+
+
+def cutting(preview: Preview | None) -> int | None:
+    """The position of the step that removes channels; None where none is known to."""
+    reports = preview.report if preview is not None else ()
+    return next((i for i, step in enumerate(reports) if any(c.removed for c in step.cuts)), None)
+
+
+def obstacle(
+    model: ModelSummary, recipe: Recipe, preview: Preview, position: int, calibrated: bool
+) -> str:
+    """Why there is no forecast for a recipe; empty where there may be one.
+
+    Its only loss must be a repaired cut whose channels are known exactly.
+
+    Args:
+        model: that it changes.
+        recipe: whose step at `position` removes channels.
+        preview: of the recipe.
+        position: as `cutting` finds it.
+        calibrated: whether there are images to calibrate with.
+    """
+    if why := none_for(model):
+        return why
+    if not calibrated:
+        return "no calibration images, so no repair and no forecast"
+    unrepaired = preview.report[position].step.params.get("repair") is False
+    if recipe.steps[position + 1 :] or not preview.exact or unrepaired:
+        return "no forecast for this recipe; not measured"
+    return ""
+
+
+def uncut(recipe: Recipe, position: int) -> Recipe:
+    """The recipe up to the step that removes channels: what its sensitivity is measured on."""
+    return Recipe("before", recipe.steps[:position])
+
+
+def before_pruning(model: ModelSummary) -> Recipe:
+    """What stands before a cut that nobody has asked for yet: batch norms folded, if any."""
+    return Recipe("before", (Step("fold_batch_norm"),) if model.batch_norms else ())
 
 
 def forecast(

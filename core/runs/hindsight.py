@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from core.records import Candidate, Cut, Hindsight, Recipe, Run, Sensitivity, Status
-from core.runs.forecast import forecast
+from core.runs.forecast import forecast, uncut
 
 Known = Callable[[Recipe], Sensitivity | None]
 
@@ -26,7 +26,7 @@ def hindsights(run: Run, known: Known) -> tuple[Hindsight, ...]:
         cuts = _cuts(made) if made is not None and made.digest in counted else ()
         if made is None or not cuts:
             continue
-        learnt = known(Recipe("before", made.recipe.steps[:-1]))
+        learnt = known(uncut(made.recipe, len(made.recipe.steps) - 1))
         expected = forecast(cuts, learnt) if learnt is not None else None
         if expected is not None:
             found.append(Hindsight(made.digest, expected, counted[made.digest]))

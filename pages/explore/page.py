@@ -12,6 +12,7 @@ from core.recipes import original
 from core.records import ExperimentSpec, ModelSummary, Recipe, Run
 from core.workspace import Workspace
 from pages.explore import sweep_form, tradeoff
+from pages.explore.state import state
 from pages.shared import (
     data_picker,
     downloads,
@@ -23,9 +24,9 @@ from pages.shared import (
     session,
     size_form,
 )
+from pages.shared.state import forms
 
 POLL_S = 1.5
-RUN = "explore.run"
 
 
 def show() -> None:
@@ -62,25 +63,25 @@ def show() -> None:
 
 def opened(workspace: Workspace) -> Run | None:
     """The run of the address, or the last sweep that this visitor looked at here."""
-    run_id = session.asked_for(RUN)
+    run_id = session.asked_for(state.run)
     if not run_id:
         return None
     try:
         run = workspace.runs.get(run_id)
     except CoreError as error:
-        st.session_state.pop(RUN, None)
-        session.del_query("run")
+        state.run.leave()
         st.error(formatting.plain(error.message))
         return None
-    st.session_state[RUN] = run.id
+    state.run.set(run.id)
     return run
 
 
 def fill_forms(run: Run | None) -> None:
     """Set model, images and backends once to what a reopened sweep was asked."""
-    if run is not None and st.session_state.get("explore.forms_of") != run.id:
-        st.session_state["explore.forms_of"] = run.id
-        st.session_state[model_picker.KEY] = st.session_state["data.model"] = run.spec.model
+    if run is not None and state.filled_for.get() != run.id:
+        state.filled_for.set(run.id)
+        forms.model.set(run.spec.model)
+        forms.data_model.set(run.spec.model)
         measure_form.load(run.spec)
 
 
@@ -111,8 +112,8 @@ def ask(workspace: Workspace, owner: str, spec: ExperimentSpec, misfit: str = ""
         except CoreError as error:
             st.error(formatting.plain(f"{error.message} {error.remedy}".strip()))
             return
-        st.session_state[RUN] = st.query_params["run"] = run_id
-        st.session_state["explore.forms_of"] = run_id  # they stand at its question already
+        state.run.link(run_id)
+        state.filled_for.set(run_id)  # they stand at its question already
         st.rerun()
 
 

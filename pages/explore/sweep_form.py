@@ -13,22 +13,22 @@ from core.recipes import distinct
 from core.records import ModelSummary, Recipe
 from core.search.space import AS_IT_IS, Axis, Variant, axes_of, combine, families
 from core.workspace.passes import catalogue
-from pages.shared import form_state, formatting, precision_control, recipe_form
+from pages.explore.state import state
+from pages.shared import formatting, opening, precision_control, recipe_form
 
-MODE, LIST = "explore.mode", "explore.list"
 GRID_MODE, LIST_MODE = "Grid", "List"
 MOST_RECIPES = 200
 
 
 def show(model: ModelSummary, has_calibration: bool) -> tuple[Recipe, ...]:
     """Draw the grid or the list; the recipes that they stand for, without the original."""
-    form_state.fill_forms(None)
+    opening.fill_forms(None)
     mode = st.segmented_control(
         "Recipes",
         [GRID_MODE, LIST_MODE],
         default=GRID_MODE,
         required=True,
-        key=MODE,
+        key=state.mode.key,
         persist_state="session",
     )
     off = precision_control.stored_as(model)
@@ -56,39 +56,36 @@ def grid(has_calibration: bool, off: str = AS_IT_IS) -> tuple[Recipe, ...]:
 
 def chosen_list(model: ModelSummary) -> tuple[Recipe, ...]:
     """Recipes added one by one from the switches that Optimize has too."""
-    known: dict[str, Recipe] = st.session_state.setdefault(LIST, {})
+    known = state.listed.begin({})
     recipe_form.show(model)
     if st.button("Add this recipe", key="explore.add", width="stretch"):
         recipe = recipe_form.current()
         if recipe.steps:
             known = {added.name: added for added in distinct([*known.values(), recipe])}
-            st.session_state[LIST] = known
-            st.session_state["explore.kept"] = list(known)
+            state.listed.set(known)
+            state.kept.set(list(known))
     if not known:
         st.caption("Set the switches, add the recipe, and so on; then start.")
         return ()
-    st.session_state.setdefault("explore.kept", list(known))
+    state.kept.begin(list(known))
     kept = st.multiselect(
-        "Recipes of the sweep", list(known), key="explore.kept", persist_state="session"
+        "Recipes of the sweep", list(known), key=state.kept.key, persist_state="session"
     )
     return tuple(known[name] for name in kept)
 
 
 def _pills(axis: Axis, usable: Sequence[Variant], off: str) -> Sequence[Variant]:
     by_name = {variant.name: variant for variant in usable}
-    key = f"explore.axis.{axis.name}"
-    if key not in st.session_state:
-        st.session_state[key] = [name for name in axis.start if name in by_name]
+    chosen = state.axis(axis.name)
+    chosen.begin([name for name in axis.start if name in by_name])
     shown = _in_the_row(axis, by_name, off)
-    fitting = [name for name in st.session_state[key] if name in shown]
-    if fitting != st.session_state[key]:  # what is set anew undoes a click made meanwhile
-        st.session_state[key] = fitting
+    chosen.settle([name for name in chosen.get() if name in shown])
     names = st.pills(
         axis.label,
         shown,
         selection_mode="multi",
         format_func=lambda name: _called(by_name.get(name), off) or name,
-        key=key,
+        key=chosen.key,
         help=axis.help,
         persist_state="session",
     )
@@ -119,7 +116,7 @@ def _others(axis: Axis, by_name: Mapping[str, Variant], shown: Sequence[str]) ->
         f"Other {axis.label.lower()}",
         [name for name in by_name if name not in shown],
         format_func=lambda name: by_name[name].label if name in by_name else name,
-        key=f"explore.axis.{axis.name}.other",
+        key=state.axis_others(axis.name).key,
         placeholder="None",
         persist_state="session",
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 
 import pandas as pd
 import streamlit as st
@@ -19,9 +20,11 @@ from core.records.standing import outcome_of
 from core.search.choose import best
 from core.search.pareto import Cost
 from core.workspace.facts import primary_metric
+from pages.explore.state import state
 from pages.shared import downloads, formatting, session
+from pages.shared.field import points
+from pages.shared.state import panels
 
-CHART, COST, THREADS = "explore.chart", "explore.cost", "explore.threads"
 COSTS: dict[Cost, str] = {
     "latency": "Latency",
     "ratio": "Ratio",
@@ -49,20 +52,20 @@ def choose(run: Run) -> Outcome | None:
     if not made:
         st.caption("No recipe has made a model yet.")
         return None
-    key = downloads.key_of(run)
-    if st.session_state.get(key) not in made:
+    chosen = panels.download(run.id)
+    if chosen.get() not in made:
         first = best(run)
         digest = first.candidate.digest if first and first.candidate else next(iter(made))
-        st.session_state[key] = digest
+        chosen.set(digest)
     names = formatting.apart({digest: name_of(outcome.recipe) for digest, outcome in made.items()})
     st.selectbox(
         "Recipe",
         list(made),
         format_func=lambda digest: names.get(digest, ""),
-        key=key,
+        key=chosen.key,
         help="Or click a point in the chart.",
     )
-    return made[st.session_state[key]]
+    return made[chosen.get()]
 
 
 def draw(run: Run, outcome: Outcome | None) -> None:
@@ -74,7 +77,7 @@ def draw(run: Run, outcome: Outcome | None) -> None:
             default="latency",
             required=True,
             format_func=COSTS.__getitem__,
-            key=COST,
+            key=state.cost.key,
         )
         threads = run.spec.threads[0]
         if len(run.spec.threads) > 1:
@@ -84,13 +87,13 @@ def draw(run: Run, outcome: Outcome | None) -> None:
                 default=threads,
                 required=True,
                 format_func=threads_text,
-                key=f"{THREADS}.{run.id}",
+                key=state.threads(run.id).key,
             )
-    backend = st.session_state.get(f"explore.backend.{run.id}", "")
+    backend = state.backend(run.id).get()
     digest = outcome.candidate.digest if outcome and outcome.candidate else ""
     st.plotly_chart(
         tradeoff_figure(run, cost, threads, (digest, backend)),
-        key=CHART,
+        key=state.chart.key,
         height=HEIGHT,
         config=CONFIG,
         on_select=lambda: _take_click(run),
@@ -163,9 +166,9 @@ def table(run: Run) -> None:
     )
 
 
-def clicked(points: list[dict[str, object]]) -> tuple[str, str] | None:
+def clicked(picked: Sequence[Mapping[str, object]]) -> tuple[str, str] | None:
     """Digest and backend of the first clicked point that stands for a recipe."""
-    for point in points:
+    for point in picked:
         data = point.get("customdata")
         if isinstance(data, dict):
             data = list(data.values())
@@ -180,7 +183,7 @@ def unbroken(text: str) -> str:
 
 
 def _take_click(run: Run) -> None:
-    found = clicked(st.session_state[CHART].selection.points)
+    found = clicked(points(state.chart))
     if found is not None and outcome_of(run, found[0]) is not None:
-        st.session_state[downloads.key_of(run)] = found[0]
-        st.session_state[f"explore.backend.{run.id}"] = found[1]
+        panels.download(run.id).set(found[0])
+        state.backend(run.id).set(found[1])

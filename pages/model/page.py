@@ -6,15 +6,17 @@ import pandas as pd
 import streamlit as st
 
 from core.charts import layers_figure
-from core.charts.layers import layer_rows
+from core.charts.layers import Share, layer_rows
 from core.charts.table import to_csv
 from core.records import ModelSummary, TensorSpec
 from core.workspace import Workspace
+from core.workspace.forecasts import before_pruning
+from pages.model.state import state
 from pages.shared import data_picker, downloads, formatting, model_picker, sensitivity, session
 
 HEIGHT = 420
 DIGITS = 140  # pixels that 100,000,000,000 needs: what does not fit is cut from the left
-SHARES = {"macs": "MACs", "size_bytes": "Bytes", "parameters": "Parameters"}
+SHARES: dict[Share, str] = {"macs": "MACs", "size_bytes": "Bytes", "parameters": "Parameters"}
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 
@@ -43,7 +45,7 @@ def pruning(workspace: Workspace, model: ModelSummary) -> None:
     """What cutting each group of layers would cost, on the images chosen on Optimize."""
     st.header("Sensitivity to pruning")
     data = data_picker.chosen_for(workspace, model.digest)
-    sensitivity.of_pruning(workspace, model.digest, sensitivity.before_pruning(model), data)
+    sensitivity.of_pruning(workspace, model.digest, before_pruning(model), data)
 
 
 def facts(model: ModelSummary) -> None:
@@ -87,7 +89,7 @@ def chart(model: ModelSummary) -> None:
         default="macs",
         required=True,
         format_func=SHARES.__getitem__,
-        key="model.share",
+        key=state.share.key,
         label_visibility="collapsed",
     )
     figure = layers_figure(model, share)

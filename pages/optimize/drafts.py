@@ -6,25 +6,26 @@ A link to a run goes first: it opens at what that run was asked.
 from __future__ import annotations
 
 import contextlib
-
-import streamlit as st
+from typing import Any
 
 from core.errors import CoreError
 from core.records import Json, Recipe, Step, from_json, to_json
 from core.workspace import Workspace
 from core.workspace.passes import build, catalogue
-from pages.shared import measure_form, model_picker, recipe_form
+from pages.optimize.state import state
+from pages.shared import measure_form, recipe_form
+from pages.shared.field import Field
+from pages.shared.state import forms, visit
 
-SEEN = "draft"  # what was kept last, or began with; its presence says that a session has begun
-FIELDS = (
-    model_picker.KEY,
-    "data.model",
-    "data.calibration",
-    "data.evaluation",
-    measure_form.BACKENDS,
-    measure_form.THREADS,
-    measure_form.IMAGES,
-    measure_form.BUDGET,
+FIELDS: tuple[Field[Any], ...] = (
+    forms.model,
+    forms.data_model,
+    forms.calibration,
+    forms.evaluation,
+    forms.backends,
+    forms.threads,
+    forms.images,
+    forms.budget,
 )
 RECIPE, RUN = "recipe", "run"
 
@@ -34,55 +35,54 @@ def begin(workspace: Workspace, owner: str) -> Recipe | None:
 
     An address that names another run than the one that was left is not this visitor's draft.
     """
-    state = st.session_state
-    if SEEN in state:
+    if state.draft.is_set():
         return None
-    left = state[SEEN] = workspace.runs.draft(owner)
-    asked = st.query_params.get("run", "")
+    left = state.draft.begin(workspace.runs.draft(owner))
+    asked = visit.run.given()
     if not left or (asked and asked != left.get(RUN)):
         return None
-    for name in FIELDS:
-        if name in left and name not in state:
+    for field in FIELDS:
+        if field.key in left and not field.is_set():
             with contextlib.suppress(TypeError, ValueError):
-                state[name] = _checked(name, left[name])
+                field.set(_checked(field, left[field.key]))
     run = left.get(RUN)
-    if isinstance(run, str) and run and RUN not in state:
+    if isinstance(run, str) and run and not visit.run.is_set():
         with contextlib.suppress(CoreError):  # it was deleted: the forms stand without it
-            state[RUN] = workspace.runs.get(run).id
+            visit.run.set(workspace.runs.get(run).id)
     return _recipe(left.get(RECIPE))
 
 
 def keep(workspace: Workspace, owner: str) -> None:
     """Keep where the forms stand, if they were moved."""
-    state = st.session_state
-    draft: Json = {name: state[name] for name in FIELDS if state.get(name) is not None}
+    standing = {field.key: field.get() for field in FIELDS if field.is_set()}
+    draft: Json = {name: value for name, value in standing.items() if value is not None}
     draft[RECIPE] = to_json(recipe_form.current())
-    draft[RUN] = state.get(RUN, "")
-    if draft != state.get(SEEN):
-        state[SEEN] = draft
+    draft[RUN] = visit.run.get()
+    if draft != state.draft.get():
+        state.draft.set(draft)
         workspace.runs.keep_draft(owner, draft)
 
 
-def _checked(name: str, value: object) -> object:
+def _checked(field: Field[Any], value: object) -> object:
     """A value of the kind that its widget takes.
 
     Raises:
         ValueError: of another kind.
     """
-    if name in (measure_form.BACKENDS, measure_form.THREADS):
-        kind = str if name == measure_form.BACKENDS else int
+    if field in (forms.backends, forms.threads):
+        kind = str if field == forms.backends else int
         if not isinstance(value, list) or not all(isinstance(one, kind) for one in value):
-            raise ValueError(name)
+            raise ValueError(field.key)
         known = measure_form.THREAD_WORDS
         return [one for one in value if kind is str or one in known]
-    if name == measure_form.BUDGET:
+    if field == forms.budget:
         if value not in measure_form.BUDGETS_S:
-            raise ValueError(name)
-    elif name == measure_form.IMAGES:
+            raise ValueError(field.key)
+    elif field == forms.images:
         if not isinstance(value, int) or value < 0:
-            raise ValueError(name)
+            raise ValueError(field.key)
     elif not isinstance(value, str):
-        raise ValueError(name)
+        raise ValueError(field.key)
     return value
 
 

@@ -7,12 +7,18 @@ from dataclasses import dataclass
 import streamlit as st
 
 from core.errors import CoreError
-from core.records import AccuracyForecast, ModelSummary, Preview, Recipe, Sensitivity, StepReport
+from core.records import AccuracyForecast, ModelSummary, Preview, Recipe, Sensitivity
 from core.workspace import Workspace
-from core.workspace.forecasts import before_a_cut, forecast, none_for
+from core.workspace.forecasts import (
+    before_a_cut,
+    cutting,
+    forecast,
+    obstacle,
+    uncut,
+)
 from pages.shared import data_picker, session
 from pages.shared.data_picker import Data
-from pages.shared.sensitivity import ASKED
+from pages.shared.state import panels
 
 POLL_S = 1.5
 IMAGES = "calibration images"
@@ -45,25 +51,20 @@ def of(
     position = cutting(preview)
     if position is None or preview is None:
         return Foreseen()
-    if why := none_for(model):
-        return Foreseen(reason=why)
-    step = preview.report[position]
     data = data_picker.chosen()
-    if not data.calibration:
-        return Foreseen(reason="no calibration images, so no repair and no forecast")
-    rest = recipe.steps[position + 1 :]
-    if rest or not preview.exact or step.step.params.get("repair") is False:
-        return Foreseen(reason="no forecast for this recipe; not measured")
+    if why := obstacle(model, recipe, preview, position, bool(data.calibration)):
+        return Foreseen(reason=why)
     try:
         known = sensitivity(workspace, model.digest, recipe, position, data)
     except CoreError as error:
         return Foreseen(reason=f"no forecast: {error.message}")
     if known is None:
         return Foreseen(waiting=True, reason="a forecast is being made …")
-    expected = forecast(step.cuts, known)
+    cuts = preview.report[position].cuts
+    expected = forecast(cuts, known)
     if expected is None:
         return Foreseen(reason="no forecast for this model")
-    warning = before_a_cut(expected, step.cuts, known)
+    warning = before_a_cut(expected, cuts, known)
     images = FAMILIAR_IMAGES if known.familiar else IMAGES
     return Foreseen(expected, warning=warning, images=images)
 
@@ -76,16 +77,10 @@ def sensitivity(
     Raises:
         CoreError: it cannot be measured.
     """
-    before = Recipe("before", recipe.steps[:position])
-    st.session_state[ASKED.format(model)] = True  # the heat map rests on the same measurement
+    before = uncut(recipe, position)
+    panels.sensitivity_asked(model).set(True)  # the heat map rests on the same measurement
     visitor = session.owner()
     return workspace.insights.sensitivity(model, before, data.calibration, data.evaluation, visitor)
-
-
-def cutting(preview: Preview | None) -> int | None:
-    """The position of the step that removes channels."""
-    reports: tuple[StepReport, ...] = preview.report if preview is not None else ()
-    return next((i for i, step in enumerate(reports) if any(c.removed for c in step.cuts)), None)
 
 
 def wait(workspace: Workspace, model: str, recipe: Recipe, position: int) -> None:

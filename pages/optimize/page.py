@@ -5,15 +5,17 @@ from __future__ import annotations
 import streamlit as st
 
 from core.records import Run
+from core.search import lookup
+from core.workspace.forecasts import before_pruning
 from pages.optimize import drafts, results, samples, staircase, why
 from pages.optimize.view import Board
 from pages.shared import (
     data_picker,
     downloads,
-    form_state,
     formatting,
     measure_form,
     model_picker,
+    opening,
     progress,
     recipe_form,
     result_card,
@@ -21,6 +23,7 @@ from pages.shared import (
     session,
     size_form,
 )
+from pages.shared.state import visit
 
 POLL_S = 0.8
 
@@ -31,13 +34,13 @@ def show() -> None:
     workspace, owner = session.workspace(), session.owner()
     left = drafts.begin(workspace, owner)
     run = session.current_run()
-    form_state.fill_forms(run, left)
+    opening.fill_forms(run, left)
     with st.sidebar:
         model = model_picker.show(workspace, owner, run)
         if model is None:
             return
         if run is not None and run.spec.model != model.digest:
-            session.leave_run()
+            visit.run.leave()
             run = None
         data = data_picker.show(workspace, owner, model, run)
     board = Board.lay_out(workspace, model, run)
@@ -47,19 +50,19 @@ def show() -> None:
     busy = run is not None and progress.is_live(run) and run.owner == owner
     if measure_form.button(board.measure, busy=busy):
         if data.misfit:
-            st.session_state["notice"] = data.misfit
+            visit.notice.set(data.misfit)
         else:
             question = measure_form.spec(model, recipe_form.current(), data)
             measure_form.submit(workspace, question, owner)
         st.rerun()
-    if notice := st.session_state.pop("notice", None):
+    if notice := visit.notice.take():
         board.notice.error(formatting.plain(notice))
     if run is None:
         board.invite()
     else:
         st.fragment(numbers, run_every=POLL_S if progress.is_live(run) else None)(board, run)
     with st.expander("What pruning each layer would cost"):
-        sensitivity.of_pruning(workspace, model.digest, sensitivity.before_pruning(model), data)
+        sensitivity.of_pruning(workspace, model.digest, before_pruning(model), data)
     samples.show(workspace, expanded=run is None)
     model_picker.settle()
 
@@ -84,11 +87,11 @@ def recipe_panel(board: Board, images: int | None) -> None:
 def numbers(board: Board, first: Run) -> None:
     """Numbers as they come in; when the run ends or goes on, the whole page is made anew."""
     run = board.workspace.runs.get(first.id)
-    if progress.is_live(first) != progress.is_live(run) or form_state.was_loaded():
+    if progress.is_live(first) != progress.is_live(run) or opening.was_loaded():
         st.rerun()
     with board.progress:
         progress.show(run)
-        form_state.choose_recipe(run)
+        opening.choose_recipe(run)
     recipe = recipe_form.current()
     board.paint_run(recipe, run)
     if not progress.is_live(run):
@@ -97,7 +100,8 @@ def numbers(board: Board, first: Run) -> None:
     if not progress.is_live(run):
         why.show(run, outcome, board.workspace)
     results.show(run, outcome)
-    sensitivity.show(sensitivity.nearest(run, outcome, recipe))
+    # A click in its chart changes the recipe, and what was clicked must not vanish for it.
+    sensitivity.show(outcome or lookup.alike(run, recipe))
     if not progress.is_live(run):
         result_card.show(run)
 

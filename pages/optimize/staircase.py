@@ -16,12 +16,12 @@ from core.records import ModelSummary, Preview, Recipe, Staircase, StaircaseQues
 from core.search import space
 from core.workspace import Workspace
 from core.workspace.passes import catalogue, parameters
-from pages.shared import formatting, measure_form, recipe_form, session, snapping
-from pages.shared.keys import of as key_of
+from pages.optimize.state import state as kept
+from pages.shared import formatting, recipe_form, session, snapping
+from pages.shared.state import forms
 
 POLL_S = 1.0
 LAYER_S = 0.5  # roughly what it takes to time one shape: said before any was timed
-SNAP = "staircase.snap"
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 
@@ -47,7 +47,7 @@ class Behind:
         question = asked(self.workspace, self.model, recipe_form.current(), pass_name, parameter)
         if question is None or not question.backends:
             return
-        key = key_of(pass_name, parameter)
+        slider = forms.parameter(pass_name, parameter)
         state = self.workspace.insights.staircases(question)
         drawn = state.staircases
         whole = [found for found in drawn if found.whole]
@@ -55,19 +55,19 @@ class Behind:
         if drawn:
             st.plotly_chart(
                 figure(drawn, question.stops[0], question.stops[-1]),
-                key=f"staircase.{key}", height=HEIGHT, config=CONFIG,
+                key=f"staircase.{slider.key}", height=HEIGHT, config=CONFIG,
                 alt="Estimated time of the layers that the slider changes, at each of its values",
             )  # fmt: skip
-            st.html(legend(drawn, st.session_state[key]))
+            st.html(legend(drawn, slider.get()))
         snaps = bool(steps) and st.toggle(
-            "Snap to steps", True, key=SNAP, persist_state="session",
+            "Snap to steps", True, key=kept.snaps.key, persist_state="session",
             help="The slider stops only where some backend really becomes faster; what lies "
             "between costs accuracy and buys no time.",
         )  # fmt: skip
-        snapping.offer(key, (question.stops[0], *steps) if snaps else ())
-        if snaps and (let_go := snapping.came_from(key)) is not None:
+        snapping.offer(slider, (question.stops[0], *steps) if snaps else ())
+        if snaps and (let_go := snapping.came_from(slider)) is not None:
             st.caption(
-                f"Moved from {let_go:.0%} to {st.session_state[key]:.0%}, "
+                f"Moved from {let_go:.0%} to {slider.get():.0%}, "
                 "the nearest value at which time falls."
             )
         self._timing(question, state)
@@ -149,8 +149,8 @@ def asked(
         Recipe("", (*before, type(step)(pass_name, {**step.params, parameter: stop})))
         for stop in stops
     )
-    chosen = tuple(st.session_state.get(measure_form.BACKENDS, ()))
-    threads = (st.session_state.get(measure_form.THREADS) or [1])[0]
+    chosen = tuple(forms.backends.get())
+    threads = (forms.threads.get() or [1])[0]
     if not stops:
         return None
     return StaircaseQuestion(model.digest, recipes, tuple(stops), chosen, int(threads))

@@ -10,11 +10,12 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.charts import accuracy_figure, latency_figure, preview_figure, size_figure
 from core.errors import CoreError
-from core.recipes import same
 from core.records import OPEN_SHAPE, ModelSummary, Outcome, Preview, Recipe, Run
+from core.search import lookup
 from core.search.choose import best
 from core.search.space import neighbours
 from core.workspace import Workspace
+from core.workspace.forecasts import cutting
 from pages.optimize import forecast, headline, verdict_text
 from pages.shared import formatting, progress
 
@@ -81,7 +82,7 @@ class Board:
         if preview is not None:
             figure = preview_figure(self.model, preview)
             self.chart(self.size, figure, "size", "Size before and after, not measured")
-        position = forecast.cutting(preview)
+        position = cutting(preview)
         if expected.waiting and position is not None:
             look = st.fragment(forecast.wait, run_every=forecast.POLL_S)
             look(self.workspace, self.model.digest, recipe, position)
@@ -134,15 +135,11 @@ class Board:
 
     def is_about(self, run: Run, recipe: Recipe) -> bool:
         """Whether the run measures this recipe on the model shown."""
-        return run.spec.model == self.model.digest and any(
-            same(asked, recipe) for asked in run.spec.recipes
-        )
+        return lookup.asks(run, self.model.digest, recipe)
 
     def outcome(self, run: Run, recipe: Recipe) -> Outcome | None:
         """What became of the recipe in the run, as far as it is known."""
-        if run.spec.model != self.model.digest:
-            return None
-        return next((o for o in run.outcomes if same(o.recipe, recipe)), None)
+        return lookup.find(run, self.model.digest, recipe)
 
 
 def shown(run: Run, outcome: Outcome | None) -> str | None:

@@ -11,13 +11,12 @@ from core.errors import CoreError
 from core.records import Cause, Explanation, Outcome, Run
 from core.records.standing import Standing, first_threads
 from core.workspace import Workspace
+from pages.optimize.state import Question, state
 from pages.shared import formatting, session
 
 WAIT_S, LOOK_S = 5.0, 2.0
-BACKEND, ASK = "why.backend", "why.ask"
-PENDING, REFUSED = "why.pending", "why.refused"
+ASK = "why.ask"
 CONFIG = {"displaylogo": False, "displayModeBar": False}
-Question = tuple[str, str, str, int]
 
 
 def show(run: Run, outcome: Outcome | None, workspace: Workspace) -> None:
@@ -26,7 +25,7 @@ def show(run: Run, outcome: Outcome | None, workspace: Workspace) -> None:
     if made is None or made.digest == run.spec.model or not run.spec.backends:
         return
     with st.expander("Why this speed?"):
-        waits = st.session_state.get(PENDING)
+        waits = state.why_pending.get()
         waiting = waits is not None and waits[:2] == (run.id, made.digest)
         st.fragment(panel, run_every=LOOK_S if waiting else None)(run, made.digest, workspace)
 
@@ -36,12 +35,14 @@ def panel(run: Run, digest: str, workspace: Workspace) -> None:
     """Backend, button, and the answer once there is one."""
     choice, action = st.columns([3, 1], vertical_alignment="bottom")
     backends = list(run.spec.backends)
-    if st.session_state.get(BACKEND) not in backends:
-        st.session_state[BACKEND] = slowest(run, digest)
+    if state.why_backend.get() not in backends:
+        state.why_backend.set(slowest(run, digest))
     with choice:
-        backend = st.selectbox("Backend", backends, format_func=palette.label, key=BACKEND)
+        backend = st.selectbox(
+            "Backend", backends, format_func=palette.label, key=state.why_backend.key
+        )
     question: Question = (run.id, digest, backend, first_threads(run))
-    pending = st.session_state.get(PENDING) == question
+    pending = state.why_pending.get() == question
     known = workspace.insights.profiled(*question)
     with action:
         asked = st.button(
@@ -50,8 +51,8 @@ def panel(run: Run, digest: str, workspace: Workspace) -> None:
         )  # fmt: skip
     if asked or pending or known:
         answer_to(question, workspace, 0.0 if pending else WAIT_S)
-    elif st.session_state.get(REFUSED, ("",))[0] == question:
-        st.warning(formatting.plain(st.session_state[REFUSED][1]))
+    elif (refused := state.why_refused.get()) is not None and refused[0] == question:
+        st.warning(formatting.plain(refused[1]))
     else:
         st.caption(
             "Times every layer of the original and of this recipe, and says in words where the "
@@ -61,22 +62,22 @@ def panel(run: Run, digest: str, workspace: Workspace) -> None:
 
 def answer_to(question: Question, workspace: Workspace, wait_s: float) -> None:
     """The answer, or that it is still being measured, or why there is none."""
-    pending = st.session_state.get(PENDING) == question
+    pending = state.why_pending.get() == question
     try:
         with st.spinner("Timing every layer of both models"):
             answer = workspace.insights.profile(*question, wait_s)
     except CoreError as error:
-        st.session_state[REFUSED] = (question, f"{error.message} {error.remedy}".strip())
-        st.session_state.pop(PENDING, None)
+        state.why_refused.set((question, f"{error.message} {error.remedy}".strip()))
+        state.why_pending.clear()
         st.rerun()
     if answer is None:
-        st.session_state[PENDING] = question
+        state.why_pending.set(question)
         if not pending:
             st.rerun()  # from here on the panel looks again by itself
         st.info("Still measuring, or waiting for another measurement on this machine to end.")
         return
     if pending:
-        st.session_state.pop(PENDING, None)
+        state.why_pending.clear()
         st.rerun()
     draw(answer)
 

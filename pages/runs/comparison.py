@@ -13,6 +13,7 @@ from core.charts.summary import headline
 from core.errors import CoreError
 from core.records import Run, RunLine
 from core.search.choose import best
+from pages.runs.state import state
 from pages.shared import formatting
 
 HEIGHT = 340
@@ -76,13 +77,13 @@ def pick(
 ) -> Side | None:
     """A run, and where it has several recipes, one of them: the best, or the original at first."""
     known = {line.id: line for line in lines}
-    key = f"compare.{name}.run"
-    if st.session_state.get(key) not in known:
-        st.session_state[key] = default
+    side = state.side(name)
+    if side.get() not in known:
+        side.set(default)
     names = formatting.apart({key: name_of(line) for key, line in known.items()})
-    st.selectbox(f"Result {name}", list(names), format_func=names.__getitem__, key=key)
+    st.selectbox(f"Result {name}", list(names), format_func=names.__getitem__, key=side.key)
     try:
-        run = load(st.session_state[key])
+        run = load(side.get())
     except CoreError as error:
         st.error(formatting.plain(error.message))
         return None
@@ -91,18 +92,18 @@ def pick(
         return None
     answer = None if from_original else best(run)
     start = answer.candidate.digest if answer and answer.candidate else next(iter(made))
-    recipe = f"compare.{name}.recipe.{run.id}"
-    if st.session_state.get(recipe) not in made:
-        st.session_state[recipe] = start
+    recipe = state.side_recipe(name, run.id)
+    if recipe.get() not in made:
+        recipe.set(start)
     names = formatting.apart({key: recipes.name_of(o.recipe) for key, o in made.items()})
-    st.selectbox(f"Recipe of {name}", list(names), format_func=names.__getitem__, key=recipe)
-    side = Side(run, made[st.session_state[recipe]])
+    st.selectbox(f"Recipe of {name}", list(names), format_func=names.__getitem__, key=recipe.key)
+    compared = Side(run, made[recipe.get()])
     st.caption(
-        formatting.plain(headline(run, side.digest))
-        if side.outcome.recipe.steps
+        formatting.plain(headline(run, compared.digest))
+        if compared.outcome.recipe.steps
         else "The original model."
     )
-    return side
+    return compared
 
 
 def table(first: Side, second: Side) -> None:

@@ -14,10 +14,11 @@ from core.errors import CoreError
 from core.records import Answer, Run, RunLine, State
 from core.workspace import Workspace
 from pages.runs import comparison, uploads
+from pages.runs.state import state
 from pages.shared import downloads, formatting, progress, session
+from pages.shared.field import rows
+from pages.shared.state import visit
 
-CHOSEN = "runs.chosen"
-TABLE = "runs.table"
 MANY = 20  # runs that are worded without a word
 STATE_WORDS = {
     State.QUEUED: "○ waiting",
@@ -33,9 +34,9 @@ def show() -> None:
     """The table of runs, what can be done with the chosen one, two results, uploads."""
     workspace, owner = session.workspace(), session.owner()
     st.title("Runs")
-    if notice := st.session_state.pop("notice", None):
+    if notice := visit.notice.take():
         st.error(formatting.plain(notice))
-    if done := st.session_state.pop("done", None):
+    if done := visit.done.take():
         st.success(formatting.plain(done))
     lines = {line.id: line for line in workspace.runs.lines(owner)}
     if lines:
@@ -111,7 +112,7 @@ def table(runs: Mapping[str, RunLine], answers: Mapping[str, Answer]) -> None:
         height=min(35 * (len(frame) + 1) + 3, 400),
         on_select=_take_click,
         selection_mode="single-row",
-        key=TABLE,
+        key=state.table.key,
         column_config={
             "measured": st.column_config.DatetimeColumn(
                 "measured (UTC)", format="YYYY-MM-DD HH:mm:ss", width=160
@@ -124,7 +125,7 @@ def table(runs: Mapping[str, RunLine], answers: Mapping[str, Answer]) -> None:
         },
         alt="Every run with its state and its answer",
     )
-    st.session_state["runs.order"] = list(runs)
+    state.order.set(list(runs))
 
 
 def model_names(runs: Mapping[str, RunLine]) -> dict[str, str]:
@@ -150,11 +151,11 @@ def forecasts(answers: Mapping[str, Answer]) -> None:
 
 def choose(runs: Mapping[str, RunLine]) -> str:
     """The id of the run that the buttons below are about; follows a click in the table."""
-    if st.session_state.get(CHOSEN) not in runs:
-        st.session_state[CHOSEN] = next(iter(runs))
+    if state.chosen.get() not in runs:
+        state.chosen.set(next(iter(runs)))
     names = formatting.apart({key: comparison.name_of(run) for key, run in runs.items()})
-    st.selectbox("Run", list(names), format_func=names.__getitem__, key=CHOSEN)
-    return str(st.session_state[CHOSEN])
+    st.selectbox("Run", list(names), format_func=names.__getitem__, key=state.chosen.key)
+    return state.chosen.get()
 
 
 def actions(workspace: Workspace, owner: str, run: Run) -> None:
@@ -176,8 +177,8 @@ def confirm(workspace: Workspace, owner: str, run: Run) -> None:
     """Ask once; a deleted run is gone for everybody who has its link."""
     st.markdown(formatting.plain(run.spec.title))
     st.caption("Its numbers, the models that it made and its link are gone. Uploads stay.")
-    words = {"key": "runs.delete.yes", "on_click": _delete, "args": (workspace, owner, run.id)}
-    if st.button("Delete", type="primary", **words):
+    asked = (workspace, owner, run.id)
+    if st.button("Delete", type="primary", key="runs.delete.yes", on_click=_delete, args=asked):
         st.rerun()
 
 
@@ -185,16 +186,15 @@ def _delete(workspace: Workspace, owner: str, run_id: str) -> None:
     try:
         workspace.runs.delete(run_id, owner)
     except CoreError as error:
-        st.session_state["notice"] = error.message
+        visit.notice.set(error.message)
     else:
-        st.session_state.pop(CHOSEN, None)
+        state.chosen.clear()
 
 
 def _take_click() -> None:
-    picked = st.session_state[TABLE].selection.rows
-    order = st.session_state.get("runs.order", [])
+    picked, order = rows(state.table), state.order.get()
     if picked and picked[0] < len(order):
-        st.session_state[CHOSEN] = order[picked[0]]
+        state.chosen.set(order[picked[0]])
 
 
 show()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -10,9 +11,10 @@ import streamlit as st
 from core.errors import CoreError
 from core.records.stored import UNBOUNDED, Room, Upload
 from core.workspace import Workspace
+from pages.runs.state import state
 from pages.shared import formatting
+from pages.shared.state import visit
 
-CHOSEN = "uploads.chosen"
 KINDS = {"model": "model", "images": "images"}
 
 
@@ -25,14 +27,14 @@ def show(workspace: Workspace, owner: str) -> None:
         return
     table(found)
     names = formatting.apart({key: name_of(one) for key, one in found.items()})
-    if st.session_state.get(CHOSEN) not in found:
-        st.session_state[CHOSEN] = next(iter(found))
+    if state.upload.get() not in found:
+        state.upload.set(next(iter(found)))
     left, right = st.columns([4, 1], vertical_alignment="bottom")
     with left:
-        st.selectbox("Upload", list(names), format_func=names.__getitem__, key=CHOSEN)
+        st.selectbox("Upload", list(names), format_func=names.__getitem__, key=state.upload.key)
     with right:
         if st.button("Delete …", key="uploads.delete", width="stretch"):
-            confirm(workspace, owner, found[st.session_state[CHOSEN]])
+            confirm(workspace, owner, found[state.upload.get()])
 
 
 def room_words(room: Room) -> str:
@@ -93,7 +95,7 @@ def confirm(workspace: Workspace, owner: str, upload: Upload) -> None:
             "models that were made, and the link."
         )
     label = f"Delete it and {runs}" if upload.runs else "Delete"
-    words = {"key": "uploads.delete.yes", "on_click": _delete}
+    words: dict[str, Any] = {"key": "uploads.delete.yes", "on_click": _delete}
     if st.button(label, type="primary", args=(workspace, owner, upload), **words):
         st.rerun()
 
@@ -102,8 +104,8 @@ def _delete(workspace: Workspace, owner: str, upload: Upload) -> None:
     try:
         freed = workspace.runs.delete_upload(upload.digest, owner, with_runs=bool(upload.runs))
     except CoreError as error:
-        st.session_state["notice"] = f"{error.message} {error.remedy}".strip()
+        visit.notice.set(f"{error.message} {error.remedy}".strip())
     else:
-        st.session_state.pop(CHOSEN, None)
+        state.upload.clear()
         kept = "" if freed else " Its file stays: another visitor uploaded the same one."
-        st.session_state["done"] = f"{upload.name} is deleted.{kept}"
+        visit.done.set(f"{upload.name} is deleted.{kept}")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import re
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,12 +11,12 @@ import streamlit as st
 from core.errors import CoreError, WorkerError
 from core.records import DataSummary, ModelSummary, Run
 from core.workspace import Workspace
-from core.workspace.inputs import shared_images
+from core.workspace.inputs import assigned, halves, shared_images
 from pages.shared import formatting, model_picker, preprocess_finder
+from pages.shared.state import forms, uploads
 
 NONE = ""
 CALIBRATION, EVALUATION = ROLES = ("calibration", "evaluation")
-_CALIBRATING = re.compile(r"calib|train", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +57,11 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
 
 def _face(sets: dict[str, DataSummary]) -> str:
     """What the button says: how many images do what."""
-    first, second = (st.session_state.get(f"data.{role}", NONE) for role in ROLES)
+    first, second = (forms.data(role).get() for role in ROLES)
     count = {digest: one.count for digest, one in sets.items()}
     if first == second and first in count:
-        whole = count[first]
-        return f"Images: {whole - whole // 2:,} to calibrate, {whole // 2:,} to evaluate"
+        calibrate, evaluate = halves(count[first])
+        return f"Images: {calibrate:,} to calibrate, {evaluate:,} to evaluate"
     said = {digest: f"{number:,}" for digest, number in count.items()} | {NONE: "none"}
     return f"Images: {said.get(first, 'some')} to calibrate, {said.get(second, 'some')} to evaluate"
 
@@ -75,37 +74,35 @@ def _pickers(sets: dict[str, DataSummary], run: Run | None) -> Data:
 
 
 def _picker(role: str, text: str, known: dict[str, str]) -> None:
-    """The selectbox of a role, whose choice is kept apart from it, under `data.ROLE`.
+    """The selectbox of a role, whose choice is kept apart from it.
 
     What was set elsewhere (by an upload, a run, a draft) is shown by a new selectbox: no browser
     has an older choice of it that it could send back, and no page that is left forgets it.
     """
-    at, shown = f"data.{role}", f"shown.{role}"
-    if st.session_state.get(at, NONE) not in known:
-        st.session_state[at] = NONE
-    digest = st.session_state.setdefault(at, NONE)
-    turn, before = st.session_state.get(shown, (0, digest))
+    chosen, shown = forms.data(role), forms.data_shown(role)
+    if chosen.get() not in known:
+        chosen.set(NONE)
+    digest = chosen.begin(NONE)
+    turn, before = shown.get() or (0, digest)
     turn += before != digest
-    st.session_state[shown] = (turn, digest)
-    key = f"pick.{role}.{turn}"
+    shown.set((turn, digest))
     st.selectbox(
         text,
         list(known),
         index=list(known).index(digest),
         format_func=lambda digest: known.get(digest, "images"),
-        key=key,
+        key=forms.data_picker(role, turn).key,
         help=_HELP[role],
         on_change=_picked,
-        args=(role, key),
+        args=(role, turn),
     )
 
 
-def _picked(role: str, key: str) -> None:
+def _picked(role: str, turn: int) -> None:
     """Keep a choice before the script runs, which the next click may cut short."""
-    digest = st.session_state[key]
-    turn, _ = st.session_state[f"shown.{role}"]
-    st.session_state[f"data.{role}"] = digest
-    st.session_state[f"shown.{role}"] = (turn, digest)
+    digest = forms.data_picker(role, turn).get()
+    forms.data(role).set(digest)
+    forms.data_shown(role).set((turn, digest))
 
 
 def calibration_images(workspace: Workspace, owner: str, data: Data) -> int | None:
@@ -115,17 +112,17 @@ def calibration_images(workspace: Workspace, owner: str, data: Data) -> int | No
     known = available(workspace, owner).get(data.calibration)
     if known is None:
         return None
-    return known.count - known.count // 2 if data.calibration == data.evaluation else known.count
+    return halves(known.count)[0] if data.calibration == data.evaluation else known.count
 
 
 def chosen() -> Data:
     """The sets that stand on the page."""
-    return Data(*(str(st.session_state.get(f"data.{role}", NONE)) for role in ROLES))
+    return Data(forms.calibration.get(), forms.evaluation.get())
 
 
 def chosen_for(workspace: Workspace, model: str) -> Data:
     """The sets that the model would be calibrated with and measured on, from any screen."""
-    if st.session_state.get("data.model") == model:
+    if forms.data_model.get() == model:
         return chosen()
     if model in {sample.digest for sample in workspace.models.samples()}:
         return Data(*(data.digest for data in workspace.data.samples()))
@@ -153,14 +150,14 @@ def _defaults(
     workspace: Workspace, model: ModelSummary, sets: dict[str, DataSummary], run: Run | None
 ) -> None:
     """Sample images for a sample model, none for another; a new upload where it is good for."""
-    fresh = st.session_state.pop("pending.data", None)
-    if st.session_state.get("data.model") != model.digest:
-        st.session_state["data.model"] = model.digest
+    fresh = uploads.pending("data").take()
+    if forms.data_model.get() != model.digest:
+        forms.data_model.set(model.digest)
         keep = run is not None and run.spec.model == model.digest
         if not keep and model.digest in {sample.digest for sample in workspace.models.samples()}:
             calibration, evaluation = workspace.data.samples()
-            st.session_state["data.calibration"] = calibration.digest
-            st.session_state["data.evaluation"] = evaluation.digest
+            forms.calibration.set(calibration.digest)
+            forms.evaluation.set(evaluation.digest)
         elif not keep:
             _drop_samples(workspace)
     if fresh in sets:
@@ -168,36 +165,18 @@ def _defaults(
 
 
 def _take(sets: dict[str, DataSummary], fresh: str) -> None:
-    """Give a new upload the role that it is good for, and the other one what that sets free.
-
-    A set alone serves for both. Of two, labelled images evaluate and others calibrate; where that
-    tells nothing, a name does ("train", "calibration"), and else the newer one evaluates.
-    """
-    calibrates, evaluates = (sets.get(st.session_state.get(f"data.{r}", NONE)) for r in ROLES)
-    new = sets[fresh]
-    if calibrates is None and evaluates is None:
-        calibrates, evaluates = new if new.count > 1 else None, new
-    elif evaluates is not None and _calibrating(new) > _calibrating(evaluates):
-        calibrates = new
-    else:
-        if calibrates is None or calibrates is evaluates:
-            calibrates = evaluates
-        evaluates = new
-    for role, one in zip(ROLES, (calibrates, evaluates), strict=True):
-        st.session_state[f"data.{role}"] = one.digest if one is not None else NONE
-
-
-def _calibrating(data: DataSummary) -> tuple[bool, bool]:
-    """How much speaks for calibrating with a set rather than measuring accuracy on it."""
-    return not data.is_annotated, bool(_CALIBRATING.search(data.name))
+    """Give a new upload the role that it is good for, and the other one what that sets free."""
+    calibrates, evaluates = (sets.get(forms.data(role).get()) for role in ROLES)
+    for role, one in zip(ROLES, assigned(sets[fresh], calibrates, evaluates), strict=True):
+        forms.data(role).set(one.digest if one is not None else NONE)
 
 
 def _drop_samples(workspace: Workspace) -> None:
     """The sample images say nothing about a model that was not trained on their kind."""
     samples = {data.digest for data in workspace.data.samples()}
     for role in ROLES:
-        if st.session_state.get(f"data.{role}") in samples:
-            st.session_state[f"data.{role}"] = NONE
+        if forms.data(role).get() in samples:
+            forms.data(role).set(NONE)
 
 
 def _misfit(

@@ -20,6 +20,7 @@ from core.search.choose import best
 from core.wording import sentence
 from core.workspace import Workspace, formats
 from pages.shared import formatting, password, session
+from pages.shared.state import panels, visit
 
 EAGER_BYTES = 64 << 20
 ONE_FILE = 2 << 30
@@ -47,7 +48,7 @@ def show(run: Run, workspace: Workspace, of: Outcome | None = None) -> None:
 def chosen(run: Run) -> Outcome | None:
     """The recipe whose model is offered: the one picked, else the run's best."""
     made = {o.candidate.digest: o for o in run.outcomes if o.candidate is not None}
-    picked = made.get(st.session_state.get(key_of(run), ""))
+    picked = made.get(panels.download(run.id).get())
     return picked or best(run) or next(iter(made.values()), None)
 
 
@@ -157,7 +158,7 @@ def is_sweep(run: Run) -> bool:
 def reopen(run: Run) -> None:
     """Go to the screen that shows a run."""
     screen = EXPLORE if is_sweep(run) else session.OPTIMIZE
-    st.switch_page(screen, query_params={"run": run.id})
+    st.switch_page(screen, query_params={visit.run.parameter: run.id})
 
 
 def stem(run: Run, of: Recipe | None = None) -> str:
@@ -174,11 +175,6 @@ def slug(text: str) -> str:
     return flat[:80].rstrip("_") or "model"
 
 
-def key_of(run: Run) -> str:
-    """Where the digest of the chosen candidate of a run is kept."""
-    return f"download.{run.id}"
-
-
 def _choose(run: Run, made: list[Outcome]) -> Outcome | None:
     """The one recipe, or a picker that opens at the best of several."""
     first = chosen(run)
@@ -189,8 +185,9 @@ def _choose(run: Run, made: list[Outcome]) -> Outcome | None:
     if base is not None:
         names[base.digest] = ORIGINAL
     names = formatting.apart(names)
-    st.session_state.setdefault(key_of(run), first.candidate.digest)
-    st.selectbox("Recipe to download", list(names), format_func=names.__getitem__, key=key_of(run))
+    picked = panels.download(run.id)
+    picked.begin(first.candidate.digest)
+    st.selectbox("Recipe to download", list(names), format_func=names.__getitem__, key=picked.key)
     return chosen(run)
 
 

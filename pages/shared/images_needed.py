@@ -7,8 +7,8 @@ from typing import Any
 import streamlit as st
 
 from core.workspace.passes import Parameter, Pass
-
-ASIDE = "images.aside.{}"
+from pages.shared.field import Field
+from pages.shared.state import forms
 
 
 def say(kind: type[Pass], images: int | None) -> None:
@@ -23,14 +23,14 @@ def say(kind: type[Pass], images: int | None) -> None:
         )
 
 
-def settle(key: str, about: Parameter, images: int | None) -> None:
+def settle(value: Field[Any], about: Parameter, images: int | None) -> None:
     """Put a value that needs images aside while there are none, and back when there are."""
-    state, aside = st.session_state, ASIDE.format(key)
-    if images == 0 and state[key] in about.needs_images:
-        state[aside] = state[key]
-        state[key] = _without(state[key], about)
-    elif images and aside in state:
-        state[key] = state.pop(aside)
+    aside = forms.aside(value)
+    if images == 0 and value.get() in about.needs_images:
+        aside.set(value.get())
+        value.set(_without(value.get(), about))
+    elif images and aside.is_set():
+        value.set(aside.take())
 
 
 def offered(about: Parameter, images: int | None) -> tuple[str, ...]:

@@ -13,15 +13,10 @@ from core.records import BackendInfo, ExperimentSpec, ModelSummary, Recipe
 from core.workspace import Workspace
 from core.workspace.facts import label as label_of
 from core.workspace.facts import opening as opening_backends
-from pages.shared import formatting, session, size_form
+from pages.shared import formatting, size_form
 from pages.shared.data_picker import Data
+from pages.shared.state import forms, visit
 
-BACKENDS, THREADS, IMAGES, BUDGET = (
-    "measure.backends",
-    "measure.threads",
-    "measure.images",
-    "measure.budget",
-)
 THREAD_WORDS = {1: "1", 2: "2", 0: "all"}
 BUDGETS_S = (2, 5, 12, 30, 60)
 
@@ -52,12 +47,12 @@ def targets(infos: tuple[BackendInfo, ...]) -> dict[str, Target]:
 
 def load(spec: ExperimentSpec) -> None:
     """Set the widgets to what a run was asked; call it before `show` in the same script run."""
-    st.session_state[BACKENDS] = list(spec.backends)
-    st.session_state[THREADS] = [t for t in spec.threads if t in THREAD_WORDS]
-    st.session_state[IMAGES] = spec.images
-    st.session_state[BUDGET] = min(BUDGETS_S, key=lambda s: abs(s - spec.latency_budget_s))
-    st.session_state["data.calibration"] = spec.calibration
-    st.session_state["data.evaluation"] = spec.evaluation
+    forms.backends.set(list(spec.backends))
+    forms.threads.set([t for t in spec.threads if t in THREAD_WORDS])
+    forms.images.set(spec.images)
+    forms.budget.set(min(BUDGETS_S, key=lambda s: abs(s - spec.latency_budget_s)))
+    forms.calibration.set(spec.calibration)
+    forms.evaluation.set(spec.evaluation)
     size_form.load(spec)
 
 
@@ -65,19 +60,17 @@ def show(infos: tuple[BackendInfo, ...]) -> None:
     """Draw the widgets; their values are read by `spec`."""
     known = targets(infos)
     opening = [name for name in opening_backends() if name in known] or list(known)[:1]
-    st.session_state.setdefault(BACKENDS, opening)
-    fitting = [name for name in st.session_state[BACKENDS] if name in known]
-    if fitting != st.session_state[BACKENDS]:  # what is set anew undoes a click made meanwhile
-        st.session_state[BACKENDS] = fitting
-    st.session_state.setdefault(THREADS, [1])
-    st.session_state.setdefault(IMAGES, 0)
-    st.session_state.setdefault(BUDGET, 12)
+    forms.backends.begin(opening)
+    forms.backends.settle([name for name in forms.backends.get() if name in known])
+    forms.threads.begin([1])
+    forms.images.begin(forms.images.default)
+    forms.budget.begin(forms.budget.default)
     st.pills(
         "Backends",
         list(known),
         selection_mode="multi",
         format_func=lambda name: known[name].label,
-        key=BACKENDS,
+        key=forms.backends.key,
         persist_state="session",
         help="Accuracy and latency are measured on each of them.",
     )
@@ -87,7 +80,7 @@ def show(infos: tuple[BackendInfo, ...]) -> None:
         list(THREAD_WORDS),
         selection_mode="multi",
         format_func=THREAD_WORDS.__getitem__,
-        key=THREADS,
+        key=forms.threads.key,
         persist_state="session",
         help="Latency is measured once for each.",
     )
@@ -96,14 +89,14 @@ def show(infos: tuple[BackendInfo, ...]) -> None:
             "Evaluation images at most (0: all)",
             min_value=0,
             step=100,
-            key=IMAGES,
+            key=forms.images.key,
             persist_state="session",
             help="Fewer images answer sooner, with a wider interval.",
         )
         st.select_slider(
             "Seconds for a latency comparison",
             BUDGETS_S,
-            key=BUDGET,
+            key=forms.budget.key,
             persist_state="session",
             help="At most: it stops sooner once the interval is narrow enough.",
         )
@@ -127,12 +120,12 @@ def spec(model: ModelSummary, recipe: Recipe, data: Data) -> ExperimentSpec:
         title=f"{model.name}: {recipe.name}",
         model=model.digest,
         recipes=recipes,
-        backends=tuple(st.session_state.get(BACKENDS, ())),
-        threads=tuple(sorted(st.session_state.get(THREADS) or [1], key=lambda t: (t == 0, t))),
+        backends=tuple(forms.backends.get()),
+        threads=tuple(sorted(forms.threads.get() or [1], key=lambda t: (t == 0, t))),
         calibration=data.calibration,
         evaluation=data.evaluation,
-        images=int(st.session_state.get(IMAGES, 0)),
-        latency_budget_s=float(st.session_state.get(BUDGET, 12)),
+        images=int(forms.images.get()),
+        latency_budget_s=float(forms.budget.get()),
         dims=size_form.dims(model),
     )
 
@@ -152,14 +145,14 @@ def button(place: DeltaGenerator, busy: bool) -> bool:
 def submit(workspace: Workspace, question: ExperimentSpec, owner: str) -> None:
     """Start the run and put it into the address; say what is missing instead, if anything is."""
     if not question.backends:
-        st.session_state["notice"] = "Choose at least one backend to measure on."
+        visit.notice.set("Choose at least one backend to measure on.")
         return
     try:
         run_id = workspace.runs.submit(question, owner)
     except CoreError as error:
         where = "The fields stand under Measure on, beside the recipe."
         words = (error.message, error.remedy, where if isinstance(error, OpenShape) else "")
-        st.session_state["notice"] = " ".join(filter(None, words))
+        visit.notice.set(" ".join(filter(None, words)))
         return
-    session.show_run(run_id)
-    st.session_state["forms_of"] = run_id  # they stand at its question already
+    visit.run.link(run_id)
+    forms.filled_for.set(run_id)  # they stand at its question already

@@ -10,12 +10,12 @@ import streamlit as st
 from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.errors import CoreError
-from core.records import Json, ModelSummary, Run
+from core.records import DataSummary, Json, ModelSummary, Run
 from core.workspace import Workspace
 from core.workspace.inputs import called, open_dims, proposed
 from pages.shared import formatting, preprocess_form, reading, upload_room
+from pages.shared.state import forms, uploads
 
-KEY = "model"
 OPENING_SAMPLE = "resnet"
 
 
@@ -23,8 +23,8 @@ def show(workspace: Workspace, owner: str, run: Run | None) -> ModelSummary | No
     """The picker, the upload and the forms; the summary of the chosen model."""
     names = options(workspace, owner, run)
     _take_pending(names)
-    if st.session_state.get(KEY) not in names:
-        st.session_state[KEY] = next(iter(names), None)
+    if forms.model.get() not in names:
+        forms.model.set(next(iter(names), None))
     picker = st.container()
     face = {"icon": ":material/upload:", "width": "stretch"}
     with sheet("model", "Upload a model", **face) as opened:
@@ -38,7 +38,7 @@ def show(workspace: Workspace, owner: str, run: Run | None) -> ModelSummary | No
             "Model",
             list(names),
             format_func=lambda digest: names.get(digest, "model"),
-            key=KEY,
+            key=forms.model.key,
             persist_state="session",
         )
     if digest is None:
@@ -88,10 +88,10 @@ def sheet(kind: str, label: str, **face: Any) -> Iterator[bool]:
 
     A file that was taken in closes it: what follows from the file is to be seen at once.
     """
-    key = f"sheet.{kind}"
+    opened = uploads.sheet(kind)
     if closes(kind):
-        st.session_state[key] = False
-    with st.popover(label, key=key, on_change="rerun", **face) as popover:
+        opened.set(False)
+    with st.popover(label, key=opened.key, on_change="rerun", **face) as popover:
         yield bool(popover.open)
 
 
@@ -101,13 +101,13 @@ def closes(kind: str) -> bool:
     A widget inside of it must be left out of one whole run: the browser takes it away without
     having heard of a new value, and would send the old one back. Left out, it forgets both.
     """
-    return bool(st.session_state.get(f"close.{kind}"))
+    return uploads.closing(kind).get()
 
 
 def settle() -> None:
     """Note that a run of the script came to its end: what it closed is closed."""
     for kind in ("model", "data"):
-        st.session_state.pop(f"close.{kind}", None)
+        uploads.closing(kind).clear()
 
 
 def upload(workspace: Workspace, owner: str, kind: str, label: str) -> None:
@@ -118,31 +118,28 @@ def upload(workspace: Workspace, owner: str, kind: str, label: str) -> None:
     """
     room = workspace.data.room(owner)
     most = upload_room.most_bytes(room)
-    file = st.file_uploader(label, key=f"upload.{kind}", max_upload_size=max(1, most >> 20))
+    file = st.file_uploader(label, key=uploads.file(kind).key, max_upload_size=max(1, most >> 20))
     st.caption(upload_room.words(room, most))
     if file is None:
         return
-    seen = f"uploaded.{kind}"
-    if st.session_state.get(seen, (None,))[0] != file.file_id:
+    last = uploads.last(kind)
+    admitted: ModelSummary | DataSummary
+    if last.get()[0] != file.file_id:
         try:
             if kind == "model":
                 with st.spinner("Checking the file …"):
                     admitted = _added(workspace, file, owner)
             else:
-                told = reading.Reading(kind, seen, file.file_id, file.name)
+                told = reading.Reading(kind, file.file_id, file.name)
                 admitted = workspace.data.add(
                     file.name, file.getvalue(), owner, told.progress, told.check
                 )
         except CoreError as error:
-            st.session_state[seen] = (
-                file.file_id,
-                file.name,
-                f"{error.message} {error.remedy}".strip(),
-            )
+            last.set((file.file_id, file.name, f"{error.message} {error.remedy}".strip()))
         else:
-            st.session_state[seen] = (file.file_id, file.name, "")
-            st.session_state[f"pending.{kind}"] = admitted.digest
-            st.session_state[f"close.{kind}"] = True
+            last.set((file.file_id, file.name, ""))
+            uploads.pending(kind).set(admitted.digest)
+            uploads.closing(kind).set(True)
             st.rerun()
 
 
@@ -162,7 +159,7 @@ def _added(workspace: Workspace, file: UploadedFile, owner: str) -> ModelSummary
 
 def refusal(kind: str) -> None:
     """Say why the last upload was refused, as long as it is the last one."""
-    _, name, reason = st.session_state.get(f"uploaded.{kind}", ("", "", ""))
+    _, name, reason = uploads.last(kind).get()
     if reason:
         st.error(f"{formatting.plain(name)} was refused: {formatting.plain(reason)}")
 
@@ -193,7 +190,7 @@ def _freeze_fields(workspace: Workspace, model: ModelSummary, owner: str) -> Non
                 1,
                 1 << 16,
                 value=likely[name],
-                key=f"freeze.{name}",
+                key=forms.frozen_size(name).key,
             )
             for name in model.dynamic_dims
         }
@@ -208,11 +205,11 @@ def _freeze_fields(workspace: Workspace, model: ModelSummary, owner: str) -> Non
 
 def choose(digest: str) -> None:
     """Select another model in the next script run, and start it."""
-    st.session_state["pending.model"] = digest
+    uploads.pending("model").set(digest)
     st.rerun()
 
 
 def _take_pending(names: dict[str, str]) -> None:
-    digest = st.session_state.pop("pending.model", None)
+    digest = uploads.pending("model").take()
     if digest in names:
-        st.session_state[KEY] = digest
+        forms.model.set(digest)

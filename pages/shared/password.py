@@ -8,6 +8,8 @@ import time
 
 import streamlit as st
 
+from pages.shared.state import visit
+
 VARIABLE = "LATHE_PASSWORD"
 LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 WRONG_S = 1.0  # a guess costs this long
@@ -31,14 +33,14 @@ def key(*words: str) -> str:
 def ask() -> bool:
     """Whether the visitor may come in; asks, once a session, where a password is set."""
     wanted = os.environ.get(VARIABLE, "")
-    if not wanted or st.session_state.get("admitted"):
+    if not wanted or visit.admitted.get():
         return True
     st.title("Lathe")
     with st.form("password", width=420):
         given = st.text_input("Password of this server", type="password")
         sent = st.form_submit_button("Enter", type="primary")
     if sent and hmac.compare_digest(given.encode(), wanted.encode()):
-        st.session_state["admitted"] = True
+        visit.admitted.set(True)
         st.rerun()
     if sent:
         time.sleep(WRONG_S)

@@ -15,7 +15,7 @@ import streamlit as st
 from core.records import ModelSummary, Recipe
 from core.search.space import AS_IT_IS, families
 from core.workspace.passes import catalogue, parameters
-from pages.shared import keys
+from pages.shared.state import forms
 
 OTHER = "other …"
 PLAIN = ("fp32", "fp16", "int8 safe", "int8 fastest", "int4 weights")
@@ -61,20 +61,20 @@ def show(family: str, model: ModelSummary | None = None) -> str:
         [AS_IT_IS, *row, *([OTHER] if rest else [])],
         required=True,
         format_func=lambda label: off if label == AS_IT_IS else label,
-        key=_key(family),
+        key=forms.choice(family).key,
         on_change=_choose,
         args=(family,),
         persist_state="session",
         help=_help([known[label] for label in row]),
     )
-    if st.session_state[_key(family)] == OTHER:
+    if forms.choice(family).get() == OTHER:
         st.selectbox(
             f"Other {family.lower()}",
             rest,
             index=None,
             placeholder="Choose one",
             format_func=lambda label: f"{label}, converted" if label == off else label,
-            key=_other(family),
+            key=forms.other_choice(family).key,
             on_change=_choose,
             args=(family,),
             persist_state="session",
@@ -110,7 +110,7 @@ def standing_choice(family: str) -> str:
 def _fits(choice: Choice) -> int:
     known = parameters(catalogue()[choice.pass_name])
     return sum(
-        st.session_state.get(keys.of(choice.pass_name, name), known[name][0]) == value
+        forms.parameter(choice.pass_name, name, known[name][0]).get() == value
         for name, value in choice.params.items()
     )
 
@@ -119,14 +119,14 @@ def _stand(family: str, row: list[str]) -> None:
     """Set the control to what the switches stand at."""
     standing = standing_choice(family)
     in_row = standing == AS_IT_IS or standing in row
-    st.session_state[_key(family)] = standing if in_row else OTHER
+    forms.choice(family).set(standing if in_row else OTHER)
     if not in_row:
-        st.session_state[_other(family)] = standing
+        forms.other_choice(family).set(standing)
 
 
 def _is_stale(family: str, known: Mapping[str, Choice], row: list[str]) -> bool:
     """Whether the control says nothing that it can say here, or the switches were set otherwise."""
-    if st.session_state.get(_key(family)) not in (AS_IT_IS, OTHER, *row):
+    if forms.choice(family).get() not in (AS_IT_IS, OTHER, *row):
         return True
     chosen = known.get(_label(family))
     on = _on(family)
@@ -136,22 +136,22 @@ def _is_stale(family: str, known: Mapping[str, Choice], row: list[str]) -> bool:
 def _choose(family: str) -> None:
     """Switch the chosen pass on with its preset, the others off."""
     for name in families(catalogue())[family]:
-        st.session_state[keys.of(name)] = False
+        forms.switch(name).set(False)
     for choice in choices(family):
         if choice.label == _label(family):
-            st.session_state[keys.of(choice.pass_name)] = True
+            forms.switch(choice.pass_name).set(True)
             for name, value in choice.params.items():
-                st.session_state[keys.of(choice.pass_name, name)] = value
+                forms.parameter(choice.pass_name, name).set(value)
 
 
 def _label(family: str) -> str:
     """The choice that the control says; nothing where "other …" is still to be chosen."""
-    label = st.session_state.get(_key(family))
-    return str((st.session_state.get(_other(family)) if label == OTHER else label) or "")
+    label = forms.choice(family).get()
+    return str((forms.other_choice(family).get() if label == OTHER else label) or "")
 
 
 def _on(family: str) -> list[str]:
-    return [n for n in families(catalogue())[family] if st.session_state.get(keys.of(n))]
+    return [n for n in families(catalogue())[family] if forms.switch(n).get()]
 
 
 def _help(shown: list[Choice]) -> str:
@@ -162,11 +162,3 @@ def _help(shown: list[Choice]) -> str:
     return "\n\n".join(
         f"**{', '.join(labels)}**: {catalogue()[name].help}" for name, labels in passes.items()
     )
-
-
-def _key(family: str) -> str:
-    return f"recipe.family.{family}"
-
-
-def _other(family: str) -> str:
-    return f"recipe.family.{family}.other"

@@ -9,8 +9,7 @@ from core.records import ModelSummary
 from core.workspace import Workspace
 from core.workspace.inputs import PixelTrial
 from pages.shared import formatting
-
-FOUND = "preprocess.found.{}"
+from pages.shared.state import panels, uploads
 
 
 def show(workspace: Workspace, owner: str, model: ModelSummary, labelled: str) -> None:
@@ -22,7 +21,7 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, labelled: str) -
         model: to find it for.
         labelled: digest of an image set with labels; empty for none.
     """
-    if found := st.session_state.get(FOUND.format(model.digest)):
+    if found := panels.pixels_found(model.digest).get():
         st.caption(sentence(found))
     if model.preprocess is not None or not labelled:
         return
@@ -36,8 +35,8 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, labelled: str) -
     except CoreError as error:
         st.error(formatting.plain(" ".join(part for part in (error.message, error.remedy) if part)))
         return
-    st.session_state[FOUND.format(saved.digest)] = found
-    st.session_state["pending.model"] = saved.digest
+    panels.pixels_found(saved.digest).set(found)
+    uploads.pending("model").set(saved.digest)
     st.rerun()
 
 

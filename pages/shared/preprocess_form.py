@@ -9,6 +9,7 @@ from core.records import ModelSummary, Preprocess
 from core.workspace import Workspace
 from core.workspace.inputs import PRESETS, fitted, same_pixels
 from pages.shared import formatting
+from pages.shared.state import forms, uploads
 
 CUSTOM = "custom"
 
@@ -31,7 +32,7 @@ def show(workspace: Workspace, model: ModelSummary, owner: str) -> None:
         except CoreError as error:
             st.error(formatting.plain(error.message))
             return
-        st.session_state["pending.model"] = saved.digest
+        uploads.pending("model").set(saved.digest)
         st.rerun()
 
 
@@ -48,29 +49,32 @@ def name_of(preprocess: Preprocess | None) -> str:
 def _form(model: ModelSummary) -> Preprocess | None:
     names = [*PRESETS, CUSTOM]
     start = name_of(model.preprocess) if model.preprocess else names[0]
-    key = f"preprocess.{model.digest}"
+    key = forms.pixels(model.digest).key
     choice = st.selectbox("Pixels become", names, index=names.index(start), key=key)
     if choice != CUSTOM:
         return fitted(PRESETS[choice], model.inputs)
-    return _custom(model.preprocess or fitted(Preprocess(), model.inputs), key)
+    return _custom(model.preprocess or fitted(Preprocess(), model.inputs), model.digest)
 
 
-def _custom(start: Preprocess, key: str) -> Preprocess | None:
+def _custom(start: Preprocess, digest: str) -> Preprocess | None:
+    def key(part: str) -> str:
+        return forms.pixels(digest, part).key
+
     colors = ["rgb", "bgr", "gray", "as_stored"]
     color = st.selectbox(
         "Colour order",
         colors,
         colors.index(start.color),
-        key=f"{key}.color",
+        key=key("color"),
         help="as_stored: every channel that the images have, for depth or many bands.",
     )
     scale = st.number_input(
-        "Scale of a 0 … 255 pixel", value=start.scale, format="%.8f", key=f"{key}.scale"
+        "Scale of a 0 … 255 pixel", value=start.scale, format="%.8f", key=key("scale")
     )
-    mean = st.text_input("Mean per channel", _numbers_text(start.mean), key=f"{key}.mean")
-    std = st.text_input("Deviation per channel", _numbers_text(start.std), key=f"{key}.std")
+    mean = st.text_input("Mean per channel", _numbers_text(start.mean), key=key("mean"))
+    std = st.text_input("Deviation per channel", _numbers_text(start.std), key=key("std"))
     sides = {
-        name: st.text_input(label, _numbers_text(getattr(start, name) or ()), key=f"{key}.{name}")
+        name: st.text_input(label, _numbers_text(getattr(start, name) or ()), key=key(name))
         for name, label in (
             ("resize", "Resize to height, width"),
             ("crop", "Then crop the centre to height, width"),
@@ -78,9 +82,9 @@ def _custom(start: Preprocess, key: str) -> Preprocess | None:
         )
     }
     layouts = ["NCHW", "NHWC"]
-    layout = st.selectbox("Layout", layouts, layouts.index(start.layout), key=f"{key}.layout")
+    layout = st.selectbox("Layout", layouts, layouts.index(start.layout), key=key("layout"))
     kinds = ["float32", "uint8"]
-    dtype = st.selectbox("Type", kinds, kinds.index(start.dtype), key=f"{key}.dtype")
+    dtype = st.selectbox("Type", kinds, kinds.index(start.dtype), key=key("dtype"))
     try:
         pairs = {name: pair(text) for name, text in sides.items()}
         return Preprocess(

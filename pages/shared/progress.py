@@ -7,6 +7,7 @@ import streamlit as st
 from core.errors import CoreError
 from core.records import Run, State
 from pages.shared import formatting, session
+from pages.shared.state import visit
 
 LIVE = (State.QUEUED, State.RUNNING)
 
@@ -69,4 +70,4 @@ def _ask(verb: str, run_id: str) -> None:
         else:
             workspace.runs.resume(run_id, session.owner())
     except CoreError as error:
-        st.session_state["notice"] = error.message
+        visit.notice.set(error.message)

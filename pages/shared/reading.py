@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.records import Json
 from pages.shared import formatting
+from pages.shared.state import uploads
 
 
 class Reading:
@@ -15,11 +16,11 @@ class Reading:
     raises ends the child that reads.
     """
 
-    def __init__(self, kind: str, seen: str, file_id: str, name: str) -> None:
-        """Lay them out; `seen` is where the session keeps what became of the upload."""
+    def __init__(self, kind: str, file_id: str, name: str) -> None:
+        """Lay them out, for a file of this kind."""
         self._words, self._share = "Checking the file …", 0.0
         self._bar = st.progress(0.0, text=self._words)
-        st.button("Cancel", key=f"cancel.{kind}", on_click=_cancelled, args=(seen, file_id, name))
+        st.button("Cancel", key=f"cancel.{kind}", on_click=_cancelled, args=(kind, file_id, name))
 
     def progress(self, message: Json) -> None:
         """Hear how many images are read, or what they wait for."""
@@ -39,5 +40,5 @@ class Reading:
         self._bar.progress(self._share, text=self._words)
 
 
-def _cancelled(seen: str, file_id: str, name: str) -> None:
-    st.session_state[seen] = (file_id, name, "you cancelled it. Upload it again to go on.")
+def _cancelled(kind: str, file_id: str, name: str) -> None:
+    uploads.last(kind).set((file_id, name, "you cancelled it. Upload it again to go on."))

@@ -17,7 +17,8 @@ from core.records import ModelSummary, Recipe, Step
 from core.search.space import families, is_range
 from core.workspace.passes import Parameter, Pass, catalogue, parameters
 from pages.shared import formatting, images_needed, precision_control, snapping
-from pages.shared.keys import of as key_of
+from pages.shared.field import Field
+from pages.shared.state import forms
 
 SHORT = 24  # letters of all choices together that fit in one row
 Behind = Callable[[str, str], None]
@@ -27,11 +28,11 @@ def load(recipe: Recipe) -> None:
     """Set the switches to a recipe; call it before `show` in the same script run."""
     chosen = {step.pass_name: step for step in recipe.steps}
     for name, kind in catalogue().items():
-        st.session_state[key_of(name)] = name in chosen
+        forms.switch(name).set(name in chosen)
         params = chosen[name].params if name in chosen else {}
         for parameter, (default, _) in parameters(kind).items():
             value = params.get(parameter, default)
-            st.session_state[key_of(name, parameter)] = _to_widget(default, value)
+            forms.parameter(name, parameter).set(_to_widget(default, value))
     precision_control.load(recipe)
 
 
@@ -39,7 +40,7 @@ def current() -> Recipe:
     """The recipe that the switches stand at."""
     steps = []
     for name, kind in catalogue().items():
-        if st.session_state.get(key_of(name)):
+        if forms.switch(name).get():
             steps.append(Step(name, dict(_values(name, kind))))
     return recipe_of(steps)
 
@@ -62,7 +63,7 @@ def show(
     for name, kind in catalogue().items():
         if kind.family:
             continue
-        _ensure(key_of(name), False)
+        forms.switch(name).begin(False)
         if _switch(name, kind):
             _parameters(name, kind, model, behind, images)
     for family in families(catalogue()):
@@ -76,9 +77,9 @@ def _switch(name: str, kind: type[Pass]) -> bool:
     lacks = kind.lacks()
     on = st.toggle(
         kind.label,
-        key=key_of(name),
+        key=forms.switch(name).key,
         help=kind.help,
-        disabled=bool(lacks) and not st.session_state[key_of(name)],
+        disabled=bool(lacks) and not forms.switch(name).get(),
         persist_state="session",
     )
     if lacks:
@@ -97,11 +98,12 @@ def _parameters(
     with st.container(key=f"parameters_{name}", gap="xsmall"):
         images_needed.say(kind, images)
         for parameter, (default, about) in known.items():
-            _ensure(key_of(name, parameter), _to_widget(default, default))
-            images_needed.settle(key_of(name, parameter), about, images)
+            value = forms.parameter(name, parameter)
+            value.begin(_to_widget(default, default))
+            images_needed.settle(value, about, images)
         for parameter, (default, about) in known.items():
             if not about.expert and _has_effect(name, about):
-                _widget(key_of(name, parameter), default, about, model, images)
+                _widget(forms.parameter(name, parameter), default, about, model, images)
                 if is_range(default, about):
                     behind(name, parameter)
         expert = {p: v for p, v in known.items() if v[1].expert}
@@ -109,13 +111,13 @@ def _parameters(
             _say_kept(name, expert)
             with st.popover(f"More for {kind.label.lower()}", type="tertiary"):
                 for parameter, (default, about) in expert.items():
-                    _widget(key_of(name, parameter), default, about, model, images)
+                    _widget(forms.parameter(name, parameter), default, about, model, images)
 
 
 def _say_kept(name: str, expert: Mapping[str, tuple[Any, Parameter]]) -> None:
     """The layers that were named, which are not to be seen otherwise: a click chose them."""
     for parameter, (default, about) in expert.items():
-        chosen = st.session_state[key_of(name, parameter)]
+        chosen = forms.parameter(name, parameter).get()
         if isinstance(default, tuple) and chosen:
             st.caption(formatting.plain(f"{about.label}: {steps.named(chosen)}"))
 
@@ -133,13 +135,8 @@ def _preset(kind: type[Pass]) -> set[str]:
 
 def _values(name: str, kind: type[Pass]) -> Iterator[tuple[str, Any]]:
     for parameter, (default, _) in parameters(kind).items():
-        value = st.session_state.get(key_of(name, parameter), default)
+        value = forms.parameter(name, parameter, default).get()
         yield parameter, tuple(value) if isinstance(default, tuple) else value
-
-
-def _ensure(key: str, value: Any) -> None:
-    if key not in st.session_state:
-        st.session_state[key] = value
 
 
 def _to_widget(default: Any, value: Any) -> Any:
@@ -149,11 +146,11 @@ def _to_widget(default: Any, value: Any) -> Any:
 
 
 def _widget(
-    key: str, default: Any, about: Parameter, model: ModelSummary, images: int | None
+    value: Field[Any], default: Any, about: Parameter, model: ModelSummary, images: int | None
 ) -> None:
-    """The widget that suits a parameter's type; its value lives in the session under `key`."""
+    """The widget that suits a parameter's type; it shows a field of the session."""
     label = f"{about.label} ({about.unit})" if about.unit and not is_share(about) else about.label
-    common: Mapping[str, Any] = {"key": key, "help": about.help, "persist_state": "session"}
+    common: Mapping[str, Any] = {"key": value.key, "help": about.help, "persist_state": "session"}
     choices = images_needed.offered(about, images)
     if choices and sum(map(len, about.choices)) <= SHORT:
         st.segmented_control(label, choices, required=True, **common)
@@ -163,19 +160,16 @@ def _widget(
         st.checkbox(label, disabled=images_needed.is_locked(about, images), **common)
     elif is_range(default, about):
         kind = type(default)
-        spread = {"min_value": kind(about.low), "max_value": kind(about.high)}
-        step = (
-            kind(about.step)
-            if about.step
-            else (1 if kind is int else (about.high - about.low) / 20)
-        )
+        low, high = kind(about.low or 0), kind(about.high or 0)
+        spread = {"min_value": low, "max_value": high}
+        step = kind(about.step) if about.step else (1 if kind is int else (high - low) / 20)
         shown = "percent" if is_share(about) else None
         st.slider(
-            label, step=step, format=shown, on_change=snapping.moved, args=(key,), **spread,
+            label, step=step, format=shown, on_change=snapping.moved, args=(value,), **spread,
             **common,
         )  # fmt: skip
     elif isinstance(default, int | float):
-        bounds = {
+        bounds: dict[str, Any] = {
             name: None if bound is None else type(default)(bound)
             for name, bound in (
                 ("min_value", about.low),
@@ -186,7 +180,7 @@ def _widget(
         st.number_input(label, **bounds, **common)
     elif isinstance(default, tuple):
         names = [layer.name for layer in model.layers]
-        options = list(dict.fromkeys([*names, *st.session_state[key]]))
+        options = list(dict.fromkeys([*names, *value.get()]))
         st.multiselect(label, options, **common)
     else:
         st.text_input(label, **common)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import streamlit as st
 
 from core.charts import sensitivity_figure, steps
@@ -9,35 +11,22 @@ from core.charts.sensitivity import measures
 from core.errors import CoreError
 from core.records import (
     LayerEffect,
-    ModelSummary,
     Outcome,
     Recipe,
-    Run,
     Sensitivity,
-    Step,
     StepReport,
 )
 from core.workspace import Workspace
 from core.workspace.passes import catalogue, parameters
-from pages.shared import formatting, recipe_form, session
+from pages.shared import formatting, session
 from pages.shared.data_picker import Data
-from pages.shared.form_state import LOADED
+from pages.shared.field import Field, Pick, points
+from pages.shared.state import forms, panels
 
 EXCLUDE = "exclude"
-ASKED = "sensitivity.asked.{}"
 POLL_S = 2.0
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 ROW_PX, AROUND_PX, LOWEST_PX = 22, 140, 260
-
-
-def nearest(run: Run, outcome: Outcome | None, recipe: Recipe) -> Outcome | None:
-    """What is drawn: the recipe's own outcome, else that of one with the same passes.
-
-    A click changes the recipe, and what was clicked must not vanish for it.
-    """
-    passes = [step.pass_name for step in recipe.steps]
-    alike = (o for o in reversed(run.outcomes) if [s.pass_name for s in o.recipe.steps] == passes)
-    return outcome or next(alike, None)
 
 
 def show(outcome: Outcome | None) -> None:
@@ -49,9 +38,7 @@ def show(outcome: Outcome | None) -> None:
             title = kind.label if kind is not None else step.step.pass_name
             pinned = [
                 layer
-                for layer in st.session_state.get(
-                    recipe_form.key_of(step.step.pass_name, EXCLUDE), ()
-                )
+                for layer in forms.parameter(step.step.pass_name, EXCLUDE, ()).get()
                 if layer not in step.step.params.get(EXCLUDE, ())
             ]
             with st.expander(f"Sensitivity per layer: {formatting.plain(title)}", bool(pinned)):
@@ -66,9 +53,8 @@ def show(outcome: Outcome | None) -> None:
 def chart(step: StepReport) -> None:
     """The heat map or the bars of one step, with the layers that may be pinned."""
     name = step.step.pass_name
-    key = f"sensitivity.{name}"
     pinnable = name in catalogue() and EXCLUDE in parameters(catalogue()[name])
-    draw(step.effects, key, name if pinnable and one_setting(step.effects) else "")
+    draw(step.effects, name, pins=pinnable and one_setting(step.effects))
     if pinnable:
         st.caption(
             "Measured on calibration images, each layer changed alone. A click on a bar, or "
@@ -76,20 +62,15 @@ def chart(step: StepReport) -> None:
         )
 
 
-def before_pruning(model: ModelSummary) -> Recipe:
-    """What the page opens with in front of a cut."""
-    return Recipe("before", (Step("fold_batch_norm"),) if model.batch_norms else ())
-
-
 def of_pruning(workspace: Workspace, model: str, before: Recipe, data: Data) -> None:
     """The heat map of groups and ratios, once it is asked for; the page does not wait for it."""
-    asked = ASKED.format(model)
+    asked = panels.sensitivity_asked(model)
     if not data.calibration:
         st.caption("Needs calibration images.")
         return
-    if not st.session_state.get(asked):
+    if not asked.get():
         words = "Measure what pruning each layer would cost"
-        st.button(words, key="sensitivity.ask", on_click=_ask, args=(asked,))
+        st.button(words, key="sensitivity.ask", on_click=_ask, args=(model,))
         return
     try:
         waiting = _asked(workspace, model, before, data) is None
@@ -99,12 +80,13 @@ def of_pruning(workspace: Workspace, model: str, before: Recipe, data: Data) -> 
     look(workspace, model, before, data, waiting)
 
 
-def _ask(asked: str) -> None:
-    st.session_state[asked] = True  # a button itself is true for one run of the script only
+def _ask(model: str) -> None:
+    """Keep that it was asked for: the button itself is true for one run of the script only."""
+    panels.sensitivity_asked(model).set(True)
 
 
 def _stop(workspace: Workspace, model: str, before: Recipe, data: Data) -> None:
-    st.session_state[ASKED.format(model)] = False
+    panels.sensitivity_asked(model).set(False)
     workspace.insights.stop_sensitivity(model, before, data.calibration, data.evaluation)
 
 
@@ -115,8 +97,7 @@ def _asked(workspace: Workspace, model: str, before: Recipe, data: Data) -> Sens
 
 
 def _known(workspace: Workspace, model: str, before: Recipe, data: Data, waiting: bool) -> None:
-    asked = ASKED.format(model)
-    if not st.session_state.get(asked):
+    if not panels.sensitivity_asked(model).get():
         st.rerun()  # it was stopped: the button that asks for it stands here again
     try:
         known = _asked(workspace, model, before, data)
@@ -135,34 +116,35 @@ def _known(workspace: Workspace, model: str, before: Recipe, data: Data, waiting
     elif not known.effects:
         st.caption("No group of channels of this model can be pruned.")
     else:
-        draw(known.effects, "sensitivity.pruning")
+        draw(known.effects, "pruning")
         st.caption(
             "Each group of layers that share channels, cut alone at each ratio; only the layers "
             "that read it are refitted. Dark cells are where pruning hurts."
         )
 
 
-def draw(effects: tuple[LayerEffect, ...], key: str, pass_name: str = "") -> None:
-    """The figure; where a pass is named, a click on a bar pins the layer for it."""
+def draw(effects: tuple[LayerEffect, ...], about: str, pins: bool = False) -> None:
+    """The figure of a pass or of "pruning"; where it pins, a click on a bar pins for the pass."""
+    drawn = panels.sensitivity(about)
     rows = len({effect.layers for effect in effects})
-    look = {
+    look: dict[str, Any] = {
         "height": max(LOWEST_PX, AROUND_PX + ROW_PX * rows),
         "config": CONFIG,
-        "key": key,
+        "key": drawn.key,
         "alt": "Error of the outputs when one layer alone is changed",
     }
     measure = measures(effects)[0]
     if len(measures(effects)) > 1:
         measure = st.segmented_control(
             "What it costs", measures(effects), default=measure, required=True,
-            key=f"{key}.measure", label_visibility="collapsed",
+            key=panels.sensitivity_measure(about).key, label_visibility="collapsed",
         )  # fmt: skip
-    if not pass_name:
+    if not pins:
         st.plotly_chart(sensitivity_figure(effects, measure), **look)
         return
     st.plotly_chart(
         sensitivity_figure(effects, measure),
-        on_select=lambda: _pin(key, pass_name),
+        on_select=lambda: _pin(drawn, about),
         selection_mode="points",
         **look,
     )
@@ -173,11 +155,11 @@ def one_setting(effects: tuple[LayerEffect, ...]) -> bool:
     return len({effect.setting for effect in effects}) == 1
 
 
-def _pin(key: str, pass_name: str) -> None:
+def _pin(drawn: Field[Pick | None], pass_name: str) -> None:
     """Add the clicked layers to those that the pass leaves alone."""
-    where = recipe_form.key_of(pass_name, EXCLUDE)
-    kept = list(st.session_state.get(where, ()))
-    for point in st.session_state[key].selection.points:
+    left_alone = forms.parameter(pass_name, EXCLUDE, ())
+    kept = list(left_alone.get())
+    for point in points(drawn):
         kept += [layer for layer in point.get("customdata", ()) if layer not in kept]
-    st.session_state[where] = kept
-    st.session_state[LOADED] = True
+    left_alone.set(kept)
+    forms.loaded.set(True)

@@ -19,10 +19,11 @@ from core.errors import CoreError
 from core.records import Recipe, Run
 from core.workspace import Workspace
 from pages.shared import formatting
+from pages.shared.field import Linked
+from pages.shared.state import visit
 
 COOKIE = "lathe_visitor"
 OPTIMIZE = "pages/optimize/page.py"
-ADDRESS = "address"  # the run that the address named when the script last ran
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32,64}")
 _KEEP_COOKIE_JS = """
 export default function ({ data }) {
@@ -46,11 +47,11 @@ def cookie() -> str:
 
 
 def _token() -> str:
-    if "visitor" not in st.session_state:
+    if not visit.token.is_set():
         token = cookie()
         known = _TOKEN.fullmatch(token)
-        st.session_state["visitor"] = token if known else secrets.token_urlsafe(32)
-    return st.session_state["visitor"]
+        visit.token.set(token if known else secrets.token_urlsafe(32))
+    return visit.token.get()
 
 
 @st.cache_resource
@@ -80,58 +81,40 @@ def spoken() -> Iterator[None]:
 
 def open_recipe(run: Run, recipe: Recipe) -> None:
     """Go to Optimize with a recipe of a run, and what that run measured of it."""
-    st.session_state["pending_recipe"] = (run, recipe)
-    st.switch_page(OPTIMIZE, query_params={"run": run.id})
+    visit.sent.set((run, recipe))
+    st.switch_page(OPTIMIZE, query_params={visit.run.parameter: run.id})
 
 
 def current_run() -> Run | None:
     """The run of the address, or the one that was looked at last; None if there is none."""
-    run_id = asked_for("run")
+    run_id = asked_for(visit.run)
     if not run_id:
         return None
     try:
         run = workspace().runs.get(run_id)
     except CoreError as error:
-        leave_run()
-        st.session_state["notice"] = error.message
+        visit.run.leave()
+        visit.notice.set(error.message)
         return None
-    st.session_state["run"] = run.id
+    visit.run.set(run.id)
     return run
 
 
-def asked_for(kept: str) -> str:
-    """The id of the run of the address, else of the one that the session keeps under `kept`.
+def asked_for(kept: Linked) -> str:
+    """The id of the run of the address, else of the one that the session keeps.
 
     The address is written when a run is started or opened, never on the way back to a screen: each
     writing is one more step for the browser's Back. Back from a run's address leaves the run.
     """
-    state = st.session_state
-    given = str(st.query_params.get("run", ""))
-    if not given and state.get(ADDRESS) and state.get(ADDRESS) == state.get(kept):
-        state.pop(kept)
-    state[ADDRESS] = given
-    return given or str(state.get(kept) or "")
+    given, before = kept.given(), visit.address.get()
+    if not given and before and before == kept.get():
+        kept.clear()
+    visit.address.set(given)
+    return given or kept.get()
 
 
 def arrived(screen: str) -> None:
     """Note which screen is shown: who comes from another one has not gone back from a run."""
-    if st.session_state.get("screen") != screen:
-        st.session_state["screen"] = screen
-        st.session_state.pop(ADDRESS, None)
-
-
-def show_run(run_id: str) -> None:
-    """Put a run into the address of this screen; the next script run shows it."""
-    st.session_state["run"] = st.query_params["run"] = run_id
-
-
-def leave_run() -> None:
-    """Forget the run of this screen: the visitor turned to another model."""
-    st.session_state.pop("run", None)
-    del_query("run")
-
-
-def del_query(name: str) -> None:
-    """Take a parameter out of the address, if it is there."""
-    if name in st.query_params:
-        del st.query_params[name]
+    if visit.screen.get() != screen:
+        visit.screen.set(screen)
+        visit.address.clear()

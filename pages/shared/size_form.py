@@ -8,6 +8,7 @@ from core.records import DataSummary, ExperimentSpec, ModelSummary
 from core.workspace import Workspace
 from core.workspace.inputs import Proposal, at, called, open_dims, proposed, told
 from pages.shared import data_picker, formatting, session
+from pages.shared.state import forms
 
 LARGEST = 1 << 14
 
@@ -41,21 +42,21 @@ def show(workspace: Workspace, model: ModelSummary, data: data_picker.Data) -> N
             step=1,
             value=None,
             placeholder=str(sizes[name]) if name in known else "not stated",
-            key=_key(model, name),
+            key=forms.size(model.digest, name).key,
             persist_state="session",
         )
 
 
 def dims(model: ModelSummary) -> dict[str, int]:
     """The sizes that stand in the fields."""
-    found = {name: st.session_state.get(_key(model, name)) for name in open_dims(model.inputs)}
+    found = {name: forms.size(model.digest, name).get() for name in open_dims(model.inputs)}
     return {name: int(size) for name, size in found.items() if size}
 
 
 def load(spec: ExperimentSpec) -> None:
     """Set the fields to what a run was asked."""
     for name, size in spec.dims.items():
-        st.session_state[f"measure.at.{spec.model}.{name}"] = size
+        forms.size(spec.model, name).set(size)
 
 
 def label(model: ModelSummary, name: str) -> str:
@@ -90,8 +91,4 @@ def _words(
 
 def _take(model: ModelSummary, sizes: dict[str, int]) -> None:
     for name, size in sizes.items():
-        st.session_state[_key(model, name)] = size
-
-
-def _key(model: ModelSummary, name: str) -> str:
-    return f"measure.at.{model.digest}.{name}"
+        forms.size(model.digest, name).set(size)

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-import streamlit as st
-
-STOPS, BEFORE, MOVED = "snap.stops.{}", "snap.before.{}", "snap.moved.{}"
-
-
-def offer(key: str, stops: Sequence[float]) -> None:
-    """From the next move on the slider `key` stops at these values only; at all of them if none."""
-    st.session_state[STOPS.format(key)] = tuple(stops)
-    st.session_state[BEFORE.format(key)] = st.session_state[key]
+from pages.shared.field import Field
+from pages.shared.state import forms
 
 
-def moved(key: str) -> None:
+def offer(slider: Field[Any], stops: Sequence[float]) -> None:
+    """From the next move on the slider stops at these values only; at all of them if none."""
+    forms.stops(slider).set(tuple(stops))
+    forms.before(slider).set(slider.get())
+
+
+def moved(slider: Field[Any]) -> None:
     """After a release: go to the nearest stop, but never back to where the slider came from."""
-    state = st.session_state
-    stops = state.get(STOPS.format(key), ())
-    value = state[key]
-    state[key] = type(value)(nearest(value, state.get(BEFORE.format(key), value), stops))
-    state[MOVED.format(key)] = (value, state[key])
+    stops, before = forms.stops(slider).get(), forms.before(slider)
+    value = slider.get()
+    slider.set(type(value)(nearest(value, before.get() if before.is_set() else value, stops)))
+    forms.moved(slider).set((value, slider.get()))
 
 
-def came_from(key: str) -> float | None:
+def came_from(slider: Field[Any]) -> float | None:
     """Where the slider was let go, if it was then moved to a stop."""
-    let_go, stop = st.session_state.get(MOVED.format(key), (None, None))
-    return let_go if let_go != stop and stop == st.session_state[key] else None
+    let_go, stop = forms.moved(slider).get()
+    return let_go if let_go != stop and stop == slider.get() else None
 
 
 def nearest(value: float, before: float, stops: Sequence[float]) -> float:

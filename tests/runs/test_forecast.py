@@ -6,8 +6,27 @@ from pathlib import Path
 
 import pytest
 
-from core.records import Cut, LayerEffect, ModelSummary, Sensitivity, TensorSpec
-from core.runs.forecast import SLACK, agreement, error_at, forecast, none_for
+from core.records import (
+    Cut,
+    LayerEffect,
+    ModelSummary,
+    Preview,
+    Recipe,
+    Sensitivity,
+    Step,
+    StepReport,
+    TensorSpec,
+)
+from core.runs.forecast import (
+    SLACK,
+    agreement,
+    cutting,
+    error_at,
+    forecast,
+    none_for,
+    obstacle,
+    uncut,
+)
 
 TOLERANCE = ((0.001, 99.0), (0.1, 80.0), (1.0, 30.0))
 
@@ -69,7 +88,51 @@ def test_the_slack_in_the_code_is_an_interval_around_its_middle():
     ],
 )
 def test_only_answers_have_a_forecast(shape: tuple, reason: str):
+    assert none_for(model_of(shape)) == reason
+
+
+def model_of(shape: tuple) -> ModelSummary:
     inputs = (TensorSpec("x", "float32", ("N", 3, 64, 64)),)
     outputs = (TensorSpec("y", "float32", shape),)
-    model = ModelSummary("d", "n", Path("m"), inputs, outputs, 17, 8, "", 1, 2, 3, 4, 0)
-    assert none_for(model) == reason
+    return ModelSummary("d", "n", Path("m"), inputs, outputs, 17, 8, "", 1, 2, 3, 4, 0)
+
+
+FOLD, CUT, REST = Step("fold_batch_norm"), Step("prune_channels"), Step("quantize_weights")
+LEFT = Step("prune_channels", {"repair": False})
+
+
+def preview_of(*steps: Step, exact: bool = True) -> Preview:
+    report = tuple(
+        StepReport(step, 1, cuts=(Cut(("a",), 4, 8),) if step in (CUT, LEFT) else ())
+        for step in steps
+    )
+    return Preview(1, 1, 1, 1, exact, report)
+
+
+@pytest.mark.parametrize(
+    ("steps", "exact", "calibrated", "reason"),
+    [
+        pytest.param((FOLD, CUT), True, True, "", id="a repaired cut"),
+        pytest.param((CUT,), True, False, "no calibration images", id="nothing to repair with"),
+        pytest.param((LEFT,), True, True, "for this recipe", id="no repair"),
+        pytest.param((CUT, REST), True, True, "for this recipe", id="another loss"),
+        pytest.param((CUT,), False, True, "for this recipe", id="unknown channels"),
+    ],
+)
+def test_a_forecast_needs_a_repaired_cut_as_the_only_loss(steps, exact, calibrated, reason):
+    preview, recipe = preview_of(*steps, exact=exact), Recipe("r", steps)
+    position = cutting(preview)
+    assert position == next(i for i, step in enumerate(steps) if step in (CUT, LEFT))
+    found = obstacle(model_of(("N", 10)), recipe, preview, position, calibrated)
+    assert (reason in found) if reason else not found
+    assert uncut(recipe, position).steps == steps[:position]
+
+
+def test_what_is_no_classifier_has_no_forecast_whatever_the_recipe():
+    found = obstacle(model_of(("N", 84, 84)), Recipe("r", (CUT,)), preview_of(CUT), 0, True)
+    assert "detection" in found
+
+
+def test_where_nothing_is_cut_there_is_no_position():
+    assert cutting(preview_of(FOLD, REST)) is None
+    assert cutting(None) is None

@@ -22,7 +22,8 @@ from core.records import (
     TensorSpec,
 )
 from core.search.space import AS_IT_IS, families, is_range, neighbours
-from pages.shared import data_picker, measure_form, precision_control, recipe_form, session
+from pages.shared import data_picker, precision_control, session
+from pages.shared.state import forms
 from tests.pages.fake_workspace import model
 from tests.pages.screen import picker
 
@@ -39,7 +40,7 @@ def clean(page: AppTest) -> AppTest:
 
 
 def switch(page: AppTest, name: str):
-    return page.toggle(key=recipe_form.key_of(name))
+    return page.toggle(key=forms.switch(name).key)
 
 
 def sliders() -> list[tuple[str, str]]:
@@ -105,12 +106,12 @@ def test_a_family_is_one_control_and_each_choice_is_one_pass_with_its_preset(opt
         tiles = page_text(page)
         assert choice.pass_name in catalogue()
         members = families(catalogue())[family]
-        on = [name for name in members if page.session_state[recipe_form.key_of(name)]]
+        on = [name for name in members if page.session_state[forms.switch(name).key]]
         assert on == [choice.pass_name], tiles
         for name, value in choice.params.items():
-            assert page.session_state[recipe_form.key_of(choice.pass_name, name)] == value
+            assert page.session_state[forms.parameter(choice.pass_name, name).key] == value
     page = choose(page, family, AS_IT_IS)
-    assert not any(page.session_state[recipe_form.key_of(name)] for name in members)
+    assert not any(page.session_state[forms.switch(name).key] for name in members)
 
 
 def test_every_pass_shows_its_parameters_when_it_is_on(optimize, monkeypatch):
@@ -123,7 +124,7 @@ def test_every_pass_shows_its_parameters_when_it_is_on(optimize, monkeypatch):
     page = clean(page.run())
     for name, kind in switches.items():
         for parameter in parameters(kind):
-            assert recipe_form.key_of(name, parameter) in page.session_state
+            assert forms.parameter(name, parameter).key in page.session_state
 
 
 def test_a_moved_slider_changes_the_exact_numbers(optimize, workspace):
@@ -133,7 +134,7 @@ def test_a_moved_slider_changes_the_exact_numbers(optimize, workspace):
     page = clean(optimize.run())
     switch(page, name).set_value(True)
     before = page_text(clean(page.run()))
-    slider = page.slider(key=recipe_form.key_of(name, parameter))
+    slider = page.slider(key=forms.parameter(name, parameter).key)
     slider.set_value(slider.max)
     after = page_text(clean(page.run()))
     assert before != after
@@ -182,7 +183,7 @@ def test_measure_submits_what_the_forms_say_and_names_the_run_in_the_address(opt
 
 def test_no_backend_is_said_and_nothing_is_submitted(optimize, workspace):
     page = clean(optimize.run())
-    page.button_group(key=measure_form.BACKENDS).set_value([])
+    page.button_group(key=forms.backends.key).set_value([])
     page.button(key="measure").click()
     page = clean(page.run())
     assert not workspace.asked
@@ -193,7 +194,7 @@ def test_unavailable_backends_are_named_with_reason_and_remedy(optimize):
     page = clean(optimize.run())
     assert "not installed" in page_text(page)
     assert "pip install ncnn" in [code.value for code in page.code]
-    options = page.button_group(key=measure_form.BACKENDS).options
+    options = page.button_group(key=forms.backends.key).options
     assert "OpenVINO bf16" in options
     assert "ncnn" not in options
 
@@ -205,9 +206,9 @@ def test_a_permalink_shows_the_run_of_somebody_else_and_loads_its_recipe(optimiz
     page = clean(optimize.run())
     assert "1.9× faster on " in page_text(page)
     assert switch(page, "fold_batch_norm").value
-    assert page.button_group(key=measure_form.BACKENDS).value == ["openvino"]
-    assert page.session_state[measure_form.IMAGES] == 300
-    assert page.session_state[measure_form.THREADS] == [2]
+    assert page.button_group(key=forms.backends.key).value == ["openvino"]
+    assert page.session_state[forms.images.key] == 300
+    assert page.session_state[forms.threads.key] == [2]
 
 
 def test_an_unknown_run_is_said_and_the_page_lives(optimize):
@@ -260,7 +261,7 @@ def test_a_pass_that_cannot_run_here_says_how_to_get_what_it_lacks(optimize, mon
     page = clean(optimize.run())
     assert switch(page, "simplify").disabled
     assert "pip install magic" in [code.value for code in page.code]
-    optimize.session_state[recipe_form.key_of("simplify")] = True  # from a run made elsewhere
+    optimize.session_state[forms.switch("simplify").key] = True  # from a run made elsewhere
     page = clean(optimize.run())
     assert not switch(page, "simplify").disabled
 
@@ -408,7 +409,7 @@ def test_a_recipe_sent_with_its_run_stands_beside_what_was_measured_of_it(optimi
     optimize.session_state["pending_recipe"] = (asked, recipes[2])
     page = clean(optimize.run())
     assert switch(page, "simplify").value
-    assert page.button_group(key=measure_form.BACKENDS).value == ["openvino"]
+    assert page.button_group(key=forms.backends.key).value == ["openvino"]
     assert "1.9× faster on " in page_text(page)
 
 
@@ -426,17 +427,17 @@ def test_the_forms_stand_as_they_were_left_in_a_new_tab(optimize, workspace, kno
     page = clean(optimize.run())
     page.selectbox(key="model").set_value("b" * 64)
     switch(page, "simplify").set_value(True)
-    page.button_group(key=measure_form.BACKENDS).set_value(["openvino"])
+    page.button_group(key=forms.backends.key).set_value(["openvino"])
     page = clean(page.run())
     picker(page, "evaluation").set_value("")
     pruning(page)
-    page.slider(key=recipe_form.key_of("prune_channels", "ratio")).set_value(0.5)
+    page.slider(key=forms.parameter("prune_channels", "ratio").key).set_value(0.5)
     clean(page.run())
     other = clean(another_tab(optimize).run())
     assert other.selectbox(key="model").value == "b" * 64
     assert switch(other, "simplify").value
-    assert other.slider(key=recipe_form.key_of("prune_channels", "ratio")).value == 0.5
-    assert other.button_group(key=measure_form.BACKENDS).value == ["openvino"]
+    assert other.slider(key=forms.parameter("prune_channels", "ratio").key).value == 0.5
+    assert other.button_group(key=forms.backends.key).value == ["openvino"]
     assert picker(other, "evaluation").value == ""
 
 
@@ -580,7 +581,7 @@ def test_other_alone_switches_nothing_on(optimize):
     precision(page, "Precision").set_value(precision_control.OTHER)
     page = clean(page.run())
     members = families(catalogue())["Precision"]
-    assert not any(page.session_state[recipe_form.key_of(name)] for name in members)
+    assert not any(page.session_state[forms.switch(name).key] for name in members)
     assert page.selectbox(key="recipe.family.Precision.other").value is None
 
 
@@ -594,7 +595,7 @@ def test_a_recipe_from_elsewhere_shows_its_choice(optimize, workspace, choice):
     if shown == precision_control.OTHER:
         shown = page.selectbox(key="recipe.family.Precision.other").value
     assert shown == choice.label
-    assert page.session_state[recipe_form.key_of(choice.pass_name)]
+    assert page.session_state[forms.switch(choice.pass_name).key]
 
 
 def test_two_models_of_one_name_can_be_told_apart(optimize, workspace):
@@ -617,7 +618,7 @@ def test_a_pinned_layer_is_named_and_its_chart_stays(optimize, workspace):
     optimize.query_params["run"] = "r"
     page = clean(optimize.run())
     assert "Left alone from now on" not in page_text(page)
-    page.session_state[recipe_form.key_of("quantize_int8", "exclude")] = ["conv2"]
+    page.session_state[forms.parameter("quantize_int8", "exclude").key] = ["conv2"]
     page = clean(page.run())
     assert "Left alone from now on: conv2" in page_text(page)
     assert r"Leave alone\: conv2" in page_text(page)

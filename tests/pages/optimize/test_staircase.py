@@ -10,10 +10,10 @@ from core.charts import staircase_figure
 from core.charts.staircase import ticks
 from core.records import Stair, Staircase, StaircaseState
 from pages.shared import snapping
-from pages.shared.recipe_form import key_of
+from pages.shared.state import forms
 from tests.pages.screen import clean, words
 
-RATIO = key_of("prune_channels", "ratio")
+RATIO = forms.parameter("prune_channels", "ratio").key
 STOPS = tuple(round(0.05 * i, 2) for i in range(19))
 STEPS = (0.4, 0.7)
 FOUND = Staircase(
@@ -29,7 +29,7 @@ FOUND = Staircase(
 
 def pruning(optimize):
     page = clean(optimize.run())
-    page.toggle(key=key_of("prune_channels")).set_value(True)
+    page.toggle(key=forms.switch("prune_channels").key).set_value(True)
     return clean(page.run())
 
 

@@ -7,6 +7,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.records import ExperimentSpec, Recipe, State, Step
 from pages.optimize import why
+from pages.optimize.state import state
 from tests.pages.fake_workspace import FakeWorkspace
 from tests.pages.screen import clean, markup, words
 
@@ -42,7 +43,7 @@ def test_nothing_is_timed_before_the_button_is_pressed(measured, workspace):
 
 
 def test_the_backend_that_gained_least_is_offered_first(measured):
-    assert measured.selectbox(key=why.BACKEND).value == "opencv"
+    assert measured.selectbox(key=state.why_backend.key).value == "opencv"
 
 
 def test_the_button_brings_chart_causes_and_the_switch(measured, workspace):
@@ -59,10 +60,10 @@ def test_the_button_brings_chart_causes_and_the_switch(measured, workspace):
 def test_what_was_timed_before_is_there_at_once(measured, workspace):
     page = clean(asked(measured).run())
     assert page.button(key=why.ASK).disabled
-    page.selectbox(key=why.BACKEND).set_value("openvino")
+    page.selectbox(key=state.why_backend.key).set_value("openvino")
     page = clean(page.run())
     assert not charts(page)
-    page.selectbox(key=why.BACKEND).set_value("opencv")
+    page.selectbox(key=state.why_backend.key).set_value("opencv")
     assert charts(clean(page.run())) == 1
 
 

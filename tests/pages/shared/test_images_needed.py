@@ -8,14 +8,17 @@ import pytest
 
 from core.records import Cut, DataSummary, Note, Preview, Recipe, Step, StepReport
 from pages.optimize import verdict_text
-from pages.shared.recipe_form import key_of
+from pages.shared.state import forms
 from tests.pages.screen import clean, picker, words
 
-CRITERION, REPAIR = key_of("prune_channels", "criterion"), key_of("prune_channels", "repair")
+CRITERION, REPAIR = (
+    forms.parameter("prune_channels", "criterion").key,
+    forms.parameter("prune_channels", "repair").key,
+)
 
 
 def pruning(page):
-    page.toggle(key=key_of("prune_channels")).set_value(True)
+    page.toggle(key=forms.switch("prune_channels").key).set_value(True)
     return clean(page.run())
 
 

@@ -6,12 +6,11 @@ import streamlit as st
 
 from core.recipes import apart, name_of
 from core.records import Recipe, Run
-from core.search.choose import best
+from core.search import lookup
 from core.search.space import START
 from core.workspace.passes import catalogue
-from pages.shared import measure_form, model_picker, recipe_form
-
-LOADED = "recipe_loaded"  # set by whoever changes the recipe from outside its form
+from pages.shared import measure_form, recipe_form
+from pages.shared.state import forms, visit
 
 
 def fill_forms(run: Run | None, left: Recipe | None = None) -> None:
@@ -21,33 +20,29 @@ def fill_forms(run: Run | None, left: Recipe | None = None) -> None:
         run: that is shown.
         left: the recipe that this visitor left the forms at; they stand there but for it.
     """
-    state = st.session_state
-    sent = state.pop("pending_recipe", None)
+    sent = visit.sent.take()
     if sent is not None:
         asked, recipe = sent
-        state[model_picker.KEY] = state["data.model"] = asked.spec.model
-        measure_form.load(asked.spec)
+        _turn_to(asked)
         recipe_form.load(recipe)
-        state["forms_of"] = asked.id
+        forms.filled_for.set(asked.id)
     elif left is not None:
         recipe_form.load(left)
-        state["forms_of"] = run.id if run is not None else "left"
-    elif run is not None and state.get("forms_of") != run.id:
-        state[model_picker.KEY] = run.spec.model
-        state["data.model"] = run.spec.model
-        recipe_form.load(opening_recipe(run))
-        measure_form.load(run.spec)
-        state["forms_of"] = run.id
-    elif "forms_of" not in state:
+        forms.filled_for.set(run.id if run is not None else "left")
+    elif run is not None and forms.filled_for.get() != run.id:
+        _turn_to(run)
+        recipe_form.load(lookup.opening(run))
+        forms.filled_for.set(run.id)
+    elif not forms.filled_for.is_set():
         known = tuple(step for step in START.steps if step.pass_name in catalogue())
         recipe_form.load(Recipe(START.name, known))
-        state["forms_of"] = "start"
+        forms.filled_for.set("start")
 
 
-def opening_recipe(run: Run) -> Recipe:
-    """The recipe that a run opens with: its best, or its last where none is finished."""
-    found = best(run)
-    return found.recipe if found is not None else run.spec.recipes[-1]
+def _turn_to(run: Run) -> None:
+    forms.model.set(run.spec.model)
+    forms.data_model.set(run.spec.model)
+    measure_form.load(run.spec)
 
 
 def choose_recipe(run: Run) -> None:
@@ -61,7 +56,7 @@ def choose_recipe(run: Run) -> None:
         list(recipes),
         index=None,
         placeholder="Show another recipe of this run",
-        key=f"recipe_of.{run.id}",
+        key=forms.recipe_of(run.id).key,
         on_change=_load_chosen,
         args=(run.id, recipes),
         label_visibility="collapsed",
@@ -70,11 +65,11 @@ def choose_recipe(run: Run) -> None:
 
 def was_loaded() -> bool:
     """Whether a recipe was just loaded from outside the form, which must be drawn anew."""
-    return bool(st.session_state.pop(LOADED, False))
+    return forms.loaded.take()
 
 
 def _load_chosen(run_id: str, recipes: dict[str, Recipe]) -> None:
-    name = st.session_state.get(f"recipe_of.{run_id}")
+    name = forms.recipe_of(run_id).get()
     if name in recipes:
         recipe_form.load(recipes[name])
-        st.session_state[LOADED] = True
+        forms.loaded.set(True)

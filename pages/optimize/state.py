@@ -1,0 +1,32 @@
+"""Session state of Optimize, beside the forms that it shares with Explore."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from core.records import Json
+from pages.shared.field import Field
+
+Question = tuple[str, str, str, int]  # run, candidate, backend, threads
+
+
+@dataclass(frozen=True, slots=True)
+class OptimizeState:
+    """What the panels of Optimize stand at.
+
+    Attributes:
+        draft: the forms as they were kept last, or began; None until a session has begun.
+        snaps: whether sliders stop only where time falls.
+        why_backend: on which the speed is explained.
+        why_pending: the explanation that is being measured.
+        why_refused: the explanation that failed, and why.
+    """
+
+    draft: Field[Json | None] = Field("draft", None)
+    snaps: Field[bool] = Field("staircase.snap", True)
+    why_backend: Field[str] = Field("why.backend", "")
+    why_pending: Field[Question | None] = Field("why.pending", None)
+    why_refused: Field[tuple[Question, str] | None] = Field("why.refused", None)
+
+
+state = OptimizeState()
