@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.backends.base_opencv import OpenCv
+from core.backends.base.opencv import OpenCv
 from core.records import BackendFacts
 
 BACKEND = OpenCv(

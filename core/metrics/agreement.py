@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.base_answers import change, choices, flips, share
-from core.metrics.base_intervals import Interval
+from core.metrics.base.answers import change, choices, flips, share
+from core.metrics.base.intervals import Interval
 from core.records import Better, Json
 
 Array = np.ndarray[Any, Any]

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.base_boxes import Detections, iou
-from core.metrics.base_intervals import Interval, Weights, bootstrap, ratio_of_sums
+from core.metrics.base.boxes import Detections, iou
+from core.metrics.base.intervals import Interval, Weights, bootstrap, ratio_of_sums
 from core.records import Better, Json
 
 Array = np.ndarray[Any, Any]

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.metrics.base_boxes import BoxTruth, Detections, Matches
-from core.metrics.base_intervals import Interval, Weights, bootstrap
+from core.metrics.base.boxes import BoxTruth, Detections, Matches
+from core.metrics.base.intervals import Interval, Weights, bootstrap
 from core.records import Better, Json
 
 

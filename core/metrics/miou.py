@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from core.data import Masks
-from core.metrics.base_intervals import Interval, bootstrap
-from core.metrics.base_maps import ClassMaps, Overlaps, mean_iou, overlaps
+from core.metrics.base.intervals import Interval, bootstrap
+from core.metrics.base.maps import ClassMaps, Overlaps, mean_iou, overlaps
 from core.records import Better, Json
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from core.catalogue import discover
 from core.data import Annotations, kind_of
-from core.metrics.base_outputs import Outputs
+from core.metrics.base.outputs import Outputs
 from core.records import Json, Measurement, ModelSummary, Preprocess, Status, TensorSpec
 
 FALLBACK = "raw"

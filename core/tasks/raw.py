@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.data import Annotations
 from core.errors import DataError
-from core.metrics.base_outputs import Outputs
+from core.metrics.base.outputs import Outputs
 from core.records import Preprocess
 from core.tasks.base import Signature, Truth
 

@@ -19,7 +19,7 @@ import numpy as np
 from core.data import Annotations, Masks
 from core.data.frame import Frame, frame_of
 from core.errors import DataError
-from core.metrics.base_outputs import Outputs
+from core.metrics.base.outputs import Outputs
 from core.records import Preprocess, TensorSpec
 from core.tasks.base import NO_SCORES, Signature, Truth
 

@@ -13,7 +13,7 @@ from core.data.frame import frame_of
 from core.errors import DataError
 from core.metrics.base import OutputMetric
 from core.metrics.base import catalogue as metrics
-from core.metrics.base_outputs import Outputs
+from core.metrics.base.outputs import Outputs
 from core.records import Measurement, ModelSummary, Preprocess, Status, TensorSpec
 from core.tasks.base import Signature, Task, catalogue, order, primary_metric, task_of
 from core.tasks.detection import layouts

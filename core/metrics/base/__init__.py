@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from core.catalogue import discover
-from core.metrics.base_intervals import Interval
+from core.metrics.base.intervals import Interval
 from core.records import Better, Json, Metric
 
 DELTA = "_delta"

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.backends.base import cores
-from core.backends.base_dynamic import DYNAMIC_INT8
+from core.backends.base.dynamic import DYNAMIC_INT8
 from core.errors import BackendUnavailable
 from core.records import RunOptions
 
