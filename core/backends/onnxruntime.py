@@ -108,6 +108,9 @@ class OnnxRuntime:
     remedy = REMEDY
     accepts: tuple[str, ...] = ("onnx",)
     about = "The reference runtime for ONNX; int8 QDQ runs as real int8, fastest with VNNI."
+    arithmetic = (
+        "f32, dynamic_int8 (few-bit weights times activations rounded in every call), int8 (QDQ)"
+    )
 
     @property
     def facts(self) -> BackendFacts:

@@ -9,5 +9,6 @@ BACKEND = OpenCv(
     label="OpenCV DNN",
     engine="ENGINE_NEW",
     about="What ships inside many vision applications; of int8 QDQ some files run, slower.",
+    arithmetic="fp32; some int8 files run, slower",
     facts=BackendFacts("#079a72", Int8Facts(signed=True), opening=True, place=30),
 )

@@ -9,5 +9,6 @@ BACKEND = OpenCv(
     label="OpenCV DNN, classic engine",
     engine="ENGINE_CLASSIC",
     about="The engine of OpenCV 4; int8 QDQ files run, but no faster than float.",
+    arithmetic="fp32; int8 runs, but no faster",
     facts=BackendFacts("#b565bf", place=40),
 )

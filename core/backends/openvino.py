@@ -175,6 +175,7 @@ class OpenVino:
     remedy = "pip install -r requirements.txt"
     accepts: tuple[str, ...] = ("onnx", "openvino_ir")
     about = "Intel's runtime for PCs and servers; int8 QDQ runs as real int8."
+    arithmetic = "f32; bf16 and dynamic_int8 where the CPU has them; int8 (QDQ)"
 
     @property
     def facts(self) -> BackendFacts:

@@ -23,6 +23,7 @@ class Agreement:
     better = Better.HIGHER
     label = "same answer as the original"
     short = "agreement"
+    gives = "images with the baseline's answer"
     comparatives = ("fewer same answers", "more same answers")
     relative = True
     phrase = "same answer as the original on {} of images"

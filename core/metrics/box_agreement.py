@@ -28,6 +28,10 @@ class BoxAgreement:
     better = Better.HIGHER
     label = "same boxes as the original"
     short = "box agreement"
+    gives = (
+        "boxes (score 0.25 and more) in common with the baseline's: same class, IoU 0.5 and more; "
+        "bootstrap over images"
+    )
     comparatives = ("fewer same boxes", "more same boxes")
     relative = True
     phrase = "{} of the boxes are the original's"

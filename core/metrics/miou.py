@@ -24,6 +24,10 @@ class MeanIou:
     better = Better.HIGHER
     label = "mIoU"
     short = "mIoU"
+    gives = (
+        "mean over the classes of the masks of intersection / union, summed over all images; "
+        "bootstrap over images"
+    )
     comparatives = ("lower mIoU", "higher mIoU")
     relative = False
     phrase = ""

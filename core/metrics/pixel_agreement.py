@@ -23,6 +23,7 @@ class PixelAgreement:
     better = Better.HIGHER
     label = "same pixels as the original"
     short = "pixel agreement"
+    gives = "pixels with the baseline's class; bootstrap over images"
     comparatives = ("fewer same pixels", "more same pixels")
     relative = True
     phrase = "same class as the original at {} of the pixels"

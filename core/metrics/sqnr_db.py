@@ -35,6 +35,7 @@ class SqnrDb:
     better = Better.HIGHER
     label = "signal to error of the outputs (SQNR)"
     short = "SQNR"
+    gives = "of the outputs against the baseline's"
     comparatives = ("lower SQNR", "higher SQNR")
     relative = True
     phrase = "outputs {} above their error (SQNR)"

@@ -24,6 +24,7 @@ class Classification:
     """Scored by top-1; without labels by the agreement with the original's answers."""
 
     label = "classification"
+    outputs = "one axis of scores"
     annotations = "labels"
     primary = "top1"
     stand_in = "agreement"

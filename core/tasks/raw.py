@@ -13,6 +13,7 @@ class Raw:
     """What is left over: embeddings, images, boxes in a layout that is not read here."""
 
     label = "outputs as numbers"
+    outputs = "anything else"
     annotations = ""
     primary = "sqnr_db"
     stand_in = "sqnr_db"

@@ -109,6 +109,10 @@ class Segmentation:
     """Scored by mIoU; without masks by the pixels that keep the original's class."""
 
     label = "segmentation"
+    outputs = (
+        "[N, C, h, w] scores on the grid of the input, at 1, 2, 4 or 8 pixels, or [N, h, w] whole "
+        "numbers"
+    )
     annotations = "masks"
     primary = "miou"
     stand_in = "pixel_agreement"

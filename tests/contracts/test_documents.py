@@ -11,12 +11,17 @@ from core.backends.base import catalogue as backends
 from core.cli.main import COMMANDS, parser
 from core.measure import METRICS
 from core.passes.base import catalogue as passes
+from docs import tables
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND_NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
 MANUAL = ROOT / "docs" / "command_line.md"
+
+
+def test_tables_are_made_from_the_catalogues():
+    assert not {*tables.stale()}, "stale tables: make tables (python -m docs.tables)"
 
 
 @pytest.mark.parametrize("name", sorted(passes()))

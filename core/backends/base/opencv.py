@@ -136,6 +136,7 @@ class OpenCv:
     label: str
     engine: str
     about: str
+    arithmetic: str
     facts: BackendFacts
     precisions: tuple[str, ...] = ("f32",)
     remedy: str = "pip install -r requirements.txt"

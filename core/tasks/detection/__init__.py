@@ -52,6 +52,9 @@ class Detection:
     """Scored by mAP; without annotations by the boxes that stay the original's."""
 
     label = "detection"
+    outputs = (
+        "one output [N, 4 + C, A] as YOLOv8's, or `boxes`, `labels`, `scores` as torchvision's"
+    )
     annotations = "boxes"
     primary = "map"
     stand_in = "box_agreement"
