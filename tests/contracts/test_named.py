@@ -35,7 +35,6 @@ HELD = (
     ("pipeline", "__main__", "pipeline/test_workshop.py", "the child's entry"),
     ("runs", "__main__", "runs/test_queue.py", "the child's entry"),
     ("worker", "__main__", "backends/test_every_backend.py", "the child's entry"),
-    ("worker", "profiling", "backends/test_profiles.py", "asked of every backend"),
     ("", "catalogue", "contracts/test_new_kinds.py", "finds one new member of each kind"),
     ("devices.local", "facts", "devices/local/test_device.py", "facts of the device"),
     ("devices.local", "wire", "devices/local/test_child.py", "the child's end of the line"),
