@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: run test test-cpus check format samples pins clean
+.PHONY: run test test-cpus check format tables samples pins clean
 
 run: $(VENV)/.run
 	@echo "Lathe serves on http://$(HOST):$(PORT)  (stop: Ctrl+C)"
@@ -33,6 +33,10 @@ check: $(VENV)/.dev
 format: $(VENV)/.dev
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+# The tables of README.md and docs/, from what passes, backends, tasks and metrics state of themselves.
+tables: $(VENV)/.run
+	$(BIN)/python -m docs.tables
 
 samples: $(VENV)/.run
 	$(BIN)/pip install --quiet --requirement requirements/torch.txt

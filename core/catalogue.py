@@ -1,4 +1,4 @@
-"""Find passes and backends by file name: each module of a package ends in one named object."""
+"""Catalogue: each module of a package ends in one named object, and is found by its file name."""
 
 from __future__ import annotations
 

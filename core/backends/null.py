@@ -34,6 +34,7 @@ class Null:
     remedy = ""
     accepts: tuple[str, ...] = ("onnx",)
     about = "Shows what measuring itself costs."
+    arithmetic = "none"
     facts = BackendFacts("#6f7b90", place=90, internal=True)
 
     def version(self) -> str:

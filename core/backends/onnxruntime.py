@@ -6,9 +6,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from core.backends import base_cpu, base_dynamic, base_onnx_settings
-from core.backends.base import Tensors, cores, installed
-from core.backends.base_onnx_profile import OnnxProfileSession
+from core.backends.base import Tensors, cores, cpu, dynamic, installed, onnx_settings
+from core.backends.base.onnx_profile import OnnxProfileSession
 from core.errors import InferenceFailed
 from core.records import BackendFacts, Int8Facts, RunOptions
 
@@ -28,14 +27,14 @@ class OnnxRuntimeSession:
         import onnxruntime as ort
 
         self._options = options
-        settings = base_onnx_settings.settings(options)
+        settings = onnx_settings.settings(options)
         try:
             self._session: Any = ort.InferenceSession(
                 str(model), settings, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # the vendor's exceptions share no base of their own
             raise InferenceFailed(f"ONNX Runtime could not load it: {error}") from error
-        self.settings = base_onnx_settings.read_back(self._session, options)
+        self.settings = onnx_settings.read_back(self._session, options)
         self.spins = cores(options.threads) > 1
         self._names = [output.name for output in self._session.get_outputs()]
         self._bound: tuple[Tensors, Any] | None = None
@@ -48,10 +47,8 @@ class OnnxRuntimeSession:
             BackendUnavailable: no dynamic int8 on this CPU.
         """
         wanted = self._options.precision
-        if wanted == base_dynamic.DYNAMIC_INT8:
-            base_dynamic.confirm(
-                "ONNX Runtime", lambda probe: OnnxRuntimeSession(probe, self._options)
-            )
+        if wanted == dynamic.DYNAMIC_INT8:
+            dynamic.confirm("ONNX Runtime", lambda probe: OnnxRuntimeSession(probe, self._options))
         return wanted
 
     def run(self, feeds: Tensors) -> Tensors:
@@ -107,15 +104,18 @@ class OnnxRuntime:
     """CPU execution provider."""
 
     label = "ONNX Runtime"
-    precisions: tuple[str, ...] = ("f32", base_dynamic.DYNAMIC_INT8)
+    precisions: tuple[str, ...] = ("f32", dynamic.DYNAMIC_INT8)
     remedy = REMEDY
     accepts: tuple[str, ...] = ("onnx",)
     about = "The reference runtime for ONNX; int8 QDQ runs as real int8, fastest with VNNI."
+    arithmetic = (
+        "f32, dynamic_int8 (few-bit weights times activations rounded in every call), int8 (QDQ)"
+    )
 
     @property
     def facts(self) -> BackendFacts:
         """u8 activations on x86, where signed ones take a kernel that hardly beats fp32."""
-        int8 = Int8Facts(signed=base_cpu.is_arm(), saturates=base_cpu.saturates())
+        int8 = Int8Facts(signed=cpu.is_arm(), saturates=cpu.saturates())
         return BackendFacts("#2a7de1", int8, reference=True, opening=True, place=10)
 
     def version(self) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from core.backends.base_opencv import OpenCv
+from core.backends.base.opencv import OpenCv
 from core.records import BackendFacts, Int8Facts
 
 BACKEND = OpenCv(
     label="OpenCV DNN",
     engine="ENGINE_NEW",
     about="What ships inside many vision applications; of int8 QDQ some files run, slower.",
+    arithmetic="fp32; some int8 files run, slower",
     facts=BackendFacts("#079a72", Int8Facts(signed=True), opening=True, place=30),
 )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from core.backends.base_opencv import OpenCv
+from core.backends.base.opencv import OpenCv
 from core.records import BackendFacts
 
 BACKEND = OpenCv(
     label="OpenCV DNN, classic engine",
     engine="ENGINE_CLASSIC",
     about="The engine of OpenCV 4; int8 QDQ files run, but no faster than float.",
+    arithmetic="fp32; int8 runs, but no faster",
     facts=BackendFacts("#b565bf", place=40),
 )

@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from core.backends import base_cpu, base_dynamic
-from core.backends.base import Tensors, cores, installed
-from core.backends.base_openvino_profile import OpenVinoProfileSession
+from core.backends.base import Tensors, cores, cpu, dynamic, installed
+from core.backends.base.openvino_profile import OpenVinoProfileSession
 from core.errors import BackendUnavailable, InferenceFailed
 from core.records import BackendFacts, Int8Facts, Json, RunOptions
 
@@ -26,7 +25,7 @@ _PLAIN = {"CPU_DENORMALS_OPTIMIZATION": False, "CPU_SPARSE_WEIGHTS_DECOMPRESSION
 PROPERTIES: Mapping[str, Json] = {
     "f32": {HINT: "f32", GROUP: 0, "KV_CACHE_PRECISION": "f32", **_PLAIN},
     "bf16": {HINT: "bf16", GROUP: 0, "KV_CACHE_PRECISION": "bf16", **_PLAIN},
-    base_dynamic.DYNAMIC_INT8: {HINT: "f32", "KV_CACHE_PRECISION": "f32", **_PLAIN},
+    dynamic.DYNAMIC_INT8: {HINT: "f32", "KV_CACHE_PRECISION": "f32", **_PLAIN},
 }
 _TYPES = {"float": "f32", "float32": "f32", "bfloat16": "bf16"}
 
@@ -73,8 +72,8 @@ class OpenVinoSession:
             BackendUnavailable: no dynamic int8 on this CPU.
         """
         wanted = self._options.precision
-        if wanted == base_dynamic.DYNAMIC_INT8:
-            base_dynamic.confirm("OpenVINO", lambda probe: OpenVinoSession(probe, self._options))
+        if wanted == dynamic.DYNAMIC_INT8:
+            dynamic.confirm("OpenVINO", lambda probe: OpenVinoSession(probe, self._options))
         return wanted
 
     def _read_back(self, threads: int, capabilities: Sequence[str]) -> Mapping[str, str]:
@@ -172,17 +171,18 @@ class OpenVino:
     """CPU plugin."""
 
     label = "OpenVINO"
-    precisions: tuple[str, ...] = ("f32", "bf16", base_dynamic.DYNAMIC_INT8)
+    precisions: tuple[str, ...] = ("f32", "bf16", dynamic.DYNAMIC_INT8)
     remedy = "pip install -r requirements.txt"
     accepts: tuple[str, ...] = ("onnx", "openvino_ir")
     about = "Intel's runtime for PCs and servers; int8 QDQ runs as real int8."
+    arithmetic = "f32; bf16 and dynamic_int8 where the CPU has them; int8 (QDQ)"
 
     @property
     def facts(self) -> BackendFacts:
         """As ONNX Runtime, on the same processors; a zero point costs its convolutions time."""
         int8 = Int8Facts(
-            signed=base_cpu.is_arm(),
-            saturates=base_cpu.saturates(),
+            signed=cpu.is_arm(),
+            saturates=cpu.saturates(),
             mixed=True,
             loses_stem_bias=True,
         )

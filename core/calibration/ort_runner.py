@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from core import graph as graphs
-from core.backends.base_onnx_settings import settings
+from core.backends.base.onnx_settings import settings
 from core.calibration.services import Tensors
 from core.devices.local import memory
 from core.errors import InferenceFailed

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
+from core.catalogue import discover
 from core.records import Device as Facts
 from core.records import Json
 
@@ -52,8 +54,17 @@ class Channel(Protocol):
         ...
 
 
+@runtime_checkable
 class Device(Protocol):
-    """A place where models run."""
+    """A place where models run. One file, or folder, of this package, which ends in `DEVICE`.
+
+    Attributes:
+        label: what a person calls it.
+        about: one line: what it is, and what it needs.
+    """
+
+    label: str
+    about: str
 
     def facts(self) -> Facts:
         """What decides how long they take there."""
@@ -71,3 +82,9 @@ class Device(Protocol):
     def alone(self, check: Check) -> AbstractContextManager[None]:
         """Keep all other measurements on this device away; `check` is called while waiting."""
         ...
+
+
+@functools.cache
+def catalogue() -> Mapping[str, Device]:
+    """Every device by the name of its file, which is the `kind` of its facts."""
+    return discover("core.devices", "DEVICE")

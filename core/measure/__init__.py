@@ -11,7 +11,7 @@ from core.measure.metrics import METRICS
 from core.measure.profile import ProfileJob, profile
 from core.measure.rows import no_data
 from core.measure.verify import Verifier, checked
-from core.metrics.base_outputs import Outputs
+from core.metrics.base.outputs import Outputs
 from core.worker.client import Cancelled
 from core.worker.setting import Setting, Source
 

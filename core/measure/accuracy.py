@@ -24,7 +24,7 @@ from core.measure import rows
 from core.measure.verify import FEEDS, Verifier
 from core.metrics.base import DELTA
 from core.metrics.base import catalogue as metrics
-from core.metrics.base_outputs import Outputs
+from core.metrics.base.outputs import Outputs
 from core.records import Artifact, Json, Measurement, ModelSummary, Preprocess, to_json
 from core.records.artifacts import ONNX
 from core.tasks.base import Signature, Task, Truth, expected_metric, task_of

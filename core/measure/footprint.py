@@ -13,7 +13,7 @@ from core.devices.local import lock
 from core.errors import CoreError
 from core.formats.base.artifacts import Artifacts
 from core.measure import rows
-from core.metrics.base_intervals import Interval
+from core.metrics.base.intervals import Interval
 from core.records import OPEN_SHAPE, Measurement, ModelSummary
 from core.records.artifacts import ONNX
 from core.records.stored import files_of

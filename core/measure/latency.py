@@ -21,7 +21,7 @@ from core.errors import CoreError
 from core.measure import rows, statistics
 from core.measure.crowd import Crowd
 from core.measure.verify import FEEDS, Verifier
-from core.metrics.base_intervals import Interval
+from core.metrics.base.intervals import Interval
 from core.records import Measurement, ModelSummary, Verdict
 from core.worker.client import Cancelled, Worker
 from core.worker.protocol import PairTimes

@@ -7,7 +7,7 @@ from typing import Any
 
 from core.errors import BackendUnavailable, CoreError
 from core.measure.host import host
-from core.metrics.base_intervals import Interval
+from core.metrics.base.intervals import Interval
 from core.records import Measurement, Status, Target
 
 

@@ -5,7 +5,7 @@ draws session pairs first and blocks within them (a session's layout in memory s
 blocks together, so blocks alone are not independent). Of n pairs n - 1 are drawn: drawing all n
 understates the variance between them by (n - 1) / n, a third with three pairs (Rao and Wu 1988,
 Journal of the American Statistical Association 83, section 2).
-Those of accuracy are in `core.metrics.base_intervals`.
+Those of accuracy are in `core.metrics.base.intervals`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from core.metrics.base_intervals import Interval
+from core.metrics.base.intervals import Interval
 
 Floats = NDArray[np.floating[Any]]
 RESAMPLES = 2000

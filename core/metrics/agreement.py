@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.base_answers import change, choices, flips, share
-from core.metrics.base_intervals import Interval
+from core.metrics.base.answers import change, choices, flips, share
+from core.metrics.base.intervals import Interval
 from core.records import Better, Json
 
 Array = np.ndarray[Any, Any]
@@ -23,6 +23,7 @@ class Agreement:
     better = Better.HIGHER
     label = "same answer as the original"
     short = "agreement"
+    gives = "images with the baseline's answer"
     comparatives = ("fewer same answers", "more same answers")
     relative = True
     phrase = "same answer as the original on {} of images"

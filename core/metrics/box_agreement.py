@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.base_boxes import Detections, iou
-from core.metrics.base_intervals import Interval, Weights, bootstrap, ratio_of_sums
+from core.metrics.base.boxes import Detections, iou
+from core.metrics.base.intervals import Interval, Weights, bootstrap, ratio_of_sums
 from core.records import Better, Json
 
 Array = np.ndarray[Any, Any]
@@ -28,6 +28,10 @@ class BoxAgreement:
     better = Better.HIGHER
     label = "same boxes as the original"
     short = "box agreement"
+    gives = (
+        "boxes (score 0.25 and more) in common with the baseline's: same class, IoU 0.5 and more; "
+        "bootstrap over images"
+    )
     comparatives = ("fewer same boxes", "more same boxes")
     relative = True
     phrase = "{} of the boxes are the original's"

@@ -1,14 +1,14 @@
 """Mean average precision (mAP) of detection, averaged over IoU 0.50 to 0.95, as COCO defines it.
 
-Source: Lin et al. 2014, arXiv 1405.0312; pycocotools does the matching, see `base_boxes`.
+Source: Lin et al. 2014, arXiv 1405.0312; pycocotools does the matching, see `base.boxes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.metrics.base_boxes import BoxTruth, Detections, Matches
-from core.metrics.base_intervals import Interval, Weights, bootstrap
+from core.metrics.base.boxes import BoxTruth, Detections, Matches
+from core.metrics.base.intervals import Interval, Weights, bootstrap
 from core.records import Better, Json
 
 
@@ -19,6 +19,10 @@ class MeanAveragePrecision:
     better = Better.HIGHER
     label = "mAP, IoU 0.50 to 0.95"
     short = "mAP"
+    gives = (
+        "average precision over the categories, at IoU 0.50 to 0.95, by pycocotools; bootstrap "
+        "over images"
+    )
     comparatives = ("lower mAP", "higher mAP")
     relative = False
     phrase = ""

@@ -1,14 +1,14 @@
 """Mean average precision (mAP) of detection at IoU 0.50, as PASCAL VOC and COCO's AP50 ask for it.
 
-Source: Lin et al. 2014, arXiv 1405.0312; pycocotools does the matching, see `base_boxes`.
+Source: Lin et al. 2014, arXiv 1405.0312; pycocotools does the matching, see `base.boxes`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core.metrics.base_boxes import BoxTruth, Detections, Matches
-from core.metrics.base_intervals import Interval, Weights, bootstrap
+from core.metrics.base.boxes import BoxTruth, Detections, Matches
+from core.metrics.base.intervals import Interval, Weights, bootstrap
 from core.records import Better, Json
 
 FIRST = slice(0, 1)  # of the thresholds
@@ -21,6 +21,9 @@ class MeanAveragePrecision50:
     better = Better.HIGHER
     label = "mAP, IoU 0.50"
     short = "mAP50"
+    gives = (
+        "average precision over the categories, at IoU 0.50, by pycocotools; bootstrap over images"
+    )
     comparatives = ("lower mAP50", "higher mAP50")
     relative = False
     phrase = ""

@@ -12,8 +12,8 @@ from __future__ import annotations
 import numpy as np
 
 from core.data import Masks
-from core.metrics.base_intervals import Interval, bootstrap
-from core.metrics.base_maps import ClassMaps, Overlaps, mean_iou, overlaps
+from core.metrics.base.intervals import Interval, bootstrap
+from core.metrics.base.maps import ClassMaps, Overlaps, mean_iou, overlaps
 from core.records import Better, Json
 
 
@@ -24,6 +24,10 @@ class MeanIou:
     better = Better.HIGHER
     label = "mIoU"
     short = "mIoU"
+    gives = (
+        "mean over the classes of the masks of intersection / union, summed over all images; "
+        "bootstrap over images"
+    )
     comparatives = ("lower mIoU", "higher mIoU")
     relative = False
     phrase = ""

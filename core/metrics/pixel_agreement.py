@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.base_intervals import Interval, Weights, bootstrap, ratio_of_sums
-from core.metrics.base_maps import ClassMaps, same_pixels
+from core.metrics.base.intervals import Interval, Weights, bootstrap, ratio_of_sums
+from core.metrics.base.maps import ClassMaps, same_pixels
 from core.records import Better, Json
 
 Array = np.ndarray[Any, Any]
@@ -23,6 +23,7 @@ class PixelAgreement:
     better = Better.HIGHER
     label = "same pixels as the original"
     short = "pixel agreement"
+    gives = "pixels with the baseline's class; bootstrap over images"
     comparatives = ("fewer same pixels", "more same pixels")
     relative = True
     phrase = "same class as the original at {} of the pixels"

@@ -13,8 +13,8 @@ import numpy as np
 
 from core.errors import InferenceFailed
 from core.fidelity import CAP_DB, Powers, in_words
-from core.metrics.base_intervals import Interval
-from core.metrics.base_outputs import Outputs
+from core.metrics.base.intervals import Interval
+from core.metrics.base.outputs import Outputs
 from core.records import Better, Json
 
 Array = np.ndarray[Any, Any]
@@ -35,6 +35,7 @@ class SqnrDb:
     better = Better.HIGHER
     label = "signal to error of the outputs (SQNR)"
     short = "SQNR"
+    gives = "of the outputs against the baseline's"
     comparatives = ("lower SQNR", "higher SQNR")
     relative = True
     phrase = "outputs {} above their error (SQNR)"

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.base_answers import change, choices, share
-from core.metrics.base_intervals import Interval
+from core.metrics.base.answers import change, choices, share
+from core.metrics.base.intervals import Interval
 from core.records import Better, Json
 
 Array = np.ndarray[Any, Any]
@@ -20,6 +20,7 @@ class Top1:
     better = Better.HIGHER
     label = "top-1"
     short = "top-1"
+    gives = "of the labelled images, with Wilson's interval"
     comparatives = ("less accurate", "more accurate")
     relative = False
     phrase = ""

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.base_answers import change, choices, share
-from core.metrics.base_intervals import Interval
+from core.metrics.base.answers import change, choices, share
+from core.metrics.base.intervals import Interval
 from core.records import Better, Json
 
 Array = np.ndarray[Any, Any]
@@ -21,6 +21,10 @@ class Top5:
     better = Better.HIGHER
     label = "top-5"
     short = "top-5"
+    gives = (
+        "of the labelled images whose label is among the five highest scores, with Wilson's "
+        "interval"
+    )
     comparatives = ("lower top-5", "higher top-5")
     relative = False
     phrase = ""

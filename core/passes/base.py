@@ -97,6 +97,8 @@ class Pass(ABC):
     Class attributes:
         label: what the switch says.
         help: one line: what it does and when it does not help.
+        gives: what it does, in a few words for the README (Markdown).
+        limits: when it does not help, likewise.
         order: place in a recipe made by the form (fold before prune before quantize).
         needs_data: whether calibration images are required.
         exact: whether the outputs stay the same but for rounding; the runner holds the pass to it.
@@ -110,6 +112,8 @@ class Pass(ABC):
 
     label: ClassVar[str]
     help: ClassVar[str]
+    gives: ClassVar[str]
+    limits: ClassVar[str]
     order: ClassVar[int] = 50
     needs_data: ClassVar[bool] = False
     exact: ClassVar[bool] = False

@@ -37,6 +37,8 @@ class ConvertPrecision(Pass):
         "Stores weights in half the bytes. On CPUs this saves size, not time: they compute in "
         "float32 all the same, and pay for the conversion."
     )
+    gives: ClassVar[str] = "fp32 to fp16, fp64 to fp32"
+    limits: ClassVar[str] = "on CPUs it saves size, not time"
     order: ClassVar[int] = 60
     for_size: ClassVar[bool] = True
     family: ClassVar[str] = "Precision"

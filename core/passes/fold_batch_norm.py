@@ -34,6 +34,8 @@ class FoldBatchNorm(Pass):
         "Merges batch norms into the layers beside them: same outputs, fewer nodes. No gain in "
         "time on runtimes that fold them on their own."
     )
+    gives: ClassVar[str] = "batch norm into the layer before (or after) it, exactly"
+    limits: ClassVar[str] = "runtimes fold it too; needed before pruning and int8"
     order: ClassVar[int] = 10
     exact: ClassVar[bool] = True
 

@@ -42,6 +42,8 @@ class QuantizeDynamic(Pass):
         "Stores fully connected layers in int8, no images needed. Convolutions stay float, so a "
         "convolutional net hardly gains time."
     )
+    gives: ClassVar[str] = "int8 for MatMul and Gemm"
+    limits: ClassVar[str] = "not for convolutions"
     order: ClassVar[int] = 70
     for_size: ClassVar[bool] = True
     family: ClassVar[str] = "Precision"

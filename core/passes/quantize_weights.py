@@ -60,6 +60,10 @@ class QuantizeWeights(Pass):
         "Stores weights in few bits: a file of a quarter to a seventh. Computes in float, so no "
         "time is gained. OpenCV's classic engine reads no fewer than 8 bits."
     )
+    gives: ClassVar[str] = (
+        "weights of 8, 4 or 3 bits, more where a layer loses most, in a file of a given size"
+    )
+    limits: ClassVar[str] = "computes in float: no time is gained"
     order: ClassVar[int] = 75
     for_size: ClassVar[bool] = True
     family: ClassVar[str] = "Precision"

@@ -57,6 +57,11 @@ class ReplaceConvolutions(Pass):
         "images. Does not help layers that are 1 x 1 or depthwise already; fewer MACs are not "
         "always less time, so a budget of latency goes by measured layer times."
     )
+    gives: ClassVar[str] = (
+        "writes k × k convolutions as two or three cheaper layers (spatial SVD, Tucker-2, "
+        "depthwise + 1 × 1), refitted to the images; by MACs, bytes or measured layer times"
+    )
+    limits: ClassVar[str] = "layers of few channels, and where the pieces are not faster: they stay"
     order: ClassVar[int] = 25
 
     form: str = parameter(

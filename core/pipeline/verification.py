@@ -13,7 +13,7 @@ from itertools import chain
 
 import onnx_ir as ir
 
-from core.backends.base_onnx_settings import settings
+from core.backends.base.onnx_settings import settings
 from core.calibration.ort_runner import run_lean
 from core.calibration.services import Services, Tensors
 from core.data import synthetic_feeds

@@ -14,7 +14,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from core.catalogue import discover
 from core.data import Annotations, kind_of
-from core.metrics.base_outputs import Outputs
+from core.metrics.base.outputs import Outputs
 from core.records import Json, Measurement, ModelSummary, Preprocess, Status, TensorSpec
 
 FALLBACK = "raw"
@@ -78,6 +78,7 @@ class Task(Protocol):
 
     Attributes:
         label: what a person calls it.
+        outputs: the form that it takes, in a few words for the manual (Markdown).
         annotations: the kind that it is scored on: "labels", "masks", "boxes"; empty for none.
         primary: the metric that stands for a run with annotations.
         stand_in: the metric that stands for a run without.
@@ -86,6 +87,7 @@ class Task(Protocol):
     """
 
     label: str
+    outputs: str
     annotations: str
     primary: str
     stand_in: str

@@ -13,7 +13,7 @@ import numpy as np
 
 from core.data import Annotations, check_labels, has_background_class
 from core.errors import DataError
-from core.metrics.base_outputs import Outputs
+from core.metrics.base.outputs import Outputs
 from core.records import Json, Preprocess
 from core.tasks.base import NO_SCORES, Signature, Truth
 
@@ -24,6 +24,7 @@ class Classification:
     """Scored by top-1; without labels by the agreement with the original's answers."""
 
     label = "classification"
+    outputs = "one axis of scores"
     annotations = "labels"
     primary = "top1"
     stand_in = "agreement"

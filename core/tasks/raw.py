@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.data import Annotations
 from core.errors import DataError
-from core.metrics.base_outputs import Outputs
+from core.metrics.base.outputs import Outputs
 from core.records import Preprocess
 from core.tasks.base import Signature, Truth
 
@@ -13,6 +13,7 @@ class Raw:
     """What is left over: embeddings, images, boxes in a layout that is not read here."""
 
     label = "outputs as numbers"
+    outputs = "anything else"
     annotations = ""
     primary = "sqnr_db"
     stand_in = "sqnr_db"

@@ -19,7 +19,7 @@ import numpy as np
 from core.data import Annotations, Masks
 from core.data.frame import Frame, frame_of
 from core.errors import DataError
-from core.metrics.base_outputs import Outputs
+from core.metrics.base.outputs import Outputs
 from core.records import Preprocess, TensorSpec
 from core.tasks.base import NO_SCORES, Signature, Truth
 
@@ -109,6 +109,10 @@ class Segmentation:
     """Scored by mIoU; without masks by the pixels that keep the original's class."""
 
     label = "segmentation"
+    outputs = (
+        "[N, C, h, w] scores on the grid of the input, at 1, 2, 4 or 8 pixels, or [N, h, w] whole "
+        "numbers"
+    )
     annotations = "masks"
     primary = "miou"
     stand_in = "pixel_agreement"

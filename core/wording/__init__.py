@@ -1,8 +1,8 @@
 """Wording: the sentence of a note, made here and nowhere else.
 
-One module for what several passes say, and one for each pass that has sentences of its own. Each
-maps codes to templates: a format string over the note's values, or a function of them where words
-depend on numbers.
+One module for what several passes say, and one for each pass with sentences of its own, found by
+its file name. Each maps codes to templates: a format string over the note's values, or a function
+of them where words depend on numbers.
 """
 
 from __future__ import annotations
@@ -10,34 +10,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from core.catalogue import discover
 from core.records import Json, Note, StepReport, to_json
-from core.wording import (
-    channels,
-    convert_precision,
-    fine_tune,
-    folding,
-    general,
-    pruning,
-    quantization,
-    quantize_int8,
-    replace_convolutions,
-    simplify,
-    verification,
-)
 from core.wording.template import Template, filled
 
 SENTENCES: Mapping[str, Template] = {
-    **general.SENTENCES,
-    **channels.SENTENCES,
-    **convert_precision.SENTENCES,
-    **fine_tune.SENTENCES,
-    **folding.SENTENCES,
-    **pruning.SENTENCES,
-    **quantize_int8.SENTENCES,
-    **quantization.SENTENCES,
-    **replace_convolutions.SENTENCES,
-    **simplify.SENTENCES,
-    **verification.SENTENCES,
+    code: template
+    for found in discover("core.wording", "SENTENCES", "template").values()
+    for code, template in found.items()
 }
 
 

@@ -9,8 +9,7 @@ from types import TracebackType
 from core.backends.base import catalogue
 from core.data import open_dims
 from core.devices.base import Channel, Device
-from core.devices.local import Progress
-from core.devices.local.device import LocalDevice
+from core.devices.local import DEVICE, Progress
 from core.errors import DataError, OpenShape, WorkerError
 from core.formats.base.artifacts import Artifacts
 from core.records import Artifact, ModelSummary, TensorSpec, from_json, to_json
@@ -49,7 +48,7 @@ class Worker:
             device: where it runs.
             memory: bytes that it may hold; 0 follows the model.
         """
-        where = device or LocalDevice()
+        where = device or DEVICE
         self._channel: Channel = where.open(memory or memory_bytes(model), LOAD_CPU_S)
         self._cancelled = cancelled
         self._artifacts = artifacts or Artifacts()

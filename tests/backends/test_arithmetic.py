@@ -9,9 +9,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from core.backends import base_dynamic, base_onnx_settings, openvino
-from core.backends.base import catalogue, label
-from core.backends.base_dynamic import (
+from core.backends import openvino
+from core.backends.base import catalogue, dynamic, label, onnx_settings
+from core.backends.base.dynamic import (
     DYNAMIC_INT8,
     FLOAT_ERROR,
     PROBE,
@@ -96,7 +96,7 @@ def test_dynamic_int8_is_what_it_is_called_or_is_refused(name: str):
 @pytest.mark.parametrize("name", DYNAMIC)
 def test_a_cpu_without_it_is_told_so(name: str, monkeypatch: pytest.MonkeyPatch):
     """As where OpenVINO finds no VNNI: the property may read as it likes, nothing is rounded."""
-    monkeypatch.setattr(base_dynamic, "is_rounded", lambda run: False)
+    monkeypatch.setattr(dynamic, "is_rounded", lambda run: False)
     session = _session(name, PROBE, RunOptions(1, DYNAMIC_INT8))
     with pytest.raises(BackendUnavailable, match="quantizes nothing by itself on this CPU"):
         assert session.precision
@@ -128,8 +128,8 @@ def test_openvino_refuses_to_run_where_a_property_did_not_take(monkeypatch: pyte
 
 
 def test_onnx_runtime_refuses_to_run_where_an_option_did_not_take(monkeypatch: pytest.MonkeyPatch):
-    made = base_onnx_settings.settings(RunOptions(1, DYNAMIC_INT8))
-    monkeypatch.setattr(base_onnx_settings, "settings", lambda options: made)
+    made = onnx_settings.settings(RunOptions(1, DYNAMIC_INT8))
+    monkeypatch.setattr(onnx_settings, "settings", lambda options: made)
     with pytest.raises(BackendUnavailable, match="accuracy_level at '4', not at '1'"):
         _session(REFERENCE, PROBE, RunOptions())
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.backends.base import catalogue, offered
-from core.backends.base_profile import Profiled
+from core.backends.base.profile import Profiled
 from core.errors import BackendUnavailable, CoreError
 from core.measure import Setting, explained, host
 from core.measure.profile import ProfileJob, profile

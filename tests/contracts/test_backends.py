@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from core import backends
 from core.backends import base
 from core.backends.base import catalogue, parse
 from core.errors import BackendUnavailable
@@ -20,7 +21,7 @@ UNITS = {"_ms": "ms", "_bytes": "B", "_db": "dB", "_delta": "points", "_ratio": 
 
 
 def test_every_file_is_a_backend():
-    folder = Path(base.__file__).parent
+    folder = Path(backends.__file__).parent
     files = {p.stem for p in folder.iterdir() if p.suffix == ".py" or (p / "__init__.py").exists()}
     assert {n for n in files if not n.startswith(("base", "__"))} == set(BACKENDS)
 
@@ -31,6 +32,7 @@ def test_it_explains_itself(name: str):
     module = importlib.import_module(f"core.backends.{name}")
     assert backend.label
     assert backend.about.endswith(".")
+    assert backend.arithmetic
     assert (module.__doc__ or "").strip()
     assert inspect.getdoc(type(backend))
     assert backend.remedy or backend.facts.internal

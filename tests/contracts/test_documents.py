@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,17 @@ from core.backends.base import catalogue as backends
 from core.cli.main import COMMANDS, parser
 from core.measure import METRICS
 from core.passes.base import catalogue as passes
+from docs import tables
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 COMMAND_NAMES = [module.__name__.rpartition(".")[2] for module in COMMANDS]
 MANUAL = ROOT / "docs" / "command_line.md"
+
+
+def test_tables_are_made_from_the_catalogues():
+    assert not {*tables.stale()}, "stale tables: make tables (python -m docs.tables)"
 
 
 @pytest.mark.parametrize("name", sorted(passes()))
@@ -71,3 +77,21 @@ def test_links_lead_somewhere(document: Path):
     links = re.findall(r"\]\((?!https?:|#|mailto:)([^)#]+)", document.read_text(encoding="utf-8"))
     missing = [link for link in links if not (document.parent / link).exists()]
     assert not missing
+
+
+LAYERS = {
+    "Top may import below": "Layers of core",
+    "Within `workspace`": "Rooms of the workspace",
+    "Within `runs`": "Layers of runs",
+    "Within `compress`": "Layers of compress",
+}
+
+
+@pytest.mark.parametrize(("place", "contract"), LAYERS.items())
+def test_the_architecture_lists_the_layers_that_are_held(place: str, contract: str):
+    linter = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    (held,) = (one for one in linter["importlinter"]["contracts"] if one["name"] == contract)
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition(place)[2]
+    lines = text.split("\n\n")[1].splitlines()
+    listed = [re.split(" {2,}", line.strip())[0] for line in lines if line[4] != " "]
+    assert listed == held["layers"]

@@ -63,6 +63,8 @@ def test_it_explains_itself(name: str):
     assert kind.label[0].isupper()
     assert kind.help.endswith(".")
     assert kind.help != kind.label
+    assert kind.gives
+    assert kind.limits
     assert inspect.getdoc(kind) != inspect.getdoc(Pass)
     assert (module.__doc__ or "").split("\n")[0].endswith(".") or "\n" in (module.__doc__ or "")
     assert 0 < kind.order < 100

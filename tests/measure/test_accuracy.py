@@ -11,8 +11,8 @@ import pytest
 from core.errors import InferenceFailed
 from core.fidelity import CAP_DB as SQNR_CAP_DB
 from core.measure import Outputs, accuracy
-from core.metrics.base_answers import FLIPS_KEPT
-from core.metrics.base_intervals import paired_difference, wilson
+from core.metrics.base.answers import FLIPS_KEPT
+from core.metrics.base.intervals import paired_difference, wilson
 from core.metrics.sqnr_db import CHUNK
 from core.metrics.sqnr_db import worst as sqnr_db
 from core.records import Measurement, ModelSummary, Status, TensorSpec

@@ -11,7 +11,7 @@ import pytest
 from core.devices.local import lock
 from core.measure import METRICS, LatencyJob, Setting, Source, Verifier, host, latency, startup
 from core.measure.latency import PAIRS_MOST, PAIRS_NEEDED, sentence
-from core.metrics.base_intervals import Interval
+from core.metrics.base.intervals import Interval
 from core.records import Measurement, ModelSummary, Status, Verdict
 from core.worker.client import Cancelled, Worker
 from core.worker.timing.plan import FULL, SMALLEST, of_pair, shrunk

@@ -10,7 +10,7 @@ import pytest
 
 from core.measure.latency import PAIRS_MOST, PAIRS_NEEDED
 from core.measure.statistics import median, ratio
-from core.metrics.base_intervals import Interval, paired_difference, wilson
+from core.metrics.base.intervals import Interval, paired_difference, wilson
 from core.records import Verdict
 from core.verdict import is_narrow, verdict
 

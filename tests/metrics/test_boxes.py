@@ -8,9 +8,9 @@ import io
 import numpy as np
 import pytest
 
-from core.metrics import base_boxes as boxes
+from core.metrics.base import boxes as boxes
 from core.metrics.base import catalogue
-from core.metrics.base_boxes import Annotated, BoxTruth, Detections, iou, kept_by_nms, match
+from core.metrics.base.boxes import Annotated, BoxTruth, Detections, iou, kept_by_nms, match
 
 IMAGES = 30
 

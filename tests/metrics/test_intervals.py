@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.metrics.base_intervals import bootstrap, ratio_of_sums
+from core.metrics.base.intervals import bootstrap, ratio_of_sums
 
 
 def test_a_ratio_of_sums_by_hand():

@@ -6,7 +6,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 
-from core.backends import base_cpu
+from core.backends.base import cpu
 from core.calibration import targets
 from core.calibration.services import Lap, NoServices
 from core.compress.quantization import cross_layer_equalization
@@ -142,14 +142,14 @@ def test_a_processor_without_vnni_gets_weights_that_cannot_overflow(monkeypatch)
     def chosen(backend, activations="auto"):
         return scheme(backend, targets.int8()[backend], activations)
 
-    monkeypatch.setattr(base_cpu, "machine", lambda: "x86_64")
-    monkeypatch.setattr(base_cpu, "flags", lambda: frozenset({"avx2"}))
+    monkeypatch.setattr(cpu, "machine", lambda: "x86_64")
+    monkeypatch.setattr(cpu, "flags", lambda: frozenset({"avx2"}))
     assert chosen("onnxruntime").saturates
     assert chosen("onnxruntime", "s8").saturates  # its kernel shifts s8 to u8 and adds so too
     assert not chosen("opencv").saturates
-    monkeypatch.setattr(base_cpu, "flags", lambda: frozenset({"avx2", "avx512_vnni"}))
+    monkeypatch.setattr(cpu, "flags", lambda: frozenset({"avx2", "avx512_vnni"}))
     assert not chosen("onnxruntime").saturates
-    monkeypatch.setattr(base_cpu, "machine", lambda: "aarch64")
+    monkeypatch.setattr(cpu, "machine", lambda: "aarch64")
     assert chosen("onnxruntime").signed
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from core.errors import BackendError
 from core.measure import LatencyJob, Source, rows
-from core.metrics.base_intervals import Interval
+from core.metrics.base.intervals import Interval
 from core.records import Measurement, ModelSummary
 from core.runs import plan
 from core.runs.plan import Comparison

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,10 @@ import pytest
 from core.data import Boxes, ImageBoxes, Masks
 from core.data.frame import frame_of
 from core.errors import DataError
-from core.metrics.base import OutputMetric
 from core.metrics.base import catalogue as metrics
-from core.metrics.base_outputs import Outputs
+from core.metrics.base.outputs import Outputs
 from core.records import Measurement, ModelSummary, Preprocess, Status, TensorSpec
-from core.tasks.base import Signature, Task, catalogue, order, primary_metric, task_of
+from core.tasks.base import Signature, catalogue, order, primary_metric, task_of
 from core.tasks.detection import layouts
 from core.tasks.detection.layouts.base import Layout
 
@@ -81,29 +79,6 @@ def test_boxes_of_torchvision_leave_out_what_an_image_does_not_fill():
 def test_a_yolo_with_key_points_is_no_yolov8():
     pose = (TensorSpec("y", "float32", ("N", 56, 84)),)
     assert task_of(Signature((IMAGE,), pose, labels=("person",))).label == "outputs as numbers"
-
-
-@pytest.mark.parametrize("name", catalogue())
-def test_every_task_keeps_its_promises(name: str):
-    task = catalogue()[name]
-    assert isinstance(task, Task)
-    assert set((*task.metrics, task.primary, task.stand_in)) <= set(metrics())
-    assert (importlib.import_module(f"core.tasks.{name}").__doc__ or "").strip()
-    if task.metrics:
-        assert task.metrics[0] == task.primary
-        assert metrics()[task.primary].paired
-        assert not metrics()[task.primary].relative
-    assert metrics()[task.stand_in].relative
-
-
-@pytest.mark.parametrize("name", metrics())
-def test_every_metric_keeps_its_promises(name: str):
-    metric = metrics()[name]
-    assert isinstance(metric, OutputMetric)
-    assert metric.label
-    assert metric.short
-    assert bool(metric.phrase) == metric.relative
-    assert (importlib.import_module(f"core.metrics.{name}").__doc__ or "").strip()
 
 
 def test_every_layout_keeps_its_promises():

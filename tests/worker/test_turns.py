@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core.backends.base import Tensors
-from core.backends.base_profile import TimedLayer
+from core.backends.base.profile import TimedLayer
 from core.measure import staircase
 from core.records import RunOptions
 from core.worker import threads

@@ -18,6 +18,9 @@ WORKER = "core.worker"
 class LocalDevice:
     """This machine."""
 
+    label = "this machine"
+    about = "Workers are limited child processes, which share its disk."
+
     def facts(self) -> Device:
         """Processor, cores, system and Python."""
         return _device()

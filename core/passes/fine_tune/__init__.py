@@ -51,6 +51,14 @@ class FineTune(Pass):
         "Trains the weights for some minutes to answer as the original did, without labels: wins "
         "back accuracy after pruning, or before int8 or int4. Needs PyTorch and many images."
     )
+    gives: ClassVar[str] = (
+        "trains the weights for minutes to answer as the original did, no labels; for int8 or "
+        "int4 weights on their grid"
+    )
+    limits: ClassVar[str] = (
+        "needs PyTorch (`requirements/torch.txt`; where a plain `pip install torch` would bring "
+        "CUDA, install its CPU build first) and some hundred calibration images"
+    )
     order: ClassVar[int] = 55
     needs_data: ClassVar[bool] = True
 

@@ -56,6 +56,15 @@ class PruneChannels(Pass):
         "MACs on every backend. With calibration images the layers that are left are refitted, "
         "which keeps most of the accuracy; without, expect to lose a lot of it."
     )
+    gives: ClassVar[str] = (
+        "removes whole channels everywhere they live, by a ratio or a budget (MACs, bytes, "
+        "parameters, measured latency), and refits the rest to calibration images"
+    )
+    limits: ClassVar[str] = (
+        "without calibration images much more accuracy goes; latency moves in steps: kept counts "
+        "that are multiples of 8 or 16 matter (`multiple`; by itself it follows the width of each "
+        "group)"
+    )
     order: ClassVar[int] = 30
     without_images: ClassVar[str] = (
         "No calibration images: channels are ranked by the norm of their filters, and nothing is "

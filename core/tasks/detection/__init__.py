@@ -15,8 +15,8 @@ from core.catalogue import discover
 from core.data import Annotations, Boxes
 from core.data.frame import frame_of
 from core.errors import DataError
-from core.metrics.base_boxes import Annotated, BoxTruth, Detections
-from core.metrics.base_outputs import Outputs
+from core.metrics.base.boxes import Annotated, BoxTruth, Detections
+from core.metrics.base.outputs import Outputs
 from core.records import Preprocess, TensorSpec
 from core.tasks.base import Signature, Truth
 from core.tasks.detection.layouts.base import Layout
@@ -52,6 +52,9 @@ class Detection:
     """Scored by mAP; without annotations by the boxes that stay the original's."""
 
     label = "detection"
+    outputs = (
+        "one output [N, 4 + C, A] as YOLOv8's, or `boxes`, `labels`, `scores` as torchvision's"
+    )
     annotations = "boxes"
     primary = "map"
     stand_in = "box_agreement"

@@ -13,7 +13,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 
 from core.backends.base import Backend, Tensors, spins
-from core.backends.base_profile import Profiled, TimedLayer
+from core.backends.base.profile import Profiled, TimedLayer
 from core.errors import BackendUnavailable
 from core.records import RunOptions
 from core.worker.protocol import BothProfiles, LayerRow, LayerRows

@@ -7,7 +7,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from core.metrics.base_boxes import Detections
+from core.metrics.base.boxes import Detections
 from core.tasks.base import Signature
 
 

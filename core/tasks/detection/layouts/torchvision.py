@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.base_boxes import Detections
+from core.metrics.base.boxes import Detections
 from core.tasks.base import Signature
 
 Array = np.ndarray[Any, Any]

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.base_boxes import Detections, kept_by_nms
+from core.metrics.base.boxes import Detections, kept_by_nms
 from core.tasks.base import Signature
 
 Array = np.ndarray[Any, Any]

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.base_intervals import Interval, paired_difference, wilson
+from core.metrics.base.intervals import Interval, paired_difference, wilson
 from core.records import Json
 
 Array = np.ndarray[Any, Any]

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from core.backends.base import Tensors, cores
-from core.backends.base_profile import (
+from core.backends.base.profile import (
     CAST,
     COMPUTE,
     OTHER,

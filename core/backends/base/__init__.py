@@ -61,6 +61,7 @@ class Backend(Protocol):
     precisions: tuple[str, ...]  # what RunOptions.precision may be; the first is the default
     remedy: str  # the command that installs it
     about: str  # one line: where it runs, what it is good for
+    arithmetic: str  # what it computes in and under which condition, for the README
     accepts: tuple[str, ...]  # file formats that `load` takes; the first is the default
 
     @property

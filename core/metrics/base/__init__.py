@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Protocol, runtime_checkable
 
 from core.catalogue import discover
-from core.metrics.base_intervals import Interval
+from core.metrics.base.intervals import Interval
 from core.records import Better, Json, Metric
 
 DELTA = "_delta"
@@ -27,6 +27,7 @@ class OutputMetric(Protocol):
         better: which way it improves.
         label: what a person calls it in a table.
         short: the same in a word or two, for tiles and axes: "top-1", "mIoU".
+        gives: what it is, in a few words for the manual (Markdown).
         comparatives: what a change is called, downwards and upwards: "lower mIoU", "higher mIoU".
         relative: whether it compares with the original's outputs instead of with annotations.
         phrase: of a relative one, what it says with its value: "same answer as the original on {}
@@ -39,6 +40,7 @@ class OutputMetric(Protocol):
     better: Better
     label: str
     short: str
+    gives: str
     comparatives: tuple[str, str]
     relative: bool
     phrase: str

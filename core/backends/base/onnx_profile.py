@@ -14,9 +14,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from core.backends import base_onnx_settings
-from core.backends.base import Tensors
-from core.backends.base_profile import (
+from core.backends.base import Tensors, onnx_settings
+from core.backends.base.profile import (
     CAST,
     COMPUTE,
     OTHER,
@@ -60,7 +59,7 @@ class OnnxProfileSession:
         self._scratch = tempfile.TemporaryDirectory(prefix="profile-")
         folder = Path(self._scratch.name)
         self._model, self._optimized = model, folder / "optimized.onnx"
-        settings = base_onnx_settings.settings(options)
+        settings = onnx_settings.settings(options)
         settings.enable_profiling = True
         settings.profile_file_prefix = str(folder / "times")
         settings.optimized_model_filepath = str(self._optimized)

@@ -1,7 +1,7 @@
 """Session options of ONNX Runtime: which arithmetic, which threads, and what was really taken.
 
 Since version 1.32 it turns a product with weights of 4 or 8 bits into one of integers by default
-(`accuracy_level` 4), as OpenVINO does: see `base_dynamic`. The other entries pin what is off by
+(`accuracy_level` 4), as OpenVINO does: see `dynamic`. The other entries pin what is off by
 default today, so that a later version, or another CPU, does not choose otherwise.
 """
 
@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.backends.base import cores
-from core.backends.base_dynamic import DYNAMIC_INT8
+from core.backends.base.dynamic import DYNAMIC_INT8
 from core.errors import BackendUnavailable
 from core.records import RunOptions
 

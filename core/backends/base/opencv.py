@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from core.backends.base import Tensors, cores, installed
-from core.backends.base_profile import COMPUTE, OTHER, QUANTIZE, REORDER, TimedLayer
+from core.backends.base.profile import COMPUTE, OTHER, QUANTIZE, REORDER, TimedLayer
 from core.errors import BackendUnavailable, InferenceFailed
 from core.records import BackendFacts, RunOptions
 
@@ -136,6 +136,7 @@ class OpenCv:
     label: str
     engine: str
     about: str
+    arithmetic: str
     facts: BackendFacts
     precisions: tuple[str, ...] = ("f32",)
     remedy: str = "pip install -r requirements.txt"
