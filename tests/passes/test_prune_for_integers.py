@@ -16,7 +16,7 @@ from core.passes.base import Report
 from core.passes.prune_channels import PruneChannels
 from core.pipeline import runner
 from core.records import Recipe, Step
-from core.wording import sentences
+from core.wording import sentence, sentences
 from tests.analysis.nets import head, image
 from tests.builders import Images, kinds
 
@@ -86,6 +86,13 @@ def test_the_multiple_that_was_fastest_is_taken(block: int, wish: dict[str, Any]
     assert images.backends == {"openvino"}
     assert any("int8 follows, and on openvino" in note for note in sentences(report.notes))
     assert sum(after.values()) < sum(WIDTHS.values())
+
+
+def test_a_group_that_stays_whole_is_told_the_multiple_that_was_taken():
+    after, report, _ = cut(32, ratio=0.4)
+    assert after["a"] == WIDTHS["a"]
+    reasons = [sentence(skip.reason) for skip in report.skipped]
+    assert "keeps its 24 channels: rounded to a multiple of 32" in reasons
 
 
 def test_the_ratio_is_met_on_the_whole_also_then():

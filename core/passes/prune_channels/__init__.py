@@ -336,7 +336,7 @@ class PruneChannels(Pass):
                 sizes = {"before": before * group.width, "after": after * group.width}
                 report.note(Note.of("prune.group", group=title(group), **sizes))
             elif self.ratio and self.budget == "none":
-                rounded = {"channels": before * group.width, "multiple": self.multiple}
+                rounded = {"channels": before * group.width, "multiple": self._rounded_to(report)}
                 report.skip(title(group), Note.of("prune.rounded", **rounded))
 
     @property
@@ -347,7 +347,12 @@ class PruneChannels(Pass):
     def _why_kept(self, report: Report) -> str:
         if any(skip.reason == EMPTIED for skip in report.skipped):
             return sentence(EMPTIED)
-        return f"rounded to {rounding(self.multiple)}, each of them stays whole"
+        return f"rounded to {rounding(self._rounded_to(report))}, each of them stays whole"
+
+    def _rounded_to(self, report: Report) -> int:
+        """The multiple that counts were rounded to: the one that was timed, if any was chosen."""
+        timed = (n.values["multiple"] for n in report.notes if n.code == "prune.integers")
+        return int(next(timed, self.multiple))
 
     @property
     def _wish(self) -> str:
