@@ -7,6 +7,7 @@
   dimension: these go by INPUT:AXIS, so that each can be given a size of its own.
 - A weight that goes through Transpose, Reshape or Identity each time the model runs is stored as it
   is used (exporters that fold no constants leave it to the runtime): else it is no layer's weight.
+- The standard operators imported as "ai.onnx" are imported under their shorter name "".
 - IR version 3, in which no weight may be added without a graph input, becomes 4.
 """
 
@@ -24,12 +25,14 @@ Array = np.ndarray[Any, Any]
 
 FIRST_IR_WITH_PURE_INITIALIZERS = 4
 PLACEHOLDERS = frozenset({"?", "*", "-1", "none", "unknown", "dynamic"})  # whatever their case
+LONG = "ai.onnx"
 MOVES = frozenset({"Identity", "Transpose", "Reshape"})
 
 
 def normalise(graph: ir.Model) -> tuple[str, ...]:
     """Set `graph` straight in place; what was done, as sentences for the user."""
     notes = []
+    _one_name_of_the_standard(graph)
     if renamed := _unique_node_names(graph):
         notes.append(f"{renamed} node names occurred more than once and were made unique.")
     if moved := _constants_only(graph):
@@ -44,6 +47,15 @@ def normalise(graph: ir.Model) -> tuple[str, ...]:
             f"{', '.join(unnamed)}."
         )
     return tuple(notes)
+
+
+def _one_name_of_the_standard(graph: ir.Model) -> None:
+    """Everything asks for the opset of "", which ONNX lets a file call "ai.onnx" as well."""
+    bodies = [graph.graph, *(function.graph for function in graph.functions.values())]
+    for imports in (graph.opset_imports, *(body.opset_imports for body in bodies)):
+        if LONG in imports:
+            imports.setdefault("", imports[LONG])
+            del imports[LONG]
 
 
 def _unique_node_names(graph: ir.Model) -> int:

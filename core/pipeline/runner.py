@@ -54,7 +54,8 @@ def apply(
     current, reports = graph.clone(), []
     verifier = Verifier(current, data) if not all(known) else None
     for index, (step, reason) in enumerate(zip(recipe.steps, known, strict=True)):
-        data.integers_on = _integers_on(recipe.steps[index + 1 :])
+        later = zip(recipe.steps[index + 1 :], known[index + 1 :], strict=True)
+        data.integers_on = _integers_on([step for step, refusal in later if not refusal])
         if reason:
             reports.append(_undone(step, reason))
             continue
@@ -72,8 +73,10 @@ def _at(graph: Graph, recipe: Recipe, index: int) -> Graph:
 
 def _integers_on(later: Sequence[Step]) -> str:
     """The backend for whose integer kernels one of these steps writes, if any does."""
-    with contextlib.suppress(PassPrecondition):  # a step that cannot be built fails in its turn
-        return next((name for step in later if (name := build(step).integers_on())), "")
+    for step in later:
+        with contextlib.suppress(PassPrecondition):  # what cannot be built fails in its turn
+            if name := build(step).integers_on():
+                return name
     return ""
 
 

@@ -70,6 +70,7 @@ SENTENCES: Mapping[str, Template] = {
     "prune.no_such_layer": "no prunable layer has this name",
     "prune.none_refitted": "No layer could be refitted to the calibration images.",
     "prune.not_refitted": "not refitted: {reason}",
+    "prune.not_timed": "Roundings of the channels could not be timed in int8: {reason}",
     "prune.nothing": "Nothing was removed, as asked.",
     "prune.refitted": _refitted,
     "prune.removed": _removed,

@@ -243,3 +243,12 @@ def test_what_onnx_itself_defines_badly_is_no_fault_of_the_model(tmp_path: Path)
     wrong = text.replace("{ y = ", "{ z = ").replace("(x) }", "(x)  n = Not (x)  y = Abs (x) }")
     with pytest.raises(InvalidModel):
         graphs.check(graphs.load(write(tmp_path, wrong)))
+
+
+def test_the_long_name_of_the_standard_operators_is_the_short_one(tmp_path: Path):
+    node = onnx.helper.make_node("Relu", ["x"], ["y"], domain="ai.onnx")
+    ends = [onnx.helper.make_tensor_value_info(n, 1, [1, 4]) for n in "xy"]
+    made = onnx.helper.make_graph([node], "g", ends[:1], ends[1:])
+    model = onnx.helper.make_model(made, opset_imports=[onnx.helper.make_opsetid("ai.onnx", 13)])
+    onnx.save(model, tmp_path / "m.onnx")
+    assert graphs.load(tmp_path / "m.onnx").opset_imports == {"": 13}

@@ -9,9 +9,14 @@ from typing import Any
 import onnx_ir as ir
 import pytest
 
-from core.analysis.selection import AUTO
 from core.calibration.services import Lap, Race
-from core.errors import BackendUnavailable
+from core.errors import (
+    BackendUnavailable,
+    CoreError,
+    DataError,
+    NotEnoughMemory,
+    UnsupportedModel,
+)
 from core.passes.base import Report
 from core.passes.prune_channels import PruneChannels
 from core.pipeline import runner
@@ -115,11 +120,12 @@ def test_a_multiple_that_was_asked_for_is_not_raced():
     assert any(w % 16 for w in after.values())
 
 
-def test_a_backend_that_is_not_here_leaves_the_rounding_by_width():
+@pytest.mark.parametrize("error", [BackendUnavailable, DataError, UnsupportedModel])
+def test_a_race_that_fails_leaves_the_rounding_by_width_and_says_so(error: type[CoreError]):
     class Gone(Timed):
         def stopwatch(self, backend: str) -> Race:
             def race(*_: Any, **__: Any) -> list[Lap]:
-                raise BackendUnavailable("not here", "install it")
+                raise error("there is no clock")
 
             return race
 
@@ -128,8 +134,10 @@ def test_a_backend_that_is_not_here_leaves_the_rounding_by_width():
     images.integers_on = "openvino"
     report = Report()
     PruneChannels(repair=False, criterion="l1", ratio=0.4).apply(model, report, images)
-    assert report.changed
-    assert PruneChannels().multiple == AUTO
+    plain = net()
+    PruneChannels(repair=False, criterion="l1", ratio=0.4).apply(plain, Report(), Images(plain))
+    assert widths(model) == widths(plain)
+    assert any("there is no clock" in note for note in sentences(report.notes))
 
 
 @pytest.mark.parametrize(
@@ -141,8 +149,9 @@ def test_a_backend_that_is_not_here_leaves_the_rounding_by_width():
         (Step("no_such_pass"), ""),
     ],
 )
+@pytest.mark.parametrize("between", [(), (Step("no_such_pass"),)])
 def test_the_runner_tells_a_step_whose_integer_kernels_follow(
-    later: Step, told: str, monkeypatch: pytest.MonkeyPatch
+    later: Step, told: str, between: tuple[Step, ...], monkeypatch: pytest.MonkeyPatch
 ):
     heard: list[str] = []
 
@@ -151,5 +160,22 @@ def test_the_runner_tells_a_step_whose_integer_kernels_follow(
 
     monkeypatch.setattr(PruneChannels, "apply", apply)
     model = net()
-    runner.apply(model, Recipe("both", (Step("prune_channels"), later)), Images(model))
+    runner.apply(model, Recipe("both", (Step("prune_channels"), *between, later)), Images(model))
     assert heard == [told]
+
+
+def test_a_step_refused_for_memory_brings_no_integer_kernels(monkeypatch: pytest.MonkeyPatch):
+    heard: list[str] = []
+
+    def apply(self: PruneChannels, graph: ir.Model, report: Report, services: Images) -> None:
+        heard.append(services.integers_on)
+
+    def refusals(*_: Any) -> tuple[NotEnoughMemory | None, ...]:
+        return None, NotEnoughMemory("too large", "less")
+
+    monkeypatch.setattr(PruneChannels, "apply", apply)
+    monkeypatch.setattr(runner.plan, "refusals", refusals)
+    model = net()
+    steps = Step("prune_channels"), Step("quantize_int8")
+    runner.apply(model, Recipe("both", steps), Images(model))
+    assert heard == [""]

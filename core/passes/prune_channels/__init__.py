@@ -211,7 +211,7 @@ class PruneChannels(Pass):
         return of_a_refit(graph, work)
 
     def preview(self, graph: Graph, report: Report) -> bool:
-        """Counts do not depend on the images unless a budget is allocated."""
+        """Counts depend on the images where a budget is spread, on a race where int8 follows."""
         timeless = self.budget == "latency"  # which only measured times can spread
         counted = "macs" if totals(graph)[1] is not None else "parameters"
         budget = counted if timeless else self.budget
@@ -246,7 +246,7 @@ class PruneChannels(Pass):
             def shared(multiple: int) -> Counts:
                 return uniform(groups, self.ratio, multiple, whole=True)
 
-            found = kernels(channels, shared, report) if kernels else self.multiple
+            found = kernels(channels, shared, report, 0.0) if kernels else self.multiple
             alike = uniform(groups, self.ratio, found, whole=bool(kernels))
         if learnt is None:
             known = by_magnitude(groups, 2 if self.criterion == "l2" else 1)
@@ -263,7 +263,7 @@ class PruneChannels(Pass):
                 def spread(multiple: int) -> Counts:
                     return within_budget(known, budget, self.target, multiple, Report())
 
-                multiple = kernels(channels, spread, report)
+                multiple = kernels(channels, spread, report, CHOSEN)
             counts = within_budget(known, budget, self.target, multiple, report)
         chosen = {g: known.orders[g][: counts[g]] for g in groups}
         self._guard(channels, chosen, report)

@@ -23,7 +23,7 @@ from core.timings import LayerTimes
 
 Counts = dict[Group, int]
 Orders = Mapping[Group, tuple[int, ...]]
-Kernels = Callable[[ChannelMap, Callable[[int], Counts], Report], int]  # multiple -> counts; best
+Kernels = Callable[[ChannelMap, Callable[[int], Counts], Report, float], int]  # the best multiple
 
 
 @dataclass(frozen=True)

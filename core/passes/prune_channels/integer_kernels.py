@@ -2,8 +2,8 @@
 
 Float kernels work in blocks of 4 or 8 channels, integer kernels in blocks of 16 to 64 or, where
 they widen, of none: which multiple is fastest is measured, never assumed. Each contestant is the
-net cut to its counts (by norms: which channels go does not change the time) and written in int8 by
-made-up ranges, as it will be written after the repair.
+net cut to its counts (of the first channels: which ones go does not change the time) and written in
+int8 by made-up ranges and the default settings of its target.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from core.compress.quantization.prepare import prepared
 from core.compress.quantization.qdq_writer import written
 from core.compress.quantization.stand_in import stand_in
 from core.compress.quantization.target_scheme import scheme
-from core.errors import BackendUnavailable, PassPrecondition
+from core.errors import CoreError
 from core.passes.base import Graph, Report
 from core.passes.prune_channels.choice import Counts
 from core.records import Note
@@ -41,6 +41,7 @@ def fastest(
     channels: ChannelMap,
     counted: Callable[[int], Counts],
     report: Report,
+    share: float,
     race: Race,
     backend: str,
 ) -> int:
@@ -50,19 +51,21 @@ def fastest(
         channels: of the graph, which stays as it is.
         counted: multiple -> atoms that each group loses.
         report: hears what was found.
+        share: of the pass that is done by now.
         race: times graphs on the backend.
         backend: that int8 is for.
     """
     counts = _different({m: counted(m) for m in MULTIPLES})
     if len(counts) < 2:
         return selection.AUTO
-    report.tell("timing roundings of the channels in int8", 0.0)
+    report.tell("timing roundings of the channels in int8", share)
     try:
         nets = {m: _in_integers(channels, lost, backend) for m, lost in counts.items()}
         laps = dict(zip(nets, race(list(nets.values()), brief=True), strict=True))
         found = _decided(nets, laps, _weights_left(channels, counts), race)
-    except (BackendUnavailable, PassPrecondition):
-        return selection.AUTO  # int8 cannot be timed, or written: its own step says why
+    except CoreError as error:  # no reason not to prune
+        report.note(Note.of("prune.not_timed", reason=error.message))
+        return selection.AUTO
     if found is None:
         return selection.AUTO
     multiple, gain = found
