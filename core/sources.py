@@ -12,15 +12,16 @@ def digest(*folders: str) -> str:
     """Of every Python file in these folders of `core`, with its place.
 
     Args:
-        folders: names, such as "passes".
+        folders: names, such as "passes"; or of single files, such as "verdict.py".
 
     Raises:
-        ValueError: there is no such folder, so that nothing would ever seem older.
+        ValueError: there is none such, so that nothing would ever seem older.
     """
     root, running = Path(__file__).parent, hashlib.sha256()
     for folder in folders:
-        if not (root / folder).is_dir():
+        place = root / folder
+        if not place.exists():
             raise ValueError(f"core has no folder {folder!r}")
-        for file in sorted((root / folder).rglob("*.py")):
+        for file in [place] if place.is_file() else sorted(place.rglob("*.py")):
             running.update(file.relative_to(root).as_posix().encode() + file.read_bytes())
     return running.hexdigest()

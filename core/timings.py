@@ -255,6 +255,14 @@ def start(path: Path, target: Target) -> None:
     path.write_text(json.dumps(to_json(target)) + "\n", encoding="utf-8")
 
 
+def rewrite(path: Path, table: LayerTimes) -> None:
+    """Put a table into its file, whole or not at all."""
+    rows = (json.dumps(to_json(row)) + "\n" for row in table.rows)
+    part = path.with_suffix(".part")
+    part.write_text("".join([json.dumps(to_json(table.target)) + "\n", *rows]), encoding="utf-8")
+    part.replace(path)
+
+
 def append(path: Path, row: LayerTime) -> None:
     """Add a row at the end of the file, on a line of its own whatever a crash left there."""
     with path.open("a", encoding="utf-8") as file:

@@ -139,12 +139,13 @@ def _axes(figure: go.Figure, found: list[Point], run: Run, cost: Cost) -> None:
     room = max(1.0, 0.08 * (highest - lowest))
     common = {"gridcolor": palette.GRID, "zeroline": False, "title_standoff": 6}
     gains = primary_metric(Standing(run))
-    most = 101.0 if catalogue()[gains].unit == "%" else 1.5 * CAP_DB
+    is_share = catalogue()[gains].unit == "%"
+    least, most = (0.0, 101.0) if is_share else (-1.5 * CAP_DB, 1.5 * CAP_DB)
     shape = run_input(run) if cost == "latency" else ""
     title = ", ".join(filter(None, (_COSTS[cost][0], shape)))
     figure.update_xaxes(range=[0, end], title_text=title, **common)
     figure.update_yaxes(
-        automargin=True, range=[max(0.0, lowest - room), min(most, highest + room)],
+        automargin=True, range=[max(least, lowest - room), min(most, highest + room)],
         title_text=quantities.axis(gains), **common,
     )  # fmt: skip
     figure.update_layout(

@@ -20,7 +20,7 @@ from core.cli.result import PARTLY, Result, table
 from core.cli.sizes import add_at_option, ignored, missing
 from core.cli.telling import Teller
 from core.errors import CoreError, OpenShape, PassPrecondition
-from core.recipes import canonical, original
+from core.recipes import canonical, distinct, original
 from core.records import (
     ExperimentSpec,
     Json,
@@ -116,7 +116,7 @@ def _spec(
         if options.calibration
         else None
     )
-    recipes = tuple(load_recipe(path) for path in options.recipe)
+    recipes = distinct(load_recipe(path) for path in options.recipe)
     recipes = recipes or default_grid(calibration is not None, _ratios(options.prune_ratios))
     given = sizes_of("--at", options.at)
     ignored(given, [model], "--at")

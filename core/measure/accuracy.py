@@ -161,9 +161,8 @@ class _Scoring:
         task = task_of(signature)
         if task is not task_of(Signature.of_outputs(self.baseline)):
             task = task_of(Signature((), ()))
-        before, after = (
-            task.decode(one, self.count, self.preprocess) for one in (self.baseline, self.candidate)
-        )
+        after = task.decode(self.candidate, self.count, self.preprocess)
+        before = after if self.alone else task.decode(self.baseline, self.count, self.preprocess)
         same: Rows = []
         if not self.alone and task.stand_in != SQNR:
             same = self._scored(task, task.stand_in, after, Truth(before))

@@ -87,7 +87,8 @@ def startup(
     found: list[Measurement] = []
     try:
         if setting.reads != ONNX:
-            found.append(_converted(model, setting, artifacts, check))
+            with lock.shared(check):
+                found.append(_converted(model, setting, artifacts, check))
         with lock.alone(check), Worker(model, cancelled, artifacts) as worker:
             worker.prepare(model, source, 1)
             reply = worker.startup("model", model, setting)

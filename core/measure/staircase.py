@@ -60,7 +60,9 @@ def target(setting: Setting) -> Target:
         BackendUnavailable: the backend is not installed.
     """
     version, options = catalogue()[setting.name].version(), setting.options
-    return Target(host().device.id, setting.name, version, options.precision, options.threads)
+    form = setting.spec.partition("@")[2]
+    here = host().device.id
+    return Target(here, setting.name, version, options.precision, options.threads, form)
 
 
 def cache_path(folder: Path, setting: Setting) -> Path:
@@ -134,6 +136,7 @@ def _opened(path: Path, wanted: Target) -> LayerTimes:
         table = None
     if table is not None and table.target.device == host().digest:  # as version 0.1.0 named it
         table = replace(table, target=replace(table.target, device=wanted.device))
+        timings.rewrite(path, table)
     if table is None or table.target != wanted:
         timings.start(path, wanted)
         return LayerTimes(wanted)

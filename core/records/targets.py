@@ -51,6 +51,7 @@ class Target:
         version: of the backend on that device; empty where it is not there.
         precision: that it computes in.
         threads: as asked for; 0 is all cores.
+        format: of the file that it was given, where another than its first was asked for.
     """
 
     device: str
@@ -58,12 +59,14 @@ class Target:
     version: str
     precision: str = DEFAULT_PRECISION
     threads: int = 0
+    format: str = ""
 
     @property
     def spec(self) -> str:
-        """The backend as it is asked for: `name`, or `name:precision`."""
+        """The backend as it is asked for: `name`, `name:precision`, each with `@format`."""
         plain = self.precision == DEFAULT_PRECISION
-        return self.backend if plain else f"{self.backend}:{self.precision}"
+        name = self.backend if plain else f"{self.backend}:{self.precision}"
+        return f"{name}@{self.format}" if self.format else name
 
     def compares(self, other: Target) -> bool:
         """Whether times of both are comparable, but for precision and threads."""
@@ -101,8 +104,10 @@ class Host:
     def target(self, spec: str, threads: int = 0) -> Target:
         """A backend on this machine, asked for as `name`, `name:precision`, with `@format`."""
         name = backend_of(spec)
-        precision = spec.partition("@")[0].partition(":")[2] or DEFAULT_PRECISION
-        return Target(self.device.id, name, self.versions.get(name, ""), precision, threads)
+        asked, _, form = spec.partition("@")
+        precision = asked.partition(":")[2] or DEFAULT_PRECISION
+        version = self.versions.get(name, "")
+        return Target(self.device.id, name, version, precision, threads, form)
 
 
 def backend_of(spec: str) -> str:

@@ -21,9 +21,13 @@ MAKERS = (
     "pipeline",
     "compress",
     "data",
+    "fidelity.py",
     "formats",
     "graph",
     "passes",
+    "timings.py",
+    "verdict.py",
+    "worker",
 )
 LACKED_MEMORY = frozenset({NotEnoughMemory.__name__, WorkerOutOfMemory.__name__})
 

@@ -19,6 +19,7 @@ from core.runs.on_demand import OnDemand, Shelf, Step, Turns, key_of
 from core.timings import Chain, LayerTimes
 
 KEPT = 64
+RETRY_S = 60.0  # after a child died of a ladder
 Ladder = tuple[Chain, ...]
 Drawn = tuple[Staircase | None, int]
 
@@ -31,7 +32,7 @@ class StairTimes:
         self._tables = Tables(home.caches / "layer_times")
         self._thinking = Turns(wanted=lambda: False)  # a second or two: not behind measurements
         shelf: Shelf[Ladder] = Shelf(Ladder, home.caches / "ladders", KEPT)
-        self._ladders = OnDemand(self._thinking, shelf)
+        self._ladders = OnDemand(self._thinking, shelf, child_died_s=RETRY_S)
         self._timings: OnDemand[None] = OnDemand(turns)
         self._drawn: Shelf[Drawn] = Shelf(Drawn, most=KEPT)
 

@@ -6,7 +6,6 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterable
 
-from core.errors import CoreError
 from core.recipes import key as asked_for
 from core.records import Preview, Recipe
 from core.runs.on_demand import OnDemand, Shelf, Step, Turns, key_of
@@ -44,7 +43,7 @@ class Previews:
         wanted = {_key(model, recipe): recipe for recipe in recipes}
         self._ahead = tuple(wanted)
         for key, recipe in wanted.items():
-            with contextlib.suppress(CoreError):  # for who asks for this very one
+            with contextlib.suppress(Exception):  # it surfaces where this very one is asked for
                 self._previews.ask(key, self._work(model, recipe))
 
     def close(self) -> None:

@@ -117,7 +117,8 @@ def best(run: Run) -> Outcome | None:
     found = ranked(run)
     if not found:
         return run.outcomes[-1] if len(run.outcomes) > 1 else None
-    return found[0].outcome
+    changed = [choice for choice in found if choice.candidate != baseline(run)]
+    return (changed or found)[0].outcome
 
 
 def select(run: Run, backend: str, limits: Limits = NO_LOSS) -> Selection:
@@ -184,6 +185,9 @@ def _accuracy(
     limits: Limits,
     backends: Sequence[str],
 ) -> Accuracy:
+    base = baseline(run)
+    if base is not None and base.digest == candidate:  # a recipe that left the file as it was
+        return Accuracy(Grounds.KEEPS, how.loss, Loss(0.0, 0.0, 0.0, how.loss))
     row = standing_for(rows, candidate, how.loss, backends)
     lost = loss(run, rows, candidate, row.backend, how) if row is not None else None
     if lost is not None:

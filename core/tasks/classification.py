@@ -33,7 +33,8 @@ class Classification:
 
     def matches(self, signature: Signature) -> bool:
         """One axis of scores besides that of the images."""
-        if not signature.is_regular(0):
+        names = {output.name for output in signature.outputs}
+        if not signature.is_regular(0) or names >= {"boxes", "scores"}:  # a detection
             return False
         first = signature.outputs[0]
         wide = [size for size in first.shape[1:] if size != 1]

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.devices.local import Progress
+from core.devices.local import Progress, lock
 from core.errors import StoreError
 from core.formats.base.artifacts import Artifacts, copy
 from core.measure import checked
@@ -234,8 +234,9 @@ class Models:
             StoreError: there is no room for it.
         """
         artifacts = Artifacts(self._at.home.artifacts)
-        artifact = artifacts.of(model.digest, model.path, form)
-        check = checked(model, form, artifacts)
+        with lock.shared():
+            artifact = artifacts.of(model.digest, model.path, form)
+            check = checked(model, form, artifacts)
         return Exported(artifact, artifact.size_bytes, check, copy(artifact, out))
 
 

@@ -47,6 +47,8 @@ from core.workspace.models import Models
 
 MOST_LIVE_RUNS = 4
 SWEEP_EVERY_S = 600.0
+# Whatever words the answer of a run in the list.
+WORDED_BY = ("charts", "metrics", "recipes.py", "records", "runs", "search", "verdict.py")
 
 
 class Runs:
@@ -133,13 +135,13 @@ class Runs:
 
     def lines(self, owner: str) -> tuple[RunLine, ...]:
         """The runs of an owner as a list shows them, newest first; none of their rows is read."""
-        found = self._at.store.lines(owner, sources.digest("charts"))
+        found = self._at.store.lines(owner, sources.digest(*WORDED_BY))
         return tuple(queue.observed(self._at.home, line) for line in found)
 
     def keep_answer(self, line: RunLine, answer: Answer) -> None:
         """Keep what was said of a run that stands still, for `lines`; where there is room."""
         with contextlib.suppress(StoreError):
-            self._at.store.keep_answer(line, sources.digest("charts"), answer)
+            self._at.store.keep_answer(line, sources.digest(*WORDED_BY), answer)
 
     def cancel(self, run_id: str, owner: str) -> None:
         """Ask a run to stop; what it measured is kept.
@@ -272,7 +274,7 @@ class Runs:
         """
         model = self.candidate_file(run_id, digest)
         folder = self._at.home.caches / "downloads"
-        with self._packing, lock.shared():
+        with lock.shared(), self._packing:
             artifact = Artifacts(self._at.home.artifacts).of(digest, model, form)
             packed = folder / f"{artifact.digest}.{form}.zip"
             if not packed.exists():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import json
+import struct
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 from PIL import Image
 
 from core import data
-from core.data.annotations import coco
+from core.data.annotations import coco, masks
 from core.errors import DataError
 from tests.data import sets
 from tests.tasks import nets
@@ -161,3 +163,22 @@ def test_masks_and_images_that_do_not_meet(tmp_path: Path, masks: list[str], rea
     files |= {f"masks/{name}.png": nets.grey(np.zeros((8, 8), np.uint8)) for name in masks}
     with pytest.raises(DataError, match=reason):
         data.open_set(sets.zipped(tmp_path / "a.zip", files))
+
+
+def test_grey_levels_of_few_bits_are_class_numbers():
+    """Pillow writes no grey of 4 bits; a PNG of 4 x 1 pixels by hand."""
+
+    def chunk(kind: bytes, body: bytes) -> bytes:
+        return (
+            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        )
+
+    head = struct.pack(">IIBBBBB", 4, 1, 4, 0, 0, 0, 0)
+    rows = zlib.compress(bytes([0, 0x01, 0x2F]))
+    png = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    assert masks.decode(png, "m.png").tolist() == [[0, 1, 2, 15]]
+
+
+def test_two_masks_of_one_name_are_refused():
+    with pytest.raises(DataError, match="2 masks"):
+        masks.read(frozenset(["masks/a/x.png", "masks/b/x.png"]), ["x.jpg"], lambda _: b"", "set")

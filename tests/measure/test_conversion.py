@@ -56,6 +56,7 @@ def test_a_failed_conversion_is_a_row_for_each_number(models, tmp_path: Path):
     small, _ = models
     setting = Setting.of("fake_no_conversion")
     rows = startup(small, setting, Source(), never, Artifacts(tmp_path / "artifacts"))
+    assert {row.metric for row in rows} == {"load_ms", "first_ms", "peak_memory_bytes"}
     for row in rows:
         assert (row.status, row.value) == (Status.FAILED, None)
         assert row.detail["error"] == "ConversionFailed"

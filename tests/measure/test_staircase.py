@@ -149,9 +149,10 @@ def test_a_table_of_another_host_is_begun_anew(tmp_path: Path):
 
 
 def test_each_setting_has_a_file_of_its_own(tmp_path: Path):
-    settings = [Setting.of("onnxruntime"), Setting.of("onnxruntime", 2)]
-    paths = {staircase.cache_path(tmp_path, setting) for setting in settings}
-    assert len(paths) == 2
+    specs = "openvino", "openvino@openvino_ir", "openvino@openvino_ir.fp16"
+    settings = [Setting.of("onnxruntime"), Setting.of("onnxruntime", 2), *map(Setting.of, specs)]
+    assert len({staircase.cache_path(tmp_path, setting) for setting in settings}) == 5
+    assert len({staircase.target(setting) for setting in settings}) == 5
 
 
 def test_installing_another_runtime_leaves_a_table_as_it_is(tmp_path: Path, monkeypatch):
@@ -166,7 +167,7 @@ def test_installing_another_runtime_leaves_a_table_as_it_is(tmp_path: Path, monk
     assert again.written == []
 
 
-def test_a_table_of_version_0_1_0_goes_on(tmp_path: Path):
+def test_a_table_of_version_0_1_0_goes_on(tmp_path: Path, monkeypatch):
     version = catalogue()["onnxruntime"].version()
     old = tmp_path / f"{host().digest}-onnxruntime-{version}-1.jsonl"
     head = {"backend": "onnxruntime", "version": version, "threads": 1, "host": host().digest}
@@ -177,7 +178,13 @@ def test_a_table_of_version_0_1_0_goes_on(tmp_path: Path):
     table = staircase.measure([dense(8)], SETTING, path, Files())
     assert table.target == staircase.target(SETTING)
     assert table.seconds(*dense(8)) == 1.0
-    assert timings.load(path).target.backend == "onnxruntime"
+    assert timings.load(path).target == staircase.target(SETTING)
+    here = host()
+    others = replace(here, versions={**here.versions, "another": "1.0"})
+    monkeypatch.setattr(staircase, "host", lambda: others)
+    again = Files()
+    staircase.measure([dense(8)], SETTING, path, again)
+    assert again.written == []
 
 
 @pytest.mark.backend

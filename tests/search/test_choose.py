@@ -132,3 +132,12 @@ def test_a_net_without_classes_is_judged_by_the_error_of_its_outputs():
            for m in rows]  # fmt: skip
     assert best(b.run(measurements=tuple(rows))).recipe.name == "prune 30 %"
     assert best(b.run(measurements=tuple(bad))).recipe.name == "int8"
+
+
+def test_a_recipe_that_left_the_file_as_it_was_loses_nothing_and_is_not_the_best():
+    run = b.run()
+    still = replace(run.outcomes[1], candidate=run.outcomes[0].candidate)
+    run = replace(run, outcomes=(run.outcomes[0], still, *run.outcomes[2:]))
+    assert best(run).candidate.digest == b.QUANTIZED
+    found = {c.candidate.digest: c for c in ranked(destroyed(run), HALF_A_POINT)}
+    assert found[b.BASE].accuracy.grounds is Grounds.KEEPS

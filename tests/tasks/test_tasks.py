@@ -62,6 +62,7 @@ def test_three_outputs_of_torchvisions_names_are_boxes_although_ragged():
                                  ("scores", "float32", ()))
     )  # fmt: skip
     assert task_of(Signature((IMAGE,), specs, frozenset({0, 1, 2}))).label == "detection"
+    assert task_of(Signature((IMAGE,), specs)).label == "detection"
     shared = Signature((IMAGE,), specs, frozenset({0}), frozenset({0}))
     assert task_of(shared).label == "outputs as numbers"
 

@@ -16,6 +16,7 @@ from core.data.annotations import Mask, Masks
 from core.errors import DataError
 
 FOLDER = "masks"
+DEPTH = 24  # the byte of a PNG that says how many bits a sample has
 MODES = ("L", "P", "1")  # grey, palette, black and white
 
 
@@ -52,7 +53,7 @@ def read(
             f"{name}: {len(missing):,} images have no mask in {FOLDER}/, {missing[0]!r} first.",
             f"Put one PNG of class numbers for each image into {FOLDER}/, with its name.",
         )
-    if len(set(stems)) < len(stems) or len(by_stem) > len(stems):
+    if len(set(stems)) < len(stems) or len(masks) > len(stems):
         raise DataError(
             f"{name}: {len(masks):,} masks stand beside {len(stems):,} images; each image needs "
             "one of its name."
@@ -78,6 +79,8 @@ def decode(content: bytes, name: str) -> Mask:
                     "0 to 254, and 255 where a pixel is ignored."
                 )
             pixels = np.array(image, np.uint8)
+            if image.mode == "L" and content[DEPTH] < 8:  # which Pillow stretches to 0 .. 255
+                pixels //= 255 // ((1 << content[DEPTH]) - 1)
     except (OSError, ValueError, SyntaxError, EOFError):
         raise DataError(f"{name} is damaged: its pixels cannot be decoded.") from None
     return pixels.reshape(height, width)

@@ -29,7 +29,7 @@ from core.errors import (
 from core.formats.base import Exporter, Format, label, parse
 from core.records import Artifact, Json, from_json, to_json
 from core.records.artifacts import ONNX
-from core.records.stored import stored_bytes
+from core.records.stored import files_of, stored_bytes
 
 MODULE = "core.formats.base"
 BASE_BYTES = 2 << 30
@@ -90,7 +90,7 @@ class Artifacts:
         Raises:
             UnsupportedFormat, BackendUnavailable, ConversionFailed, StoreError: as `of`.
         """
-        return self.of(_digest([model]), model, form, check)
+        return self.of(_digest(files_of(model)), model, form, check)
 
     @property
     def _folder(self) -> Path:
