@@ -107,7 +107,7 @@ HELD = (
     ),
     (
         "data.annotations",
-        "class_numbers masks",
+        "class_numbers",
         "data/test_annotations.py",
         "through `open_set` and `admit`, the room's doors",
     ),

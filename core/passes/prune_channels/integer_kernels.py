@@ -32,9 +32,9 @@ from core.errors import CoreError
 from core.passes.base import Graph, Report
 from core.passes.prune_channels.choice import Counts
 from core.records import Note
-from core.verdict import SMALLEST_EFFECT
 
-MULTIPLES = (selection.AUTO, 8, 16, 32)  # the first stays unless another is faster beyond noise
+MULTIPLES = (selection.AUTO, 8, 16, 32)  # the first stays unless another is worth it
+WORTH = 0.05  # of the time: coarse rounding takes more from some groups than they bear
 
 
 def fastest(
@@ -107,10 +107,11 @@ def _decided(
 ) -> tuple[int, Ratio] | None:
     """The best of a brief race if a careful one confirms it against the first.
 
-    A rounding that cuts more is faster by that alone: it has to save more time than weights.
+    A rounding that cuts more is faster by that alone: it has to save more time than weights, and
+    by so much that what it distorts is worth it.
     """
     first, best = next(iter(nets)), min(laps, key=lambda m: laps[m].typical / left[m])
     if best == first or not laps[first].seconds:
         return None
     gain = ratio(*reversed(careful(race, [nets[first], nets[best]])))
-    return (best, gain) if gain.high < left[best] * (1 - SMALLEST_EFFECT) else None
+    return (best, gain) if gain.high < left[best] * (1 - WORTH) else None
