@@ -1,7 +1,7 @@
-"""A run as one HTML file that opens offline: every chart, every row, and what made them.
+"""A run as one small HTML file that opens offline: charts, every row, and what each holds under.
 
-Everything that comes from outside is escaped, and a Content-Security-Policy keeps the file from
-asking any host for anything.
+Charts are pictures of our own, so that the file needs no script; everything that comes from outside
+is escaped, and a Content-Security-Policy keeps the file from asking any host for anything.
 """
 
 from __future__ import annotations
@@ -11,28 +11,36 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import plotly.graph_objects as go
-from plotly.offline import get_plotlyjs
-
-from core.charts import steps, text
-from core.charts.accuracy import accuracy_figure
+from core.charts import quantities, steps, text
+from core.charts.accuracy import accuracy_panel
 from core.charts.conditions import run_input
-from core.charts.latency import latency_figure
-from core.charts.rows import readable_rows
-from core.charts.size import size_figure
+from core.charts.drawing import Drawing, svg
+from core.charts.front_picture import front_picture
+from core.charts.latency import latency_panel
+from core.charts.panel_picture import panel_drawing
+from core.charts.recipe_words import steps_in_words
+from core.charts.rows import readable_rows, rows_table
+from core.charts.size import size_panel
 from core.charts.summary import Delta, deltas, headline
-from core.charts.tradeoff import tradeoff_figure
+from core.charts.tradeoff import drawn
 from core.records import Outcome, Run, StepReport, to_json
-from core.records.standing import baseline
+from core.records.standing import Standing, baseline
+from core.search.choose import best
+from core.search.pareto import points
+from core.tasks.base import primary_metric
 
 STYLE = Path(__file__).with_name("report.css")
-POLICY = (
-    "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:"
-)
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 SHOWN = (
-    "recipe", "backend", "quantity", "value", "95 % interval", "threads", "input", "images",
-    "verdict", "status", "reason",
+    "recipe", "backend", "quantity", "value", "95 % interval", "verdict", "status", "reason",
+    "under",
 )  # fmt: skip
+MOST_CHARTED = 12  # recipes; of more, those on a front have charts, and all have their numbers
+CHART_WIDTH = 420.0
+LOOK = {
+    name: f"var(--{name})"
+    for name in ("ink", "soft", "line", "panel", "good", "bad", "failed", "interval")
+}
 _NUMBERS = {"value", "95 % interval"}
 
 
@@ -44,15 +52,16 @@ def report_html(run: Run, link: str = "") -> str:
         link: address under which the run can be seen live; empty for none.
     """
     title = text.escape(run.spec.title or run.model.name)
+    charted = _charted(run)
     body = [
         f"<h1>{title}</h1>",
         f'<p class="answer">{text.escape(headline(run))}</p>',
         f'<p class="soft">{text.escape(_when(run))}</p>',
         _tradeoff(run),
-        *(_candidate(run, outcome) for outcome in run.outcomes[1:]),
+        *(_candidate(run, outcome, charted) for outcome in run.outcomes[1:]),
         "<h2>Every row</h2>",
-        table(readable_rows(run), SHOWN),
-        "<h2>Conditions</h2>",
+        *_rows(run),
+        "<h2>Conditions of the run</h2>",
         _definitions(_conditions(run, link)),
     ]
     return (
@@ -60,7 +69,7 @@ def report_html(run: Run, link: str = "") -> str:
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         f'<meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<title>{title}</title><style>{STYLE.read_text(encoding='utf-8')}</style>"
-        f"<script>{get_plotlyjs()}</script></head><body><main>{''.join(body)}</main></body></html>"
+        f"</head><body><main>{''.join(body)}</main></body></html>"
     )
 
 
@@ -86,28 +95,77 @@ def _kind(column: str) -> str:
     return ' class="number"' if column in _NUMBERS else ""
 
 
+def _charted(run: Run) -> set[str]:
+    """Digests of the candidates whose charts are drawn."""
+    made = [o.candidate.digest for o in run.outcomes if o.candidate is not None]
+    if len(made) <= MOST_CHARTED:
+        return set(made)
+    first = best(run)
+    chosen = [first.candidate.digest] if first and first.candidate else []
+    chosen += [point.digest for point in points(run) if point.front]
+    return set(list(dict.fromkeys(chosen))[:MOST_CHARTED])
+
+
+def _rows(run: Run) -> list[str]:
+    """Every row with the number of the conditions that it holds under, and these conditions."""
+    numbers: dict[str, int] = {}
+    shown = []
+    for raw, row in zip(rows_table(run), readable_rows(run), strict=True):
+        under = _under(raw, row)
+        at = numbers.setdefault(under, len(numbers) + 1) if under else ""
+        reason = " ".join(filter(None, (row["reason"], row["machine"])))
+        shown.append({**row, "reason": reason, "under": f"({at})" if at else ""})
+    items = "".join(f"<li>{text.escape(words)}</li>" for words in numbers)
+    listed = f'<h3>Under</h3><ol class="under">{items}</ol>' if items else ""
+    return [table(shown, SHOWN), listed]
+
+
+def _under(raw: Mapping[str, Any], row: Mapping[str, str]) -> str:
+    """What a row holds under, in words; empty for what needs no backend."""
+    if not raw["backend"]:
+        return ""
+    threads = f"{raw['threads']} thread{'s' * (raw['threads'] != '1')}" if raw["threads"] else ""
+    facts = (
+        f"{raw['backend']} {raw['version']}".strip(),
+        threads,
+        f"input {raw['input']}" if raw["input"] else "",
+        f"{row['images']} images" if row["images"] else "",
+        raw["settings"],
+        f"file format {raw['format']}" if raw["format"] else "",
+        f"device {raw['device']}" if raw["device"] else "",
+    )
+    return ", ".join(filter(None, facts))
+
+
 def _tradeoff(run: Run) -> str:
     if len(run.spec.recipes) < 3 or not run.spec.evaluation:
         return ""
-    figures = (tradeoff_figure(run, "latency"), tradeoff_figure(run, "size"))
-    return f"<h2>Trade-off</h2>{_charts(figures)}"
+    gain = quantities.axis(primary_metric(Standing(run)))
+    drawings = []
+    for title, cost in (("Accuracy against latency", "latency"), ("Accuracy against size", "size")):
+        found, axis = drawn(run, cost)
+        if found:
+            drawings.append(front_picture(title, found, axis, gain))
+    if not drawings:
+        return ""
+    key = "Line: the best reachable on a backend. Diamond: the original. Filled: on the line."
+    return f'<h2>Trade-off</h2>{_charts(drawings)}<p class="soft">{key}</p>'
 
 
-def _candidate(run: Run, outcome: Outcome) -> str:
+def _candidate(run: Run, outcome: Outcome, charted: set[str]) -> str:
     name = f"<h2>{text.escape(outcome.recipe.name)}</h2>"
-    recipe = text.escape(json.dumps(to_json(outcome.recipe), indent=2, ensure_ascii=False))
-    recipe = f"<h3>Recipe</h3><pre>{recipe}</pre>"
+    said = text.escape(" + ".join(steps_in_words(outcome.recipe)))
+    recipe = text.escape(json.dumps(to_json(outcome.recipe), ensure_ascii=False))
+    recipe = f"<h3>Recipe</h3><p>{said}</p><pre>{recipe}</pre>"
     if outcome.candidate is None:
         return f'{name}<p class="bad">Made no model: {text.escape(outcome.reason)}</p>{recipe}'
     digest = outcome.candidate.digest
-    figures = (
-        latency_figure(run, digest),
-        accuracy_figure(run, digest),
-        size_figure(run, digest),
-    )
+    panels = (latency_panel(run, digest), accuracy_panel(run, digest), size_panel(run, digest))
+    shown = [panel_drawing(panel, CHART_WIDTH) for panel in panels] if digest in charted else []
+    key = '<p class="soft">Grey: the original. Colour: this recipe. Whiskers: 95 % interval.</p>'
     return (
         f'{name}<p class="soft">SHA-256 <code>{text.escape(digest)}</code></p>'
-        f"{_deltas(deltas(run, digest))}{_charts(figures)}"
+        f"{_deltas(deltas(run, digest))}{_charts(shown) + key if shown else ''}"
         f"<h3>What the passes did</h3>{_steps(outcome.candidate.report)}{recipe}"
     )
 
@@ -129,18 +187,8 @@ def _deltas(found: Iterable[Delta]) -> str:
     )
 
 
-def _charts(figures: Iterable[go.Figure]) -> str:
-    drawn = []
-    for figure in figures:
-        # Without a template the figure carries no colours but its own: the page's apply.
-        figure.update_layout(template="none", autosize=True, font_family="system-ui, sans-serif")
-        markup = figure.to_html(
-            full_html=False,
-            include_plotlyjs=False,
-            config={"responsive": True, "displayModeBar": False},
-        )
-        drawn.append(f"<div>{markup}</div>")
-    return f'<div class="charts">{"".join(drawn)}</div>'
+def _charts(drawings: Iterable[Drawing]) -> str:
+    return f'<div class="charts">{"".join(svg(drawing, LOOK) for drawing in drawings)}</div>'
 
 
 def _steps(report: tuple[StepReport, ...]) -> str:

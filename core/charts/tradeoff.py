@@ -21,7 +21,7 @@ from core.search.pareto import Cost, Point, points
 from core.tasks.base import primary_metric
 
 HEIGHT = 460
-_COSTS: dict[Cost, tuple[str, float, str]] = {
+COSTS: dict[Cost, tuple[str, float, str]] = {
     "latency": ("latency (ms)", 1.0, "ms"),
     "ratio": ("latency against the original (×)", 1.0, "×"),
     "size": ("file size (MB)", 1e6, "MB"),
@@ -44,7 +44,7 @@ def tradeoff_figure(
         selected: (digest, backend) of the point to ring; no backend rings the recipe on all.
     """
     title = f"Accuracy against {'size' if cost in ('size', 'zipped') else 'latency'}"
-    found = [_scaled(point, _COSTS[cost][1]) for point in points(run, cost, threads)]
+    found, axis = drawn(run, cost, threads)
     if not found:
         return _empty(run, title)
     figure = lanes.frame(title, "line: best reachable per backend · diamond: original", HEIGHT)
@@ -59,8 +59,16 @@ def tradeoff_figure(
     ring = [p for p in found if p.digest == digest and backend in ("", p.backend)]
     if ring:
         figure.add_trace(_ring(ring))
-    _axes(figure, found, run, cost)
+    _axes(figure, found, run, axis)
     return figure
+
+
+def drawn(run: Run, cost: Cost, threads: int | None = None) -> tuple[list[Point], str]:
+    """The points of a run in the unit of the axis, and what the axis says."""
+    words, divisor, _ = COSTS[cost]
+    shape = run_input(run) if cost == "latency" else ""
+    found = [_scaled(point, divisor) for point in points(run, cost, threads)]
+    return found, ", ".join(filter(None, (words, shape)))
 
 
 def _scaled(point: Point, divisor: float) -> Point:
@@ -119,7 +127,7 @@ def _ring(ring: list[Point]) -> go.Scatter:
 
 def _hover(point: Point, cost: Cost, gained: str) -> str:
     name = name_of(point.recipe)
-    unit = _COSTS[cost][2]
+    unit = COSTS[cost][2]
     reading = text.number(point.cost)
     lines = [
         f"<b>{text.wrap(name, 44, 4)}</b>",
@@ -132,7 +140,7 @@ def _hover(point: Point, cost: Cost, gained: str) -> str:
     return "<br>".join(lines)
 
 
-def _axes(figure: go.Figure, found: list[Point], run: Run, cost: Cost) -> None:
+def _axes(figure: go.Figure, found: list[Point], run: Run, title: str) -> None:
     end = lanes.round_up(1.06 * max(p.cost_span[1] for p in found))
     lowest = min(p.gain_span[0] for p in found)
     highest = max(p.gain_span[1] for p in found)
@@ -141,8 +149,6 @@ def _axes(figure: go.Figure, found: list[Point], run: Run, cost: Cost) -> None:
     gains = primary_metric(Standing(run))
     is_share = catalogue()[gains].unit == "%"
     least, most = (0.0, 101.0) if is_share else (-1.5 * CAP_DB, 1.5 * CAP_DB)
-    shape = run_input(run) if cost == "latency" else ""
-    title = ", ".join(filter(None, (_COSTS[cost][0], shape)))
     figure.update_xaxes(range=[0, end], title_text=title, **common)
     figure.update_yaxes(
         automargin=True, range=[max(least, lowest - room), min(most, highest + room)],

@@ -8,12 +8,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from core.cli import backends, explore, inspect, measure, optimize, uploads
-from core.cli.result import Result
+from core.cli import backends, card, explore, inspect, measure, optimize, uploads
+from core.cli.result import HELP_OF_JSON, Result
 from core.errors import CoreError
 from core.workspace import Child
 
-COMMANDS = (inspect, optimize, measure, explore, backends, uploads)
+COMMANDS = (inspect, optimize, measure, explore, card, backends, uploads)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -25,7 +25,7 @@ def parser() -> argparse.ArgumentParser:
     for module in COMMANDS:
         module.add(commands)
     for name, command in commands.choices.items():
-        command.add_argument("--json", action="store_true", help="print one JSON object")
+        command.add_argument("--json", action="store_true", help=HELP_OF_JSON)
         command.prog = f"python -m core {name}"
     return root
 

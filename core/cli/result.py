@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from core.records import OPEN_SHAPE, Json
 
 PARTLY = 3  # some of what was asked for failed, the rest is there
+HELP_OF_JSON = "print one JSON object"
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ Every record is a frozen dataclass with slots and round-trips through JSON by `t
 
 from core.records.artifacts import Artifact
 from core.records.backend_facts import BackendFacts, Int8Facts
+from core.records.cards import CardFile
 from core.records.codec import (
     Json,
     from_json,
@@ -85,6 +86,7 @@ __all__ = [
     "BackendInfo",
     "Better",
     "Candidate",
+    "CardFile",
     "Cause",
     "Cut",
     "DataSummary",

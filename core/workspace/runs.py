@@ -40,6 +40,7 @@ from core.runs.executor import Job, Watch
 from core.runs.holdings import NOBODY
 from core.runs.incoming import MAKE_ROOM
 from core.runs.installation import Installation
+from core.runs.lacking import lacking
 from core.runs.sizes import sizes_of
 from core.runs.store import PATIENT_S, Store
 from core.workspace.data import Data
@@ -82,6 +83,15 @@ class Runs:
         run = self._new_run(spec, owner)
         queue.launch(self._at.home, run.id)
         return run.id
+
+    def lacks(self, spec: ExperimentSpec, owner: str) -> tuple[str, ...]:
+        """What a question names that is not here, a sentence each; none where it can be asked."""
+        samples = {sample.digest: sample.name for sample in self._models.samples()}
+        if spec.model in samples:
+            self._models.sample(samples[spec.model])
+        mine = {model.digest for model in self._models.of(owner)} | set(samples)
+        images = {data.digest for data in (*self._data.of(owner), *self._data.samples())}
+        return lacking(spec, mine.__contains__, images.__contains__, self.backends())
 
     def measure(self, spec: ExperimentSpec, owner: str, watch: Watch | None = None) -> Run:
         """Do a run in this process and return it when it ended.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from core.charts.card_picture import Form, Look
 from core.records import Recipe, Run
 from core.workspace.inputs import PixelTrial
 from pages.shared.field import Field, Linked, Pick
@@ -145,7 +146,15 @@ class Uploads:
 
 @dataclass(frozen=True, slots=True)
 class Panels:
-    """What panels that several screens show stand at."""
+    """What panels that several screens show stand at.
+
+    Attributes:
+        card_form: form of the result image: wide, square or tall.
+        card_look: light or dark; as the page before one was chosen.
+    """
+
+    card_form: Field[Form] = Field("card.form", "wide")
+    card_look: Field[Look | None] = Field("card.look", None)
 
     def download(self, run: str) -> Field[str]:
         """Digest of the candidate of a run that is looked at and offered."""
