@@ -155,12 +155,12 @@ def _change(metric: str, a: float, b: float) -> str:
 
 def _shown(first: Measurement, second: Measurement) -> str:
     """Whether the intervals leave room for the two being the same."""
-    spans = [
-        (row.value if row.low is None else row.low, row.value if row.high is None else row.high)
-        for row in (first, second)
-    ]
-    (a, b), (c, d) = spans
-    if spans[0] == spans[1]:
+    (a, b), (c, d) = _span(first), _span(second)
+    if (a, b) == (c, d):
         return "equal"
-    apart = b is not None and c is not None and a is not None and d is not None
-    return "shown" if apart and (b < c or d < a) else "not shown"
+    return "shown" if b < c or d < a else "not shown"
+
+
+def _span(row: Measurement) -> tuple[float, float]:
+    value = row.value or 0.0
+    return (value if row.low is None else row.low, value if row.high is None else row.high)

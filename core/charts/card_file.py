@@ -14,7 +14,7 @@ from typing import Any, NoReturn
 
 from core.errors import DataError
 from core.recipes import original
-from core.records import CardFile, Json, Measurement, Run, from_json, to_json
+from core.records import CardFile, Json, Measurement, Recipe, Run, from_json, to_json
 from core.records.standing import Standing, baseline, outcome_of
 
 MARK, FORM = "lathe_card", 1
@@ -27,7 +27,7 @@ def card_file(run: Run, candidate: str, link: str = "") -> CardFile:
     """The card of a candidate of a run, with its rows and those of the original beside it."""
     base, outcome = baseline(run), outcome_of(run, candidate)
     first = base.digest if base else run.spec.model
-    recipes = (original(),)
+    recipes: tuple[Recipe, ...] = (original(),)
     if outcome is not None and outcome.recipe.steps:
         recipes += (outcome.recipe,)
     rows = [row for row in Standing(run) if _belongs(row, first, candidate)]

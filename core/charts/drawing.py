@@ -42,6 +42,7 @@ def _table(widths: str) -> dict[str, int]:
 
 _WIDTHS: Mapping[bool, Mapping[str, int]] = {False: _table(_REGULAR), True: _table(_BOLD)}
 
+Sign = Literal["circle", "diamond", "square"]
 Extent = tuple[float, float, float, float]  # left, top, right, bottom
 
 
@@ -107,7 +108,7 @@ class Dot:
     radius: float
     color: str
     hollow: bool = False
-    sign: Literal["circle", "diamond", "square"] = "circle"
+    sign: Sign = "circle"
     about: str = ""  # shown while the mouse rests on it
 
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 
 from core.charts import lanes, palette, text
-from core.charts.drawing import Dot, Drawing, Line, Shape, Text, paragraph, width_of
+from core.charts.drawing import Dot, Drawing, Line, Shape, Sign, Text, paragraph, width_of
 from core.recipes import name_of
 from core.search.pareto import Point
 
@@ -114,7 +114,7 @@ class _Frame:
             f"{name_of(point.recipe)}, {palette.label(point.backend)}: "
             f"{text.number(point.cost)}; {point.gain:.1f}"
         )
-        sign = "diamond" if point.is_baseline else "circle"
+        sign: Sign = "diamond" if point.is_baseline else "circle"
         solid = point.front or point.is_baseline
         mark = Dot(x, y, 6.5 if point.is_baseline else 5, color, not solid, sign, about)
         return [Line(across, color, 0.8), Line(upward, color, 0.8), mark]

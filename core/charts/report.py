@@ -26,7 +26,7 @@ from core.charts.tradeoff import drawn
 from core.records import Outcome, Run, StepReport, to_json
 from core.records.standing import Standing, baseline
 from core.search.choose import best
-from core.search.pareto import points
+from core.search.pareto import Cost, points
 from core.tasks.base import primary_metric
 
 STYLE = Path(__file__).with_name("report.css")
@@ -142,7 +142,9 @@ def _tradeoff(run: Run) -> str:
         return ""
     gain = quantities.axis(primary_metric(Standing(run)))
     drawings = []
-    for title, cost in (("Accuracy against latency", "latency"), ("Accuracy against size", "size")):
+    costs: tuple[Cost, ...] = ("latency", "size")
+    for cost in costs:
+        title = f"Accuracy against {cost}"
         found, axis = drawn(run, cost)
         if found:
             drawings.append(front_picture(title, found, axis, gain))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from core.errors import CoreError
+from core.measure import Setting
 from core.passes.base import build
 from core.records import BackendInfo, ExperimentSpec, Step, backend_of
 
@@ -35,19 +36,27 @@ def lacking(
             )
     found += [said for step in spec.recipes[-1].steps if (said := _unknown(step))]
     known = {info.name: info for info in backends}
-    for name in dict.fromkeys(map(backend_of, spec.backends)):
-        info = known.get(name)
-        if info is None:
-            found.append(f"This version of Lathe has no backend {name}.")
-        elif info.reason:
+    for asked in spec.backends:
+        if said := _unasked(asked):
+            found.append(said)
+        elif (info := known.get(backend_of(asked))) is not None and info.reason:
             found.append(f"{info.label} is not here: {info.reason} {info.remedy}".strip())
-    return tuple(found)
+    return tuple(dict.fromkeys(found))
 
 
 def _unknown(step: Step) -> str:
     """Why this version does not take a step; empty where it does."""
     try:
         build(step)
+    except CoreError as error:
+        return error.message
+    return ""
+
+
+def _unasked(backend: str) -> str:
+    """Why no run can name a backend, or its precision; empty where it can."""
+    try:
+        Setting.of(backend)
     except CoreError as error:
         return error.message
     return ""

@@ -206,5 +206,5 @@ def _save(label: str, data: bytes, name: str, mime: str, about: str) -> None:
 
 @st.cache_data(max_entries=8, show_spinner=False)
 def _report(run_id: str, rows: int, state: str, link: str, _run: Run) -> bytes:
-    """A report is some 5 MB: made once for each state of a run that somebody looks at."""
+    """Made once for each state of a run that somebody looks at."""
     return report_html(_run, link).encode()

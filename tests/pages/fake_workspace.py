@@ -260,6 +260,9 @@ class FakeRuns(FakeRoom):
         self.at.known[run.id] = run
         return run.id
 
+    def lacks(self, spec: ExperimentSpec, owner: str) -> tuple[str, ...]:
+        return self.at.missing
+
     def get(self, run_id: str) -> Run:
         if run_id not in self.at.known:
             raise StoreError(f"There is no run {run_id!r}.")
@@ -391,6 +394,7 @@ class FakeWorkspace:
     drafts: dict[str, dict[str, object]] = field(default_factory=dict)
     answers: dict[str, Answer] = field(default_factory=dict)
     held: tuple[Upload, ...] = ()
+    missing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         self.models, self.data = FakeModels(self), FakeData(self)

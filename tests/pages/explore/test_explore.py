@@ -78,7 +78,8 @@ def test_a_sweep_shows_chart_table_and_files(sweep):
     assert len(table) == 9
     assert set(table["on the front"]) == {"★", ""}
     assert "cannot load" in table["status"][8]
-    assert files(sweep) == ["Table (CSV)", "Model (7 B)", "Recipe", "Report", "Rows (CSV)"]
+    names = ["Table (CSV)", "Model (7 B)", "Recipe", "Report", "Rows (CSV)", "Card (JSON)"]
+    assert files(sweep) == names
 
 
 def test_a_click_chooses_the_recipe_of_the_point():
