@@ -59,17 +59,26 @@ _NAMES = {
 
 def layers(graph: ir.Model) -> tuple[LayerCost, ...]:
     """Every node that computes on activations, in the order of the file."""
-    known = facts(graph, batch=1)
+    return tuple(by_node(graph, facts(graph, batch=1)).values())
+
+
+def by_node(graph: ir.Model, known: Facts) -> dict[ir.Node, LayerCost]:
+    """The same by node, those of subgraphs included.
+
+    Args:
+        graph: the model.
+        known: its shapes, with a dynamic batch counted as one sample.
+    """
     batch = _batch(graph)
     seen: set[ir.Value] = set()
     every = list(_nodes(graph.graph))
     packed = {value: found for node in every if (pair := _packed(node)) for value, found in [pair]}
     unpacking = {node for found in packed.values() for node in found.nodes}
-    return tuple(
-        _layer(node, known, batch, seen, packed)
+    return {
+        node: _layer(node, known, batch, seen, packed)
         for node in every
         if node not in unpacking and not _is_plumbing(node, known)
-    )
+    }
 
 
 def totals(graph: ir.Model, listed: Sequence[LayerCost] | None = None) -> tuple[int, int | None]:

@@ -23,6 +23,7 @@ from core.pipeline import start
 from core.pipeline.start import DEFAULT_CPU_S, GATE_BYTES, MODULE
 from core.records import (
     DataSummary,
+    Distributions,
     Json,
     ModelSummary,
     Outcome,
@@ -30,6 +31,7 @@ from core.records import (
     Preview,
     Recipe,
     Sensitivity,
+    Topology,
     from_json,
     to_json,
 )
@@ -37,7 +39,9 @@ from core.records.stored import stored_bytes
 from core.timings import Chain, MicroModel
 
 GATE_PER_BYTE = 12  # of a file: what reading it may take beside `GATE_BYTES`
-WORKING = frozenset({"trial", "build", "sensitivity"})  # take what there is, not what a file weighs
+WORKING = frozenset(
+    {"trial", "build", "sensitivity", "distributions"}
+)  # take what there is, not what a file weighs
 BYTES_PER_CPU_S = 32 << 20  # of a file that is read, digested and written
 STALE_RSS_BYTES = GIB
 CPU_S = {
@@ -46,6 +50,7 @@ CPU_S = {
     "build": 1800.0,
     "ladder": 300.0,
     "sensitivity": 900.0,
+    "distributions": 300.0,
     "admit_data": 1200.0,
 }
 
@@ -240,6 +245,45 @@ class Workshop:
         args = {"model": str(model), "before": to_json(before), "calibration": str(calibration)}
         reply = self._ask("sensitivity", args, model, progress, check)
         return from_json(Sensitivity, reply["sensitivity"])
+
+    def topology(self, model: Path) -> Topology:
+        """The nodes of a model and who reads from whom.
+
+        Raises:
+            InvalidModel: not a readable model.
+            WorkerError: the child died.
+        """
+        return from_json(Topology, self._ask("topology", {"model": str(model)}, model)["topology"])
+
+    def distributions(
+        self,
+        model: Path,
+        layer: str,
+        calibration: Path | None,
+        images: int,
+        check: Check | None = None,
+    ) -> Distributions:
+        """Histograms of the weights of a layer, and of what leaves it over some images.
+
+        Args:
+            model: an admitted model.
+            layer: its name; a model without it has nothing to show.
+            calibration: an admitted image set; without one there are weights only.
+            images: taken at most.
+            check: called several times a second; what it raises ends the work.
+
+        Raises:
+            CoreError: the images do not fit the model, or it does not run.
+            WorkerError: the child died.
+        """
+        args = {
+            "model": str(model),
+            "layer": layer,
+            "calibration": str(calibration) if calibration else None,
+            "images": images,
+        }
+        reply = self._ask("distributions", args, model, check=check)
+        return from_json(Distributions, reply["distributions"])
 
     def zero_share(self, model: Path) -> float:
         """The share of a model's float weights that are exactly zero, 0 to 1.

@@ -13,6 +13,7 @@ from core import data
 from core import graph as graphs
 from core import timings as layer_times
 from core.analysis import layer_signatures
+from core.analysis.topology import topology
 from core.analysis.zeros import zero_share
 from core.calibration import Alone, Calibration, Probe, Unseen
 from core.calibration.services import NoServices, Services
@@ -22,6 +23,7 @@ from core.formats.onnx import gate
 from core.graph import Graph
 from core.pipeline import failures, micro_models, runner
 from core.pipeline.clock import Clock, Remaining, Told
+from core.pipeline.distributions import distributions
 from core.pipeline.ladder import ladder
 from core.pipeline.preview import preview
 from core.pipeline.sensitivity import sensitivity
@@ -204,6 +206,19 @@ def _ladder(args: Json, _: Progress) -> Json:
     return {"ladder": to_json(ladder(_graph(Path(args["model"])), recipes))}
 
 
+def _topology(args: Json, _: Progress) -> Json:
+    return {"topology": to_json(topology(_graph(Path(args["model"]))))}
+
+
+def _distributions(args: Json, _: Progress) -> Json:
+    graph = _graph(Path(args["model"]))
+    services: Services = NoServices()
+    if args["calibration"]:
+        services = _services(graph, args["calibration"], None)
+    found = distributions(graph, args["layer"], services, args["images"])
+    return {"distributions": to_json(found)}
+
+
 def _zero_share(args: Json, _: Progress) -> Json:
     return {"share": zero_share(_graph(Path(args["model"])))}
 
@@ -288,5 +303,7 @@ HANDLERS: Mapping[str, Handler] = {
     "ladder": _ladder,
     "micro_models": _micro_models,
     "zero_share": _zero_share,
+    "topology": _topology,
+    "distributions": _distributions,
     "build": _build,
 }

@@ -14,6 +14,7 @@ from core.records.codec import (
     parse_json,
     to_json,
 )
+from core.records.distributions import Distributions, Histogram
 from core.records.foresight import (
     AccuracyForecast,
     Hindsight,
@@ -75,6 +76,7 @@ from core.records.targets import (
     Target,
     backend_of,
 )
+from core.records.topology import GraphNode, Topology
 
 __all__ = [
     "OPEN_SHAPE",
@@ -91,9 +93,12 @@ __all__ = [
     "Cut",
     "DataSummary",
     "Device",
+    "Distributions",
     "ExperimentSpec",
     "Explanation",
+    "GraphNode",
     "Hindsight",
+    "Histogram",
     "Host",
     "Int8Facts",
     "Json",
@@ -127,6 +132,7 @@ __all__ = [
     "StepReport",
     "Target",
     "TensorSpec",
+    "Topology",
     "Verdict",
     "backend_of",
     "from_json",

@@ -1,4 +1,4 @@
-"""The room of insights: what a recipe will do, what it costs, and why a model is as fast as it is.
+"""The room of insights: what a model is, what a recipe will do to it, and why it is so fast.
 
 All of it is asked for on demand (`core.runs.on_demand`): pages look again, and never wait.
 """
@@ -14,6 +14,7 @@ from core.errors import DataError, StoreError
 from core.formats.base.artifacts import Artifacts
 from core.measure import ProfileJob, Setting, Source, explained, host, profile
 from core.records import (
+    Distributions,
     Explanation,
     Hindsight,
     ModelSummary,
@@ -23,7 +24,9 @@ from core.records import (
     Sensitivity,
     StaircaseQuestion,
     StaircaseState,
+    Topology,
 )
+from core.runs.distribution_job import LayerDistributions, LayerOf
 from core.runs.hindsight import hindsights
 from core.runs.images import ImageSource, sources
 from core.runs.installation import Installation
@@ -33,6 +36,7 @@ from core.runs.preprocess_search import PixelTrial, PixelTrials
 from core.runs.preview_cache import Previews
 from core.runs.profiles import Profiles, passes_of
 from core.runs.sensitivity_job import Sensing, Study
+from core.runs.topologies import Topologies
 from core.workspace.models import Models
 from core.workspace.runs import Runs
 
@@ -56,6 +60,8 @@ class Insights:
         self._stairs = StairTimes(home, self._turns)
         self._profiles = Profiles(home.caches / "profiles")
         self._pixels = PixelTrials(home.caches)
+        self._topologies = Topologies(home.caches / "topologies", self._topology)
+        self._distributions = LayerDistributions(home, self._turns)
         self._zero_shares: dict[str, float] = {}
 
     def close(self) -> None:
@@ -74,6 +80,35 @@ class Insights:
     def preview_ahead(self, digest: str, recipes: Sequence[Recipe]) -> None:
         """Have these answers ready: computed in the background."""
         self._previews.warm(digest, recipes)
+
+    def topology(self, digest: str) -> Topology:
+        """The nodes of a model or a candidate, and who reads from whom.
+
+        Raises:
+            CoreError: its file is gone, or cannot be read.
+        """
+        return self._topologies.get(digest)
+
+    def _topology(self, digest: str) -> Topology:
+        return self._at.bench.get().topology(self._models.path(digest))
+
+    def distributions(
+        self, digest: str, layer: str, calibration: str, evaluation: str = "", visitor: str = ""
+    ) -> Distributions | None:
+        """How the weights of a layer are distributed, and what leaves it; None while it is counted.
+
+        Args:
+            digest: of a model or a candidate; one without the layer has nothing to show.
+            layer: its name.
+            calibration: digest of an image set; empty for weights only.
+            evaluation: of the one that accuracy is measured on; the same one is split.
+            visitor: who asks.
+
+        Raises:
+            CoreError: the file is gone, or the images do not fit.
+        """
+        images, _ = sources(self._at.home, calibration, evaluation)
+        return self._distributions.get(LayerOf(self._models.path(digest), layer, images), visitor)
 
     def sensitivity(
         self, digest: str, before: Recipe, calibration: str, evaluation: str = "", visitor: str = ""

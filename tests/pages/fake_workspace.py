@@ -17,9 +17,12 @@ from core.records import (
     Cause,
     Cut,
     DataSummary,
+    Distributions,
     ExperimentSpec,
     Explanation,
+    GraphNode,
     Hindsight,
+    Histogram,
     Host,
     Json,
     LayerCost,
@@ -43,6 +46,7 @@ from core.records import (
     Status,
     StepReport,
     TensorSpec,
+    Topology,
 )
 from core.records.stored import Room, Upload
 from core.workspace.inputs import PixelTrial
@@ -309,7 +313,38 @@ class FakeRuns(FakeRoom):
         return self.candidate_file(run_id, digest)
 
 
+def net(*names: str) -> Topology:
+    """A chain of convolutions of these names between an input and an output."""
+    nodes = [GraphNode("input", "", "input", (), ("input",), 0, False, None, (1, 3, 64, 64))]
+    for place, name in enumerate(names, 1):
+        nodes.append(
+            GraphNode(
+                name, "Conv", "conv 3x3", (place - 1,), (f"{name}_out",), place,
+                input_shape=(1, 16, 32, 32), output_shape=(1, 16, 32, 32), dtype="float",
+                precision="f32", parameters=432, macs=1_000_000 * place, size_bytes=1728,
+            )
+        )  # fmt: skip
+    end = len(nodes)
+    nodes.append(GraphNode("logits", "", "output", (end - 1,), ("logits",), end))
+    return Topology(tuple(nodes))
+
+
 class FakeInsights(FakeRoom):
+    def topology(self, digest: str) -> Topology:
+        if self.at.cannot_read:
+            raise InvalidModel(self.at.cannot_read)
+        return self.at.topologies.get(digest, net("conv1", "conv2", "fc"))
+
+    def distributions(
+        self, digest: str, layer: str, calibration: str, evaluation: str = "", visitor: str = ""
+    ) -> Distributions | None:
+        self.at.verbs.append(("distributions", layer))
+        if self.at.slow_looks:
+            self.at.slow_looks -= 1
+            return None
+        found = Histogram(-1.0, 1.0, (1, 2, 1), 0.0, 0.5, 0.25, 0, 4)
+        return Distributions(found, found if calibration else None, 32 if calibration else 0, layer)
+
     def preview(self, digest: str, recipe: Recipe) -> Preview:
         keep = 1.0
         for step in recipe.steps:
@@ -395,6 +430,8 @@ class FakeWorkspace:
     answers: dict[str, Answer] = field(default_factory=dict)
     held: tuple[Upload, ...] = ()
     missing: tuple[str, ...] = ()
+    topologies: dict[str, Topology] = field(default_factory=dict)
+    cannot_read: str = ""
 
     def __post_init__(self) -> None:
         self.models, self.data = FakeModels(self), FakeData(self)
