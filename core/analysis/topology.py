@@ -1,9 +1,10 @@
 """The topology of a model, and which of its nodes are one layer to a person.
 
-A layer is a node that has weights, pools, normalises, joins or splits, with all that only follows
-it: activation functions, biases, changes of layout, quantizers. A node that follows reads from one
-layer alone, and where shapes are computed from several it goes to the last of them; so layers never
-read from each other in a circle. What is known before the model runs belongs to its first reader.
+A layer is a node that has weights, pools, joins or splits, with all that only follows it: batch
+norms, activation functions, biases, changes of layout, quantizers. A node that follows reads from
+one layer alone, and where shapes are computed from several it goes to the last of them; so layers
+never read from each other in a circle. What is known before the model runs belongs to its first
+reader.
 """
 
 from __future__ import annotations
@@ -26,7 +27,17 @@ FOLLOWS = (
     | QUANTIZERS
     | {"Sigmoid", "Tanh", "HardSigmoid", "HardSwish", "LeakyRelu", "Elu", "Selu", "PRelu", "Gelu"}
     | {"Erf", "Softplus", "Mish", "Swish", "Add", "Sub", "Mul", "Div", "Pow", "Sqrt", "Exp", "Neg"}
-    | {"Cast", "Identity", "Dropout", "Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose"}
+    | {
+        "BatchNormalization",
+        "Cast",
+        "Identity",
+        "Dropout",
+        "Reshape",
+        "Flatten",
+        "Squeeze",
+        "Unsqueeze",
+        "Transpose",
+    }
 )
 WORDS = {
     ir.DataType.FLOAT: "f32",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
@@ -11,8 +13,10 @@ from core.charts.table import to_csv
 from core.records import ModelSummary, TensorSpec
 from core.workspace import Workspace
 from core.workspace.forecasts import before_pruning
+from pages.model import net
 from pages.model.state import state
 from pages.shared import data_picker, downloads, formatting, model_picker, sensitivity, session
+from pages.shared.field import rows
 
 HEIGHT = 420
 DIGITS = 140  # pixels that 100,000,000,000 needs: what does not fit is cut from the left
@@ -24,7 +28,8 @@ def show() -> None:
     """The chosen model from outside in: facts, advice, the layers as a chart and as a table."""
     workspace, owner = session.workspace(), session.owner()
     with st.sidebar:
-        model = model_picker.show(workspace, owner, session.current_run())
+        run = session.current_run()
+        model = model_picker.show(workspace, owner, run)
     if model is None:
         return
     st.title(formatting.plain(model.name))
@@ -33,6 +38,7 @@ def show() -> None:
         st.warning(formatting.plain(warning))
     for note in model.notes:
         st.info(formatting.plain(note))
+    net.show(workspace, model, run)
     advice(model)
     chart(model)
     table(model)
@@ -118,6 +124,9 @@ def table(model: ModelSummary) -> None:
         hide_index=True,
         height=min(35 * (len(frame) + 1) + 3, 480),
         column_config={"layer": st.column_config.TextColumn("layer", width=220)} | share | count,
+        key=state.layers.key,
+        on_select=lambda: reach([layer.name for layer in model.layers]),
+        selection_mode="single-row",
         alt="Every layer with its type, shape, parameters, MACs and bytes",
     )
     st.download_button(
@@ -128,6 +137,12 @@ def table(model: ModelSummary) -> None:
         on_click="ignore",
         key="model.csv",
     )
+
+
+def reach(names: Sequence[str]) -> None:
+    """Have the picture of the net show the layer that was picked in the table."""
+    for row in rows(state.layers):
+        state.focus.set((names[row], state.focus.get()[1] + 1))
 
 
 def interface(model: ModelSummary) -> None:

@@ -2,21 +2,47 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from core.charts.layers import Share
-from pages.shared.field import Field
+from pages.shared.field import Field, Pick
+
+Question = tuple[str, str, str, int]  # run, candidate, backend, threads
 
 
 @dataclass(frozen=True, slots=True)
 class ModelState:
-    """How the layers are drawn.
+    """How the layers are drawn, and which one is looked at.
 
     Attributes:
         share: of what each layer's part is drawn.
+        net: the picture of the graph; it keeps the layer that is picked in it.
+        layers: the table, in which a layer can be picked.
+        focus: the layer that the picture is to show, and how often it was asked to.
+        after: digest of the candidate that the model is compared with; empty for none.
+        backend: whose layer times are shown.
+        timing: the layer times that are being measured.
+        refused: the layer times that could not be measured, and why.
+        histograms: whether those of the picked layer are shown.
     """
 
     share: Field[Share] = Field("model.share", "macs")
+    net: Field[Mapping[str, Any] | None] = Field("model.net", None)
+    layers: Field[Pick | None] = Field("model.layers", None)
+    focus: Field[tuple[str, int]] = Field("model.focus", ("", 0))
+    after: Field[str] = Field("model.after", "")
+    backend: Field[str] = Field("model.backend", "")
+    timing: Field[Question | None] = Field("model.timing", None)
+    refused: Field[tuple[Question, str] | None] = Field("model.refused", None)
+    histograms: Field[bool] = Field("model.histograms", False)
 
 
 state = ModelState()
+
+
+def picked() -> tuple[str, str]:
+    """Names of the layer that is picked in the picture, before and after; empty for none."""
+    layer = (state.net.get() or {}).get("layer") or {}
+    return str(layer.get("before") or ""), str(layer.get("after") or "")

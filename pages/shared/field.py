@@ -118,3 +118,9 @@ def rows(table: Field[Pick | None]) -> Sequence[int]:
     """The rows of a table that are picked."""
     pick = table.get()
     return pick.selection.rows if pick is not None else ()
+
+
+def select(table: Field[Pick | None], row: int | None) -> None:
+    """Pick one row of a table, or none; in a callback."""
+    rows = [] if row is None else [row]
+    st.session_state[table.key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
