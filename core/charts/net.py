@@ -71,9 +71,9 @@ def too_many(sides: Sequence[Side]) -> str:
         nodes = side.topology.left_out or len(side.topology.nodes)
         layers = len({node.layer for node in side.topology.nodes})
         if side.topology.left_out or layers > MOST_LAYERS:
-            return f"{side.title} has {nodes:,} nodes: too many for a picture."
+            return f"{side.title} has {nodes:,} nodes, too many for a picture."
         if nodes > MOST_NODES:
-            return f"{side.title} has {nodes:,} nodes: they are shown as {layers:,} layers."
+            return f"{side.title} has {nodes:,} nodes, which are shown as {layers:,} layers."
     return ""
 
 

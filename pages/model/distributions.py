@@ -61,23 +61,22 @@ def _asked(workspace: Workspace, layers: Layers, data: Data) -> list[Distributio
 
 def draw(known: Sequence[Distributions], has_images: bool) -> None:
     """Weights left, activations right; below each other on a phone."""
-    weights, activations = st.columns(2)
+    left, right = st.columns(2)
     before, after = known[0], known[1] if len(known) > 1 else Distributions()
-    with weights:
+    with left:
         _figure(distribution_figure("Weights", before.weights, after.weights), "weights")
         _facts((before.weights, after.weights))
-    with activations:
-        if not has_images:
+    with right:
+        if has_images:
+            about = f"over {max(before.images, after.images):,} calibration images"
+            both = before.activations, after.activations
+            _figure(distribution_figure("What leaves the layer", *both, about), "activations")
+            _facts(both)
+        else:
             st.caption("What leaves the layer needs calibration images: choose some on Optimize.")
-            return
-        images = max(before.images, after.images)
-        about = f"over {images:,} calibration images"
-        figure = distribution_figure("What leaves it", before.activations, after.activations, about)
-        _figure(figure, "activations")
-        _facts((before.activations, after.activations))
     st.caption(
         "Weights are shown as the model computes with them. Folding a batch norm and equalising "
-        "channels change their scale, not what the layer does."
+        "channels change their scale, not what the net computes."
     )
 
 

@@ -1,5 +1,5 @@
-// The list of layers, and what is known of the one that is picked. Names are text, never markup.
-import { bytes, count, digits, fill, time, written } from "./colours.js";
+// The legend, the list of layers, and what is known of the one that is picked. Names are text, never markup.
+import { bytes, count, digits, fill, gradient, precision, time, written } from "./colours.js";
 
 const ARROW = "\u2192";
 
@@ -8,6 +8,23 @@ export function element(tag, words = "", classes = "") {
   if (words) made.textContent = words;
   if (classes) made.className = classes;
   return made;
+}
+
+export function legend(host, colour, precisions, dark) {
+  const from = element("span", colour.about, "from");
+  if (colour.key === "precision") {
+    const marks = precisions.map((word) => {
+      const mark = element("span"), chip = element("i");
+      chip.style.background = precision(word);
+      mark.append(chip, word);
+      return mark;
+    });
+    host.replaceChildren(...marks, from);
+    return;
+  }
+  const ramp = element("span", "", "ramp");
+  ramp.style.background = gradient(dark);
+  host.replaceChildren(element("span", "0"), ramp, element("span", written(colour.most, colour)), from);
 }
 
 // A row for each layer of the first side, and for those that only the second one has.

@@ -4,6 +4,7 @@ import { placed } from "./layout.js";
 const pen = document.createElement("canvas").getContext("2d");
 export const FONT = '"Source Sans", "Source Sans 3", system-ui, sans-serif';
 const LEAST = 104, MOST = 200, ROOM = 76, HEIGHT = 46;
+const LEVEL = 120; // what is no further above or below counts as beside
 const SHORT = { BatchNormalization: "BN", LayerNormalization: "LN" };
 const UNSAID = /^(De)?[Qq]uantizeLinear$|^DynamicQuantizeLinear$|^Identity$|^Cast$|^Dropout$/; // told by the precision
 const SMALL = { input: 30, output: 30 };
@@ -71,6 +72,16 @@ export class Graph {
   partner(i, other) {
     const place = this.items[i].node.partner;
     return place === null || !other ? -1 : other.of[place];
+  }
+
+  // The nearest item left or right of one, at about its height.
+  beside(i, left) {
+    if (i < 0) return 0;
+    const from = this.items[i];
+    const near = this.items.map((one, at) => [at, one.x - from.x, Math.abs(one.y - from.y)])
+      .filter(([at, dx, dy]) => at !== i && (left ? dx < 0 : dx > 0) && dy < LEVEL)
+      .sort((a, b) => Math.abs(a[1]) + 2 * a[2] - Math.abs(b[1]) - 2 * b[2]);
+    return near.length ? near[0][0] : i;
   }
 
   search(words) {

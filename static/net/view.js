@@ -1,6 +1,6 @@
 // The net before and after: two panes that move together, a list, and the details of one layer.
-import { gradient, look, precision, written } from "./colours.js";
-import { details, element, list, rowsOf } from "./details.js";
+import { look, written } from "./colours.js";
+import { details, element, legend, list, rowsOf } from "./details.js";
 import { Graph } from "./graph.js";
 import { Pane } from "./pane.js";
 
@@ -69,8 +69,8 @@ class View {
       clearTimeout(this.telling);
       this.telling = setTimeout(() => tell("layer", value), TELL_MS);
     };
-    if (data.key !== this.key) {
-      this.key = data.key;
+    if (data.key !== this.stamp) {
+      this.stamp = data.key;
       this.net = data.net;
       this.focus = data.focus.turn;
       this.build(data.focus.layer);
@@ -158,28 +158,9 @@ class View {
   colour() {
     const colour = this.colourOf();
     this.graphs.forEach((graph, s) => this.panes[s].show(graph, colour));
-    this.legend(colour);
+    const words = new Set(this.graphs.flatMap(({ items }) => items.map((one) => one.precision)));
+    legend(this.find(".legend"), colour, [...words].filter(Boolean).sort(), look(this.root).dark);
     this.order();
-  }
-
-  legend(colour) {
-    const host = this.find(".legend"), { dark } = look(this.root);
-    const from = element("span", colour.about, "from");
-    if (colour.key === "precision") {
-      const words = new Set(this.graphs.flatMap(({ items }) => items.map((one) => one.precision)));
-      const marks = [...words].filter(Boolean).sort().map((word) => {
-        const mark = element("span"), chip = element("i");
-        chip.style.background = precision(word);
-        mark.append(chip, word);
-        return mark;
-      });
-      host.replaceChildren(...marks, from);
-      return;
-    }
-    const ramp = element("span", "", "ramp");
-    ramp.style.background = gradient(dark);
-    const most = element("span", written(colour.most, colour));
-    host.replaceChildren(element("span", "0"), ramp, most, from);
   }
 
   order() {
@@ -316,20 +297,10 @@ class View {
     else if (steps[event.key]) {
       const near = i < 0 ? [0] : graph[steps[event.key]][i];
       if (near.length) this.pick(s, near[0]);
-    } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") this.pick(s, beside(graph, i, event.key === "ArrowLeft"));
+    } else if (event.key === "ArrowLeft" || event.key === "ArrowRight") this.pick(s, graph.beside(i, event.key === "ArrowLeft"));
     else return;
     event.preventDefault();
   }
 
   say(words) { this.find(".said").textContent = words; }
-}
-
-// The nearest item left or right of one, at about its height.
-function beside(graph, i, left) {
-  if (i < 0) return 0;
-  const from = graph.items[i];
-  const near = graph.items.map((one, at) => [at, one.x - from.x, Math.abs(one.y - from.y)])
-    .filter(([at, dx, dy]) => at !== i && (left ? dx < 0 : dx > 0) && dy < 120)
-    .sort((a, b) => Math.abs(a[1]) + 2 * a[2] - Math.abs(b[1]) - 2 * b[2]);
-  return near.length ? near[0][0] : i;
 }

@@ -288,3 +288,16 @@ def test_a_set_is_held_against_the_model_by_its_first_sample(
     assert re.search(reason, caught.value.reason), caught.value.reason
     if "label" in reason or "subtract" in reason:  # passes need none
         workshop.check_fit(model, path, "set.npz", labels=False)
+
+
+def test_a_graph_and_its_layers_are_told_without_the_model(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    summary = admit(workshop, tmp_path, CONV)
+    found = workshop.topology(summary.path)
+    assert [node.op_type for node in found.nodes] == ["", "Conv", "Relu", ""]
+    assert len({node.name for node in found.nodes}) == 4  # of two equal names one was renamed
+    layer = found.nodes[1].name
+    weights = workshop.distributions(summary.path, layer, None, 4).weights
+    assert weights is not None
+    assert (weights.low, weights.high, weights.whole) == (1.0, 9.0, 24)
