@@ -198,9 +198,9 @@ def _said(step: StepReport) -> Iterator[tuple[str, str]]:
     for effect in step.effects:
         for layer in effect.layers if not effect.share else ():
             yield layer, f"alone in {effect.setting}, the outputs err by {percent(effect.error)}"
-    cut = {layer for one in step.cuts for layer in one.layers}
+    said = {layer for one in step.cuts for layer in one.layers}
     for note in (*step.warnings, *step.notes):
-        for layer in set(_names(note)) - cut:
+        for layer in set(_names(note)) - said:
             yield layer, steps.said(note)
 
 

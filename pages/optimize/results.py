@@ -10,7 +10,7 @@ from core.charts import steps as told
 from core.charts.rows import readable_rows
 from core.records import Note, Outcome, Run, StepReport
 from core.records.standing import Standing
-from pages.shared import formatting
+from pages.shared import formatting, session
 
 SIGNS = {"ok": "✓", "unstable": "~", "not available": "○", "failed": "✕"}
 COLUMNS = {
@@ -26,8 +26,10 @@ ALL_AT_ONCE = 6  # notes of a step; of more the rest is scrolled
 
 
 def show(run: Run, outcome: Outcome | None) -> None:
-    """The table and what the passes did."""
+    """The table, what the passes did, and the way to the graph before and after."""
     table(run)
+    if st.button("See the net", key="net.see", help="The graph before and after, on Model."):
+        st.switch_page(session.MODEL)
     flips(run, outcome)
     steps(outcome)
 

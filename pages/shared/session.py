@@ -24,6 +24,7 @@ from pages.shared.state import visit
 
 COOKIE = "lathe_visitor"
 OPTIMIZE = "pages/optimize/page.py"
+MODEL = "pages/model/page.py"
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{32,64}")
 _KEEP_COOKIE_JS = """
 export default function ({ data }) {

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import streamlit as st
 
-from pages.shared.field import Field, Linked, points, rows
+from pages.shared.field import Field, Linked, points, rows, select
 
 
 class Counting(dict):
@@ -75,3 +75,11 @@ def test_a_linked_field_writes_the_address_too(session, address):
 def test_nothing_is_picked_where_nothing_is_drawn():
     chart = Field("chart", None)
     assert (points(chart), rows(chart)) == ((), ())
+
+
+def test_a_row_of_a_table_can_be_picked_and_let_go(session):
+    table = Field("table", None)
+    select(table, 3)
+    assert session["table"]["selection"]["rows"] == [3]
+    select(table, None)
+    assert session["table"]["selection"]["rows"] == []
