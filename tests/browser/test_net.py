@@ -108,7 +108,7 @@ def test_axe_finds_nothing_serious_with_a_layer_open(browser, url, scheme):
 def test_foreign_names_stay_text_and_many_nodes_open_at_once(browser, url, tmp_path):
     """A thousand nodes; one of them is called like an attack."""
     layers = "\n".join(f"[c{i}] v{i + 1} = Conv <pads=[1,1,1,1]> (v{i}, w)" for i in range(700))
-    joints = "\n".join(f"[a{i}] v{700 + i + 1} = Add (v{700 + i}, v{i})" for i in range(300))
+    joints = "\n".join(f"[a{i}] v{700 + i + 1} = Add (v{700 + i}, v{696 + i})" for i in range(300))
     text = f"(float[1,2,4,4] v0) => (float[1,2,4,4] v1000) {{ {layers} {joints} }}"
     net = graph(text, w=np.full((2, 2, 3, 3), 0.01, np.float32))
     next(iter(net.graph)).name = HOSTILE
