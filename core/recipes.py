@@ -15,11 +15,13 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
-from core.errors import CoreError
+from core.errors import CoreError, PassPrecondition
 from core.passes.base import Parameter, Pass, build, catalogue, parameters
-from core.records import Recipe, Step, to_json
+from core.records import Recipe, Step, from_json, parse_json, to_json
 
 ORIGINAL = "original"
+MOST_BYTES = 64 << 10  # of a recipe's file: room for a thousand names of layers
+FORM = '{"name": "…", "steps": [{"pass_name": "…", "params": {…}}]}'
 K = TypeVar("K")
 
 
@@ -53,6 +55,68 @@ def _complete(step: Step) -> Step:
         return build(step).step()
     except CoreError:
         return step
+
+
+def brief(recipe: Recipe) -> Recipe:
+    """The same recipe without the parameters that stand at their defaults."""
+    return Recipe(recipe.name, tuple(map(_brief, recipe.steps)))
+
+
+def _brief(step: Step) -> Step:
+    kind = catalogue().get(step.pass_name)
+    known = parameters(kind) if kind else {}
+    changed = {
+        name: value
+        for name, value in step.params.items()
+        if name not in known or value != known[name][0]
+    }
+    return Step(step.pass_name, changed)
+
+
+def understood(recipe: Recipe) -> Recipe:
+    """The recipe without the steps that no pass of this version takes."""
+    return Recipe(recipe.name, tuple(step for step in recipe.steps if _is_understood(step)))
+
+
+def _is_understood(step: Step) -> bool:
+    try:
+        build(step)
+    except CoreError:
+        return False
+    return True
+
+
+def written(recipe: Recipe) -> str:
+    """A recipe as the file that `read` and the command line take."""
+    return json.dumps(to_json(recipe), indent=2, ensure_ascii=False)
+
+
+def read(content: bytes, name: str) -> Recipe:
+    """The recipe in a file from anywhere: checked step by step, nothing of it is run.
+
+    Args:
+        content: JSON, as `written` makes it.
+        name: of the file, for the error.
+
+    Raises:
+        PassPrecondition: it holds no recipe, or a pass, parameter or value that is not known.
+    """
+    if len(content) > MOST_BYTES:
+        raise PassPrecondition(
+            f"{name} is too large for a recipe: {len(content) / 1e3:,.0f} kB, and at most "
+            f"{MOST_BYTES / 1e3:.0f} kB are read."
+        )
+    try:
+        data = parse_json(content)
+    except ValueError as error:
+        raise PassPrecondition(f"{name} is not a readable recipe: no JSON ({error}).") from error
+    try:
+        recipe = from_json(Recipe, data)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise PassPrecondition(f"{name} is not a readable recipe, which is {FORM}.") from error
+    for step in recipe.steps:
+        build(step)
+    return recipe
 
 
 def title(steps: Iterable[Step]) -> str:

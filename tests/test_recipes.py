@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from core import recipes
+from core.errors import PassPrecondition
 from core.passes.base import catalogue
 from core.records import Recipe, Step, from_json, to_json
 
@@ -78,3 +79,59 @@ def test_the_title_carries_the_number_that_was_moved():
     kind = catalogue()["prune_channels"]
     step = Step("prune_channels", {**kind().step().params, "ratio": 0.35})
     assert recipes.title((step,)).endswith("35 %")
+
+
+def test_a_file_is_the_recipe_that_was_written():
+    recipe = Recipe("Kürzen", (FOLD, CUT))
+    assert recipes.read(recipes.written(recipe).encode(), "r.json") == recipe
+    assert recipes.read(b"\xef\xbb\xbf" + recipes.written(recipe).encode(), "r.json") == recipe
+
+
+def step(name: str, **params: object) -> bytes:
+    return recipes.written(Recipe("r", (Step(name, params),))).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "not a readable recipe: no JSON"),
+        (b"\xff\xfe\x00", "not a readable recipe: no JSON"),
+        (b"[" * 50_000, "not a readable recipe: no JSON"),
+        (b"9" * 5_000, "not a readable recipe: no JSON"),
+        (b"[1]", "not a readable recipe, which is"),
+        (b'"text"', "not a readable recipe, which is"),
+        (b'{"name": 3, "steps": []}', "not a readable recipe, which is"),
+        (b'{"name": "r", "steps": {"fold_batch_norm": {}}}', "not a readable recipe, which is"),
+        (b'{"name": "r", "steps": [{"pass_name": "x", "params": 1}]}', "which is"),
+        (b" " * (recipes.MOST_BYTES + 1), "too large for a recipe: 66 kB, and at most 66 kB"),
+        (step("melt"), "no pass named 'melt'; known: simplify"),
+        (step("m" * 60_000), "no pass named 'mmm"),
+        (step("prune_channels", depth=1), "prune_channels has no parameter 'depth'; it takes"),
+        (step("prune_channels", **{"d" * 60_000: 1}), "prune_channels has no parameter 'ddd"),
+        (step("prune_channels", ratio="0.3"), "prune_channels.ratio is '0.3'; it takes a number"),
+        (step("prune_channels", ratio=7), "ratio is 7; it lies between"),
+        (step("prune_channels", ratio=float("nan")), "ratio is nan; it lies between"),
+        (step("prune_channels", repair="yes"), "repair is 'yes'; it takes true or false"),
+        (step("prune_channels", backend={"a": 1}), "backend is {'a': 1}; it takes a text"),
+        (step("prune_channels", exclude="conv1"), "exclude is 'conv1'; it takes a list of names"),
+    ],
+)
+def test_what_is_no_recipe_is_told_in_one_line(content: bytes, words: str):
+    with pytest.raises(PassPrecondition) as told:
+        recipes.read(content, "forged.json")
+    assert words in told.value.message
+    assert len(told.value.message) < 1_000
+    assert "\n" not in told.value.message
+
+
+def test_a_short_recipe_is_the_same_and_leaves_defaults_out():
+    whole = Recipe("whole", (catalogue()["prune_channels"](ratio=0.3).step(),))
+    assert recipes.brief(whole).steps == (CUT,)
+    assert recipes.same(recipes.brief(whole), whole)
+    gone = Recipe("r", (Step("forgotten", {"x": 1}),))
+    assert recipes.brief(gone) == gone
+
+
+def test_what_no_pass_takes_is_left_out_where_that_is_better_than_nothing():
+    recipe = Recipe("r", (FOLD, Step("forgotten"), Step("prune_channels", {"ratio": 7})))
+    assert recipes.understood(recipe) == Recipe("r", (FOLD,))

@@ -1,4 +1,4 @@
-"""Advice about the architecture, each with the number behind it.
+"""Advice about the architecture: notes with their numbers, worded by `core.wording.advice`.
 
 Everything here is arithmetic on the graph, none of it a measurement: MACs and parameters say how
 much work there is, not how long it takes, and "would" means after training the changed network.
@@ -17,7 +17,7 @@ from core.analysis.shapes import Facts, facts
 from core.analysis.training_mode import BY_OUTPUTS, is_training
 from core.analysis.values import constant_tensor, node_name
 from core.graph.operators import WEIGHTED
-from core.records import OPEN_SHAPE, Advice, LayerCost
+from core.records import LayerCost, Note
 
 DEEP = 10  # convolutions in a row from which batch norm and shortcuts matter
 MULTIPLE = 8
@@ -36,7 +36,7 @@ class Separable:
     parameters_after: int
 
 
-def advise(graph: ir.Model, layers: Sequence[LayerCost]) -> tuple[Advice, ...]:
+def advise(graph: ir.Model, layers: Sequence[LayerCost]) -> tuple[Note, ...]:
     """What an architect would remark on, most useful first; empty if there is nothing to say."""
     known = facts(graph, batch=1)
     found = (
@@ -47,7 +47,7 @@ def advise(graph: ir.Model, layers: Sequence[LayerCost]) -> tuple[Advice, ...]:
         _fully_connected(graph, layers),
         _first_layer(graph, layers),
     )
-    return tuple(a for a in found if a is not None)
+    return tuple(note for note in found if note is not None)
 
 
 def separable(graph: ir.Model, known: Facts) -> dict[str, Separable]:
@@ -108,32 +108,18 @@ def _static(dims: Sequence[int | str]) -> bool:
     return all(isinstance(d, int) for d in dims)
 
 
-def _batch_norm(graph: ir.Model) -> Advice | None:
+def _batch_norm(graph: ir.Model) -> Note | None:
     folds = folding(graph)
     count = sum(n.op_type in _CONVOLUTIONS for n in graph.graph)
     if folds:
-        ready = sum(bool(host) for host in folds.values())
-        text = (
-            f"{ready} of {_many(len(folds), 'batch norm')} directly follow a layer and would fold "
-            "into its weights without changing any output."
-        )
-        if not ready:
-            text = (
-                f"{_many(len(folds), 'batch norm')} stand before an activation or behind a Concat, "
-                "not directly behind a layer: a scale and a shift per element that stay."
-                if _in_use(graph)
-                else f"{_many(len(folds), 'batch norm')} cannot be folded: the file was exported "
-                "in training mode."
-            )
-        return Advice("Batch norms", text, ready, "to fold")
+        if ready := sum(bool(host) for host in folds.values()):
+            return Note.of("advice.norms_fold", ready=ready, found=len(folds))
+        if _in_use(graph):
+            return Note.of("advice.norms_stay", found=len(folds))
+        return Note.of("advice.norms_in_training", found=len(folds))
     if count < DEEP or any("QuantizeLinear" in n.op_type for n in graph.graph):
         return None
-    text = (
-        f"There is no batch norm in the file, with {count} convolutions. Either they were folded "
-        "before export, which is as it should be, or the network was trained without; the file "
-        "cannot tell. Trained with them it would train more easily, and folded they cost nothing."
-    )
-    return Advice("No batch norm in the file", text, count, "convolutions")
+    return Note.of("advice.no_norms", convolutions=count)
 
 
 def _in_use(graph: ir.Model) -> bool:
@@ -143,17 +129,9 @@ def _in_use(graph: ir.Model) -> bool:
     return not all(is_training(node, opset) for node in norms)
 
 
-def _shortcuts(graph: ir.Model) -> Advice | None:
+def _shortcuts(graph: ir.Model) -> Note | None:
     run, merges = _longest_run(graph)
-    if run < DEEP:
-        return None
-    others = f" ({merges} elsewhere)" if merges else ""
-    text = (
-        f"{run} convolutions follow one another without a shortcut around any of them{others}. "
-        "Plain networks this deep are hard to train; an Add around every second or third layer "
-        "costs no parameters and no MACs."
-    )
-    return Advice("Shortcuts missing", text, run, "convolutions in a row")
+    return None if run < DEEP else Note.of("advice.no_shortcuts", run=run, elsewhere=merges)
 
 
 def _longest_run(graph: ir.Model) -> tuple[int, int]:
@@ -177,7 +155,7 @@ def _longest_run(graph: ir.Model) -> tuple[int, int]:
     return longest, merges
 
 
-def _separable(graph: ir.Model, known: Facts, layers: Sequence[LayerCost]) -> Advice | None:
+def _separable(graph: ir.Model, known: Facts, layers: Sequence[LayerCost]) -> Note | None:
     dense = list(separable(graph, known).values())
     parameters, macs = totals(graph, layers)
     saved = sum(d.macs - d.macs_after for d in dense)
@@ -187,23 +165,16 @@ def _separable(graph: ir.Model, known: Facts, layers: Sequence[LayerCost]) -> Ad
     if not dense or not parameters:
         return None
     dense.sort(key=lambda d: (d.macs - d.macs_after, d.parameters), reverse=True)
-    top = ", ".join(
-        f"{_short(d.name)} ({_count(d.macs)} -> {_count(d.macs_after)} MACs)" for d in dense[:3]
+    return Note.of(
+        "advice.separable",
+        layers=len(dense),
+        parameters=(parameters, parameters - shrunk),
+        macs=(macs, macs - saved) if macs else None,
+        most=[(_short(d.name), d.macs, d.macs_after) for d in dense[:3]],
     )
-    fewer = f"{_count(parameters)} to {_count(parameters - shrunk)} parameters"
-    start = f"As depthwise + pointwise, {_many(len(dense), 'dense convolution')} would take the "
-    title = "Depthwise + pointwise would shrink it"
-    if not macs:
-        text = f"{start}network from {fewer}, after training anew. MACs are {OPEN_SHAPE}."
-        return Advice(title, text, round(100 * shrunk / parameters, 1), "% fewer parameters")
-    text = (
-        f"{start}network from {_count(macs)} to {_count(macs - saved)} MACs and from {fewer}, "
-        f"after training anew. Most at: {top}."
-    )
-    return Advice(title, text, round(100 * saved / macs, 1), "% fewer MACs")
 
 
-def _odd_channels(graph: ir.Model, known: Facts) -> Advice | None:
+def _odd_channels(graph: ir.Model, known: Facts) -> Note | None:
     odd = []
     for node in _read_by_convolutions(graph):
         shape = known.shape(node.outputs[0]) or ()
@@ -214,13 +185,7 @@ def _odd_channels(graph: ir.Model, known: Facts) -> Advice | None:
             odd.append((_short(node_name(node)), channels))
     if not odd:
         return None
-    some = ", ".join(f"{name} ({channels})" for name, channels in odd[:5])
-    more = f" and {len(odd) - 5} more" if len(odd) > 5 else ""
-    text = (
-        f"{_many(len(odd), 'inner convolution')} with a number of channels that is not a multiple "
-        f"of {MULTIPLE}, so that vector kernels would work on padding: {some}{more}."
-    )
-    return Advice("Odd channel counts", text, len(odd), "convolutions")
+    return Note.of("advice.odd_channels", layers=len(odd), multiple=MULTIPLE, first=odd[:5])
 
 
 def _read_by_convolutions(graph: ir.Model) -> list[ir.Node]:
@@ -235,43 +200,24 @@ def _read_by_convolutions(graph: ir.Model) -> list[ir.Node]:
     return found[::-1]
 
 
-def _fully_connected(graph: ir.Model, layers: Sequence[LayerCost]) -> Advice | None:
+def _fully_connected(graph: ir.Model, layers: Sequence[LayerCost]) -> Note | None:
     parameters, _ = totals(graph, layers)
     large = [c for c in layers if c.kind.startswith("fully connected") and c.parameters > 50_000]
     share = 100 * sum(c.parameters for c in large) / parameters if parameters else 0
     if share < 40:
         return None
-    names = ", ".join(f"{_short(c.name)} ({_count(c.parameters)})" for c in large[:3])
-    text = (
-        f"Fully connected layers hold {share:.0f} % of the parameters: {names}. Global average "
-        "pooling in front of the last one would remove most of them."
-    )
-    return Advice("Large fully connected layers", text, round(share, 1), "% of the parameters")
+    largest = [(_short(c.name), c.parameters) for c in large[:3]]
+    return Note.of("advice.large_dense", share=share, largest=largest)
 
 
-def _first_layer(graph: ir.Model, layers: Sequence[LayerCost]) -> Advice | None:
+def _first_layer(graph: ir.Model, layers: Sequence[LayerCost]) -> Note | None:
     _, macs = totals(graph, layers)
     first = next((c for c in layers if c.op_type in _CONVOLUTIONS), None)
     count = sum(c.op_type in _CONVOLUTIONS for c in layers)
     if first is None or not first.macs or not macs or count < 4 or first.macs < 0.2 * macs:
         return None
     share = 100 * first.macs / macs
-    text = (
-        f"The first convolution, {_short(first.name)}, takes {share:.0f} % of all MACs. A stride "
-        "of 2 there would quarter it and everything up to the next stride."
-    )
-    return Advice("Heavy first layer", text, round(share, 1), "% of the MACs")
-
-
-def _count(number: int) -> str:
-    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
-        if number >= limit:
-            return f"{number / limit:.3g}{unit}"
-    return str(number)
-
-
-def _many(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' * (number != 1)}"
+    return Note.of("advice.heavy_first", layer=_short(first.name), share=share)
 
 
 def _short(name: str) -> str:

@@ -12,6 +12,7 @@ import onnx_ir as ir
 
 from core.analysis.values import constant_tensor
 from core.graph.operators import STANDARD
+from core.records import Note
 
 BY_OUTPUTS, BY_ATTRIBUTE, DROPOUT_BY_INPUT = 7, 14, 12
 
@@ -29,28 +30,16 @@ def is_training(node: ir.Node, opset: int) -> bool:
     return any(out.name for out in node.outputs[1:])
 
 
-def said(nodes: list[ir.Node], opset: int) -> str:
-    """What to say of a file that was exported in training mode; empty of any other."""
+def exported_so(nodes: list[ir.Node], opset: int) -> Note | None:
+    """That a file was exported in training mode; None of any other."""
     found = [node.op_type for node in nodes if is_training(node, opset)]
-    parts = [
-        _many(found.count(op_type), thing)
-        for op_type, thing in (("BatchNormalization", "batch norm"), ("Dropout", "dropout"))
-        if op_type in found
-    ]
-    if not parts:
-        return ""
-    return (
-        f"This file was exported in training mode ({' and '.join(parts)}): an answer depends on "
-        "what else is in the batch, or on chance, and a batch norm in that mode cannot be folded. "
-        "Export it again as it is used, in PyTorch after model.eval()."
-    )
+    if not found:
+        return None
+    norms, dropouts = found.count("BatchNormalization"), found.count("Dropout")
+    return Note.of("training.exported", norms=norms, dropouts=dropouts)
 
 
 def _is_true(node: ir.Node) -> bool:
     given = node.inputs[2] if len(node.inputs) > 2 else None
     tensor = constant_tensor(given) if given is not None else None
     return tensor is not None and tensor.size == 1 and bool(tensor.numpy().reshape(-1)[0])
-
-
-def _many(number: int, thing: str) -> str:
-    return f"{number} {thing}{'s' * (number != 1)}"

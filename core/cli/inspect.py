@@ -8,7 +8,8 @@ from typing import Any
 
 from core.cli.inputs import add_model_options, admit
 from core.cli.result import Result, count, table
-from core.records import ModelSummary, TensorSpec, to_json
+from core.records import ModelSummary, TensorSpec
+from core.wording import advised, sentences, summary_in_words
 from core.workspace import Workspace
 
 
@@ -30,7 +31,7 @@ def run(options: argparse.Namespace) -> Result:
     """
     with Workspace.passing(options.child) as workspace:
         summary = admit(workspace, options.model, options)
-    data = to_json(summary)
+    data = summary_in_words(summary)
     del data["path"]
     return Result(data, _text(summary))
 
@@ -58,9 +59,9 @@ def _text(summary: ModelSummary) -> str:
                 if layer.parameters or layer.macs != 0
             ),
         ),
-        *(f"\n{item.title}: {item.text}" for item in summary.advice),
+        *(f"\n{item.title}: {item.text}" for item in map(advised, summary.advice)),
         *(f"\nnote: {note}" for note in summary.notes),
-        *(f"\nwarning: {warning}" for warning in summary.warnings),
+        *(f"\nwarning: {warning}" for warning in sentences(summary.warnings)),
     ]
     return "\n".join(lines)
 

@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from core import recipes
 from core.errors import PassPrecondition
 from core.recipes import recipe_of
-from core.records import Recipe, Step, from_json, parse_json
+from core.records import Recipe, Step
 from core.workspace.passes import Parameter, Pass, build, catalogue, parameters
 
 # Short forms of what people switch on most, beside the option that every pass has.
@@ -102,12 +103,11 @@ def load_recipe(path: Path) -> Recipe:
         PassPrecondition: it is not a recipe, or names an unknown pass or parameter.
     """
     try:
-        recipe = from_json(Recipe, parse_json(path.read_text(encoding="utf-8")))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise PassPrecondition(f"{path}: not a readable recipe ({error}).") from error
-    for step in recipe.steps:
-        build(step)
-    return recipe
+        with path.open("rb") as file:
+            content = file.read(recipes.MOST_BYTES + 1)
+    except OSError as error:
+        raise PassPrecondition(f"{path} is not a readable recipe: {error.strerror}.") from error
+    return recipes.read(content, str(path))
 
 
 def _short_forms(options: argparse.Namespace) -> dict[str, dict[str, Any]]:

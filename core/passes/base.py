@@ -243,26 +243,44 @@ def build(step: Step) -> Pass:
     kind = catalogue().get(step.pass_name)
     if kind is None:
         raise PassPrecondition(
-            f"There is no pass named {step.pass_name!r}; known: {', '.join(catalogue())}"
+            f"There is no pass named {_short(step.pass_name)}; known: {', '.join(catalogue())}"
         )
     known = parameters(kind)
     for name, value in step.params.items():
         if name not in known:
             raise PassPrecondition(
-                f"{step.pass_name} has no parameter {name!r}; it takes: {', '.join(known)}"
+                f"{step.pass_name} has no parameter {_short(name)}; it takes: {', '.join(known)}"
             )
         _check(step.pass_name, name, value, *known[name])
     return kind(**{name: _like(known[name][0], value) for name, value in step.params.items()})
 
 
+_TAKES: Mapping[type, str] = {
+    bool: "true or false",
+    int: "a whole number",
+    float: "a number",
+    str: "a text",
+    tuple: "a list of names",
+}
+_SHORT = 60  # letters of what somebody wrote that an error repeats
+
+
+def _short(value: Any) -> str:
+    """What somebody wrote, as far as an error repeats it."""
+    text = repr(value)
+    return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
+
+
 def _check(pass_name: str, name: str, value: Any, default: Any, about: Parameter) -> None:
-    where = f"{pass_name}.{name} is {value!r}"
+    where = f"{pass_name}.{name} is {_short(value)}"
     if about.choices and value not in about.choices:
         raise PassPrecondition(f"{where}; it takes one of: {', '.join(about.choices)}")
     if isinstance(default, bool) != isinstance(value, bool):
-        raise PassPrecondition(f"{where}; it takes {type(default).__name__}")
+        raise PassPrecondition(f"{where}; it takes {_TAKES[type(default)]}")
+    if isinstance(default, str) and not isinstance(value, str):
+        raise PassPrecondition(f"{where}; it takes {_TAKES[str]}")
     if isinstance(default, tuple) and not _names(value):
-        raise PassPrecondition(f"{where}; it takes a list of names")
+        raise PassPrecondition(f"{where}; it takes {_TAKES[tuple]}")
     if isinstance(default, int | float) and not isinstance(default, bool):
         _check_number(where, value, default, about)
 
@@ -273,11 +291,11 @@ def _names(value: Any) -> bool:
 
 def _check_number(where: str, value: Any, default: float, about: Parameter) -> None:
     if not isinstance(value, int | float):
-        raise PassPrecondition(f"{where}; it takes a number")
+        raise PassPrecondition(f"{where}; it takes {_TAKES[float]}")
     if isinstance(default, int) and isinstance(value, float) and not value.is_integer():
         raise PassPrecondition(f"{where}; it takes a whole number")
     if abs(value) > sys.float_info.max:
-        raise PassPrecondition(f"{where[:80]}: a number beyond all measure")
+        raise PassPrecondition(f"{where}: a number beyond all measure")
     low = about.low if about.low is not None else -math.inf
     high = about.high if about.high is not None else math.inf
     if not low <= value <= high:

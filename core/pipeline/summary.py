@@ -40,6 +40,7 @@ def summarise(
     every = nodes(graph)
     layers = cost.layers(graph)
     parameters, macs = cost.totals(graph, layers)
+    trained = training_mode.exported_so(every, graph.opset_imports.get("", 1))
     return ModelSummary(
         digest=digest,
         name=name,
@@ -61,5 +62,5 @@ def summarise(
         layers=layers,
         advice=advice.advise(graph, layers),
         notes=notes,
-        warnings=tuple(filter(None, (training_mode.said(every, graph.opset_imports.get("", 1)),))),
+        warnings=(trained,) if trained else (),
     )

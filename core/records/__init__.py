@@ -35,7 +35,6 @@ from core.records.measurements import (
 )
 from core.records.models import (
     OPEN_SHAPE,
-    Advice,
     DataSummary,
     LayerCost,
     ModelSummary,
@@ -81,7 +80,6 @@ from core.records.topology import GraphNode, Topology
 __all__ = [
     "OPEN_SHAPE",
     "AccuracyForecast",
-    "Advice",
     "Answer",
     "Artifact",
     "BackendFacts",

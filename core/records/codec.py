@@ -91,6 +91,10 @@ def _read(hint: Any, data: Any) -> Any:
 def _read_note(data: Any) -> Note:
     if isinstance(data, str):
         return Note.text(data)  # as version 0.1.0 stored it
+    if "title" in data:  # as it stored advice: a title, a sentence, a number with its unit
+        number = "" if data.get("value") is None else f"{data['value']:g} {data.get('unit', '')}"
+        title, text = _read(str, data["title"]), _read(str, data["text"])
+        return Note.of("advice.told", title=title, text=text, figure=number.strip())
     values = dict(data.get("values", {}))
     return Note(_read(str, data["code"]), {k: _read_value(v) for k, v in values.items()})
 

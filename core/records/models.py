@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from core.records.notes import Note
 from core.records.recipes import StepReport
 
 OPEN_SHAPE = "unknown: open shape"  # in the place of a count that depends on a size left open
@@ -70,21 +71,12 @@ class LayerCost:
 
 
 @dataclass(frozen=True, slots=True)
-class Advice:
-    """One sentence about the architecture, with the number that backs it."""
-
-    title: str
-    text: str
-    value: float | None = None
-    unit: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class ModelSummary:
     """Everything the screen says of a model before anything runs; `macs` as in LayerCost.
 
     Attributes:
         size_bytes: of the user's own file with its external data; of what Lathe wrote otherwise.
+        advice: what stands out in the architecture; `core.wording.advised` has the words.
         notes: what was done when the file was taken in.
         warnings: what is wrong with it, although it runs.
     """
@@ -107,9 +99,9 @@ class ModelSummary:
     preprocess: Preprocess | None = None
     labels: tuple[str, ...] = ()
     layers: tuple[LayerCost, ...] = ()
-    advice: tuple[Advice, ...] = ()
+    advice: tuple[Note, ...] = ()
     notes: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    warnings: tuple[Note, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

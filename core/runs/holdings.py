@@ -6,7 +6,7 @@ import threading
 
 from core.errors import StoreError
 from core.records.stored import Upload
-from core.runs import gc
+from core.runs import gc, names
 from core.runs.home import Home
 from core.runs.quota import EVERYBODY, UPLOAD, VISITOR, Quota
 from core.runs.store import Listed, Store
@@ -102,6 +102,18 @@ class Holdings:
                 runs = "1 run needs" if len(needed) == 1 else f"{len(needed)} runs need"
                 raise StoreError(f"{runs} {found[0].name}.", "Delete the runs first.")
             return self._let_go(owner, digest)
+
+    def rename(self, digest: str, name: str, owner: str) -> str:
+        """Call an upload otherwise on its owner's list; the name as it is kept.
+
+        Raises:
+            StoreError: there is no such upload, or no good name.
+        """
+        kept = names.given(name)
+        if all(one.digest != digest for one in self._store.listed(owner)):
+            raise StoreError("There is no such upload: it is deleted already.")
+        self._store.rename(owner, digest, kept)
+        return kept
 
     def _let_go(self, owner: str, digest: str) -> int:
         self._store.unlist(owner, digest)

@@ -8,10 +8,12 @@ of them where words depend on numbers.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from core.catalogue import discover
-from core.records import Json, Note, StepReport, to_json
+from core.records import Json, ModelSummary, Note, StepReport, to_json
+from core.wording.advice import FIGURES, TITLES
 from core.wording.template import Template, filled
 
 SENTENCES: Mapping[str, Template] = {
@@ -40,6 +42,28 @@ def _spoken(value: Any) -> Any:
 def sentences(notes: Iterable[Note]) -> tuple[str, ...]:
     """The sentences of several notes."""
     return tuple(map(sentence, notes))
+
+
+@dataclass(frozen=True, slots=True)
+class Advised:
+    """A piece of advice in words: what it is about, the number that backs it, the sentence."""
+
+    title: str
+    figure: str
+    text: str
+
+
+def advised(note: Note) -> Advised:
+    """Advice in words."""
+    title, figure = (filled(kind.get(note.code, ""), note.values) for kind in (TITLES, FIGURES))
+    return Advised(title, figure, sentence(note))
+
+
+def summary_in_words(summary: ModelSummary) -> Json:
+    """A summary as JSON with sentences for notes, as the command line prints it."""
+    advice = [to_json(advised(note)) | {"code": note.code} for note in summary.advice]
+    whole: Json = to_json(summary)
+    return whole | {"advice": advice, "warnings": [*sentences(summary.warnings)]}
 
 
 def in_words(report: StepReport) -> Json:

@@ -28,3 +28,16 @@ def interval(value: tuple[float, float, float] | list[float], digits: int) -> st
     """A value with its 95 % interval."""
     middle, low, high = value
     return f"{middle:.{digits}f} ({low:.{digits}f} to {high:.{digits}f})"
+
+
+def many(count: int, one: str) -> str:
+    """A count with its noun: 1 layer, 3 layers."""
+    return f"{count} {plural(count, one)}"
+
+
+def counted(number: int) -> str:
+    """A large count in three digits: 147 k."""
+    for limit, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if number >= limit:
+            return f"{number / limit:.3g}{unit}"
+    return str(number)

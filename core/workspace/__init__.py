@@ -1,7 +1,7 @@
 """The workspace: the only door through which pages and the command line use the core.
 
-Four rooms: `models`, `data`, `runs` and `insights`. Beside them lie the words that forms and
-commands are made of: `passes` (the catalogue and its parameters), `inputs` (sizes and
+Five rooms: `models`, `data`, `recipes`, `runs` and `insights`. Beside them lie the words that forms
+and commands are made of: `passes` (the catalogue and its parameters), `inputs` (sizes and
 preprocessing) and `facts` (metrics and backends).
 """
 

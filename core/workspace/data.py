@@ -102,6 +102,17 @@ class Data:
         """What an owner uploaded, or everybody, newest first."""
         return self._at.holdings.uploads(owner)
 
+    def rename_upload(self, digest: str, name: str, owner: str) -> str:
+        """Call an upload otherwise: in this owner's lists and runs. The file stays as it is.
+
+        Returns:
+            The name as it is kept.
+
+        Raises:
+            StoreError: there is no such upload, or no good name.
+        """
+        return self._at.holdings.rename(digest, name, owner)
+
     def room(self, owner: str) -> Room:
         """What is free for an upload and the work on it."""
         quota, holdings = self._at.holdings.quota, self._at.holdings

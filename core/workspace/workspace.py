@@ -1,4 +1,4 @@
-"""Workspace: one installation behind one door, as four rooms."""
+"""Workspace: one installation behind one door, as five rooms."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from core.runs.quota import Quota
 from core.workspace.data import Data
 from core.workspace.insights import Insights
 from core.workspace.models import Models
+from core.workspace.recipes import Recipes
 from core.workspace.runs import Runs
 
 
@@ -22,6 +23,7 @@ class Workspace:
     Attributes:
         models: those that ship with Lathe, and those that visitors brought.
         data: image sets, and what uploads take on disk.
+        recipes: those that visitors keep under names.
         runs: asked for, watched, stopped; and what they can run on.
         insights: previews, forecasts, staircases, profiles.
     """
@@ -31,6 +33,7 @@ class Workspace:
         self._installation = installation
         self.models = Models(installation)
         self.data = Data(installation)
+        self.recipes = Recipes(installation)
         self.runs = Runs(installation, self.models, self.data)
         self.insights = Insights(installation, self.models, self.runs)
 

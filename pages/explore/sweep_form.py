@@ -14,7 +14,14 @@ from core.records import ModelSummary, Recipe
 from core.search.space import AS_IT_IS, Axis, Variant, axes_of, combine, families
 from core.workspace.passes import catalogue
 from pages.explore.state import state
-from pages.shared import formatting, opening, precision_control, recipe_form
+from pages.shared import (
+    formatting,
+    opening,
+    precision_control,
+    recipe_book,
+    recipe_form,
+    session,
+)
 
 GRID_MODE, LIST_MODE = "Grid", "List"
 MOST_RECIPES = 200
@@ -57,6 +64,7 @@ def grid(has_calibration: bool, off: str = AS_IT_IS) -> tuple[Recipe, ...]:
 def chosen_list(model: ModelSummary) -> tuple[Recipe, ...]:
     """Recipes added one by one from the switches that Optimize has too."""
     known = state.listed.begin({})
+    recipe_book.show(session.workspace(), session.owner())
     recipe_form.show(model)
     if st.button("Add this recipe", key="explore.add", width="stretch"):
         recipe = recipe_form.current()

@@ -11,6 +11,7 @@ from core.charts import layers_figure
 from core.charts.layers import Share, layer_rows
 from core.charts.table import to_csv
 from core.records import ModelSummary, TensorSpec
+from core.wording import advised, sentences
 from core.workspace import Workspace
 from core.workspace.forecasts import before_pruning
 from pages.model import net
@@ -34,7 +35,7 @@ def show() -> None:
         return
     st.title(formatting.plain(model.name))
     facts(model)
-    for warning in model.warnings:
+    for warning in sentences(model.warnings):
         st.warning(formatting.plain(warning))
     for note in model.notes:
         st.info(formatting.plain(note))
@@ -74,12 +75,8 @@ def advice(model: ModelSummary) -> None:
     st.header("Advice")
     if not model.advice:
         st.caption("Nothing in this architecture stands out.")
-    for item in model.advice:
-        number = ""
-        if item.value is not None:
-            whole = item.value == int(item.value)
-            value = f"{item.value:,.0f}" if whole else formatting.number(item.value)
-            number = f" · {value} {formatting.plain(item.unit)}".rstrip()
+    for item in map(advised, model.advice):
+        number = f" · {formatting.plain(item.figure)}" if item.figure else ""
         with st.container(border=True):
             st.markdown(
                 f"**{formatting.plain(item.title)}**{number}  \n{formatting.plain(item.text)}"

@@ -9,11 +9,11 @@ import contextlib
 from typing import Any
 
 from core.errors import CoreError
-from core.records import Json, Recipe, Step, from_json, to_json
+from core.recipes import understood
+from core.records import Json, Recipe, from_json, to_json
 from core.workspace import Workspace
-from core.workspace.passes import build, catalogue
 from pages.optimize.state import state
-from pages.shared import measure_form, recipe_form
+from pages.shared import measure_form, recipe_form, recipe_history
 from pages.shared.field import Field
 from pages.shared.state import forms, visit
 
@@ -27,7 +27,7 @@ FIELDS: tuple[Field[Any], ...] = (
     forms.images,
     forms.budget,
 )
-RECIPE, RUN = "recipe", "run"
+RECIPE, RUN, STEPS = "recipe", "run", "steps"
 
 
 def begin(workspace: Workspace, owner: str) -> Recipe | None:
@@ -45,6 +45,7 @@ def begin(workspace: Workspace, owner: str) -> Recipe | None:
         if field.key in left and not field.is_set():
             with contextlib.suppress(TypeError, ValueError):
                 field.set(_checked(field, left[field.key]))
+    recipe_history.restore(left.get(STEPS))
     run = left.get(RUN)
     if isinstance(run, str) and run and not visit.run.is_set():
         with contextlib.suppress(CoreError):  # it was deleted: the forms stand without it
@@ -58,6 +59,7 @@ def keep(workspace: Workspace, owner: str) -> None:
     draft: Json = {name: value for name, value in standing.items() if value is not None}
     draft[RECIPE] = to_json(recipe_form.current())
     draft[RUN] = visit.run.get()
+    draft[STEPS] = recipe_history.kept()
     if draft != state.draft.get():
         state.draft.set(draft)
         workspace.runs.keep_draft(owner, draft)
@@ -89,18 +91,6 @@ def _checked(field: Field[Any], value: object) -> object:
 def _recipe(found: object) -> Recipe | None:
     """The recipe, without the passes and parameters that this version does not take."""
     try:
-        recipe = from_json(Recipe, found)
+        return understood(from_json(Recipe, found))
     except (TypeError, ValueError, KeyError, AttributeError):
         return None
-    steps = tuple(step for step in recipe.steps if _is_known(step))
-    return Recipe(recipe.name, steps)
-
-
-def _is_known(step: Step) -> bool:
-    if step.pass_name not in catalogue():
-        return False
-    try:
-        build(step)
-    except CoreError:
-        return False
-    return True

@@ -17,6 +17,7 @@ from pages.shared import (
     model_picker,
     opening,
     progress,
+    recipe_book,
     recipe_form,
     result_card,
     sensitivity,
@@ -72,6 +73,7 @@ def show() -> None:
 def recipe_panel(board: Board, images: int | None) -> None:
     """The switches; wherever they are moved to is answered at once with what is exact."""
     st.header("Recipe")
+    recipe_book.show(board.workspace, session.owner())
     behind = staircase.Behind(board.workspace, board.model)
     recipe = recipe_form.show(board.model, behind, images)
     st.header("Measure on")

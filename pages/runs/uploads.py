@@ -1,27 +1,24 @@
-"""What this visitor uploaded: how much of the quota it takes, and a way to delete it."""
+"""Uploads of this visitor: how much of the quota they take; to rename or to delete each."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import pandas as pd
 import streamlit as st
 
-from core.errors import CoreError
 from core.records.stored import UNBOUNDED, Room, Upload
 from core.workspace import Workspace
 from pages.runs.state import state
-from pages.shared import formatting
-from pages.shared.state import visit
-
-KINDS = {"model": "model", "images": "images"}
+from pages.shared import formatting, upload_dialogs
+from pages.shared.upload_dialogs import KINDS, name_of
 
 
 def show(workspace: Workspace, owner: str) -> None:
-    """The list, the room that is left, and the button that deletes one of them."""
+    """The list, the room that is left, and the buttons that rename or delete one of them."""
     found = {upload.digest: upload for upload in workspace.data.uploads(owner)}
     st.header("Uploads")
+    upload_dialogs.say()
     st.caption(room_words(workspace.data.room(owner)))
     if not found:
         return
@@ -29,12 +26,13 @@ def show(workspace: Workspace, owner: str) -> None:
     names = formatting.apart({key: name_of(one) for key, one in found.items()})
     if state.upload.get() not in found:
         state.upload.set(next(iter(found)))
-    left, right = st.columns([4, 1], vertical_alignment="bottom")
-    with left:
+    picker, rename, delete = st.columns([4, 1, 1], vertical_alignment="bottom")
+    with picker:
         st.selectbox("Upload", list(names), format_func=names.__getitem__, key=state.upload.key)
-    with right:
-        if st.button("Delete …", key="uploads.delete", width="stretch"):
-            confirm(workspace, owner, found[state.upload.get()])
+    if rename.button("Rename …", key="uploads.rename", width="stretch"):
+        upload_dialogs.rename(workspace, owner, found[state.upload.get()])
+    if delete.button("Delete …", key="uploads.delete", width="stretch"):
+        upload_dialogs.delete(workspace, owner, found[state.upload.get()])
 
 
 def room_words(room: Room) -> str:
@@ -45,11 +43,6 @@ def room_words(room: Room) -> str:
     if room.upload < UNBOUNDED:
         words += f"; one may have up to {formatting.size(room.upload)}"
     return f"{words}. Free on the disk: {formatting.size(room.disk)}."
-
-
-def name_of(upload: Upload) -> str:
-    """What an upload is called in a list: name, kind, size."""
-    return f"{upload.name} · {KINDS[upload.kind]} · {formatting.size(upload.size_bytes)}"
 
 
 def table(found: Mapping[str, Upload]) -> None:
@@ -81,31 +74,3 @@ def table(found: Mapping[str, Upload]) -> None:
         },
         alt="Every upload with its size and the runs that need it",
     )
-
-
-@st.dialog("Delete this upload?")
-def confirm(workspace: Workspace, owner: str, upload: Upload) -> None:
-    """Ask once, and name the runs that go with it."""
-    st.markdown(formatting.plain(name_of(upload)))
-    several = len(upload.runs) > 1
-    runs = f"{len(upload.runs)} runs" if several else "1 run"
-    if upload.runs:
-        st.warning(
-            f"{runs} {'need' if several else 'needs'} it and would go with it: the numbers, the "
-            "models that were made, and the link."
-        )
-    label = f"Delete it and {runs}" if upload.runs else "Delete"
-    words: dict[str, Any] = {"key": "uploads.delete.yes", "on_click": _delete}
-    if st.button(label, type="primary", args=(workspace, owner, upload), **words):
-        st.rerun()
-
-
-def _delete(workspace: Workspace, owner: str, upload: Upload) -> None:
-    try:
-        freed = workspace.runs.delete_upload(upload.digest, owner, with_runs=bool(upload.runs))
-    except CoreError as error:
-        visit.notice.set(f"{error.message} {error.remedy}".strip())
-    else:
-        state.upload.clear()
-        kept = "" if freed else " Its file stays: another visitor uploaded the same one."
-        visit.done.set(f"{upload.name} is deleted.{kept}")

@@ -12,7 +12,7 @@ from core.errors import CoreError, WorkerError
 from core.records import DataSummary, ModelSummary, Run
 from core.workspace import Workspace
 from core.workspace.inputs import assigned, halves, shared_images
-from pages.shared import formatting, model_picker, preprocess_finder
+from pages.shared import formatting, model_picker, preprocess_finder, upload_dialogs
 from pages.shared.state import forms, uploads
 
 NONE = ""
@@ -38,6 +38,8 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
     _defaults(workspace, model, sets, run)
     with model_picker.sheet("data", _face(sets), width="stretch") as opened:
         data = _pickers(sets, run)
+        if opened:
+            _offer(workspace, owner, data)
         st.divider()
         st.caption(_FORMATS)
         model_picker.upload(workspace, owner, "data", "Your images: .npz, or .zip of a folder")
@@ -96,6 +98,15 @@ def _picker(role: str, text: str, known: dict[str, str]) -> None:
         on_change=_picked,
         args=(role, turn),
     )
+
+
+def _offer(workspace: Workspace, owner: str, data: Data) -> None:
+    """Rename or delete the chosen sets, as far as this visitor uploaded them."""
+    own = {one.digest: one.name for one in workspace.data.of(owner)}
+    for role in ROLES if data.calibration != data.evaluation else ROLES[:1]:
+        if (digest := getattr(data, role)) in own:
+            st.caption(formatting.plain(own[digest]))
+            upload_dialogs.offer(workspace, owner, digest, role)
 
 
 def _picked(role: str, turn: int) -> None:

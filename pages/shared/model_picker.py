@@ -11,9 +11,10 @@ from streamlit.runtime.uploaded_file_manager import UploadedFile
 
 from core.errors import CoreError
 from core.records import DataSummary, Json, ModelSummary, Run
+from core.wording import sentences
 from core.workspace import Workspace
 from core.workspace.inputs import called, open_dims, proposed
-from pages.shared import formatting, preprocess_form, reading, upload_room
+from pages.shared import formatting, preprocess_form, reading, upload_dialogs, upload_room
 from pages.shared.state import forms, uploads
 
 OPENING_SAMPLE = "resnet"
@@ -41,6 +42,9 @@ def show(workspace: Workspace, owner: str, run: Run | None) -> ModelSummary | No
             key=forms.model.key,
             persist_state="session",
         )
+        if digest in {model.digest for model in workspace.models.of(owner)}:
+            upload_dialogs.offer(workspace, owner, digest, "model")
+        upload_dialogs.say()
     if digest is None:
         st.info("Upload an ONNX model to begin.")
         return None
@@ -49,7 +53,7 @@ def show(workspace: Workspace, owner: str, run: Run | None) -> ModelSummary | No
     except CoreError as error:
         st.error(formatting.plain(error.message))
         return None
-    for warning in model.warnings:
+    for warning in sentences(model.warnings):
         st.warning(formatting.plain(warning))
     freeze_form(workspace, model, owner)
     preprocess_form.show(workspace, model, owner)

@@ -16,7 +16,13 @@ from core.recipes import has_effect, is_share, recipe_of
 from core.records import ModelSummary, Recipe, Step
 from core.search.space import families, is_range
 from core.workspace.passes import Parameter, Pass, catalogue, parameters
-from pages.shared import formatting, images_needed, precision_control, snapping
+from pages.shared import (
+    formatting,
+    images_needed,
+    precision_control,
+    recipe_history,
+    snapping,
+)
 from pages.shared.field import Field
 from pages.shared.state import forms
 
@@ -69,7 +75,9 @@ def show(
     for family in families(catalogue()):
         if name := precision_control.show(family, model):
             _parameters(name, catalogue()[name], model, behind, images)
-    return current()
+    standing = current()
+    recipe_history.settle(standing)
+    return standing
 
 
 def _switch(name: str, kind: type[Pass]) -> bool:

@@ -121,7 +121,13 @@ class Forms:
 
 @dataclass(frozen=True, slots=True)
 class Uploads:
-    """The way of a file in; each field by the kind of file, "model" or "data"."""
+    """The way of a file in; each field by the kind of file, "model" or "data".
+
+    Attributes:
+        trouble: why an upload could not be deleted, to say once.
+    """
+
+    trouble: Field[str] = Field("uploads.trouble", "")
 
     def sheet(self, kind: str) -> Field[bool]:
         """Whether the sheet around the upload is open."""
@@ -138,6 +144,10 @@ class Uploads:
     def last(self, kind: str) -> Field[tuple[str, str, str]]:
         """The last file: its id, its name, why it was refused ("" if it was not)."""
         return Field(f"uploaded.{kind}", ("", "", ""))
+
+    def name(self, digest: str) -> Field[str]:
+        """The name that an upload is to get."""
+        return Field(f"rename.{digest}", "")
 
     def pending(self, kind: str) -> Field[str | None]:
         """Digest of what the next run of the script is to choose."""
@@ -177,4 +187,37 @@ class Panels:
         return Field(f"sensitivity.{about}.measure", "")
 
 
-visit, forms, uploads, panels = Visit(), Forms(), Uploads(), Panels()
+@dataclass(frozen=True, slots=True)
+class Book:
+    """The recipes that the switches stood at, and those that are kept under names.
+
+    Attributes:
+        standing: the recipe at the last look; None before the first.
+        past, future: what undo and redo go to, the nearest last.
+        sheet: whether the list of kept recipes is open.
+        chosen: name of the kept recipe that the buttons are about.
+        name: under which a recipe is to be kept.
+        new_name: that a kept recipe is to get.
+        taken: the name that the visitor may replace; empty for none.
+        renames: whether the field for another name is open.
+        deleted: the kept recipe that was deleted last, to bring back.
+        file: the uploader of a recipe's file.
+        done: what went well, and `refused` what did not, to say below the list.
+    """
+
+    standing: Field[Recipe | None] = Field("book.standing", None)
+    past: Field[tuple[Recipe, ...]] = Field("book.past", ())
+    future: Field[tuple[Recipe, ...]] = Field("book.future", ())
+    sheet: Field[bool] = Field("book.sheet", False)
+    chosen: Field[str | None] = Field("book.chosen", None)
+    name: Field[str] = Field("book.name", "")
+    new_name: Field[str] = Field("book.new_name", "")
+    taken: Field[str] = Field("book.taken", "")
+    renames: Field[bool] = Field("book.renames", False)
+    deleted: Field[Recipe | None] = Field("book.deleted", None)
+    file: Field[Any] = Field("book.file", None)
+    done: Field[str] = Field("book.done", "")
+    refused: Field[str] = Field("book.refused", "")
+
+
+visit, forms, uploads, panels, book = Visit(), Forms(), Uploads(), Panels(), Book()

@@ -8,18 +8,24 @@ import pytest
 
 from core.analysis import cost
 from core.analysis.advice import advise
-from core.analysis.training_mode import said
+from core.analysis.training_mode import exported_so
 from core.calibration.services import NoServices
 from core.pipeline import runner
-from core.records import Advice, Recipe, Step
+from core.records import Note, Recipe, Step
+from core.wording import Advised, advised, sentence
 from tests.analysis.nets import Net, head, image, residual
 from tests.builders import graph, norm
 
 FOLD = Recipe("fold", (Step("fold_batch_norm"),))
 
 
-def remarks(model: ir.Model) -> dict[str, Advice]:
-    return {a.title: a for a in advise(model, cost.layers(model))}
+def remarks(model: ir.Model) -> dict[str, Advised]:
+    found = map(advised, advise(model, cost.layers(model)))
+    return {remark.title: remark for remark in found}
+
+
+def said(note: Note | None) -> str:
+    return sentence(note) if note else ""
 
 
 def plain(depth: int, width: int = 16, shortcut: bool = False, norm: bool = False) -> ir.Model:
@@ -34,7 +40,7 @@ def plain(depth: int, width: int = 16, shortcut: bool = False, norm: bool = Fals
 
 def test_batch_norms_that_follow_a_layer_are_counted():
     advice = remarks(plain(3, norm=True))["Batch norms"]
-    assert (advice.value, advice.text.split(" directly")[0]) == (3, "3 of 3 batch norms")
+    assert (advice.figure, advice.text.split(" directly")[0]) == ("3 to fold", "3 of 3 batch norms")
 
 
 @pytest.mark.parametrize(
@@ -51,7 +57,7 @@ def test_a_batch_norm_in_training_mode_is_pointed_out_and_no_fold_is_promised(
     }}"""
     model = graph(text, opset, w=(4, 4, 3, 3), s=(4,), t=(4,), mean=(4,), var=(4,))
     assert "cannot be folded" in remarks(model)["Batch norms"].text
-    assert "in training mode (1 batch norm)" in said(list(model.graph), opset)
+    assert "in training mode (1 batch norm)" in said(exported_so(list(model.graph), opset))
     _, report = runner.apply(model, FOLD, NoServices())
     assert report[0].changed == 0  # as the advice has it
 
@@ -64,7 +70,8 @@ def test_what_is_promised_to_fold_is_what_the_pass_folds(place: str):
     }"""
     model = graph(text, 17, place, w=(4, 4, 3, 3), w2=(4, 4, 3, 3), **norm(4))
     _, report = runner.apply(model, FOLD, NoServices())
-    assert remarks(model)["Batch norms"].value == report[0].changed == 1
+    assert remarks(model)["Batch norms"].figure == "1 to fold"
+    assert report[0].changed == 1
 
 
 @pytest.mark.parametrize(("opset", "text", "says"), [
@@ -75,7 +82,7 @@ def test_what_is_promised_to_fold_is_what_the_pass_folds(place: str):
 def test_a_dropout_that_still_drops_is_pointed_out(opset: int, text: str, says: bool):
     weights = {"r": np.float32(0.5), "on": np.bool_(True)} if opset == 17 else {}
     model = graph(f"(float[2,4] x) => (float[2,4] y) {{ {text} }}", opset, **weights)
-    assert ("1 dropout" in said(list(model.graph), opset)) is says
+    assert ("1 dropout" in said(exported_so(list(model.graph), opset))) is says
 
 
 def test_shared_weights_are_not_shrunk_twice():
@@ -93,7 +100,7 @@ def test_shared_weights_are_not_shrunk_twice():
 
 def test_a_deep_net_without_batch_norm_may_be_a_folded_one_and_that_is_said():
     advice = remarks(plain(12))["No batch norm in the file"]
-    assert advice.value == 12
+    assert advice.figure == "12 convolutions"
     assert "the file cannot tell" in advice.text
     assert "No batch norm in the file" not in remarks(plain(4))
 
@@ -102,7 +109,7 @@ def test_batch_norms_before_an_activation_do_not_fold_backwards():
     net = image(channels=8)
     x = net.add("Relu", net.norm("x", 8))
     advice = remarks(head(net, net.conv(x, 8, 8), 8))["Batch norms"]
-    assert advice.value == 0
+    assert advice.figure == "1 to stay"
     assert "not directly behind a layer" in advice.text
 
 
@@ -111,7 +118,8 @@ def test_batch_norms_before_an_activation_do_not_fold_backwards():
 )
 def test_a_deep_plain_net_misses_shortcuts(depth, shortcut, expected):
     advice = remarks(plain(depth, shortcut=shortcut)).get("Shortcuts missing")
-    assert (advice.value if advice else None) == expected
+    figure = f"{expected} convolutions in a row" if expected else None
+    assert (advice.figure if advice else None) == figure
 
 
 def test_the_gain_of_depthwise_and_pointwise_is_counted():
@@ -119,7 +127,7 @@ def test_the_gain_of_depthwise_and_pointwise_is_counted():
     advice = remarks(model)["Depthwise + pointwise would shrink it"]
     before = cost.totals(model)[1]
     saved = 64 * (16 * 16 * 9 - (16 * 9 + 16 * 16))
-    assert advice.value == round(100 * saved / before, 1)
+    assert advice.figure == f"{100 * saved / before:.3g} % fewer MACs"
     assert "c0 (147 k -> 25.6 k MACs)" in advice.text
 
 
@@ -136,7 +144,7 @@ def test_odd_channels_are_listed_but_not_those_that_the_task_asks_for():
     x = net.conv(x, 12, 16, name="even")
     model = net.model(net.conv(x, 16, 5, name="last"))
     advice = remarks(model)["Odd channel counts"]
-    assert advice.value == 1
+    assert advice.figure == "1 convolution"
     assert "odd (12)" in advice.text
     assert "last" not in advice.text
 
@@ -145,12 +153,12 @@ def test_a_large_fully_connected_layer_stands_out():
     net = Net({"x": ["N", 400]})
     model = net.model(net.add("Gemm", "x", net.weight(400, 200), name="big"))
     advice = remarks(model)["Large fully connected layers"]
-    assert advice.value == 100.0
+    assert advice.figure == "100 % of the parameters"
     assert "big (80 k)" in advice.text
 
 
 def test_no_remark_claims_a_measurement():
     for model in (plain(12), residual(), plain(12, norm=True)):
-        for advice in advise(model, cost.layers(model)):
+        for advice in remarks(model).values():
             assert " ms" not in advice.text
             assert "faster" not in advice.text

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from core.records import (
-    Advice,
     Candidate,
     ExperimentSpec,
     Host,
@@ -64,7 +63,7 @@ def summary(digest: str = BASE, keep: float = 1.0, name: str = "resnet") -> Mode
         parameters=sum(layer.parameters for layer in layers),
         macs=sum(layer.macs for layer in layers),
         size_bytes=int(1_402_000 * keep), batch_norms=19 if keep == 1 else 0, layers=layers,
-        advice=(Advice("Depthwise", "Depthwise + pointwise would take less.", 7.8, "×"),),
+        advice=(Note.of("advice.odd_channels", layers=1, multiple=8, first=[("c", 12)]),),
     )  # fmt: skip
 
 

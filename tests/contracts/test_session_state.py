@@ -14,12 +14,12 @@ from pages.model.state import state as model
 from pages.optimize.state import state as optimize
 from pages.runs.state import state as runs
 from pages.shared.field import Field
-from pages.shared.state import forms, panels, uploads, visit
+from pages.shared.state import book, forms, panels, uploads, visit
 
 PAGES = Path(__file__).parents[2] / "pages"
 DOOR = PAGES / "shared" / "field.py"
 MODULES = sorted(PAGES.rglob("*.py"))
-STATES = (visit, forms, uploads, panels, optimize, explore, model, runs)
+STATES = (visit, forms, uploads, panels, book, optimize, explore, model, runs)
 HOLDING = {  # widgets whose value the session holds; a button is true for one run of the script
     "checkbox",
     "file_uploader",

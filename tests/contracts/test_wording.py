@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 
 import core
-from core.records import Note, Skip, Step, StepReport, from_json, to_json
+from core.records import ModelSummary, Note, Skip, Step, StepReport, from_json, to_json
 from core.records.notes import TEXT
-from core.wording import SENTENCES, in_words, sentence, sentences
+from core.wording import SENTENCES, Advised, advised, in_words, sentence, sentences
+from core.wording.advice import FIGURES, TITLES
 
 CORE = Path(core.__file__).parent
 
@@ -147,3 +148,45 @@ def test_a_note_of_a_later_version_is_shown_as_it_is():
 def test_what_no_json_holds_is_no_value():
     with pytest.raises(TypeError, match="ndarray"):
         Note.of("int8.ranges", error=np.zeros(3))
+
+
+def test_advice_has_a_title_and_a_number_beside_its_sentence():
+    codes = {code for code in SENTENCES if code.startswith("advice.")}
+    assert {*TITLES} == {*FIGURES} == codes
+
+
+@pytest.mark.parametrize(("note", "said"), [
+    (Note.of("advice.norms_fold", ready=1, found=1),
+     Advised("Batch norms", "1 to fold", "1 of 1 batch norm directly follows a layer and can be "
+             "folded into its weights: no output changes.")),
+    (Note.of("advice.no_shortcuts", run=12, elsewhere=3),
+     Advised("Shortcuts missing", "12 convolutions in a row", "12 convolutions follow one another "
+             "with no shortcut around any of them (3 elsewhere). Networks this deep are hard to "
+             "train without shortcuts; an Add around every second or third layer costs no "
+             "parameters and no MACs.")),
+    (Note.of("advice.separable", layers=2, parameters=(20_000, 5_000), macs=None, most=[]),
+     Advised("Depthwise + pointwise would shrink it", "75 % fewer parameters", "Written as "
+             "depthwise + pointwise, 2 dense convolutions would take the network from 20 k to 5 k "
+             "parameters, once it is trained anew. How many MACs that saves is unknown, since the "
+             "input size is open.")),
+    (Note.of("advice.odd_channels", layers=7, multiple=8, first=[("a", 12), ("b", 20)]),
+     Advised("Odd channel counts", "7 convolutions", "7 inner convolutions have a number of "
+             "channels that is not a multiple of 8, so vector kernels work on padding: a (12), "
+             "b (20) and 5 more.")),
+])  # fmt: skip
+def test_advice_is_word_for_word(note: Note, said: Advised):
+    assert advised(from_json(Note, json.loads(json.dumps(to_json(note))))) == said
+
+
+def test_advice_and_warnings_that_version_0_1_0_stored_keep_opening():
+    advice = {"title": "Batch norms", "text": "19 of 19 {fold}.", "value": 19, "unit": "to fold"}
+    bare = {"title": "No labels", "text": "None.", "value": None, "unit": ""}
+    summary = ModelSummary("d", "n", Path("p"), (), (), 17, 8, "", 1, 1, None, 1, 0)
+    stored = to_json(summary) | {"advice": [advice, bare], "warnings": ["It trains {still}."]}
+    read = from_json(ModelSummary, stored)
+    assert [*map(advised, read.advice)] == [
+        Advised("Batch norms", "19 to fold", "19 of 19 {fold}."),
+        Advised("No labels", "", "None."),
+    ]
+    assert sentences(read.warnings) == ("It trains {still}.",)
+    assert from_json(ModelSummary, to_json(read)) == read

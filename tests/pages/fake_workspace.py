@@ -234,8 +234,39 @@ class FakeData(FakeRoom):
     def uploads(self, owner: str | None = None) -> tuple[Upload, ...]:
         return self.at.held
 
+    def rename_upload(self, digest: str, name: str, owner: str) -> str:
+        self.at.verbs.append(("rename_upload", f"{digest} {name}"))
+        if self.at.refuse:
+            raise StoreError(self.at.refuse, "Try again.")
+        self.at.held = tuple(
+            replace(one, name=name) if one.digest == digest else one for one in self.at.held
+        )
+        if digest in self.at.brought:
+            self.at.brought[digest] = replace(self.at.brought[digest], name=name)
+        return name
+
     def misfit(self, model: ModelSummary, data: str, owner: str, labels: bool = False) -> str:
         return self.at.misfits.get((model.digest, data, labels), "")
+
+
+class FakeRecipes(FakeRoom):
+    def of(self, owner: str) -> tuple[Recipe, ...]:
+        return tuple(reversed(self.at.kept.values()))
+
+    def keep(self, recipe: Recipe, name: str, owner: str, replace: bool = False) -> Recipe:
+        if self.at.refuse:
+            raise StoreError(self.at.refuse, "Try again.")
+        self.at.kept[name] = Recipe(name, recipe.steps)
+        return self.at.kept[name]
+
+    def rename(self, before: str, after: str, owner: str) -> str:
+        if after in self.at.kept:
+            raise StoreError(f"There is a recipe {after} already.", "Choose another name.")
+        self.at.kept[after] = Recipe(after, self.at.kept.pop(before).steps)
+        return after
+
+    def delete(self, name: str, owner: str) -> None:
+        self.at.kept.pop(name)
 
 
 class FakeRuns(FakeRoom):
@@ -432,9 +463,10 @@ class FakeWorkspace:
     missing: tuple[str, ...] = ()
     topologies: dict[str, Topology] = field(default_factory=dict)
     cannot_read: str = ""
+    kept: dict[str, Recipe] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self.models, self.data = FakeModels(self), FakeData(self)
+        self.models, self.data, self.recipes = FakeModels(self), FakeData(self), FakeRecipes(self)
         self.runs, self.insights = FakeRuns(self), FakeInsights(self)
 
     def make_run(self, spec: ExperimentSpec, owner: str, run_id: str) -> Run:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.errors import StoreError
-from core.records import Advice, ModelSummary, Run, RunProgress, State
+from core.records import ModelSummary, Note, Run, RunProgress, State
 from tests.charts import builders
 from tests.pages.fake_workspace import FakeModels, FakeRuns, FakeWorkspace
 
@@ -31,8 +31,8 @@ class StockedModels(FakeModels):
     def sample(self, name: str) -> ModelSummary:
         made = builders.summary(super().sample(name).digest, name=name)
         advice = (
-            Advice("Depthwise + pointwise", "Two of these convolutions would shrink.", 7.8, "×"),
-            Advice("No labels <script>", "The file names no classes.", None, ""),
+            Note.of("advice.heavy_first", layer="conv1 <script>", share=38.4),
+            Note.of("advice.told", title="No <script>", text="No <script> either.", figure=""),
         )
         return replace(made, advice=advice)
 

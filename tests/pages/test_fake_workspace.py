@@ -8,13 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from core.workspace import data, insights, models, runs
+from core.workspace import data, insights, models, recipes, runs
 from tests.pages import fake_workspace as fake
 
 PAGES = Path(__file__).parents[2] / "pages"
 ROOMS = {
     "models": (models.Models, fake.FakeModels),
     "data": (data.Data, fake.FakeData),
+    "recipes": (recipes.Recipes, fake.FakeRecipes),
     "runs": (runs.Runs, fake.FakeRuns),
     "insights": (insights.Insights, fake.FakeInsights),
 }

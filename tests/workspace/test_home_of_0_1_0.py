@@ -95,6 +95,16 @@ def test_one_goes_on_with_its_model_and_its_images(workspace: Workspace):
     assert run.outcomes[-1].candidate is not None
 
 
+def test_one_keeps_recipes_in_it_and_gives_its_model_another_name(workspace: Workspace):
+    assert workspace.recipes.of(OWNER) == ()
+    kept = workspace.recipes.keep(Recipe("", (Step("fold_batch_norm"),)), "mine", OWNER)
+    assert workspace.recipes.of(OWNER) == (kept,)
+    (model,) = workspace.models.of(OWNER)
+    workspace.data.rename_upload(model.digest, "edge", OWNER)
+    assert workspace.models.get(model.digest, OWNER).name == "edge"
+    assert workspace.runs.get(RUN).model.name == "edge"
+
+
 def test_its_link_opens_the_run(workspace: Workspace, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(session, "workspace", lambda: workspace)
     monkeypatch.setattr(session, "cookie", lambda: "")

@@ -6,6 +6,7 @@ import io
 import tempfile
 import zipfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -203,3 +204,32 @@ def test_a_reserve_is_given_up_where_there_is_no_room_and_set_aside_again(home: 
 
     with pytest.raises(StoreError, match="still full"):
         reserve.with_room(fail)
+
+
+def test_an_upload_gets_another_name_and_its_runs_follow(workspace: Workspace):
+    model = workspace.models.add("net.onnx", SMALL, OWNER)
+    workspace.models.add("theirs.onnx", SMALL, OTHER)
+    data = workspace.data.add("set.npz", zeros(8), OWNER)
+    spec = ExperimentSpec("net.onnx: as it is", model.digest, (), ("null",), latency_budget_s=0.1)
+    run = workspace.runs.measure(spec, OWNER)
+    titled = workspace.runs.measure(replace(spec, title="my own title"), OWNER)
+    assert workspace.data.rename_upload(model.digest, " edge  net ", OWNER) == "edge net"
+    assert workspace.data.rename_upload(data.digest, "ours", OWNER) == "ours"
+    (renamed,) = workspace.models.of(OWNER)
+    assert (renamed.name, renamed.digest, renamed.path) == ("edge net", model.digest, model.path)
+    assert workspace.data.get(data.digest, OWNER).name == "ours"
+    assert {one.name for one in workspace.data.uploads(OWNER)} == {"edge net", "ours"}
+    assert workspace.models.get(model.digest, OTHER).name == "theirs.onnx"
+    after = workspace.runs.get(run.id)
+    assert (after.model.name, after.spec.title) == ("edge net", "edge net: as it is")
+    assert workspace.runs.get(titled.id).spec.title == "my own title"
+    assert {line.model for line in workspace.runs.lines(OWNER)} == {"edge net"}
+
+
+def test_a_file_of_somebody_else_keeps_its_name(workspace: Workspace):
+    model = workspace.models.add("net.onnx", SMALL, OWNER)
+    with pytest.raises(StoreError, match="There is no such upload"):
+        workspace.data.rename_upload(model.digest, "mine", OTHER)
+    with pytest.raises(StoreError, match="This name is empty"):
+        workspace.data.rename_upload(model.digest, " ", OWNER)
+    assert workspace.models.get(model.digest, OWNER).name == "net.onnx"

@@ -44,6 +44,10 @@ create table if not exists data_sets (
     owner text not null, digest text not null, created text not null default current_timestamp,
     body text not null, primary key (owner, digest)
 );
+create table if not exists recipes (
+    owner text not null, name text not null, created text not null default current_timestamp,
+    body text not null, primary key (owner, name)
+);
 create index if not exists runs_by_owner on runs (owner, created);
 """
 

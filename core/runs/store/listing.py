@@ -27,6 +27,16 @@ from (
 where ?1 is null or l.owner = ?1
 order by l.created desc
 """
+_OF_THE_MODEL = "owner = :owner and json_extract(model, '$.digest') = :digest"
+_TITLED = "json_extract(model, '$.name') || ': '"  # how the title of a run begins
+RENAMED_RUNS = (
+    "delete from answers where run in "  # what was said of them may name the model
+    f"(select id from runs where {_OF_THE_MODEL})",
+    "update runs set spec = json_set(spec, '$.title', "
+    f":name || ': ' || substr(json_extract(spec, '$.title'), length({_TITLED}) + 1)) "
+    f"where {_OF_THE_MODEL} and instr(json_extract(spec, '$.title'), {_TITLED}) = 1",
+    f"update runs set model = json_set(model, '$.name', :name) where {_OF_THE_MODEL}",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +92,18 @@ class Listing(Database):
         with self._open() as db:
             for table in (MODELS, DATA_SETS):
                 db.execute(f"delete from {table} where owner = ? and digest = ?", (owner, digest))
+
+    def rename(self, owner: str, digest: str, name: str) -> None:
+        """Call a file of an owner's list otherwise, also in this owner's runs and their titles."""
+        with self._open() as db:
+            for table in (MODELS, DATA_SETS):
+                db.execute(
+                    f"update {table} set body = json_set(body, '$.name', ?) "
+                    "where owner = ? and digest = ?",
+                    (name, owner, digest),
+                )
+            for statement in RENAMED_RUNS:
+                db.execute(statement, {"owner": owner, "digest": digest, "name": name})
 
     def referenced(self) -> frozenset[str]:
         """Digests of all files that some owner's list or some run still needs."""

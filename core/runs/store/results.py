@@ -21,12 +21,13 @@ from core.records import (
     from_json,
     optional,
 )
-from core.runs.store.listing import Listing, text
+from core.runs.store.listing import text
+from core.runs.store.recipes import NamedRecipes
 
 UNKNOWN = Host("", (), 0, "")
 
 
-class Store(Listing):
+class Store(NamedRecipes):
     """The results on disk. Safe to use from several threads and processes."""
 
     # Runs
