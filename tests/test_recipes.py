@@ -111,8 +111,9 @@ def step(name: str, **params: object) -> bytes:
         (step("prune_channels", ratio="0.3"), "prune_channels.ratio is '0.3'; it takes a number"),
         (step("prune_channels", ratio=7), "ratio is 7; it lies between"),
         (step("prune_channels", ratio=float("nan")), "ratio is nan; it lies between"),
+        (step("prune_channels", ratio=True), "ratio is True; it takes a number"),
         (step("prune_channels", repair="yes"), "repair is 'yes'; it takes true or false"),
-        (step("prune_channels", backend={"a": 1}), "backend is {'a': 1}; it takes a text"),
+        (step("prune_channels", backend={"a": 1}), "backend is {'a': 1}; it takes one of"),
         (step("prune_channels", exclude="conv1"), "exclude is 'conv1'; it takes a list of names"),
     ],
 )

@@ -255,13 +255,6 @@ def build(step: Step) -> Pass:
     return kind(**{name: _like(known[name][0], value) for name, value in step.params.items()})
 
 
-_TAKES: Mapping[type, str] = {
-    bool: "true or false",
-    int: "a whole number",
-    float: "a number",
-    str: "a text",
-    tuple: "a list of names",
-}
 _SHORT = 60  # letters of what somebody wrote that an error repeats
 
 
@@ -276,13 +269,18 @@ def _check(pass_name: str, name: str, value: Any, default: Any, about: Parameter
     if about.choices and value not in about.choices:
         raise PassPrecondition(f"{where}; it takes one of: {', '.join(about.choices)}")
     if isinstance(default, bool) != isinstance(value, bool):
-        raise PassPrecondition(f"{where}; it takes {_TAKES[type(default)]}")
-    if isinstance(default, str) and not isinstance(value, str):
-        raise PassPrecondition(f"{where}; it takes {_TAKES[str]}")
+        raise PassPrecondition(f"{where}; it takes {_takes(default)}")
     if isinstance(default, tuple) and not _names(value):
-        raise PassPrecondition(f"{where}; it takes {_TAKES[tuple]}")
+        raise PassPrecondition(f"{where}; it takes {_takes(default)}")
     if isinstance(default, int | float) and not isinstance(default, bool):
         _check_number(where, value, default, about)
+
+
+def _takes(default: Any) -> str:
+    """What a parameter of this default takes, in words."""
+    if isinstance(default, bool):
+        return "true or false"
+    return "a list of names" if isinstance(default, tuple) else "a number"
 
 
 def _names(value: Any) -> bool:
@@ -291,7 +289,7 @@ def _names(value: Any) -> bool:
 
 def _check_number(where: str, value: Any, default: float, about: Parameter) -> None:
     if not isinstance(value, int | float):
-        raise PassPrecondition(f"{where}; it takes {_TAKES[float]}")
+        raise PassPrecondition(f"{where}; it takes {_takes(default)}")
     if isinstance(default, int) and isinstance(value, float) and not value.is_integer():
         raise PassPrecondition(f"{where}; it takes a whole number")
     if abs(value) > sys.float_info.max:

@@ -92,7 +92,7 @@ SENTENCES: Mapping[str, Template] = {
     ),
     "advice.odd_channels": _odd_channels,
     "advice.separable": _separable,
-    "advice.told": "{text}",
+    "advice.told": lambda v: str(v["text"]),
     "training.exported": _exported,
 }
 

@@ -42,7 +42,7 @@ def show(workspace: Workspace, owner: str, run: Run | None) -> ModelSummary | No
             key=forms.model.key,
             persist_state="session",
         )
-        if digest in {model.digest for model in workspace.models.of(owner)}:
+        if digest in _own(workspace, owner):
             upload_dialogs.offer(workspace, owner, digest, "model")
         upload_dialogs.say()
     if digest is None:
@@ -70,6 +70,12 @@ def options(workspace: Workspace, owner: str, run: Run | None) -> dict[str, str]
     if run is not None:
         names.setdefault(run.spec.model, f"{run.model.name} (of this run)")
     return formatting.apart(names)
+
+
+def _own(workspace: Workspace, owner: str) -> set[str]:
+    """Digests of what this visitor uploaded; a sample stays a sample, who ever uploads it."""
+    samples = {sample.digest for sample in workspace.models.samples()}
+    return {model.digest for model in workspace.models.of(owner)} - samples
 
 
 def summary(workspace: Workspace, digest: str, owner: str, run: Run | None) -> ModelSummary:

@@ -15,6 +15,7 @@ from core.workspace.passes import build
 from pages.shared import downloads, formatting, recipe_form, recipe_history
 from pages.shared.state import book
 
+WIDTH = 320  # pixels: a long error must not widen the sheet
 QUIET: Mapping[str, Any] = {"type": "tertiary"}
 
 
@@ -33,7 +34,7 @@ def show(workspace: Workspace, owner: str) -> None:
             **QUIET,
         )
     if sheet.open:
-        with sheet:
+        with sheet, st.container(width=WIDTH):
             _shelf(workspace, owner)
 
 
@@ -73,6 +74,10 @@ def _go(recipe: Recipe | None) -> None:
 
 def _shelf(workspace: Workspace, owner: str) -> None:
     """Keep, take up, rename, delete; to a file and from one."""
+    if done := book.done.take():
+        st.success(formatting.plain(done))
+    if refused := book.refused.take():
+        st.error(formatting.plain(refused))
     recipe = recipe_form.current()
     _keeping(workspace, owner, recipe)
     kept = {one.name: one for one in workspace.recipes.of(owner)}
@@ -83,10 +88,6 @@ def _shelf(workspace: Workspace, owner: str) -> None:
             st.caption(f"“{formatting.plain(lost.name)}” is deleted.")
             st.button("Bring it back", on_click=_bring_back, args=(workspace, owner), **QUIET)
     _files(recipe)
-    if done := book.done.take():
-        st.success(formatting.plain(done))
-    if refused := book.refused.take():
-        st.error(formatting.plain(refused))
 
 
 def _keeping(workspace: Workspace, owner: str, recipe: Recipe) -> None:
@@ -126,7 +127,7 @@ def _put(workspace: Workspace, owner: str, recipe: Recipe, name: str, replace: b
     except CoreError as error:
         book.refused.set(error.reason)
     else:
-        book.name.clear()
+        book.name.set("")
         book.chosen.set(kept.name)
         book.done.set(f"“{kept.name}” is kept.")
 

@@ -124,7 +124,7 @@ class Uploads:
     """The way of a file in; each field by the kind of file, "model" or "data".
 
     Attributes:
-        trouble: why an upload could not be deleted, to say once.
+        trouble: why an upload was not renamed or deleted, to say once.
     """
 
     trouble: Field[str] = Field("uploads.trouble", "")
@@ -202,7 +202,7 @@ class Book:
         renames: whether the field for another name is open.
         deleted: the kept recipe that was deleted last, to bring back.
         file: the uploader of a recipe's file.
-        done: what went well, and `refused` what did not, to say below the list.
+        done: what went well, and `refused` what did not, to say above the list.
     """
 
     standing: Field[Recipe | None] = Field("book.standing", None)

@@ -58,16 +58,23 @@ def rename(workspace: Workspace, owner: str, upload: Upload) -> None:
     with st.form("uploads.rename", border=False):
         st.text_input("Name", key=name.key)
         st.caption("Your runs of it are called by the new name, too. The file stays as it is.")
-        sent = st.form_submit_button("Rename", type="primary")
-    if sent:
-        try:
-            kept = workspace.data.rename_upload(upload.digest, name.get(), owner)
-        except CoreError as error:
-            st.error(formatting.plain(error.reason))
-            return
+        words: dict[str, Any] = {"type": "primary", "on_click": _rename}
+        sent = st.form_submit_button("Rename", args=(workspace, owner, upload), **words)
+    if sent and not uploads.trouble.is_set():
+        st.rerun()
+    if trouble := uploads.trouble.take():
+        st.error(formatting.plain(trouble))
+
+
+def _rename(workspace: Workspace, owner: str, upload: Upload) -> None:
+    name = uploads.name(upload.digest)
+    try:
+        kept = workspace.data.rename_upload(upload.digest, name.get(), owner)
+    except CoreError as error:
+        uploads.trouble.set(error.reason)
+    else:
         visit.done.set(f"{upload.name} is now called {kept}.")
         name.clear()
-        st.rerun()
 
 
 @st.dialog("Delete this upload?")

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from core.records import LayerEffect, Sensitivity
+from core.records import LayerEffect, Note, Sensitivity
 from tests.charts import builders
 from tests.pages.screen import clean, files, markup, page, stock, words
 
@@ -109,7 +109,7 @@ def test_the_digits_of_large_counts_have_room(fake):
 
 
 def test_what_is_wrong_with_a_file_is_pointed_out_where_it_is_chosen(fake, monkeypatch):
-    said = "This file was exported in training mode (1 batch norm)."
+    said = Note.of("training.exported", norms=1, dropouts=0)
     plain = fake.models.sample
     monkeypatch.setattr(fake.models, "sample", lambda name: replace(plain(name), warnings=(said,)))
     for screen in ("model", "optimize"):

@@ -10,6 +10,7 @@ from core.errors import StoreError
 from core.records import Answer
 from core.records.stored import Upload
 from pages.shared import downloads
+from pages.shared.state import uploads
 from tests.charts import builders
 from tests.pages.screen import clean, files, markup, page, stock, words
 
@@ -189,3 +190,24 @@ def test_uploads_are_there_before_anything_is_measured(fake):
     assert asked.button(key="uploads.delete.yes").label == "Delete"
     fake.refuse = "The disk is full."
     assert "The disk is full" in words(clean(asked.button(key="uploads.delete.yes").click().run()))
+
+
+def test_an_upload_is_renamed(fake):
+    fake.held = UPLOADS
+    test = clean(page("runs").run())
+    asked = clean(test.button(key="uploads.rename").click().run())
+    asked.text_input(key=uploads.name("9" * 64).key).set_value("edge")
+    sent = next(button for button in asked.button if button.label == "Rename")
+    after = clean(sent.click().run())
+    assert ("rename_upload", f"{'9' * 64} edge") in fake.verbs
+    assert list(after.dataframe[-1].value["name"]) == ["edge", "set.zip"]
+    assert "is now called edge" in words(after)
+    assert not markup(after)
+
+
+def test_why_an_upload_keeps_its_name_is_told(fake):
+    fake.held, fake.refuse = UPLOADS, "This name is empty."
+    test = clean(page("runs").run())
+    asked = clean(test.button(key="uploads.rename").click().run())
+    sent = next(button for button in asked.button if button.label == "Rename")
+    assert "This name is empty" in words(clean(sent.click().run()))
