@@ -28,6 +28,7 @@ def frame() -> None:
         st.Page("pages/explore/page.py", title="Explore", url_path="explore"),
         st.Page("pages/model/page.py", title="Model", url_path="model"),
         st.Page("pages/backends/page.py", title="Backends", url_path="backends"),
+        st.Page("pages/compare/page.py", title="Compare", url_path="compare"),
         st.Page("pages/runs/page.py", title="Runs", url_path="runs"),
     ]
     screen = st.navigation(screens, position="top")

@@ -1,36 +1,39 @@
-"""Two results beside each other: any recipe of any run against any other.
+"""Results side by side: any recipes of any runs, each number with what it holds under.
 
-Numbers of different machines are printed but never divided: only one device and one version
-of the backend make them comparable.
+Numbers of different machines, versions, inputs or images stand in one table and are never weighed:
+each says what sets it apart from the first. What is called fastest or most accurate is so beyond
+the 95 % intervals of all others.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import plotly.graph_objects as go
+from core.charts import palette, quantities, text
+from core.charts.accuracy import delta_text
+from core.charts.conditions import input_words, run_input, threads_text
+from core.charts.latency import ratio_text
+from core.charts.recipe_words import steps_in_words
+from core.metrics.base import DELTA, catalogue, ordered
+from core.records import Measurement, Outcome, Run
+from core.records.standing import MEASURED, Standing, first_threads, measured
 
-from core.charts import accuracy, lanes, latency, palette, quantities, text
-from core.charts.conditions import run_input
-from core.measure import METRICS
-from core.metrics.base import ordered
-from core.records import Better, Measurement, Outcome, Run
-from core.records.standing import Standing, first_threads, measured
-from core.tasks.base import primary_metric
-
-EXACT = ("size_bytes", "zipped_bytes", "parameters", "macs", "nodes")
-PER_BACKEND = ("latency_ms", *ordered(), "load_ms", "peak_memory_bytes")
-TIMED = ("latency_ms", "load_ms", "first_ms")
+SIZES = ("size_bytes", "zipped_bytes", "parameters", "macs")
+TIMED = ("latency_ms", "load_ms", "peak_memory_bytes")
 
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """One of the two results."""
+    """One of the results.
+
+    Attributes:
+        name: what its user calls it; the recipe's where it has none.
+    """
 
     run: Run
     outcome: Outcome
+    name: str = ""
 
     @property
     def digest(self) -> str:
@@ -38,138 +41,219 @@ class Side:
         return self.outcome.candidate.digest if self.outcome.candidate else ""
 
     @property
-    def name(self) -> str:
-        """Of the recipe."""
-        return self.outcome.recipe.name
-
-    @property
     def threads(self) -> int:
         """The thread count that stands for the run."""
         return first_threads(self.run)
 
-    def row(self, metric: str, backend: str = "") -> Measurement | None:
-        """The standing row of the result."""
-        threads = self.threads if metric in TIMED else None
-        return Standing(self.run).row(self.digest, metric, backend, threads)
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """A number of one side, ready to print.
+
+    Attributes:
+        note: interval and verdict, or the reason why there is no number.
+        apart: what it does not share with the first side: "other machine".
+        best: what it is beyond all intervals: "fastest"; empty where nothing is shown.
+    """
+
+    value: str
+    note: str = ""
+    apart: str = ""
+    best: str = ""
 
 
-def obstacles(first: Side, second: Side) -> list[str]:
-    """Why the numbers of two results cannot be weighed against each other; empty if they can."""
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One quantity of all sides."""
+
+    name: str
+    cells: tuple[Cell, ...]
+
+
+def side_by_side(sides: Sequence[Side]) -> list[Row]:
+    """Recipe, accuracy, latency, size and conditions; a line that no side fills is left out."""
+    backends = list(dict.fromkeys(b for side in sides for b in side.run.spec.backends))
+    rows = [Row("Recipe", tuple(Cell(" + ".join(steps_in_words(s.outcome.recipe))) for s in sides))]
+    standing = [Standing(side.run) for side in sides]
+    for metric in ordered():
+        rows += [_accuracy(sides, standing, metric, backend) for backend in backends]
+    for metric in TIMED:
+        rows += [_time(sides, standing, metric, backend) for backend in backends]
+    rows += [_size(sides, standing, metric) for metric in SIZES]
+    rows += _conditions(sides, backends)
+    return [row for row in rows if any(cell.value or cell.note for cell in row.cells)]
+
+
+def obstacles(sides: Sequence[Side]) -> list[str]:
+    """Why some numbers cannot be weighed against each other; empty if all can."""
+    facts: tuple[tuple[str, Callable[[Side], object]], ...] = (
+        ("They began from different models.", lambda s: s.run.spec.model),
+        (
+            "They were measured on different machines: compare no latency.",
+            lambda s: s.run.host.device if s.run.host else None,
+        ),
+        (
+            "They were measured with different thread counts: compare no latency.",
+            lambda s: s.threads,
+        ),
+        (
+            "They were measured with inputs of different shapes: compare no latency.",
+            lambda s: run_input(s.run) or None,
+        ),
+        (
+            "They were measured on different images: compare no accuracy.",
+            lambda s: s.run.spec.evaluation,
+        ),
+    )
     found = []
-    if not _one_machine(first.run, second.run):
-        found.append("They were measured on different machines: compare no latency.")
-    elif first.threads != second.threads:
-        found.append("They were measured with different thread counts: compare no latency.")
-    if len({run_input(side.run) for side in (first, second)} - {""}) > 1:
-        found.append("They were measured with inputs of different shapes: compare no latency.")
-    if first.run.spec.evaluation != second.run.spec.evaluation:
-        found.append("They were measured on different images: compare no accuracy.")
-    if first.run.spec.model != second.run.spec.model:
-        found.append("They began from different models.")
+    for words, fact in facts:
+        known = [value for value in map(fact, sides) if value is not None]
+        if any(value != known[0] for value in known):
+            found.append(words)
     return found
 
 
-def compare_rows(first: Side, second: Side) -> list[dict[str, Any]]:
-    """A record per metric and backend with both numbers and, where it means something, the change.
-
-    A latency of another session is not paired: its change has no interval and is no verdict.
-    """
-    records = []
-    for metric in EXACT:
-        records.append(_record(first, second, metric, ""))
-    for backend in dict.fromkeys([*first.run.spec.backends, *second.run.spec.backends]):
-        records += [_record(first, second, metric, backend) for metric in PER_BACKEND]
-    return [record for record in records if record["A"] or record["B"]]
-
-
-def compare_figures(first: Side, second: Side) -> tuple[go.Figure, go.Figure]:
-    """Latency and accuracy per backend: A in grey, B in the backend's colour."""
-    times = _lanes(first, second, "latency_ms", latency.mark)
-    tops = [m.high or m.value or 0 for lane in times for m in lane.marks if m.value is not None]
-    metric = primary_metric(Standing(second.run))
-    shares = _lanes(first, second, metric, accuracy.mark)
-    span, ticks = accuracy.axis_of(metric, shares)
-    return (
-        lanes.draw(
-            lanes.Panel(
-                "Latency per backend", times, subtitle="grey A, colour B",
-                axis="median latency (ms)",
-                span=(0.0, lanes.round_up(1.3 * max(tops, default=0.77))),
-            )
-        ),
-        lanes.draw(
-            lanes.Panel(
-                "Accuracy per backend", shares, subtitle="grey A, colour B",
-                axis=quantities.axis(metric),
-                span=span, kind="dots", ticks=ticks,
-            )
-        ),
-    )  # fmt: skip
+def _accuracy(
+    sides: Sequence[Side], standing: Sequence[Standing], metric: str, backend: str
+) -> Row:
+    found = [rows.row(s.digest, metric, backend) for s, rows in zip(sides, standing, strict=True)]
+    changes = [
+        rows.row(s.digest, metric + DELTA, backend) for s, rows in zip(sides, standing, strict=True)
+    ]
+    best = _best(found, "most accurate", highest=True) if not catalogue()[metric].relative else {}
+    cells = [
+        _cell(row, delta_text(change), _apart_images(found[0], row), best.get(at, ""))
+        for at, (row, change) in enumerate(zip(found, changes, strict=True))
+    ]
+    return Row(f"{quantities.title(metric)}, {palette.label(backend)}", tuple(cells))
 
 
-def _lanes(
-    first: Side,
-    second: Side,
-    metric: str,
-    mark: Callable[[Run, Measurement | None, str, str], lanes.Mark],
-) -> list[lanes.Lane]:
-    backends = dict.fromkeys([*first.run.spec.backends, *second.run.spec.backends])
-    return [
-        lanes.Lane(
-            palette.label(backend),
-            [
-                mark(side.run, side.row(metric, backend), color, f"{name} · {side.name}")
-                for name, side, color in (
-                    ("A", first, palette.BASELINE),
-                    ("B", second, palette.color(backend)),
-                )
-            ],
+def _time(sides: Sequence[Side], standing: Sequence[Standing], metric: str, backend: str) -> Row:
+    def row_of(at: int, name: str) -> Measurement | None:
+        threads = sides[at].threads if name != "peak_memory_bytes" else None
+        return standing[at].row(sides[at].digest, name, backend, threads)
+
+    found = [row_of(at, metric) for at in range(len(sides))]
+    ratios = [row_of(at, "latency_ratio") for at in range(len(sides))]
+    is_latency = metric == "latency_ms"
+    alike = len({side.run.spec.model for side in sides}) == 1
+    best = _best(ratios, "fastest") if is_latency and alike and _together(found) else {}
+    cells = [
+        _cell(
+            row,
+            _verdict(ratio) if is_latency else "",
+            _apart_times(found[0], row),
+            best.get(at, ""),
         )
-        for backend in backends
-    ]  # fmt: skip
+        for at, (row, ratio) in enumerate(zip(found, ratios, strict=True))
+    ]
+    name = quantities.name(metric)
+    return Row(f"{name[:1].upper()}{name[1:]}, {palette.label(backend)}", tuple(cells))
 
 
-def _record(first: Side, second: Side, metric: str, backend: str) -> dict[str, Any]:
-    a, b = (measured(side.row(metric, backend)) for side in (first, second))
-    known = METRICS.get(metric)
-    comparable = metric not in TIMED or _one_target(first, second, metric, backend)
-    if known is not None and known.unit in ("%", "dB", "points"):
-        change = text.signed(b - a) if a is not None and b is not None else ""
-        change = f"{change} {'points' if known.unit == '%' else known.unit}" if change else ""
-    else:
-        change = text.percent_change(a, b) if a and b is not None else ""
-    change = "equal" if a is not None and a == b else change
-    return {
-        "quantity": quantities.name(metric),
-        "backend": palette.label(backend) if backend else "",
-        "A": quantities.reading(metric, a),
-        "B": quantities.reading(metric, b),
-        "B against A": change if comparable else _apart(first.run, second.run),
-        "better": _better(a, b, known.better if known else None) if comparable else "",
-    }
+def _verdict(ratio: Measurement | None) -> str:
+    """The verdict with its interval: "1.9× faster (×0.51 … ×0.54 of the time)"."""
+    words = ratio_text(ratio)
+    span = quantities.interval("latency_ratio", ratio.low, ratio.high) if ratio else ""
+    return f"{words} ({span} of the original's time)" if words and span else words
 
 
-def _one_machine(first: Run, second: Run) -> bool:
-    """Whether both ran on the same device, whatever is installed there."""
-    devices = [run.host.device if run.host else None for run in (first, second)]
-    return devices[0] == devices[1]
+def _size(sides: Sequence[Side], standing: Sequence[Standing], metric: str) -> Row:
+    name = quantities.name(metric)
+    cells = []
+    for side, rows in zip(sides, standing, strict=True):
+        value = rows.value(side.digest, metric)
+        base = rows.value(side.run.spec.model, metric)
+        change = text.percent_change(base, value) if base and value is not None else ""
+        note = "" if not change or value == base else f"{change} of the original's"
+        cells.append(Cell(quantities.reading(metric, value), note))
+    return Row(f"{name[:1].upper()}{name[1:]}", tuple(cells))
 
 
-def _one_target(first: Side, second: Side, metric: str, backend: str) -> bool:
-    """Whether two times come from one device and one version of this backend."""
-    rows = (first.row(metric, backend), second.row(metric, backend))
-    targets = [row.target for row in rows if row is not None and row.target is not None]
-    if len(targets) == 2:
-        return targets[0].compares(targets[1])
-    return _one_machine(first.run, second.run)
+def _conditions(sides: Sequence[Side], backends: Sequence[str]) -> list[Row]:
+    facts: tuple[tuple[str, Callable[[Side], str]], ...] = (
+        ("Model", lambda s: s.run.model.name),
+        ("Machine", lambda s: f"{s.run.host.cpu}, {s.run.host.cores} cores" if s.run.host else ""),
+        ("Versions", lambda s: _versions(s, backends)),
+        ("Threads", lambda s: threads_text(s.threads)),
+        ("Input, batch first", lambda s: run_input(s.run).removeprefix("input ")),
+        ("Images", _images),
+        ("Measured (UTC)", lambda s: s.run.created[:16].replace("T", " ")),
+    )
+    made = []
+    for name, fact in facts:
+        values = [fact(side) for side in sides]
+        differ = len(set(values)) > 1 and name != "Measured (UTC)"
+        marks = ["differs" if differ and value != values[0] else "" for value in values]
+        made.append(Row(name, tuple(Cell(v, apart=m) for v, m in zip(values, marks, strict=True))))
+    return made
 
 
-def _apart(first: Run, second: Run) -> str:
-    """What keeps two times from being compared."""
-    return "other version" if _one_machine(first, second) else "other machine"
-
-
-def _better(a: float | None, b: float | None, better: Better | None) -> str:
-    if a is None or b is None or a == b or better is None:
+def _versions(side: Side, backends: Sequence[str]) -> str:
+    host = side.run.host
+    known = [backend for backend in backends if backend in side.run.spec.backends]
+    if host is None:
         return ""
-    return "B" if (b < a) == (better is Better.LOWER) else "A"
+    return ", ".join(f"{palette.label(b)} {host.target(b).version}".strip() for b in known)
+
+
+def _images(side: Side) -> str:
+    counts = {row.condition.get("images", "") for row in side.run.measurements} - {""}
+    if not side.run.spec.evaluation:
+        return "none"
+    most = max((int(count) for count in counts if count.isdigit()), default=0)
+    return f"{most:,} of {side.run.spec.evaluation[:8]}" if most else "not scored"
+
+
+def _cell(row: Measurement | None, more: str, apart: str, best: str) -> Cell:
+    if row is None:
+        return Cell("")
+    if row.status not in MEASURED:
+        return Cell("", f"{row.status.value}: {row.reason}")
+    span = quantities.interval(row.metric, row.low, row.high)
+    note = " · ".join(filter(None, (f"95 %: {span}" if span else "", more)))
+    return Cell(quantities.reading(row.metric, row.value), note, apart, best)
+
+
+def _apart_images(first: Measurement | None, row: Measurement | None) -> str:
+    if first is None or row is None:
+        return ""
+    differ = any(first.condition.get(k) != row.condition.get(k) for k in ("data", "images"))
+    return "other images" if differ else ""
+
+
+def _apart_times(first: Measurement | None, row: Measurement | None) -> str:
+    if first is None or row is None:
+        return ""
+    if input_words(first) != input_words(row):
+        return "other input"
+    if first.condition.get("threads") != row.condition.get("threads"):
+        return "other thread count"
+    if first.target is None or row.target is None or first.target.compares(row.target):
+        return ""
+    return "other machine" if first.target.device != row.target.device else "other version"
+
+
+def _together(found: Sequence[Measurement | None]) -> bool:
+    """Whether all of several times come from one target, input and thread count."""
+    known = [row for row in found if measured(row) is not None]
+    return len(known) > 1 and not any(_apart_times(known[0], row) for row in known)
+
+
+def _best(found: Sequence[Measurement | None], word: str, highest: bool = False) -> dict[int, str]:
+    """The one whose interval lies beyond all others', where all were measured alike."""
+    known = [(at, row) for at, row in enumerate(found) if row and measured(row) is not None]
+    if len(known) < 2 or any(_apart_images(known[0][1], row) for _, row in known):
+        return {}
+    sign = -1 if highest else 1
+    spans = {at: sorted((sign * _low(row), sign * _high(row))) for at, row in known}
+    first, *others = sorted(spans, key=lambda at: spans[at])
+    return {first: word} if all(spans[first][1] < spans[at][0] for at in others) else {}
+
+
+def _low(row: Measurement) -> float:
+    return row.low if row.low is not None else row.value or 0.0
+
+
+def _high(row: Measurement) -> float:
+    return row.high if row.high is not None else row.value or 0.0

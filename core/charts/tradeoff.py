@@ -43,37 +43,58 @@ def tradeoff_figure(
         threads: of the latency; without one, the run's first.
         selected: (digest, backend) of the point to ring; no backend rings the recipe on all.
     """
-    title = f"Accuracy against {'size' if cost in ('size', 'zipped') else 'latency'}"
+    title = title_of(cost)
     found, axis = drawn(run, cost, threads)
     if not found:
         return _empty(run, title)
-    figure = lanes.frame(title, "line: best reachable per backend · diamond: original", HEIGHT)
-    unit = catalogue()[primary_metric(Standing(run))].unit
-    for backend in run.spec.backends:
-        here = [p for p in found if p.backend == backend]
-        if here:
-            figure.add_trace(_front([p for p in here if p.front], backend))
-            # The legend shows the first point's sign, which shall not be the original's diamond.
-            figure.add_trace(_cloud(sorted(here, key=lambda p: p.is_baseline), backend, cost, unit))
     digest, backend = selected or ("", "")
-    ring = [p for p in found if p.digest == digest and backend in ("", p.backend)]
-    if ring:
-        figure.add_trace(_ring(ring))
-    _axes(figure, found, run, axis)
+    ringed = [p for p in found if p.digest == digest and backend in ("", p.backend)]
+    metric = primary_metric(Standing(run))
+    return front_figure(title, found, cost, axis, metric, ringed)
+
+
+def front_figure(
+    title: str, found: list[Point], cost: Cost, axis: str, metric: str, ringed: list[Point]
+) -> go.Figure:
+    """Points in the unit of the axis, with the front of each backend.
+
+    Args:
+        title: above the chart.
+        found: one point at least; `customdata` of each is its digest and backend.
+        cost: what the horizontal axis shows.
+        axis: what it says.
+        metric: that is gained.
+        ringed: those of them that are chosen.
+    """
+    figure = lanes.frame(title, "line: best reachable per backend · diamond: original", HEIGHT)
+    unit = catalogue()[metric].unit
+    for backend in dict.fromkeys(point.backend for point in found):
+        here = [p for p in found if p.backend == backend]
+        figure.add_trace(_front([p for p in here if p.front], backend))
+        # The legend shows the first point's sign, which shall not be the original's diamond.
+        figure.add_trace(_cloud(sorted(here, key=lambda p: p.is_baseline), backend, cost, unit))
+    if ringed:
+        figure.add_trace(_ring(ringed))
+    _axes(figure, found, metric, axis)
     return figure
+
+
+def title_of(cost: Cost) -> str:
+    """What a chart of accuracy against a cost is called."""
+    return f"Accuracy against {'size' if cost in ('size', 'zipped') else 'latency'}"
 
 
 def drawn(run: Run, cost: Cost, threads: int | None = None) -> tuple[list[Point], str]:
     """The points of a run in the unit of the axis, and what the axis says."""
-    words, divisor, _ = COSTS[cost]
+    words = COSTS[cost][0]
     shape = run_input(run) if cost == "latency" else ""
-    found = [_scaled(point, divisor) for point in points(run, cost, threads)]
+    found = [scaled(point, cost) for point in points(run, cost, threads)]
     return found, ", ".join(filter(None, (words, shape)))
 
 
-def _scaled(point: Point, divisor: float) -> Point:
+def scaled(point: Point, cost: Cost) -> Point:
     """The point in the unit of the axis."""
-    low, high = point.cost_span
+    divisor, (low, high) = COSTS[cost][1], point.cost_span
     return replace(point, cost=point.cost / divisor, cost_span=(low / divisor, high / divisor))
 
 
@@ -140,13 +161,12 @@ def _hover(point: Point, cost: Cost, gained: str) -> str:
     return "<br>".join(lines)
 
 
-def _axes(figure: go.Figure, found: list[Point], run: Run, title: str) -> None:
+def _axes(figure: go.Figure, found: list[Point], gains: str, title: str) -> None:
     end = lanes.round_up(1.06 * max(p.cost_span[1] for p in found))
     lowest = min(p.gain_span[0] for p in found)
     highest = max(p.gain_span[1] for p in found)
     room = max(1.0, 0.08 * (highest - lowest))
     common = {"gridcolor": palette.GRID, "zeroline": False, "title_standoff": 6}
-    gains = primary_metric(Standing(run))
     is_share = catalogue()[gains].unit == "%"
     least, most = (0.0, 101.0) if is_share else (-1.5 * CAP_DB, 1.5 * CAP_DB)
     figure.update_xaxes(range=[0, end], title_text=title, **common)

@@ -106,11 +106,19 @@ class Answer:
         headline: the answer sentence.
         forecasts: how many forecasts of a cut it tried.
         held: how many of them held.
+        speed: of its best recipe, in few words: "1.6× faster on OpenVINO".
+        accuracy: likewise: "93.4 % (−0.4 points)".
+        images: how many the accuracy is of.
+        machine: that it was measured on.
     """
 
     headline: str
     forecasts: int = 0
     held: int = 0
+    speed: str = ""
+    accuracy: str = ""
+    images: int | None = None
+    machine: str = ""
 
 
 @dataclass(frozen=True, slots=True)

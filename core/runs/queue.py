@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from core.errors import StoreError
-from core.records import Run, RunLine, State
+from core.records import Run, RunLine, RunProgress, State
 from core.runs import home as homes
 from core.runs.home import Home
 
@@ -111,11 +111,16 @@ def launch(home: Home, run_id: str) -> None:
     threading.Thread(target=process.wait, daemon=True).start()  # or it stays as a zombie
 
 
+def is_alive(home: Home, run_id: str, progress: RunProgress) -> bool:
+    """Whether a run that says that it is worked on is."""
+    if is_leased(home, run_id):
+        return True
+    return progress.state is State.QUEUED and _age_s(home, run_id) < START_S
+
+
 def observed(home: Home, run: Seen) -> Seen:
     """The run as it is: one whose process died is interrupted, whatever it wrote last."""
-    if run.progress.state not in LIVE or is_leased(home, run.id):
-        return run
-    if run.progress.state is State.QUEUED and _age_s(home, run.id) < START_S:
+    if run.progress.state not in LIVE or is_alive(home, run.id, run.progress):
         return run
     message = "its process ended; what it measured is kept, and it can go on"
     return replace(

@@ -1,4 +1,4 @@
-"""Workspace: one installation behind one door, as five rooms."""
+"""Workspace: one installation behind one door, as six rooms."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from core.workspace.data import Data
 from core.workspace.insights import Insights
 from core.workspace.models import Models
 from core.workspace.recipes import Recipes
+from core.workspace.results import Results
 from core.workspace.runs import Runs
 
 
@@ -25,6 +26,7 @@ class Workspace:
         data: image sets, and what uploads take on disk.
         recipes: those that visitors keep under names.
         runs: asked for, watched, stopped; and what they can run on.
+        results: what all runs of a model found, and what users marked in it.
         insights: previews, forecasts, staircases, profiles.
     """
 
@@ -35,6 +37,7 @@ class Workspace:
         self.data = Data(installation)
         self.recipes = Recipes(installation)
         self.runs = Runs(installation, self.models, self.data)
+        self.results = Results(installation, self.runs)
         self.insights = Insights(installation, self.models, self.runs)
 
     @classmethod

@@ -16,21 +16,23 @@ class RunsState:
         chosen: id of the run that the buttons are about.
         table: of the runs, in which one can be picked.
         order: ids of the runs, line by line of that table.
+        search: words that a run must have.
+        models: names of the models, of which it must be of one.
+        states: in one of which it must be.
+        tags: one of which its candidates must have.
+        pinned: whether only runs with a pinned candidate are listed.
         upload: digest of the upload that may be deleted.
     """
 
     chosen: Field[str] = Field("runs.chosen", "")
     table: Field[Pick | None] = Field("runs.table", None)
     order: Field[Sequence[str]] = Field("runs.order", ())
+    search: Field[str] = Field("runs.search", "")
+    models: Field[Sequence[str]] = Field("runs.models", ())
+    states: Field[Sequence[str]] = Field("runs.states", ())
+    tags: Field[Sequence[str]] = Field("runs.tags", ())
+    pinned: Field[bool] = Field("runs.pinned", False)
     upload: Field[str] = Field("uploads.chosen", "")
-
-    def side(self, name: str) -> Field[str]:
-        """Id of the run that is compared as "A" or "B"."""
-        return Field(f"compare.{name}.run", "")
-
-    def side_recipe(self, name: str, run: str) -> Field[str]:
-        """Digest of the candidate of that run that is compared."""
-        return Field(f"compare.{name}.recipe.{run}", "")
 
 
 state = RunsState()

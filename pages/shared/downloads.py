@@ -145,7 +145,7 @@ def address(run: Run) -> str:
 def site() -> str:
     """The address of Lathe itself, as this visitor sees it."""
     base = str(st.context.url or "").split("?")[0].split("#")[0].rstrip("/")
-    for page in ("/explore", "/model", "/backends", "/runs", "/optimize"):
+    for page in ("/explore", "/model", "/backends", "/compare", "/runs", "/optimize"):
         base = base.removesuffix(page)
     return base
 

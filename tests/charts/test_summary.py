@@ -262,8 +262,8 @@ def test_times_at_two_shapes_are_not_weighed():
         ),
     )
     first, second = (Side(one, one.outcomes[1]) for one in (run, other))
-    assert not obstacles(first, first)
-    assert any("shape" in said for said in obstacles(first, second))
+    assert not obstacles([first, first])
+    assert any("shape" in said for said in obstacles([first, second]))
 
 
 def test_macs_of_an_open_shape_are_unknown_everywhere():

@@ -163,7 +163,7 @@ HELD = (
     ),
     (
         "runs.store",
-        "database listing results",
+        "bookmarks database listing results",
         "workspace/test_workspace.py",
         "through the workspace, its only door",
     ),

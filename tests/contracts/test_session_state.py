@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pages.compare.state import state as compare
 from pages.explore.state import state as explore
 from pages.model.state import state as model
 from pages.optimize.state import state as optimize
@@ -19,7 +20,7 @@ from pages.shared.state import book, forms, panels, uploads, visit
 PAGES = Path(__file__).parents[2] / "pages"
 DOOR = PAGES / "shared" / "field.py"
 MODULES = sorted(PAGES.rglob("*.py"))
-STATES = (visit, forms, uploads, panels, book, optimize, explore, model, runs)
+STATES = (visit, forms, uploads, panels, book, optimize, explore, model, compare, runs)
 HOLDING = {  # widgets whose value the session holds; a button is true for one run of the script
     "checkbox",
     "file_uploader",

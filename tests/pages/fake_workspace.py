@@ -13,6 +13,7 @@ from core.errors import BackendUnavailable, DataError, InvalidModel, StoreError
 from core.records import (
     Answer,
     BackendInfo,
+    Bookmark,
     Candidate,
     Cause,
     Cut,
@@ -28,6 +29,7 @@ from core.records import (
     LayerCost,
     LayerPair,
     LayerProfile,
+    Live,
     Measurement,
     ModelSummary,
     Outcome,
@@ -35,6 +37,7 @@ from core.records import (
     Preview,
     Profile,
     Recipe,
+    Result,
     Run,
     RunLine,
     RunProgress,
@@ -49,6 +52,7 @@ from core.records import (
     Topology,
 )
 from core.records.stored import Room, Upload
+from core.search.results import results_of
 from core.workspace.inputs import PixelTrial
 
 BACKENDS = (
@@ -358,6 +362,25 @@ def net(*names: str) -> Topology:
     end = len(nodes)
     nodes.append(GraphNode("logits", "", "output", (end - 1,), ("logits",), end))
     return Topology(tuple(nodes))
+class FakeResults(FakeRoom):
+    def of(self, owner: str, model: str) -> tuple[Result, ...]:
+        mine = (run for run in self.at.known.values() if run.spec.model == model)
+        return tuple(result for run in mine for result in results_of(run))
+
+    def bookmarks(self, owner: str) -> Mapping[tuple[str, str], Bookmark]:
+        return dict(self.at.marks)
+
+    def bookmark(self, key: tuple[str, str], bookmark: Bookmark, owner: str) -> None:
+        if self.at.refuse:
+            raise StoreError(self.at.refuse, "Try again.")
+        self.at.marks[key] = bookmark
+
+    def live(self, owner: str) -> tuple[Live, ...]:
+        return tuple(
+            Live(run.id, run.spec.title, run.model.name, run.progress, ahead)
+            for ahead, run in enumerate(self.at.known.values())
+            if run.progress.state in (State.QUEUED, State.RUNNING)
+        )
 
 
 class FakeInsights(FakeRoom):
@@ -464,10 +487,12 @@ class FakeWorkspace:
     topologies: dict[str, Topology] = field(default_factory=dict)
     cannot_read: str = ""
     kept: dict[str, Recipe] = field(default_factory=dict)
+    marks: dict[tuple[str, str], Bookmark] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.models, self.data, self.recipes = FakeModels(self), FakeData(self), FakeRecipes(self)
         self.runs, self.insights = FakeRuns(self), FakeInsights(self)
+        self.results = FakeResults(self)
 
     def make_run(self, spec: ExperimentSpec, owner: str, run_id: str) -> Run:
         summary = model(digest=spec.model)

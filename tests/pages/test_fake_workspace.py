@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.workspace import data, insights, models, recipes, runs
+from core.workspace import data, insights, models, recipes, results, runs
 from tests.pages import fake_workspace as fake
 
 PAGES = Path(__file__).parents[2] / "pages"
@@ -17,6 +17,7 @@ ROOMS = {
     "data": (data.Data, fake.FakeData),
     "recipes": (recipes.Recipes, fake.FakeRecipes),
     "runs": (runs.Runs, fake.FakeRuns),
+    "results": (results.Results, fake.FakeResults),
     "insights": (insights.Insights, fake.FakeInsights),
 }
 CALL = re.compile(rf"workspace(?:\(\))?\.({'|'.join(ROOMS)})\.([a-z_]+)")

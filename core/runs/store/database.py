@@ -36,6 +36,14 @@ create table if not exists answers (
     run text primary key references runs (id) on delete cascade, edition text not null,
     body text not null
 );
+create table if not exists kept_results (
+    run text primary key references runs (id) on delete cascade, edition text not null,
+    body text not null
+);
+create table if not exists bookmarks (
+    owner text not null, run text not null references runs (id) on delete cascade,
+    candidate text not null, body text not null, primary key (owner, run, candidate)
+);
 create table if not exists models (
     owner text not null, digest text not null, created text not null default current_timestamp,
     body text not null, primary key (owner, digest)

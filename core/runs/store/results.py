@@ -21,13 +21,13 @@ from core.records import (
     from_json,
     optional,
 )
+from core.runs.store.bookmarks import Bookmarks
 from core.runs.store.listing import text
-from core.runs.store.recipes import NamedRecipes
 
 UNKNOWN = Host("", (), 0, "")
 
 
-class Store(NamedRecipes):
+class Store(Bookmarks):
     """The results on disk. Safe to use from several threads and processes."""
 
     # Runs
@@ -122,7 +122,8 @@ class Store(NamedRecipes):
         """Say where a run is; what was said of it before holds no longer."""
         with self._open() as db:
             db.execute("update runs set progress = ? where id = ?", (text(progress), run_id))
-            db.execute("delete from answers where run = ?", (run_id,))
+            for table in ("answers", "kept_results"):
+                db.execute(f"delete from {table} where run = ?", (run_id,))
 
     def set_host(self, run_id: str, host: Host) -> None:
         """Say which machine measured a run."""

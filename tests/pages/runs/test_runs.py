@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+import streamlit as st
 
 from core.errors import StoreError
-from core.records import Answer
+from core.records import Answer, Bookmark
 from core.records.stored import Upload
 from pages.shared import downloads
 from pages.shared.state import uploads
@@ -69,32 +70,45 @@ def test_a_failed_delete_is_said(fake, runs, monkeypatch):
     assert "read\\-only" in words(after)
 
 
-def test_two_results_stand_side_by_side(runs):
-    test = clean(runs.selectbox(key="compare.A.run").select("sweep").run())
-    test = clean(test.selectbox(key="compare.A.recipe.sweep").select(builders.PRUNED).run())
-    table = test.dataframe[1].value.set_index(["quantity", "backend"])
-    line = table.loc[("median latency", "OpenVINO")]
-    assert (line["A"], line["B"], line["better"]) == ("1.10 ms", "0.700 ms", "B")
-    assert line["B against A"] == "−36 %"
+@pytest.mark.parametrize(
+    ("filters", "kept"),
+    [
+        ({"runs.search": "nothing has this"}, []),
+        ({"runs.search": "answer 2025-12"}, ["unlabelled"]),
+        ({"runs.search": "epyc openvino", "runs.states": ["▶ running"]}, ["live"]),
+        ({"runs.models": ["resnet"]}, ["sweep", "unlabelled", "live"]),
+        ({"runs.tags": ["ship it"]}, ["sweep"]),
+        ({"runs.pinned": True}, ["sweep"]),
+    ],
+)
+def test_the_list_is_searched_and_filtered(fake, filters, kept):
+    fake.marks["sweep", builders.PRUNED] = Bookmark("mine", tags=("ship it",), pinned=True)
+    test = page("runs")
+    for key, value in filters.items():
+        test.session_state[key] = value
+    test = clean(test.run())
+    assert list(test.session_state["runs.order"] if kept else []) == kept
+    if kept:
+        assert test.selectbox(key="runs.chosen").value in kept
+    else:
+        assert "0 of 4 runs match" in words(test)
 
 
-def test_different_machines_are_never_weighed(fake):
-    other = replace(builders.HOST, cpu="another")
-    fake.known["sweep"] = replace(fake.known["sweep"], host=other)
-    test = clean(page("runs").run())
-    assert "different machines" in words(test)
-    table = test.dataframe[1].value.set_index("quantity")
-    assert set(table.loc["median latency"]["B against A"]) == {"other machine"}
-    assert "equal" in set(table.loc["file size"].values)
+def test_a_line_has_speed_accuracy_images_and_machine(runs):
+    frame = runs.dataframe[0].value
+    assert frame["speed"][0] == "2.6× faster on OpenVINO"
+    assert frame["accuracy"][0] == "93.4 % (−0.4 points)"
+    assert frame["images"][0] == 2000
+    assert frame["machine"][0] == "AMD EPYC 9354 32-Core Processor, 2 cores"
 
 
-def test_another_runtime_on_the_same_machine_keeps_times_comparable(fake):
-    more = replace(builders.HOST, versions={**builders.HOST.versions, "ncnn": "1"})
-    fake.known["sweep"] = replace(fake.known["sweep"], host=more)
-    test = clean(page("runs").run())
-    assert "different machines" not in words(test)
-    table = test.dataframe[1].value.set_index("quantity")
-    assert "other machine" not in set(table.loc["median latency"]["B against A"])
+def test_a_run_leads_to_all_recipes_of_its_model(runs, monkeypatch):
+    went = []
+    monkeypatch.setattr(
+        st, "switch_page", lambda page, query_params: went.append((page, query_params))
+    )
+    clean(runs.button(key="runs.compare").click().run())
+    assert went == [("pages/compare/page.py", {"model": builders.BASE})]
 
 
 def test_hostile_names_stay_text(runs):
@@ -119,14 +133,6 @@ def test_file_names_say_what_is_inside():
     assert downloads.stem(run, builders.RECIPES[1]) == "resnet_prune_30"
     assert downloads.stem(run, builders.RECIPES[0]) == "resnet_original"
     assert len(downloads.stem(run, replace(builders.RECIPES[1], name="x" * 500))) <= 80
-
-
-def test_a_single_run_is_compared_with_its_original(fake):
-    fake.known = {"sweep": fake.known["sweep"]}
-    test = clean(page("runs").run())
-    chosen = [test.selectbox(key=f"compare.{side}.recipe.sweep").value for side in "AB"]
-    assert chosen[0] == fake.known["sweep"].outcomes[0].candidate.digest
-    assert chosen[1] != chosen[0]
 
 
 def test_two_files_of_one_name_can_be_told_apart(fake):
