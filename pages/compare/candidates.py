@@ -173,7 +173,7 @@ def table(listed: Sequence[Result], marks: Marks) -> None:
         column_config=numbers
         | {
             "★": st.column_config.TextColumn("★", width=40, help="pinned"),
-            "name": st.column_config.TextColumn("name", width=260),
+            "name": st.column_config.TextColumn("name", width=360),
             "tags": st.column_config.ListColumn("tags", width="small"),
             "note": st.column_config.TextColumn("note", width="medium"),
             "measured": st.column_config.DatetimeColumn(

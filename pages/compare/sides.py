@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import streamlit as st
 
@@ -10,7 +11,7 @@ from core.charts.compare import Cell, Row, Side, obstacles, side_by_side
 from core.charts.text import escape
 from core.errors import CoreError
 from core.recipes import name_of
-from core.records import Bookmark, Result
+from core.records import Bookmark, Conditions, Result
 from core.records.standing import outcome_of
 from core.workspace import Workspace
 from pages.compare.candidates import MOST_PICKS, Marks, called
@@ -22,9 +23,7 @@ from pages.shared.state import visit
 def show(workspace: Workspace, owner: str, results: Sequence[Result], marks: Marks) -> None:
     """What is picked: the list, the marks of each, and the table."""
     st.header("Side by side")
-    known: dict[str, Result] = {}
-    for result in results:
-        known.setdefault("/".join(result.key), result)
+    known = choices(results)
     state.picks.settle([key for key in state.picks.get() if key in known])
     names = formatting.apart(
         {
@@ -45,6 +44,8 @@ def show(workspace: Workspace, owner: str, results: Sequence[Result], marks: Mar
         st.caption("Pick two or more: all their numbers stand here in one table.")
         return
     found = [side for one in picked if (side := opened(workspace, one, marks)) is not None]
+    shown = formatting.apart({at: side.name for at, side in enumerate(found)})
+    found = [replace(side, name=shown[at]) for at, side in enumerate(found)]
     for side in found:
         mark(workspace, owner, side, marks)
     if found:
@@ -55,6 +56,19 @@ def show(workspace: Workspace, owner: str, results: Sequence[Result], marks: Mar
             "Verdicts are against the original of the same run, paired. Fastest and most accurate "
             "is said only of what lies beyond the 95 % intervals of all others."
         )
+
+
+def choices(results: Sequence[Result]) -> dict[str, Result]:
+    """What can be picked: every candidate, and one original for each kind of conditions."""
+    found: dict[str, Result] = {}
+    seen: set[Conditions] = set()
+    for result in results:
+        if result.is_original and result.under in seen:
+            continue
+        if result.is_original:
+            seen.add(result.under)
+        found.setdefault("/".join(result.key), result)
+    return found
 
 
 def opened(workspace: Workspace, one: Result, marks: Marks) -> Side | None:

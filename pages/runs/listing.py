@@ -29,8 +29,8 @@ COLUMNS = {
     "measured": st.column_config.DatetimeColumn(
         "measured (UTC)", format="YYYY-MM-DD HH:mm:ss", width=150
     ),
-    "model": st.column_config.TextColumn("model", width="small"),
-    "recipe": st.column_config.TextColumn("recipe", width=220),
+    "model": st.column_config.TextColumn("model", width=130),
+    "recipe": st.column_config.TextColumn("recipe", width=250),
     "state": st.column_config.TextColumn("state", width=95),
     "speed": st.column_config.TextColumn("speed", width=190),
     "accuracy": st.column_config.TextColumn("accuracy", width=150),
@@ -56,9 +56,9 @@ def filtered(runs: Lines, answers: Mapping[str, Answer], marks: Marks) -> Lines:
 
     def passes(run: RunLine) -> bool:
         answer = answers.get(run.id)
-        said = (answer.headline, answer.machine) if answer else ()
-        said += (names[run.id], recipe_of(run), run.created, *run.spec.backends)
-        text = " ".join((*said, *tags.get(run.id, ()))).lower()
+        said = [names[run.id], recipe_of(run), run.created, *run.spec.backends]
+        said += [*tags.get(run.id, ()), *((answer.headline, answer.machine) if answer else ())]
+        text = " ".join(said).lower()
         return (
             all(word in text for word in state.search.get().lower().split())
             and (not state.models.get() or names[run.id] in state.models.get())

@@ -7,7 +7,7 @@ import pytest
 from tests.browser import server
 from tests.browser.conftest import axe, visit
 
-SCREENS = ("/", "/explore", "/model", "/backends", "/runs")
+SCREENS = ("/", "/explore", "/model", "/backends", "/compare", "/runs")
 PROFILES = {
     "light": {"color_scheme": "light"},
     "dark": {"color_scheme": "dark"},

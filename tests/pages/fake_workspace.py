@@ -362,6 +362,8 @@ def net(*names: str) -> Topology:
     end = len(nodes)
     nodes.append(GraphNode("logits", "", "output", (end - 1,), ("logits",), end))
     return Topology(tuple(nodes))
+
+
 class FakeResults(FakeRoom):
     def of(self, owner: str, model: str) -> tuple[Result, ...]:
         mine = (run for run in self.at.known.values() if run.spec.model == model)

@@ -18,7 +18,7 @@ from core.charts.rows import rows_table
 from core.charts.summary import headline
 from core.charts.table import to_csv
 from core.recipes import name_of
-from core.records import ExperimentSpec, Recipe, State, Status, Step
+from core.records import Bookmark, ExperimentSpec, Recipe, State, Status, Step
 from core.tasks.base import primary_metric
 from core.workspace import Workspace
 from pages.shared import session
@@ -73,6 +73,20 @@ def test_its_numbers_are_worded_and_exported(workspace: Workspace):
     run = workspace.runs.get(RUN)
     assert "69 % smaller" in headline(run)
     assert "25.0" in to_csv(rows_table(run))
+
+
+def test_its_results_are_compared_and_take_a_bookmark(workspace: Workspace):
+    (line,) = workspace.runs.lines(OWNER)
+    for _ in range(2):  # condensed, and as they were kept
+        found = workspace.results.of(OWNER, line.spec.model)
+        assert {r.under.backend for r in found} == set(line.spec.backends)
+        cut = next(r for r in found if not r.is_original)
+        assert cut.ratio is not None
+        assert cut.under.version == "1.32.0"  # which rows did not say then, but the run's machine
+    mark = Bookmark("small", "a note", ("phone",), True)
+    workspace.results.bookmark(cut.key, mark, OWNER)
+    assert workspace.results.bookmarks(OWNER) == {cut.key: mark}
+    assert workspace.results.bookmarks("another") == {}
 
 
 def test_its_result_is_downloaded_and_its_files_are_known(workspace: Workspace):
