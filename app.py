@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.shared import file_route, heap, offline, password, session
+from pages.shared import file_route, heap, offline, password, running, session
 
 STATIC = Path(__file__).with_name("static")
 
@@ -33,6 +33,7 @@ def frame() -> None:
     ]
     screen = st.navigation(screens, position="top")
     session.arrived(screen.url_path)
+    running.show()
     screen.run()
     heap.settle(screen.url_path)
     heap.tidy()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,8 @@ class Visit:
         notice: an error to say once.
         done: what went well, to say once.
         sent: a recipe sent to Optimize, with the run that holds it.
+        watched: titles of the visitor's runs that go on, by id.
+        ended: runs that ended while the visitor was here, as the badge tells of them.
     """
 
     token: Field[str] = Field("visitor", "")
@@ -35,6 +37,8 @@ class Visit:
     notice: Field[str] = Field("notice", "")
     done: Field[str] = Field("done", "")
     sent: Field[tuple[Run, Recipe] | None] = Field("pending_recipe", None)
+    watched: Field[Mapping[str, str]] = Field("running.watched", {})
+    ended: Field[Sequence[Mapping[str, object]]] = Field("running.ended", ())
 
 
 @dataclass(frozen=True, slots=True)

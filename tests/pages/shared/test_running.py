@@ -1,0 +1,91 @@
+"""The badge: what is running on every screen, whom it waits for, and what came of it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core.records import Live, RunProgress, State
+from pages.shared import running
+from tests.charts import builders as b
+from tests.pages.screen import ROOT, clean, stock
+
+
+@pytest.fixture
+def fake(monkeypatch, tmp_path):
+    return stock(monkeypatch, tmp_path)
+
+
+@pytest.fixture
+def given(monkeypatch):
+    """What the badge was given, by run of the script."""
+    found: list[dict[str, Any]] = []
+    monkeypatch.setattr(running, "_component", lambda: lambda **words: found.append(words["data"]))
+    return found
+
+
+def app() -> AppTest:
+    return clean(AppTest.from_file(str(ROOT / "app.py"), default_timeout=30).run())
+
+
+@pytest.mark.parametrize("screen", ["explore", "compare", "model", "backends", "runs"])
+def test_it_is_on_every_screen(fake, given, screen):
+    clean(app().switch_page(f"pages/{screen}/page.py").run())
+    assert [run["id"] for run in given[-1]["live"]] == ["live"]
+    assert given[-1]["live"][0]["percent"] == 30
+    assert given[-1]["live"][0]["now"] == "latency on OpenVINO · about 40 s left"
+    assert given[-1]["ended"] == []
+
+
+def test_what_ends_is_told_once_with_its_answer(fake, given):
+    test = app()
+    fake.known["live"] = replace(b.run(id="live"), progress=RunProgress(State.DONE, 10, 10))
+    clean(test.run())
+    (ended,) = given[-1]["ended"]
+    assert given[-1]["live"] == []
+    assert (ended["id"], ended["state"]) == ("live", "✓ done")
+    assert ended["said"].startswith("Best of 2 recipes")
+    assert ended["link"].endswith("?run=live")
+    clean(test.run())
+    assert [run["id"] for run in given[-1]["ended"]] == ["live"]
+
+
+def test_a_run_that_was_deleted_is_no_error(fake, given):
+    test = app()
+    del fake.known["live"]
+    clean(test.run())
+    assert given[-1]["ended"][0]["said"] == "It was deleted."
+
+
+def test_a_run_that_goes_on_again_is_live_again(fake, given):
+    test = app()
+    live = fake.known["live"]
+    fake.known["live"] = replace(live, progress=RunProgress(State.CANCELLED, 3, 10))
+    clean(test.run())
+    assert given[-1]["ended"][0]["state"] == "■ cancelled"
+    fake.known["live"] = live
+    clean(test.run())
+    assert given[-1]["ended"] == []
+
+
+def test_nothing_running_is_nothing_to_see(fake, given):
+    del fake.known["live"]
+    app()
+    assert given[-1] == {"live": [], "ended": []}
+
+
+@pytest.mark.parametrize(
+    ("ahead", "words"),
+    [
+        (0, ""),
+        (1, "1 run was started before it; they take turns"),
+        (3, "3 runs were started before it; they take turns"),
+    ],
+)
+def test_who_waits_is_told_for_how_many(ahead, words):
+    waiting = Live("r", "<b>title</b>", "net", RunProgress(State.QUEUED), ahead)
+    told = running.told(waiting)
+    assert (told["queue"], told["percent"], told["now"]) == (words, None, "waiting for its turn")
