@@ -20,6 +20,7 @@ from pages.shared.state import visit
 
 POLL_S = 2.0
 MOST_ENDED = 3  # of which the badge still tells
+LISTS = ("runs", "compare")  # screens that show what ended, and do not look by themselves
 _HERE = Path(__file__).parent
 _HTML = """
 <details hidden>
@@ -41,15 +42,19 @@ ENDS = {
 
 def show() -> None:
     """The badge; it looks again every other second while a run of this visitor goes on."""
-    live = _live(session.workspace())
+    workspace = session.workspace()
+    live = _live(workspace)
+    note_ends(workspace, live)  # what is drawn below knows of them
     st.fragment(badge, run_every=POLL_S if live else None)()
 
 
 def badge() -> None:
     """What goes on, and what ended since this visitor came."""
     workspace = session.workspace()
-    live = _live(workspace)
+    live, watched = _live(workspace), visit.watched.get()
     ended = note_ends(workspace, live)
+    if watched.keys() - visit.watched.get().keys() and visit.screen.get() in LISTS:
+        st.rerun()
     with st.container(key="running"):
         _component()(
             data={"live": [told(one) for one in live], "ended": list(ended)}, key="running_badge"

@@ -53,6 +53,24 @@ def test_what_ends_is_told_once_with_its_answer(fake, given):
     assert [run["id"] for run in given[-1]["ended"]] == ["live"]
 
 
+def test_a_list_is_read_anew_when_a_poll_sees_an_end(fake, given, monkeypatch):
+    """The badge polls alone: the list beside it would go on to say that the run goes on."""
+    asked = []
+    monkeypatch.setattr(running.st, "rerun", lambda: asked.append("rerun"))
+    for screen, expected in (("runs", ["rerun"]), ("model", [])):
+        asked.clear()
+        live = b.run(id="live", progress=RunProgress(State.RUNNING, 3, 10))
+        fake.known["live"] = live
+        test = clean(app().switch_page(f"pages/{screen}/page.py").run())
+        noted = running.note_ends
+        fake.known["live"] = replace(live, progress=RunProgress(State.DONE, 10, 10))
+        calls = iter((lambda *_: (), noted))  # it ends after the screen was drawn
+        monkeypatch.setattr(running, "note_ends", lambda *words: next(calls)(*words))
+        clean(test.run())
+        assert asked == expected
+        monkeypatch.setattr(running, "note_ends", noted)
+
+
 def test_a_run_that_was_deleted_is_no_error(fake, given):
     test = app()
     del fake.known["live"]
