@@ -65,7 +65,7 @@ def test_a_list_is_read_anew_when_a_poll_sees_an_end(fake, given, monkeypatch):
         noted = running.note_ends
         fake.known["live"] = replace(live, progress=RunProgress(State.DONE, 10, 10))
         calls = iter((lambda *_: (), noted))  # it ends after the screen was drawn
-        monkeypatch.setattr(running, "note_ends", lambda *words: next(calls)(*words))
+        monkeypatch.setattr(running, "note_ends", lambda *words, calls=calls: next(calls)(*words))
         clean(test.run())
         assert asked == expected
         monkeypatch.setattr(running, "note_ends", noted)
