@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from core.charts import palette, quantities, text
 from core.charts.conditions import input_words, threads_text
+from core.charts.latency import verdict_words
 from core.charts.recipe_words import steps_in_words
 from core.measure import METRICS
 from core.records import CardFile, Measurement
@@ -126,7 +127,7 @@ def _reading(row: Measurement | None) -> str:
         return f"{row.status.value}: {row.reason}"
     span = quantities.interval(row.metric, row.low, row.high)
     reading = quantities.reading(row.metric, row.value)
-    verdict = str(row.detail.get("verdict", ""))
+    verdict = verdict_words(str(row.detail.get("verdict", "")))
     return " ".join(filter(None, (reading, f"({span})" if span else "", verdict)))
 
 

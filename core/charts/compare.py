@@ -165,7 +165,7 @@ def _size(sides: Sequence[Side], standing: Sequence[Standing], metric: str) -> R
         value = rows.value(side.digest, metric)
         base = rows.value(side.run.spec.model, metric)
         change = text.percent_change(base, value) if base and value is not None else ""
-        note = "" if not change or value == base else f"{change} of the original's"
+        note = "" if not change or value == base else f"{change} against the original"
         cells.append(Cell(quantities.reading(metric, value), note))
     return Row(f"{name[:1].upper()}{name[1:]}", tuple(cells))
 

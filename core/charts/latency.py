@@ -126,6 +126,11 @@ def missing(row: Measurement, color: str, name: str) -> lanes.Mark:
     )
 
 
+def verdict_words(verdict: str) -> str:
+    """A verdict as it is said: what is called "same" was only not shown to differ."""
+    return "no difference shown" if verdict == Verdict.SAME.value else verdict
+
+
 def ratio_text(row: Measurement | None) -> str:
     """The verdict in words: 1.9× faster."""
     if row is None or row.value is None or row.status not in MEASURED:
@@ -136,5 +141,4 @@ def ratio_text(row: Measurement | None) -> str:
         return f"{text.times(1 / row.value)} faster{busy}"
     if verdict == Verdict.SLOWER.value:
         return f"{text.times(row.value)} slower{busy}"
-    words = {"same": "no difference shown", "not enough data": "not enough data"}
-    return f"×{row.value:.2f} {words.get(verdict, verdict)}".strip() + busy
+    return f"×{row.value:.2f} {verdict_words(verdict)}".strip() + busy

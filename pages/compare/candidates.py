@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.charts import text
 from core.charts.conditions import BETWEEN, threads_text
+from core.charts.latency import verdict_words
 from core.charts.sweep import column
 from core.charts.tradeoff import COSTS, HEIGHT, front_figure, scaled, title_of
 from core.recipes import name_of
@@ -194,7 +195,7 @@ def line(result: Result, mark: Bookmark) -> dict[str, object]:
         "latency (ms)": _value(result.latency),
         "latency, 95 %": _span(result.latency),
         "ratio (×)": _value(result.ratio),
-        "verdict": f"{result.verdict}{', machine busy' if result.busy else ''}",
+        "verdict": verdict_words(result.verdict) + (", machine busy" if result.busy else ""),
         "gain": _value(result.gain),
         "change": _value(result.change),
         "change, 95 %": _signed_span(result.change),

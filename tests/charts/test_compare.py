@@ -41,7 +41,7 @@ def test_every_number_has_its_interval_and_its_verdict():
     accuracy = row(sides, "Top-1, OpenVINO")
     assert "−3.6 points (−4.1 … −3.1)" in accuracy.cells[1].note
     assert row(sides, "Recipe").cells[1].value == "Fold batch norms + Prune channels 30 %"
-    assert row(sides, "File size").cells[2].note == "−74 % of the original's"
+    assert row(sides, "File size").cells[2].note == "−74 % against the original"
 
 
 def test_what_failed_says_why():
