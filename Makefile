@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && echo $$p && break; done)
 
-.PHONY: run test test-cpus check format tables samples pins clean
+.PHONY: run test test-cpus check format tables tour samples pins clean
 
 run: $(VENV)/.run
 	@echo "Lathe serves on http://$(HOST):$(PORT)  (stop: Ctrl+C)"
@@ -37,6 +37,10 @@ format: $(VENV)/.dev
 # The tables of README.md and docs/, from what passes, backends, tasks and metrics state of themselves.
 tables: $(VENV)/.run
 	$(BIN)/python -m docs.tables
+
+# The pictures of README.md and docs/, taken from the running app (needs Chromium).
+tour: $(VENV)/.dev
+	$(BIN)/python -m docs.tour
 
 samples: $(VENV)/.run
 	$(BIN)/pip install --quiet --requirement requirements/torch.txt

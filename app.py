@@ -11,7 +11,7 @@ import streamlit as st
 from streamlit.runtime.pages_manager import PagesManager
 from streamlit.runtime.scriptrunner import get_script_run_ctx
 
-from pages.shared import file_route, heap, offline, password, running, session
+from pages.shared import file_route, heap, offline, password, running, session, skip_links
 
 STATIC = Path(__file__).with_name("static")
 
@@ -20,9 +20,11 @@ def frame() -> None:
     """What every screen has around it."""
     st.set_page_config(page_title="Lathe", page_icon=str(STATIC / "lathe.png"), layout="wide")
     st.html(STATIC / "lathe.css")
+    st.logo(STATIC / "lathe_name.svg", size="large", icon_image=STATIC / "lathe.svg")
     if not password.ask():
         return
     session.begin()
+    skip_links.show()
     screens = [
         st.Page("pages/optimize/page.py", title="Optimize", url_path="optimize", default=True),
         st.Page("pages/explore/page.py", title="Explore", url_path="explore"),

@@ -87,6 +87,7 @@ def one(url: str, choose: random.Random, until: float, times: Mapping[str, list[
     visitor = Visitor(url)
     try:
         times["page"].append(visitor.load())
+        times["page"].append(visitor.open_sample())
         visitor.switch(PASS)
         while time.monotonic() < until:
             visitor.wait(choose.uniform(*LOOK_S))

@@ -17,7 +17,7 @@ from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 from streamlit.proto.WidgetStates_pb2 import WidgetState, WidgetStates
 from websockets.sync.client import ClientConnection, connect
 
-WIDGETS = ("checkbox", "slider", "selectbox")
+WIDGETS = ("checkbox", "slider", "selectbox", "button")
 TIMEOUT_S = 120.0
 WHOLE, PART = "FINISHED_SUCCESSFULLY", "FINISHED_FRAGMENT_RUN_SUCCESSFULLY"
 
@@ -48,6 +48,15 @@ class Visitor:
     def load(self, page: str = "") -> float:
         """Seconds until the script of a page has run."""
         return self._run(page=page)
+
+    def open_sample(self) -> float:
+        """Seconds until the sample stands open, from the first sight of a newcomer."""
+        label = next(
+            label for kind, label in self.widgets if kind == "button" and "sample" in label
+        )
+        taken = self._set(("button", label), {"trigger_value": True})
+        del self._states[self.widgets["button", label][0].id]  # a click counts once
+        return taken
 
     def switch(self, label: str, on: bool = True) -> float:
         """Seconds until the page has taken a checkbox or a toggle in."""

@@ -28,6 +28,7 @@ from core.runs.home import Home
 ROOT = Path(__file__).resolve().parents[2]
 BOOT = Path("/proc/sys/kernel/random/boot_id")
 LEASE, STARTED = "lock", "started"
+GENTLY = "--gently"
 TRIES, LOOK_S = 10, 0.02
 START_S = 30.0  # importing takes a second or two; more on a machine that is busy
 LIVE = (State.QUEUED, State.RUNNING)
@@ -86,8 +87,13 @@ def worker(home: Home, run_id: str) -> int:
     return int(found) if found.isdecimal() and is_leased(home, run_id) else 0
 
 
-def launch(home: Home, run_id: str) -> None:
+def launch(home: Home, run_id: str, gently: bool = False) -> None:
     """Start the job process; it outlives this one.
+
+    Args:
+        home: where the runs lie.
+        run_id: of the run.
+        gently: with the least priority.
 
     Raises:
         StoreError: it cannot be started.
@@ -98,7 +104,7 @@ def launch(home: Home, run_id: str) -> None:
         (folder / STARTED).write_text(_now(), encoding="utf-8")
         with (folder / "log").open("ab") as log:
             process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "core.runs", run_id],
+                [sys.executable, "-P", "-m", "core.runs", run_id, *[GENTLY] * gently],
                 cwd=folder,
                 env=os.environ | {"PYTHONPATH": str(ROOT), homes.VARIABLE: str(home.root)},
                 stdin=subprocess.DEVNULL,

@@ -35,7 +35,7 @@ from core.records import (
     State,
 )
 from core.records.stored import files_of
-from core.runs import comparison, drafts, gc, queue, targets
+from core.runs import comparison, drafts, gc, queue, sample_run, targets
 from core.runs.executor import Job, Watch
 from core.runs.holdings import NOBODY
 from core.runs.incoming import MAKE_ROOM
@@ -45,6 +45,7 @@ from core.runs.sizes import sizes_of
 from core.runs.store import PATIENT_S, Store
 from core.workspace.data import Data
 from core.workspace.models import Models
+from core.workspace.sample import SampleRun
 
 MOST_LIVE_RUNS = 4
 SWEEP_EVERY_S = 600.0
@@ -65,6 +66,7 @@ class Runs:
         """
         self._at, self._models, self._data = installation, models, data
         self._packing = threading.Lock()
+        self._sample = SampleRun(installation, models, data, self._new_run)
         self._swept_s = time.monotonic()
 
     def submit(self, spec: ExperimentSpec, owner: str) -> str:
@@ -81,6 +83,7 @@ class Runs:
                 f"{live} of your runs are still being measured.", "Cancel one, or wait for it."
             )
         run = self._new_run(spec, owner)
+        self._sample.step_aside()
         queue.launch(self._at.home, run.id)
         return run.id
 
@@ -181,6 +184,7 @@ class Runs:
         self._models.path(run.spec.model)
         self._at.store.set_cancelled(run_id, False)
         self._at.store.set_progress(run_id, RunProgress(State.QUEUED))
+        self._sample.step_aside()
         queue.launch(self._at.home, run_id)
 
     def delete(self, run_id: str, owner: str) -> None:
@@ -290,6 +294,28 @@ class Runs:
             if not packed.exists():
                 pack(artifact, packed)
         return packed
+
+    # The sample, measured by nobody's order
+
+    def sample(self) -> Run | None:
+        """What this installation measured of the sample by itself; None before it began."""
+        return self._sample.run()
+
+    def shipped_sample(self) -> Run:
+        """The same as it was measured on another machine, which it names; it has no id.
+
+        Raises:
+            StoreError: the record cannot be read.
+        """
+        return sample_run.shipped()
+
+    def measure_sample(self) -> bool:
+        """Begin that run or go on with it, in the background, unless somebody measures.
+
+        Returns:
+            Whether it is still to come.
+        """
+        return self._sample.begin()
 
     # What a visitor is asking
 

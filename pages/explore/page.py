@@ -30,7 +30,7 @@ POLL_S = 1.5
 
 
 def show() -> None:
-    """Left: model, data and grid. Right: what it will take, then the trade-off as it comes."""
+    """Sidebar: model, data and grid. Main part: what it takes, then the trade-off as it comes."""
     workspace, owner = session.workspace(), session.owner()
     run = opened(workspace)
     fill_forms(run)
@@ -54,9 +54,7 @@ def show() -> None:
                 st.markdown("\n".join(f"1. {formatting.plain(recipe.name)}" for recipe in recipes))
     model_picker.settle()
     if run is None:
-        st.info(
-            "Choose recipes on the left and start: the trade-off appears here as it is measured."
-        )
+        st.info("Choose recipes to try, then start: the trade-off appears here as it is measured.")
         return
     st.fragment(results, run_every=POLL_S if progress.is_live(run) else None)(workspace, run)
 

@@ -1,4 +1,4 @@
-"""Optimize, the first screen: a recipe on the left, what it does to the model on the right."""
+"""Optimize, the first screen: a recipe, and what it does to the model that is open."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import streamlit as st
 from core.records import Run
 from core.search import lookup
 from core.workspace.forecasts import before_pruning
-from pages.optimize import drafts, results, samples, staircase, why
+from pages.optimize import drafts, first_sight, results, samples, staircase, why
 from pages.optimize.view import Board
 from pages.shared import (
     data_picker,
@@ -31,10 +31,13 @@ POLL_S = 0.8
 
 @session.spoken()
 def show() -> None:
-    """Left: model, data and recipe. Right: the answer, the charts, every row."""
+    """Sidebar: model, data and recipe. Main part: the answer, the charts, every row."""
     workspace, owner = session.workspace(), session.owner()
     left = drafts.begin(workspace, owner)
     run = session.current_run()
+    if first_sight.is_due(run):
+        first_sight.show(workspace, owner)
+        return
     opening.fill_forms(run, left)
     with st.sidebar:
         model = model_picker.show(workspace, owner, run)
@@ -43,6 +46,9 @@ def show() -> None:
         if run is not None and run.spec.model != model.digest:
             visit.run.leave()
             run = None
+        if run is None and model_picker.has_arrived(model):
+            measure_form.look_at(workspace, model, owner)
+            run = session.current_run()
         data = data_picker.show(workspace, owner, model, run)
     board = Board.lay_out(workspace, model, run)
     with st.sidebar:
@@ -59,12 +65,12 @@ def show() -> None:
     if notice := visit.notice.take():
         board.notice.error(formatting.plain(notice))
     if run is None:
-        board.invite()
+        board.introduce(images)
     else:
         st.fragment(numbers, run_every=POLL_S if progress.is_live(run) else None)(board, run)
     with st.expander("What pruning each layer would cost"):
         sensitivity.of_pruning(workspace, model.digest, before_pruning(model), data)
-    samples.show(workspace, expanded=run is None)
+    samples.show(workspace, model)
     model_picker.settle()
 
 

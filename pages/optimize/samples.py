@@ -5,11 +5,14 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from core.records import ModelSummary
 from core.workspace import Workspace
 
 
-def show(workspace: Workspace, expanded: bool) -> None:
-    """Four nets trained on the same task, in one table."""
+def show(workspace: Workspace, model: ModelSummary) -> None:
+    """Four nets trained on the same task, in one table; beside a sample only."""
+    if model.digest not in {sample.digest for sample in workspace.models.samples()}:
+        return
     frame = pd.DataFrame(
         [
             {
@@ -24,9 +27,7 @@ def show(workspace: Workspace, expanded: bool) -> None:
             for sample in workspace.models.samples()
         ]
     )
-    if frame.empty:
-        return
-    with st.expander("The sample models: one task, four architectures", expanded=expanded):
+    with st.expander("The sample models: one task, four architectures"):
         st.dataframe(
             frame,
             hide_index=True,

@@ -8,7 +8,13 @@ from typing import Any
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.charts import accuracy_figure, latency_figure, preview_figure, size_figure
+from core.charts import (
+    accuracy_figure,
+    latency_figure,
+    layers_figure,
+    preview_figure,
+    size_figure,
+)
 from core.errors import CoreError
 from core.records import OPEN_SHAPE, ModelSummary, Outcome, Preview, Recipe, Run
 from core.search import lookup
@@ -105,14 +111,16 @@ class Board:
             self.size, size_figure(run, shown(run, outcome)), "size", "Size before and after"
         )
 
-    def invite(self) -> None:
-        """Say what will stand where nothing was measured yet."""
-        for slot, text in (
-            (self.latency, "Latency per backend, once measured"),
-            (self.accuracy, "Accuracy per backend, once measured"),
-        ):
-            slot.html(f'<div class="lathe-empty">{text}</div>')
-        self.progress.caption("Hollow numbers are known without running; measured ones are filled.")
+    def introduce(self, images: int | None) -> None:
+        """Before anything is measured: where the work is, and what to do next.
+
+        Args:
+            images: that passes can use; None where that is not known.
+        """
+        figure = layers_figure(self.model)
+        self.chart(self.latency, figure, "layers", "MACs of each layer, from input to output")
+        self.accuracy.html(next_steps(self.model, images))
+        self.progress.caption("Dashed tiles are not measured: their numbers are counted or none.")
 
     def chart(self, slot: DeltaGenerator, figure: Any, name: str, alt: str) -> None:
         """Draw a figure into its slot at the one height that all have."""
@@ -162,3 +170,29 @@ def facts(model: ModelSummary) -> str:
     if model.inputs:
         words.append("input " + " × ".join(str(side) for side in model.inputs[0].shape))
     return f'<p class="lathe-caption">{formatting.escape(" · ".join(words))}</p>'
+
+
+def next_steps(model: ModelSummary, images: int | None) -> str:
+    """What is done, and what comes next, as a list."""
+    layers = f"{len(model.layers):,} layers that compute"
+    have = images is None or images > 0
+    picture = (
+        "Images are there: accuracy is measured, and passes repair what they break."
+        if have
+        else "Add images: without them only speed and size are measured. A few hundred do; "
+        "labelled ones score accuracy."
+    )
+    steps = (
+        (True, f"The model is open: {layers}."),
+        (have, picture),
+        (False, "Set a goal, or switch passes on, and measure."),
+        (False, "Download the model that was measured."),
+    )
+    return (
+        '<section class="lathe-next" aria-label="What to do next"><h2>Next</h2><ol>'
+        + "".join(
+            f'<li class="{"done" if done else ""}">{formatting.escape(text)}</li>'
+            for done, text in steps
+        )
+        + "</ol></section>"
+    )

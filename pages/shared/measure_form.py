@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 
 import streamlit as st
@@ -13,6 +14,7 @@ from core.records import BackendInfo, ExperimentSpec, ModelSummary, Recipe
 from core.workspace import Workspace
 from core.workspace.facts import label as label_of
 from core.workspace.facts import opening as opening_backends
+from core.workspace.inputs import open_dims
 from pages.shared import formatting, size_form
 from pages.shared.data_picker import Data
 from pages.shared.state import forms, visit
@@ -128,6 +130,24 @@ def spec(model: ModelSummary, recipe: Recipe, data: Data) -> ExperimentSpec:
         latency_budget_s=float(forms.budget.get()),
         dims=size_form.dims(model),
     )
+
+
+def look_at(workspace: Workspace, model: ModelSummary, owner: str) -> None:
+    """Time the original of an upload at once, briefly; not where its size is still open."""
+    known = [name for name in opening_backends() if name in targets(workspace.runs.backends())]
+    if not known or open_dims(model.inputs):
+        return
+    asked = ExperimentSpec(
+        title=f"{model.name}: the original",
+        model=model.digest,
+        recipes=(original(),),
+        backends=tuple(known[:1]),
+        latency_budget_s=float(BUDGETS_S[0]),
+    )
+    with contextlib.suppress(CoreError):  # nobody asked for it: Measure will say what is in the way
+        run_id = workspace.runs.submit(asked, owner)
+        visit.run.link(run_id)
+        forms.filled_for.set(run_id)  # they keep the recipe that they begin with
 
 
 def button(place: DeltaGenerator, busy: bool) -> bool:

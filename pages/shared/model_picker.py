@@ -149,6 +149,7 @@ def upload(workspace: Workspace, owner: str, kind: str, label: str) -> None:
         else:
             last.set((file.file_id, file.name, ""))
             uploads.pending(kind).set(admitted.digest)
+            uploads.arrived(kind).set(admitted.digest)
             uploads.closing(kind).set(True)
             st.rerun()
 
@@ -165,6 +166,11 @@ def _added(workspace: Workspace, file: UploadedFile, owner: str) -> ModelSummary
         return workspace.models.add(file.name, file.getvalue(), owner, told)
     finally:
         line.empty()
+
+
+def has_arrived(model: ModelSummary) -> bool:
+    """Whether the model was just uploaded; asked once for each upload."""
+    return uploads.arrived("model").take() == model.digest
 
 
 def refusal(kind: str) -> None:

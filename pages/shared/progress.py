@@ -24,11 +24,13 @@ def show(run: Run) -> None:
     with words:
         if state in LIVE:
             done, total = run.progress.done, max(run.progress.total, 1)
-            st.progress(min(done / total, 1.0), text=_now(run))
+            st.progress(min(done / total, 1.0), text=now(run))
         else:
             st.caption(_end(run))
     with action:
-        if run.owner != session.owner():
+        if not run.owner:
+            st.caption("Measured by Lathe itself.")
+        elif run.owner != session.owner():
             st.caption("Started by another visitor: you can look at it.")
         elif state in LIVE:
             st.button(
@@ -40,7 +42,8 @@ def show(run: Run) -> None:
             )
 
 
-def _now(run: Run) -> str:
+def now(run: Run) -> str:
+    """What a run does, and how long it will take."""
     if run.progress.state is State.QUEUED:
         return "Waiting for the machine: another measurement runs."
     text = formatting.plain(run.progress.current or "starting")

@@ -153,6 +153,10 @@ class Uploads:
         """The name that an upload is to get."""
         return Field(f"rename.{digest}", "")
 
+    def arrived(self, kind: str) -> Field[str]:
+        """Digest of what was taken in and not looked at yet."""
+        return Field(f"arrived.{kind}", "")
+
     def pending(self, kind: str) -> Field[str | None]:
         """Digest of what the next run of the script is to choose."""
         return Field(f"pending.{kind}", None)

@@ -37,12 +37,20 @@ def why_not() -> str:
 
 
 @contextlib.contextmanager
-def serve(home: Path, port: int | None = None) -> Iterator[str]:
-    """Run `python app.py` with its results in `home`; yield its address."""
+def serve(home: Path, port: int | None = None, sample: bool = False) -> Iterator[str]:
+    """Run `python app.py` with its results in `home`; yield its address.
+
+    Args:
+        home: where they lie.
+        port: a free one by itself.
+        sample: whether the sample is measured in the background, as at a user's.
+    """
     port = port or free_port()
     command = [sys.executable, "app.py", f"--server.port={port}"]
     command += ["--server.address=127.0.0.1", "--server.headless=true"]
     environment = os.environ | {"LATHE_HOME": str(home)}
+    if not sample:
+        environment["LATHE_SAMPLE_RUN"] = "off"
     with (home / "server.log").open("ab") as log:
         server = subprocess.Popen(
             command, cwd=ROOT, env=environment, stdout=log, stderr=subprocess.STDOUT
@@ -92,6 +100,9 @@ def chromium() -> Iterator[Any]:
 
 
 def settled(page: Any, timeout_s: float = 30) -> None:
-    """Wait until the page's script has run and its numbers are there."""
+    """Wait until the numbers of a model are there; a newcomer opens the sample."""
+    page.wait_for_selector(".lathe-tiles, .lathe-steps", timeout=timeout_s * 1000)
+    if page.locator(".lathe-steps").count():
+        page.get_by_role("button", name="Open the sample").click()
     page.wait_for_selector(".lathe-tiles", timeout=timeout_s * 1000)
     page.wait_for_selector('[data-test-script-state="notRunning"]', timeout=timeout_s * 1000)

@@ -52,6 +52,7 @@ from core.records import (
     Topology,
 )
 from core.records.stored import Room, Upload
+from core.runs import sample_run
 from core.search.results import results_of
 from core.workspace.inputs import PixelTrial
 
@@ -326,6 +327,15 @@ class FakeRuns(FakeRoom):
 
     def keep_answer(self, line: RunLine, answer: Answer) -> None:
         self.at.answers[line.id] = answer
+
+    def sample(self) -> Run | None:
+        return self.at.known.get("sample")
+
+    def shipped_sample(self) -> Run:
+        return sample_run.shipped()
+
+    def measure_sample(self) -> bool:
+        return "sample" in self.at.known
 
     def cancel(self, run_id: str, owner: str) -> None:
         self.at.verbs.append(("cancel", run_id))

@@ -21,6 +21,9 @@ def app(workspace, monkeypatch):
 def test_the_app_opens_on_optimize(app):
     page = app.run()
     assert not page.exception
+    page.button(key="sample").click()
+    page = page.run()
+    assert not page.exception
     assert page.button(key="measure")
 
 
