@@ -21,6 +21,8 @@ from PIL import Image
 from tests.browser import server
 
 IMAGES = Path(__file__).with_name("images")
+STATIC = Path(__file__).parents[1] / "static"
+ICON = 128
 MOST_BYTES = 150_000
 QUALITIES = (90, 80, 70, 55)  # of WebP, until a picture is small enough
 WIDE, PHONE = (1440, 900), (390, 844)
@@ -86,6 +88,17 @@ def take(page: Any, name: str) -> None:
     print(f"{path.relative_to(IMAGES.parents[1])}  {packed.tell() / 1000:.0f} kB")  # noqa: T201
 
 
+def icon(browser: Any) -> None:
+    """The mark as the small picture that browsers show in a tab."""
+    page = browser.new_page(viewport={"width": ICON, "height": ICON})
+    page.set_content(
+        f"<style>body {{ margin: 0 }} svg {{ width: {ICON}px; height: {ICON}px }}</style>"
+        f"{(STATIC / 'lathe.svg').read_text(encoding='utf-8')}"
+    )
+    page.screenshot(path=STATIC / "lathe.png", omit_background=True)
+    page.context.close()
+
+
 def main(options: Mapping[str, Any]) -> int:
     """Start the app, walk through it, and say what was taken."""
     if reason := server.why_not():
@@ -96,6 +109,7 @@ def main(options: Mapping[str, Any]) -> int:
         server.serve(options["home"] or Path(empty), sample=True) as url,
         server.chromium() as browser,
     ):
+        icon(browser)
         Tour(browser, url).walk()
     return 0
 

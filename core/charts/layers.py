@@ -62,8 +62,8 @@ def layers_figure(summary: ModelSummary, share: Share = "macs") -> go.Figure:
     )  # fmt: skip
     return figure.update_layout(
         showlegend=True, bargap=0.12, barmode="overlay",
-        margin={"l": 56, "r": 10, "t": 60, "b": 84},
-        legend={"orientation": "h", "y": -0.2, "yanchor": "top", "x": 0},
+        margin={"l": 56, "r": 10, "t": 60, "b": 96},
+        legend={"orientation": "h", "yref": "container", "y": 0, "yanchor": "bottom", "x": 0},
     )  # fmt: skip
 
 

@@ -7,12 +7,15 @@ with Lathe, under the name of the machine that it was measured on.
 
 from __future__ import annotations
 
+import base64
+import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import streamlit as st
 
 from core.charts.conditions import threads_text
-from core.charts.summary import Delta, deltas, file_sizes, headline
+from core.charts.summary import OPEN, Delta, deltas, file_sizes, headline
 from core.records import Outcome, Run, State
 from core.records.standing import Standing, first_threads, measured
 from core.search.choose import best
@@ -32,13 +35,7 @@ STEPS = (
     ("Set a goal, or switches", "The fastest within 1 point; or fold, prune, quantize by hand."),
     ("Download what was measured", "The very file whose numbers you saw, and a picture to share."),
 )
-MARK = (
-    '<svg class="lathe-mark" viewBox="0 0 64 64" aria-hidden="true">'
-    '<rect width="64" height="64" rx="14" fill="#1d4ed8"></rect>'
-    '<g stroke="#fff" stroke-width="6" stroke-linecap="round">'
-    '<path d="M12 13V51M22 13V51M32 13V51M42 13V51M52 13V51" opacity=".28"></path>'
-    '<path d="M12 13V51M22 20V44M32 16V48M42 25V39M52 29V35"></path></g></svg>'
-)
+MARK = Path(__file__).parents[2] / "static" / "lathe.svg"
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,8 @@ def is_due(run: Run | None) -> bool:
 def show(workspace: Workspace, owner: str) -> None:
     """The name, the drop zone, three steps, and the finished result."""
     st.html(
-        f'<header class="lathe-hero">{MARK}<div><h1>Lathe</h1>'
+        f'<header class="lathe-hero"><img class="lathe-mark" alt="" src="{_mark()}">'
+        "<div><h1>Lathe</h1>"
         f'<p class="lathe-purpose">{PURPOSE}</p><p class="lathe-promise">{PROMISE}</p></div>'
         "</header>"
     )
@@ -81,6 +79,12 @@ def show(workspace: Workspace, owner: str) -> None:
     st.html(_steps())
     under_way = workspace.runs.measure_sample()
     st.fragment(_result, run_every=POLL_S if under_way else None)(workspace, under_way)
+
+
+@functools.cache
+def _mark() -> str:
+    """The mark as an address that asks nobody for it."""
+    return f"data:image/svg+xml;base64,{base64.b64encode(MARK.read_bytes()).decode()}"
 
 
 def _open_sample(workspace: Workspace) -> None:
@@ -169,7 +173,8 @@ def _tile(pair: Pair) -> str:
         )
     )
     arrow = {"good": "✓ ", "bad": "✕ "}.get(delta.tone, "")
-    words = delta.change if delta.verdict in delta.change else f"{delta.change} {delta.verdict}"
+    joint = ", " if delta.verdict == OPEN else " "
+    words = f"{delta.change}{joint}{delta.verdict}"
     span = f" <small>({escape(delta.interval.replace('×', ''))})</small>" if delta.interval else ""
     return (
         f"<div><dt>{escape(delta.label)}</dt>{bars}"

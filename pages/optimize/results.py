@@ -10,7 +10,7 @@ from core.charts import steps as told
 from core.charts.rows import readable_rows
 from core.records import Note, Outcome, Run, StepReport
 from core.records.standing import Standing
-from pages.shared import formatting, session
+from pages.shared import formatting, row_cards, session
 
 SIGNS = {"ok": "✓", "unstable": "~", "not available": "○", "failed": "✕"}
 COLUMNS = {
@@ -22,6 +22,7 @@ COLUMNS = {
     "verdict": st.column_config.TextColumn("verdict", width=105),
     "reason": st.column_config.TextColumn("reason", width="large"),
 }
+ON_CARDS = ("value", "95 % interval", "threads", "images", "verdict", "status", "reason")
 ALL_AT_ONCE = 6  # notes of a step; of more the rest is scrolled
 
 
@@ -36,12 +37,16 @@ def show(run: Run, outcome: Outcome | None) -> None:
 
 def table(run: Run) -> None:
     """Every row with its unit, interval, status and reason."""
-    frame = pd.DataFrame(readable_rows(run))
+    rows = [
+        row | {"status": f"{SIGNS.get(row['status'], '')} {row['status']}"}
+        for row in readable_rows(run)
+    ]
+    frame = pd.DataFrame(rows)
     if frame.empty:
         st.caption("No number yet.")
         return
-    frame["status"] = [f"{SIGNS.get(word, '')} {word}" for word in frame["status"]]
-    st.dataframe(
+    row_cards.show("rows", rows, ("recipe", "quantity", "backend"), ON_CARDS)
+    row_cards.wide("rows").dataframe(
         frame.loc[:, (frame != "").any()],
         hide_index=True,
         height=min(35 * (len(frame) + 1) + 3, 420),

@@ -15,6 +15,7 @@ from core.charts import (
     preview_figure,
     size_figure,
 )
+from core.charts.summary import NO_DELTA, latency_delta
 from core.errors import CoreError
 from core.records import OPEN_SHAPE, ModelSummary, Outcome, Preview, Recipe, Run
 from core.search import lookup
@@ -81,6 +82,8 @@ class Board:
         text = refusal or verdict_text.draft_sentence(self.model, preview, len(recipe.steps))
         text = f"{text} {expected.warning}".strip()
         tiles = headline.draft_tiles(self.model, preview, self.top1, expected)
+        if self.run is not None and self.run.model.digest == self.model.digest:
+            tiles = beside_original(tiles, self.run)
         note = (
             "Latency and accuracy below belong to the recipe that was measured." if self.run else ""
         )
@@ -170,6 +173,16 @@ def facts(model: ModelSummary) -> str:
     if model.inputs:
         words.append("input " + " × ".join(str(side) for side in model.inputs[0].shape))
     return f'<p class="lathe-caption">{formatting.escape(" · ".join(words))}</p>'
+
+
+def beside_original(tiles: list[headline.Tile], run: Run) -> list[headline.Tile]:
+    """Tiles of a draft: where the candidate's time is not known yet, the original's stands."""
+    known = latency_delta(run, run.model.digest)
+    if known.after == NO_DELTA:
+        return tiles
+    where = known.label.partition(", ")[2]
+    measured = headline.Tile("Latency", known.after, note=f"the original, measured; {where}")
+    return [measured if tile.label == "Latency" else tile for tile in tiles]
 
 
 def next_steps(model: ModelSummary, images: int | None) -> str:

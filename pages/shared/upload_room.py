@@ -13,20 +13,25 @@ MEMORY_SHARE = 3.5  # the server holds the upload whole; reading it takes up to 
 
 def most_bytes(room: Room) -> int:
     """The largest file that can be taken in now."""
-    limit = int(st.get_option("server.maxUploadSize") or 200) << 20
     free = (room.disk // DISK_SHARE, int(room.memory / MEMORY_SHARE))
-    return max(0, min(limit, *free, room.upload, room.quota - room.used, room.shared))
+    return max(0, min(limit(), *free, room.upload, room.quota - room.used, room.shared))
+
+
+def limit() -> int:
+    """The largest file that the server takes, whatever is free."""
+    return int(st.get_option("server.maxUploadSize") or 200) << 20
 
 
 def words(room: Room, most: int) -> str:
     """What may be uploaded, and why no more."""
-    words = (
-        f"Up to {formatting.size(most)}. Free here: disk {formatting.size(room.disk)}, "
-        f"memory {formatting.size(room.memory)}."
-    )
-    if room.quota < UNBOUNDED:
+    words = f"Up to {formatting.size(most)}."
+    if most < limit():
+        words += (
+            f" Free here: disk {formatting.size(room.disk)}, memory {formatting.size(room.memory)}."
+        )
+    if room.used and room.quota < UNBOUNDED:
         words += f" Your uploads take {formatting.size(room.used)} of {formatting.size(room.quota)}"
-        words += "; delete some under Runs." if room.used else "."
+        words += "; delete some under Runs."
     if room.shared < room.quota - room.used:
         words += f" All visitors together have {formatting.size(room.shared)} left."
     return words

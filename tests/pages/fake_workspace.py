@@ -507,7 +507,7 @@ class FakeWorkspace:
         self.results = FakeResults(self)
 
     def make_run(self, spec: ExperimentSpec, owner: str, run_id: str) -> Run:
-        summary = model(digest=spec.model)
+        summary = self.brought.get(spec.model) or model(digest=spec.model)
         base = Candidate(spec.model, Path("x"), Recipe("original"))
         outcomes = [Outcome(Recipe("original"), base, summary)]
         for recipe in spec.recipes[1:]:

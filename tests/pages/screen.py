@@ -10,6 +10,7 @@ from streamlit.testing.v1 import AppTest
 from streamlit.testing.v1.element_tree import Selectbox
 
 from pages.shared import session
+from pages.shared.state import forms
 from tests.pages.stocked_workspace import StockedWorkspace
 
 ROOT = Path(__file__).parents[2]
@@ -26,8 +27,11 @@ def stock(monkeypatch: pytest.MonkeyPatch, folder: Path) -> StockedWorkspace:
 
 
 def page(name: str) -> AppTest:
-    """The screen `name`, not yet run."""
-    return AppTest.from_file(str(ROOT / f"pages/{name}/page.py"), default_timeout=20)
+    """The screen `name`, not yet run; Optimize with a sample open."""
+    made = AppTest.from_file(str(ROOT / f"pages/{name}/page.py"), default_timeout=20)
+    if name == "optimize":
+        made.session_state[forms.model.key] = "a" * 64
+    return made
 
 
 def clean(test: AppTest) -> AppTest:

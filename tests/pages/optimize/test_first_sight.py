@@ -40,7 +40,7 @@ def test_the_run_of_this_machine_is_shown_once_it_is_done(newcomer, workspace):
     assert "measured elsewhere" not in page_text(page)
     page.button(key="own").click()
     page = clean(page.run())
-    assert page.query_params["run"] == ["sample"]
+    assert page.query_params["run"] in ("sample", ["sample"])
     assert "Measured by Lathe itself" in page_text(page)
 
 
