@@ -111,7 +111,9 @@ def _result(workspace: Workspace, was_under_way: bool) -> None:
         if was_under_way:
             st.rerun()
         _draw(own, "measured on this machine")
-        st.button("See every number of this run", key="own", on_click=_open, args=(own.id,))
+        if st.button("See every number of this run", key="own"):
+            visit.run.link(own.id)
+            st.rerun()  # of the whole page, not of this part of it
         return
     shipped = workspace.runs.shipped_sample()
     machine = shipped.host.cpu if shipped.host else "another machine"
@@ -122,10 +124,6 @@ def _result(workspace: Workspace, was_under_way: bool) -> None:
     elif was_under_way:
         words = "This machine measures the same as soon as nothing else is measured."
     st.caption(words or "\N{NO-BREAK SPACE}")
-
-
-def _open(run_id: str) -> None:
-    visit.run.link(run_id)
 
 
 def _draw(run: Run, where: str) -> None:

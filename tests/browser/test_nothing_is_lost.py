@@ -15,7 +15,7 @@ from tests.browser import server
 from tests.browser.test_optimize import SENTENCE, small_net
 
 RECIPES = (
-    Recipe("cleaned", (Step("simplify"),)),
+    Recipe("folded", (Step("fold_batch_norm"),)),
     Recipe("halved", (Step("convert_precision"),)),
 )
 VERDICT = re.compile("faster|slower|no difference|noisy|not enough")
