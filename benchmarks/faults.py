@@ -25,7 +25,7 @@ from pathlib import Path
 
 from core import graph as graphs
 from core.errors import CoreError
-from core.records import ExperimentSpec, Recipe, Run, State, Status, Step
+from core.records import LIVE, ExperimentSpec, Recipe, Run, State, Status, Step
 from core.runs import queue
 from core.workspace import Workspace
 from tests.measure.subjects import net
@@ -188,7 +188,7 @@ def kill_job(run_id: str) -> None:
 def until_over(workspace: Workspace, run_id: str) -> str:
     """Wait for the end of a run."""
     deadline = time.monotonic() + 120
-    while (run := workspace.runs.get(run_id)).progress.state in queue.LIVE:
+    while (run := workspace.runs.get(run_id)).progress.state in LIVE:
         if time.monotonic() > deadline:
             raise RuntimeError(f"stuck: {run.progress.current}")
         time.sleep(0.2)

@@ -32,7 +32,7 @@ from pathlib import Path
 from core import graph as graphs
 from core.devices.local import scratch
 from core.errors import CoreError
-from core.records import Measurement, State, Status
+from core.records import LIVE, Measurement, State, Status
 from core.runs import queue
 from core.runs.store import Store, question
 from core.workspace import Workspace
@@ -170,7 +170,7 @@ def hunt(
 ) -> float:
     """Wait a random while, then kill what works on the run; 0 where that has ended by then."""
     time.sleep(choose.uniform(0.0, 5.0))
-    while workspace.runs.get(run_id).progress.state in queue.LIVE:
+    while workspace.runs.get(run_id).progress.state in LIVE:
         if victims := list(working(run_id, MODULES[kind])):
             return strike(choose.choice(victims), kind, tally)
         time.sleep(0.02)
@@ -220,7 +220,7 @@ def watch(workspace: Workspace, run_id: str, kind: str, tally: Tally, died_s: fl
         if state is State.INTERRUPTED:
             with contextlib.suppress(CoreError):
                 workspace.runs.resume(run_id, OWNER)
-        elif state not in queue.LIVE:
+        elif state not in LIVE:
             break
         if time.monotonic() - died_s > END_S:
             tally.wrong.append(f"{kind}: stuck {state.value}: {run.progress.current}")
@@ -250,7 +250,7 @@ def after(folder: Path, tally: Tally) -> None:
         if db.execute("pragma integrity_check").fetchone() != ("ok",):
             tally.wrong.append("the database is damaged")
     if store.is_any_live():
-        stuck = [line for line in store.lines(OWNER) if line.progress.state in queue.LIVE]
+        stuck = [line for line in store.lines(OWNER) if line.progress.state in LIVE]
         told = [line for line in stuck if not line_is_over(folder, line.id)]
         if told:
             tally.wrong.append(f"{len(told)} runs still say that they are live")
@@ -259,7 +259,7 @@ def after(folder: Path, tally: Tally) -> None:
 def line_is_over(folder: Path, run_id: str) -> bool:
     """Whether the page would offer to go on with a run that was left as it was."""
     with contextlib.closing(Workspace.open(folder / "home")) as workspace:
-        return workspace.runs.get(run_id).progress.state not in queue.LIVE
+        return workspace.runs.get(run_id).progress.state not in LIVE
 
 
 def mine() -> Mapping[int, str]:

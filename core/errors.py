@@ -108,6 +108,10 @@ class InferenceFailed(BackendError):
     """The runtime loaded the model but could not run it, or ran it wrongly."""
 
 
+class DeviceUnavailable(CoreError):
+    """There is no such device, or it is not there."""
+
+
 class WorkerError(CoreError):
     """A child process ended otherwise than by its reply."""
 

@@ -495,6 +495,25 @@ def test_backends_lists_what_is_here_and_what_is_missing(lathe: Lathe):
     assert answer.json["host"]["cores"] >= 1
 
 
+def test_devices_lists_this_machine_and_what_runs_on_it(lathe: Lathe):
+    (here,) = (one for one in lathe("devices", "--json").json["devices"] if one["name"] == "local")
+    described = here["described"]
+    assert described["host"]["cores"] >= 1
+    assert described["memory_bytes"] > 0
+    found = {one["name"]: one for one in described["backends"]}
+    assert found["onnxruntime"]["version"] == backends()["onnxruntime"].version()
+    assert "f32" in found["onnxruntime"]["precisions"]
+    text = lathe("devices").out
+    assert "local: this machine." in text
+    assert "memory free for a model" in text
+
+
+def test_a_device_that_is_none_is_said_with_those_that_are(lathe: Lathe, model: Path):
+    answer = lathe("measure", str(model), "--device", "pi5")
+    assert answer.status == 2
+    assert "There is no device 'pi5'; there are: local." in answer.err
+
+
 def test_backends_speaks_to_people_too(lathe: Lathe):
     answer = lathe("backends")
     assert "onnxruntime" in answer.out

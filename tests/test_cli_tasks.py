@@ -13,6 +13,8 @@ import pytest
 from core import graph as graphs
 from core.cli import main
 from core.graph import Graph
+from core.pipeline.summary import summarise
+from core.workspace.facts import unmet_by
 from tests.builders import graph
 from tests.tasks import nets
 
@@ -84,6 +86,18 @@ def test_annotations_that_the_outputs_cannot_meet_are_a_reason(measured, tmp_pat
     rows = measured({"net": nets.segmentation()}, nets.boxed_zip(tmp_path / "boxes.zip", 4))
     assert rows["net", "map"]["status"] == "failed"
     assert "read as segmentation" in rows["net", "map"]["reason"]
+
+
+@pytest.mark.parametrize(("net", "kind", "told"), [
+    (nets.detector(), "labels", "read as detection"), (nets.detector(), "boxes", ""),
+    (nets.segmentation(), "", ""),
+    (graph("(float[N,3,8,8] x) => (float[N,3,8,8] y) { y = Neg (x) }"), "labels", ""),
+])  # fmt: skip
+def test_annotations_of_another_kind_are_told_before_anything_runs(net, kind: str, told: str):
+    model = summarise(net, Path("net.onnx"), "d", "net", own_bytes=1)
+    said = unmet_by(model, kind)
+    assert told in said
+    assert bool(said) == bool(told)
 
 
 @pytest.mark.parametrize("batch", ["N", "1", "12"])

@@ -12,13 +12,11 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from core.calibration.graph_timing import race
 from core.calibration.ort_runner import Probe
 from core.calibration.remote_runner import Elsewhere
 from core.calibration.services import Lap, Race, Run, Services, Tensors
-from core.data import ImageSet, open_set
+from core.data import Annotations, ImageSet, of_some, open_set
 from core.data.admission import IMAGES_FILE
 from core.devices.local import lock
 from core.errors import PassPrecondition
@@ -69,9 +67,9 @@ class Calibration:
         return self._set.count // batch * batch if self._set.count >= batch else self._set.count
 
     @property
-    def guessed(self) -> bool:
-        """Whether nobody said how pixels become inputs, so that these are a guess."""
-        return self._preprocess is None
+    def preprocess(self) -> Preprocess | None:
+        """How pixels become inputs, as it was given."""
+        return self._preprocess
 
     @property
     def batch(self) -> int:
@@ -80,10 +78,14 @@ class Calibration:
         return first if isinstance(first, int) else self._batch
 
     @property
-    def labels(self) -> np.ndarray[Any, Any] | None:
-        """The class of each image that `feeds` goes over, as the set counts them, if it says so."""
-        known = self._set.labels
-        return None if known is None else np.asarray(known)[: self.count]
+    def annotations(self) -> Annotations | None:
+        """Those of the images that `feeds` goes over, as the set has them; read for this.
+
+        Raises:
+            DataError: a file of boxes that makes no sense.
+        """
+        known = self._set.annotations
+        return None if known is None else of_some(known, range(self.count))
 
     @property
     def timings(self) -> LayerTimes | None:

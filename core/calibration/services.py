@@ -16,7 +16,9 @@ from typing import Any, Protocol, TypeVar
 import numpy as np
 import onnx_ir as ir
 
+from core.data import Annotations
 from core.errors import BackendUnavailable, PassPrecondition
+from core.records import Preprocess
 from core.timings import LayerTimes
 
 T = TypeVar("T")
@@ -110,13 +112,13 @@ class Services(Protocol):
         ...
 
     @property
-    def labels(self) -> Array | None:
-        """The class of each image that `feeds` goes over, (count,), if the set says so."""
+    def annotations(self) -> Annotations | None:
+        """Labels, masks or boxes of the images that `feeds` goes over, if the set has any."""
         ...
 
     @property
-    def guessed(self) -> bool:
-        """Whether nobody said how pixels become inputs, so that the feeds are a guess."""
+    def preprocess(self) -> Preprocess | None:
+        """How pixels become inputs; None where nobody said, so that the feeds are a guess."""
         ...
 
     @property
@@ -189,14 +191,14 @@ class NoServices:
         return 1
 
     @property
-    def labels(self) -> Array | None:
-        """No image has any."""
+    def annotations(self) -> Annotations | None:
+        """There is no image."""
         return None
 
     @property
-    def guessed(self) -> bool:
-        """There is nothing to guess at."""
-        return False
+    def preprocess(self) -> Preprocess | None:
+        """Nothing is fed."""
+        return None
 
     @property
     def timings(self) -> LayerTimes | None:

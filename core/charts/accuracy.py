@@ -8,10 +8,10 @@ from collections.abc import Sequence
 import plotly.graph_objects as go
 
 from core.charts import lanes, palette, quantities, text
-from core.charts.latency import LIVE, missing
+from core.charts.latency import missing
 from core.fidelity import CAP_DB, in_words
 from core.metrics.base import DELTA, catalogue, ordered
-from core.records import Candidate, Measurement, Outcome, Run, Status
+from core.records import LIVE, Candidate, Measurement, Outcome, Run, Status
 from core.records.standing import Standing, baseline, measured, outcome_of
 from core.tasks.base import primary_metric
 

@@ -15,8 +15,8 @@ from core.charts.conditions import input_words, threads_text
 from core.charts.latency import verdict_words
 from core.charts.recipe_words import steps_in_words
 from core.measure import METRICS
-from core.records import CardFile, Measurement
-from core.records.standing import MEASURED, measured
+from core.records import MEASURED, CardFile, Measurement
+from core.records.standing import measured
 
 TIMES = ("latency_ms", "load_ms", "first_ms")
 OF_FILES = ("size_bytes", "zipped_bytes", "parameters", "macs", "nodes")

@@ -16,8 +16,8 @@ from core.charts.conditions import input_words, run_input, threads_text
 from core.charts.latency import ratio_text
 from core.charts.recipe_words import steps_in_words
 from core.metrics.base import DELTA, catalogue, ordered
-from core.records import Measurement, Outcome, Run
-from core.records.standing import MEASURED, Standing, first_threads, measured
+from core.records import MEASURED, Measurement, Outcome, Run
+from core.records.standing import Standing, first_threads, measured
 
 SIZES = ("size_bytes", "zipped_bytes", "parameters", "macs")
 TIMED = ("latency_ms", "load_ms", "peak_memory_bytes")

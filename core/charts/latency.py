@@ -8,15 +8,14 @@ import plotly.graph_objects as go
 
 from core.charts import lanes, palette, text
 from core.charts.conditions import crowd_words, input_words, run_input, settings_words, threads_text
-from core.records import Measurement, Outcome, Run, State, Status, Verdict
-from core.records.standing import MEASURED, Standing, baseline, first_threads, measured, outcome_of
+from core.records import LIVE, MEASURED, Measurement, Outcome, Run, Status, Verdict
+from core.records.standing import Standing, baseline, first_threads, measured, outcome_of
 
 TITLE = "Latency per backend"
 MOST_LANES = 6
 CODE = re.compile(r"^[A-Z]\w+: ")  # of an error: there is room for its words alone
 UNSTABLE = " ~"
 BUSY = ", machine busy"
-LIVE = (State.QUEUED, State.RUNNING)
 
 
 def latency_figure(run: Run, candidate: str | None = None, threads: int | None = None) -> go.Figure:

@@ -7,8 +7,7 @@ from collections import Counter
 import plotly.graph_objects as go
 
 from core.charts import lanes, palette, text
-from core.charts.latency import LIVE
-from core.records import OPEN_SHAPE, ModelSummary, Preview, Run
+from core.records import LIVE, OPEN_SHAPE, ModelSummary, Preview, Run
 from core.records.standing import Standing, baseline, outcome_of
 
 TITLE = "Size"

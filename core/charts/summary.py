@@ -14,13 +14,12 @@ from core.charts.parts import beside_parts
 from core.charts.rows import STATUS_WORDS
 from core.metrics.base import DELTA
 from core.metrics.base import catalogue as metrics
-from core.records import Candidate, Measurement, Outcome, Run, State, Verdict
-from core.records.standing import MEASURED, Standing, baseline, first_threads, measured, outcome_of
+from core.records import LIVE, MEASURED, Candidate, Measurement, Outcome, Run, Verdict
+from core.records.standing import Standing, baseline, first_threads, measured, outcome_of
 from core.search.choose import best
 from core.search.loss import standing_for
 from core.tasks.base import order, primary_metric
 
-LIVE = (State.QUEUED, State.RUNNING)
 NO_DELTA = "–"
 BUSY = "the machine was busy"
 OPEN = "no difference shown"

@@ -8,12 +8,10 @@ from core.charts import palette
 from core.charts.conditions import input_words
 from core.metrics.base import DELTA, catalogue
 from core.recipes import name_of
-from core.records import Measurement, Outcome, Run, State
+from core.records import LIVE, Measurement, Outcome, Run
 from core.records.standing import Standing, baseline, first_threads, measured
 from core.search.pareto import latency, points
 from core.tasks.base import primary_metric
-
-LIVE = (State.QUEUED, State.RUNNING)
 
 
 def sweep_rows(run: Run) -> list[dict[str, Any]]:

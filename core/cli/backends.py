@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any
 
 from core.cli.result import Result, table
-from core.records import to_json
+from core.records import BackendInfo, to_json
 from core.workspace import Workspace
 
 
@@ -23,6 +24,13 @@ def run(options: argparse.Namespace) -> Result:
     del options
     workspace = Workspace.open()
     backends, host = workspace.runs.backends(), workspace.runs.host()
+    machine = f"{host.cpu}, {host.cores} cores, {host.os}; {' '.join(host.isa_flags)}"
+    data = {"backends": [to_json(b) for b in backends], "host": to_json(host)}
+    return Result(data, f"{machine}\n\n{listed(backends)}")
+
+
+def listed(backends: Sequence[BackendInfo]) -> str:
+    """A table of what is there, and of what it takes to get the rest."""
     rows = (
         (
             b.name,
@@ -33,10 +41,7 @@ def run(options: argparse.Namespace) -> Result:
         )
         for b in backends
     )
-    text = table(("backend", "version", "device", "precisions", "state"), rows)
-    machine = f"{host.cpu}, {host.cores} cores, {host.os}; {' '.join(host.isa_flags)}"
-    data = {"backends": [to_json(b) for b in backends], "host": to_json(host)}
-    return Result(data, f"{machine}\n\n{text}")
+    return table(("backend", "version", "device", "precisions", "state"), rows)
 
 
 def _state(reason: str, remedy: str) -> str:

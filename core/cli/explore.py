@@ -18,7 +18,7 @@ from core.cli.measure import METRIC_KEYS, add_measure_options, backends_of, row_
 from core.cli.recipe import load_recipe
 from core.cli.result import PARTLY, Result, table
 from core.cli.sizes import add_at_option, ignored, missing
-from core.cli.telling import Teller
+from core.cli.telling import Teller, unscored
 from core.errors import CoreError, OpenShape, PassPrecondition
 from core.recipes import canonical, distinct, original
 from core.records import (
@@ -111,6 +111,7 @@ def _spec(
 ) -> ExperimentSpec:
     model = _model(workspace, options)
     data = workspace.data.add(options.data.name, options.data, OWNER, Teller())
+    unscored(model, data)
     calibration = (
         workspace.data.add(options.calibration.name, options.calibration, OWNER, Teller())
         if options.calibration
@@ -133,6 +134,7 @@ def _spec(
         evaluation=data.digest,
         images=options.images,
         latency_budget_s=options.budget_s,
+        device=options.device,
         dims=dims,
     )
 

@@ -18,11 +18,12 @@ from core.cli.inputs import (
 )
 from core.cli.result import Result, table
 from core.cli.sizes import add_at_option, at_sizes, ignored
-from core.cli.telling import guessed_pixels
+from core.cli.telling import guessed_pixels, unscored
 from core.errors import BackendUnavailable
 from core.records import DataSummary, ExperimentSpec, Host, Json, Measurement, ModelSummary, to_json
+from core.records.targets import LOCAL
 from core.workspace import Workspace
-from core.workspace.facts import METRICS, check_backend, definitions, reference
+from core.workspace.facts import METRICS, check_backend, check_device, definitions, reference
 from core.workspace.inputs import shape_text
 
 SHOWN = (
@@ -59,6 +60,12 @@ def add_measure_options(command: argparse.ArgumentParser) -> None:
         f"(repeatable; default {DEFAULT_BACKEND})",
     )
     command.add_argument(
+        "--device",
+        default=LOCAL,
+        metavar="NAME",
+        help=f"where it runs; `devices` lists them (default {LOCAL})",
+    )
+    command.add_argument(
         "--threads",
         action="append",
         type=int,
@@ -79,11 +86,13 @@ def add_measure_options(command: argparse.ArgumentParser) -> None:
 
 
 def backends_of(options: argparse.Namespace) -> tuple[str, ...]:
-    """The backends asked for, each known.
+    """The backends asked for, each known, on a device that is.
 
     Raises:
         BackendUnavailable: no backend, or no precision, of that name.
+        DeviceUnavailable: no such device.
     """
+    check_device(options.device)
     names = tuple(dict.fromkeys(options.backend or [DEFAULT_BACKEND]))
     for name in names:
         check_backend(name)
@@ -109,8 +118,9 @@ def run(options: argparse.Namespace) -> Result:
         summaries = at_sizes(_admitted(workspace, options), data, options)
         models = _named(options.models, summaries)
         rows = _measure(workspace, options, backends, models, data)
-        told = why.ask(workspace, models, backends, threads_of(options)) if options.why else []
-        machine = workspace.runs.host()
+        asked = models, backends, threads_of(options), options.device
+        told = why.ask(workspace, *asked) if options.why else []
+        machine = workspace.runs.host(options.device)
     names = {summary.digest: name for name, summary in models}
     found, text = _data(machine, models, rows), _text(names, rows)
     if options.why:
@@ -143,6 +153,7 @@ def _measure(
     data: DataSummary | None,
 ) -> Sequence[Measurement]:
     guessed_pixels(models[0][1], data)
+    unscored(models[0][1], data)
     asked = ExperimentSpec(
         title=models[0][0],
         model=models[0][1].digest,
@@ -152,6 +163,7 @@ def _measure(
         evaluation=data.digest if data else "",
         images=options.images,
         latency_budget_s=options.budget_s,
+        device=options.device,
     )
     return workspace.runs.compare(models, asked, _say)
 

@@ -6,6 +6,7 @@ import sys
 import time
 
 from core.records import DataSummary, Json, ModelSummary
+from core.workspace.facts import unmet_by
 
 EVERY_S = 5.0
 
@@ -18,6 +19,12 @@ def guessed_pixels(model: ModelSummary, images: DataSummary | None) -> None:
             "A wrong guess costs accuracy; give --preprocess P.json.",
             file=sys.stderr,
         )
+
+
+def unscored(model: ModelSummary, images: DataSummary | None) -> None:
+    """Say so where the images carry annotations that the model cannot be scored by."""
+    if images is not None and (why := unmet_by(model, images.annotated)):
+        print(f"lathe: {why}", file=sys.stderr)
 
 
 class Teller:

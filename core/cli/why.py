@@ -31,6 +31,7 @@ def ask(
     models: Sequence[tuple[str, ModelSummary]],
     backends: Sequence[str],
     threads: Sequence[int],
+    device: str,
 ) -> list[Told]:
     """Every model but the first, explained against the first on every backend."""
     (base, before), *others = models
@@ -40,7 +41,7 @@ def ask(
             for name, after in others:
                 print(f"lathe: layers of {name} on {backend}", file=sys.stderr, flush=True)
                 try:
-                    answer = workspace.insights.explain(before, after, backend, count)
+                    answer = workspace.insights.explain(before, after, backend, count, device)
                     told.append(Told(name, base, backend, count, answer))
                 except CoreError as error:
                     told.append(Told(name, base, backend, count, None, error.reason))

@@ -4,7 +4,17 @@ Imports neither onnx nor a model runtime: a worker that times must start fast.
 """
 
 from core.data.admission import admit, describe, shared_images, split, thinned
-from core.data.annotations import KINDS, Annotations, Boxes, ImageBoxes, Labels, Masks, kind_of
+from core.data.annotations import (
+    IGNORED,
+    KINDS,
+    Annotations,
+    Boxes,
+    ImageBoxes,
+    Labels,
+    Masks,
+    kind_of,
+    of_some,
+)
 from core.data.archive import Archive, Bounds
 from core.data.input_sizes import (
     at,
@@ -30,6 +40,7 @@ from core.data.size_proposals import Proposal, proposed, usual
 from core.data.synthetic import synthetic_feeds
 
 __all__ = [
+    "IGNORED",
     "KINDS",
     "PRESETS",
     "Annotations",
@@ -55,6 +66,7 @@ __all__ = [
     "image_input",
     "kind_of",
     "model_at",
+    "of_some",
     "open_dims",
     "open_set",
     "proposed",

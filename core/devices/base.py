@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 from core.catalogue import discover
+from core.errors import DeviceUnavailable
 from core.records import Device as Facts
 from core.records import Json
 
@@ -83,8 +84,25 @@ class Device(Protocol):
         """Keep all other measurements on this device away; `check` is called while waiting."""
         ...
 
+    def shared(self, check: Check) -> AbstractContextManager[object]:
+        """Work on it beside others, but not while somebody is `alone` there."""
+        ...
+
 
 @functools.cache
 def catalogue() -> Mapping[str, Device]:
     """Every device by the name of its file, which is the `kind` of its facts."""
     return discover("core.devices", "DEVICE")
+
+
+def device(name: str) -> Device:
+    """The device of this name.
+
+    Raises:
+        DeviceUnavailable: there is none; the message names those that there are.
+    """
+    if name not in catalogue():
+        raise DeviceUnavailable(
+            f"There is no device {name!r}; there are: {', '.join(sorted(catalogue()))}."
+        )
+    return catalogue()[name]

@@ -1,15 +1,16 @@
 """How numbers are measured; the only place that turns a CoreError into rows."""
 
 from core.measure import staircase
-from core.measure.accuracy import accuracy, evaluate
-from core.measure.accuracy import failed as accuracy_failed
+from core.measure.evaluation import evaluate
 from core.measure.explain import explain, explained
 from core.measure.footprint import sizes, startup, zipped_bytes
-from core.measure.host import host, int8_outlook
+from core.measure.host import described, host, int8_outlook, target
 from core.measure.latency import LatencyJob, latency
 from core.measure.metrics import METRICS
 from core.measure.profile import ProfileJob, profile
 from core.measure.rows import no_data
+from core.measure.scoring import Scorer
+from core.measure.scoring import failed as accuracy_failed
 from core.measure.verify import Verifier, checked
 from core.metrics.base.outputs import Outputs
 from core.worker.client import Cancelled
@@ -21,12 +22,13 @@ __all__ = [
     "LatencyJob",
     "Outputs",
     "ProfileJob",
+    "Scorer",
     "Setting",
     "Source",
     "Verifier",
-    "accuracy",
     "accuracy_failed",
     "checked",
+    "described",
     "evaluate",
     "explain",
     "explained",
@@ -38,5 +40,6 @@ __all__ = [
     "sizes",
     "staircase",
     "startup",
+    "target",
     "zipped_bytes",
 ]

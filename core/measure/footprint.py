@@ -89,7 +89,8 @@ def startup(
         if setting.reads != ONNX:
             with lock.shared(check):
                 found.append(_converted(model, setting, artifacts, check))
-        with lock.alone(check), Worker(model, cancelled, artifacts) as worker:
+        place = setting.place
+        with place.alone(check), Worker(model, cancelled, artifacts, place) as worker:
             worker.prepare(model, source, 1)
             reply = worker.startup("model", model, setting)
     except CoreError as error:

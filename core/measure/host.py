@@ -1,28 +1,51 @@
-"""The facts about this machine that make two numbers comparable."""
+"""The facts about a device that make two numbers comparable."""
 
 from __future__ import annotations
 
 import functools
+from dataclasses import replace
 
-from core.backends.base import catalogue
-from core.devices.local.device import machine
-from core.errors import BackendUnavailable
-from core.records import Host
+from core.backends.base import here
+from core.devices.base import device
+from core.records import Described, Host, Target
+from core.records.targets import LOCAL
+from core.worker.client import Worker
 
 FAST_INT8 = {"AVX-512 VNNI", "AVX-VNNI", "AMX int8", "NEON dot product", "int8 matrix multiply"}
 
 
-@functools.cache
-def host() -> Host:
-    """This machine, with the versions of the backends that are installed."""
-    versions: dict[str, str] = {}
-    for backend, kind in catalogue().items():
-        if not kind.facts.internal:
-            try:
-                versions[backend] = kind.version()
-            except BackendUnavailable:
-                continue
-    return machine(versions)
+def host(name: str = LOCAL) -> Host:
+    """A device, with the versions of the backends that are installed there.
+
+    Raises:
+        DeviceUnavailable, WorkerError: as `described`.
+    """
+    return here.host() if name == LOCAL else _known(name).host
+
+
+def described(name: str) -> Described:
+    """What a device says of itself.
+
+    Raises:
+        DeviceUnavailable: there is none of this name.
+        WorkerError: no worker runs there.
+    """
+    if name == LOCAL:
+        return here.described()
+    with Worker(None, lambda: False, device=device(name)) as worker:
+        return worker.describe()
+
+
+_known = functools.cache(described)
+
+
+def target(spec: str, threads: int = 0, name: str = LOCAL) -> Target:
+    """What a number comes from: a backend, as it is asked for, on a device.
+
+    Raises:
+        DeviceUnavailable, WorkerError: as `described`.
+    """
+    return replace(host(name).target(spec, threads), device=device(name).facts().id)
 
 
 def int8_outlook(record: Host) -> str:

@@ -16,7 +16,6 @@ import numpy as np
 
 from core import verdict as verdicts
 from core.data import shape_text
-from core.devices.local import lock
 from core.errors import CoreError
 from core.measure import rows, statistics
 from core.measure.crowd import Crowd
@@ -103,7 +102,11 @@ def latency(
             raise Cancelled
 
     try:
-        with lock.alone(check), Worker(_larger(job), cancelled, verifier.artifacts) as worker:
+        place = job.setting.place
+        with (
+            place.alone(check),
+            Worker(_larger(job), cancelled, verifier.artifacts, place) as worker,
+        ):
             return _pairs(job, worker, verifier, on_rows)
     except CoreError as error:
         found = [

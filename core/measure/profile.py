@@ -11,7 +11,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from core.data import shape_text
-from core.devices.local import lock
 from core.formats.base.artifacts import Artifacts
 from core.records import LayerCost, LayerPair, LayerProfile, ModelSummary, Profile
 from core.worker.client import Worker
@@ -61,7 +60,8 @@ def profile(
         BackendError, DataError, WorkerError, Cancelled
     """
     larger = max(job.before, job.after, key=lambda model: model.size_bytes)
-    with lock.alone(check), Worker(larger, cancelled, job.artifacts) as worker:
+    place = job.setting.place
+    with place.alone(check), Worker(larger, cancelled, job.artifacts, place) as worker:
         worker.prepare(job.before, job.source, 1)
         reply = worker.profile(job.before, job.after, job.setting, job.plan)
     return (

@@ -1,4 +1,7 @@
-"""Rows of results: from numbers, and from the errors that stand where a number should be."""
+"""Rows of results: from numbers, and from the errors that stand where a number should be.
+
+Where they come from (`Target`) is said by who asked for them on a device: `core.runs.plan`.
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from core.errors import BackendUnavailable, CoreError
-from core.measure.host import host
 from core.metrics.base.intervals import Interval
-from core.records import Measurement, Status, Target
+from core.records import Measurement, Status
 
 
 def measured(
@@ -25,7 +27,7 @@ def measured(
     status = Status.UNSTABLE if unstable else Status.OK
     return Measurement(
         candidate, backend, metric, *interval, status, unstable, clock,
-        _target(backend, condition), dict(condition or {}), dict(detail or {}),
+        condition=dict(condition or {}), detail=dict(detail or {}),
     )  # fmt: skip
 
 
@@ -52,15 +54,10 @@ def failed(
     reason = f"{error.message} {error.remedy}".strip()
     return Measurement(
         candidate, backend, metric, None, None, None, status, reason, "",
-        _target(backend, condition), dict(condition or {}), {"error": error.code},
+        condition=dict(condition or {}), detail={"error": error.code},
     )  # fmt: skip
 
 
 def no_data(candidate: str, backend: str, metric: str) -> Measurement:
     """No images were given: never a number."""
     return Measurement(candidate, backend, metric, None, None, None, Status.UNAVAILABLE, "no data")
-
-
-def _target(backend: str, condition: Mapping[str, str] | None) -> Target | None:
-    """Where a row of this backend comes from; sizes come from no backend."""
-    return host().target(backend, int((condition or {}).get("threads", 0))) if backend else None

@@ -25,7 +25,6 @@ import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -33,7 +32,7 @@ from numpy.typing import NDArray
 
 from core import timings
 from core.backends.base import catalogue
-from core.devices.local import Scratch, lock
+from core.devices.local import Scratch
 from core.errors import CoreError, StoreError, WorkerError
 from core.measure import statistics
 from core.measure.host import host
@@ -61,7 +60,7 @@ def target(setting: Setting) -> Target:
     """
     version, options = catalogue()[setting.name].version(), setting.options
     form = setting.spec.partition("@")[2]
-    here = host().device.id
+    here = setting.place.facts().id
     return Target(here, setting.name, version, options.precision, options.threads, form)
 
 
@@ -118,7 +117,7 @@ def measure(
 
     with (
         Scratch() as folder,
-        lock.alone(check),
+        setting.place.alone(check),
         Clock(setting, write, folder, cancelled) as clock,
     ):
         for row in clock.rows(missing, table):
@@ -152,7 +151,7 @@ class Clock:
         """Start the worker; nothing is timed yet."""
         self._setting, self._folder, self._cancelled = setting, folder, cancelled
         self._write = write
-        self._worker = Worker(None, cancelled)
+        self._worker = Worker(None, cancelled, device=setting.place)
         self._unit_ns = self._tap_s = 0.0
 
     def rows(self, chains: Sequence[Chain], table: LayerTimes) -> Iterator[LayerTime]:
@@ -194,7 +193,7 @@ class Clock:
         except CoreError as error:
             if isinstance(error, WorkerError):
                 self._worker.close()
-                self._worker = Worker(None, self._cancelled)
+                self._worker = Worker(None, self._cancelled, device=self._setting.place)
             return LayerTime(chain, None, reason=error.reason)
 
     def _slopes_s(self, model: MicroModel) -> Floats:
@@ -214,12 +213,7 @@ class Clock:
     def __enter__(self) -> Clock:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._worker.close()
 
 

@@ -17,6 +17,7 @@ from core.backends.base import catalogue, parse, reference
 from core.devices.local import Scratch
 from core.errors import BackendUnavailable, CoreError, InferenceFailed, OpenShape
 from core.fidelity import Powers, groups
+from core.formats import base as formats
 from core.formats.base.artifacts import Artifacts
 from core.records import ModelSummary
 from core.records.artifacts import ONNX
@@ -97,24 +98,27 @@ class Verifier:
 
 
 def checked(model: ModelSummary, form: str, artifacts: Artifacts) -> str:
-    """What a backend that reads a format makes of a model in it, on made-up inputs; in words.
+    """What the backends that read a format make of a model in it, on made-up inputs; in words.
 
     Raises:
         InferenceFailed: it answers otherwise than ONNX Runtime does on the ONNX file.
         WorkerError: the backend died on it.
     """
     names = [n for n, b in catalogue().items() if form.partition(".")[0] in b.accepts]
-    if not names:
-        return "Not checked: nothing here reads it."
-    setting, source = Setting.of(f"{names[0]}@{form}", ALL_CORES), Source()
+    said = (_checked(model, name, form, artifacts) for name in names)
+    return " ".join(said) or "Not checked: nothing here reads it."
+
+
+def _checked(model: ModelSummary, backend: str, form: str, artifacts: Artifacts) -> str:
+    setting, source = Setting.of(f"{backend}@{form}", ALL_CORES), Source()
     try:
         with Worker(model, _never, artifacts) as worker:
             worker.prepare(model, source, FEEDS)
             worker.load("model", model, setting)
             Verifier(source, _never, artifacts).check(worker, "model", model, setting)
     except (BackendUnavailable, OpenShape) as error:
-        return f"Not checked: {error.reason}"
-    return f"{catalogue()[names[0]].label} reads it, and answers as ONNX Runtime on the ONNX file."
+        return f"Not checked on {catalogue()[backend].label}: {error.reason}"
+    return f"{catalogue()[backend].label} reads it, and answers as ONNX Runtime on the ONNX file."
 
 
 def _never() -> bool:
@@ -131,7 +135,8 @@ def bound(model: ModelSummary, setting: Setting) -> float:
 
 def _reads_half(setting: Setting) -> bool:
     """Whether float weights were stored in two bytes when the model was converted."""
-    return setting.reads.endswith(".fp16")
+    kind, variant = formats.parse(setting.reads)
+    return variant in kind.half
 
 
 def _stores_half(model: ModelSummary) -> bool:

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.base.answers import change, choices, flips, share
-from core.metrics.base.intervals import Interval
+from core.metrics.base.answers import choices, flips
+from core.metrics.base.over_images import ShareOfImages
 from core.records import Better, Json
 
 Array = np.ndarray[Any, Any]
 
 
-class Agreement:
+class Agreement(ShareOfImages):
     """Counted image by image; needs no labels."""
 
     unit = "%"
@@ -33,14 +33,6 @@ class Agreement:
     def statistics(self, predictions: Array, truth: Array) -> Array:
         """(images,) bool: the same class or not; both are (images, classes) scores."""
         return np.asarray(choices(truth) == choices(predictions))
-
-    def score(self, statistics: Array) -> Interval:
-        """Percent, Wilson's interval."""
-        return share(statistics)
-
-    def difference(self, before: Array, after: Array) -> Interval:
-        """Points, by the images that only one of both has like the original."""
-        return change(before, after)
 
     def detail(self, statistics: Array) -> Json:
         """Which images changed."""

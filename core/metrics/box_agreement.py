@@ -8,20 +8,18 @@ one against the other. It needs no annotations.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
 from core.metrics.base.boxes import Detections, iou
-from core.metrics.base.intervals import Interval, Weights, bootstrap, ratio_of_sums
+from core.metrics.base.intervals import Weights
+from core.metrics.base.over_images import Parts, RatioOfSums
 from core.records import Better, Json
 
-Array = np.ndarray[Any, Any]
-Shares = tuple[Array, Array]
 SURE, SAME = 0.25, 0.5
 
 
-class BoxAgreement:
+class BoxAgreement(RatioOfSums):
     """Boxes of one image belong together, so the interval draws images and not boxes."""
 
     unit = "%"
@@ -38,33 +36,21 @@ class BoxAgreement:
     paired = False
     fewest = 10
 
-    def statistics(self, predictions: Sequence[Detections], truth: Sequence[Detections]) -> Shares:
+    def statistics(self, predictions: Sequence[Detections], truth: Sequence[Detections]) -> Parts:
         """Paired boxes of each image, and all of both, (images,) each."""
         found = [
             _paired(first.above(SURE), second.above(SURE))
             for first, second in zip(truth, predictions, strict=True)
         ]
-        paired, whole = np.array(found, np.float64).reshape(-1, 2).T
-        return paired, whole
+        return Parts(*np.array(found, np.float64).reshape(-1, 2).T)
 
-    def score(self, statistics: Shares) -> Interval:
-        """Percent, bootstrap over images; 100 where neither found anything."""
-        paired, whole = statistics
-        if not whole.any():
-            return Interval(100.0, 100.0, 100.0)
-        return bootstrap(lambda weights: ratio_of_sums(paired, whole, weights), len(whole))
+    def weighted(self, statistics: Parts, weights: Weights) -> float:
+        """Percent where image i counts weights[i] times; 100 where neither found anything."""
+        return super().weighted(statistics, weights) if statistics.whole.any() else 100.0
 
-    def difference(self, before: Shares, after: Shares) -> Interval:
-        """Points, bootstrap over images: the same draws for both."""
-
-        def change(weights: Weights) -> float:
-            return ratio_of_sums(*after, weights) - ratio_of_sums(*before, weights)
-
-        return bootstrap(change, len(after[1]))
-
-    def detail(self, statistics: Shares) -> Json:
+    def detail(self, statistics: Parts) -> Json:
         """How many boxes that was counted on."""
-        return {"boxes": int(statistics[1].sum())}
+        return {"boxes": int(statistics.whole.sum())}
 
 
 def _paired(first: Detections, second: Detections) -> tuple[int, int]:

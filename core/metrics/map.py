@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.metrics.base.boxes import BoxTruth, Detections, Matches
-from core.metrics.base.intervals import Interval, Weights, bootstrap
+from core.metrics.base.intervals import Weights
+from core.metrics.base.over_images import Resampled
 from core.records import Better, Json
 
 
-class MeanAveragePrecision:
-    """No mean over images: its interval draws the images anew."""
+class MeanAveragePrecision(Resampled):
+    """Its boxes are matched image by image."""
 
     unit = "%"
     better = Better.HIGHER
@@ -33,17 +34,17 @@ class MeanAveragePrecision:
         """Matches of each image by category and threshold."""
         return truth.matched(predictions)
 
-    def score(self, statistics: Matches) -> Interval:
-        """Percent, bootstrap over images."""
-        return bootstrap(statistics.mean_average_precision, statistics.images, statistics.resamples)
+    def weighted(self, statistics: Matches, weights: Weights) -> float:
+        """Percent where image i counts weights[i] times."""
+        return statistics.mean_average_precision(weights)
 
-    def difference(self, before: Matches, after: Matches) -> Interval:
-        """Points, bootstrap over images: the same draws for both."""
+    def images(self, statistics: Matches) -> int:
+        """How many there are."""
+        return statistics.images
 
-        def change(weights: Weights) -> float:
-            return after.mean_average_precision(weights) - before.mean_average_precision(weights)
-
-        return bootstrap(change, after.images, min(before.resamples, after.resamples))
+    def resamples(self, statistics: Matches) -> int:
+        """As often as is affordable."""
+        return statistics.resamples
 
     def detail(self, statistics: Matches) -> Json:
         """How many categories have a box."""

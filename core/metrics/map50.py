@@ -8,14 +8,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from core.metrics.base.boxes import BoxTruth, Detections, Matches
-from core.metrics.base.intervals import Interval, Weights, bootstrap
+from core.metrics.base.intervals import Weights
+from core.metrics.base.over_images import Resampled
 from core.records import Better, Json
 
 FIRST = slice(0, 1)  # of the thresholds
 
 
-class MeanAveragePrecision50:
-    """No mean over images: its interval draws the images anew."""
+class MeanAveragePrecision50(Resampled):
+    """Its boxes are matched image by image."""
 
     unit = "%"
     better = Better.HIGHER
@@ -34,22 +35,17 @@ class MeanAveragePrecision50:
         """Matches of each image by category and threshold."""
         return truth.matched(predictions)
 
-    def score(self, statistics: Matches) -> Interval:
-        """Percent, bootstrap over images."""
-        return bootstrap(
-            lambda weights: statistics.mean_average_precision(weights, FIRST),
-            statistics.images,
-            statistics.resamples,
-        )
+    def weighted(self, statistics: Matches, weights: Weights) -> float:
+        """Percent where image i counts weights[i] times."""
+        return statistics.mean_average_precision(weights, FIRST)
 
-    def difference(self, before: Matches, after: Matches) -> Interval:
-        """Points, bootstrap over images: the same draws for both."""
+    def images(self, statistics: Matches) -> int:
+        """How many there are."""
+        return statistics.images
 
-        def change(weights: Weights) -> float:
-            first, second = (one.mean_average_precision(weights, FIRST) for one in (before, after))
-            return second - first
-
-        return bootstrap(change, after.images, min(before.resamples, after.resamples))
+    def resamples(self, statistics: Matches) -> int:
+        """As often as is affordable."""
+        return statistics.resamples
 
     def detail(self, statistics: Matches) -> Json:
         """How many categories have a box."""

@@ -9,16 +9,15 @@ Source: Long, Shelhamer and Darrell 2015, arXiv 1411.4038, section 5.
 
 from __future__ import annotations
 
-import numpy as np
-
 from core.data import Masks
-from core.metrics.base.intervals import Interval, bootstrap
+from core.metrics.base.intervals import Weights
 from core.metrics.base.maps import ClassMaps, Overlaps, mean_iou, overlaps
+from core.metrics.base.over_images import Resampled
 from core.records import Better, Json
 
 
-class MeanIou:
-    """No mean over images: its interval draws the images anew."""
+class MeanIou(Resampled):
+    """Its pixels are counted by image and class."""
 
     unit = "%"
     better = Better.HIGHER
@@ -38,17 +37,13 @@ class MeanIou:
         """Pixels by image and class."""
         return overlaps(predictions, truth)
 
-    def score(self, statistics: Overlaps) -> Interval:
-        """Percent, bootstrap over images."""
-        return bootstrap(lambda weights: mean_iou(statistics, weights), len(statistics.both))
+    def weighted(self, statistics: Overlaps, weights: Weights) -> float:
+        """Percent where image i counts weights[i] times."""
+        return mean_iou(statistics, weights)
 
-    def difference(self, before: Overlaps, after: Overlaps) -> Interval:
-        """Points, bootstrap over images: the same draws for both."""
-
-        def change(weights: np.ndarray[tuple[int], np.dtype[np.int64]]) -> float:
-            return mean_iou(after, weights) - mean_iou(before, weights)
-
-        return bootstrap(change, len(after.both))
+    def images(self, statistics: Overlaps) -> int:
+        """How many there are."""
+        return len(statistics.both)
 
     def detail(self, statistics: Overlaps) -> Json:
         """How many classes the masks contain."""

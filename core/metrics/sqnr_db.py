@@ -50,6 +50,10 @@ class SqnrDb:
         """
         return worst(truth, predictions, min(truth.images, predictions.images))
 
+    def value(self, statistics: Worst) -> float:
+        """In dB."""
+        return statistics.value
+
     def score(self, statistics: Worst) -> Interval:
         """In dB, of no width."""
         return Interval(statistics.value, statistics.value, statistics.value)

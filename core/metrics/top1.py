@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.base.answers import change, choices, share
-from core.metrics.base.intervals import Interval
-from core.records import Better, Json
+from core.metrics.base.answers import choices
+from core.metrics.base.over_images import ShareOfImages
+from core.records import Better
 
 Array = np.ndarray[Any, Any]
 
 
-class Top1:
+class Top1(ShareOfImages):
     """Counted image by image; two files are paired on the same images."""
 
     unit = "%"
@@ -35,19 +35,6 @@ class Top1:
             truth: (images,) classes.
         """
         return np.asarray(choices(predictions) == truth)
-
-    def score(self, statistics: Array) -> Interval:
-        """Percent right, Wilson's interval."""
-        return share(statistics)
-
-    def difference(self, before: Array, after: Array) -> Interval:
-        """Points, by the images that only one of both has right."""
-        return change(before, after)
-
-    def detail(self, statistics: Array) -> Json:
-        """Nothing further."""
-        del statistics
-        return {}
 
 
 METRIC = Top1()

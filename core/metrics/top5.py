@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from core.metrics.base.answers import change, choices, share
-from core.metrics.base.intervals import Interval
-from core.records import Better, Json
+from core.metrics.base.answers import choices
+from core.metrics.base.over_images import ShareOfImages
+from core.records import Better
 
 Array = np.ndarray[Any, Any]
 AMONG = 5
 
 
-class Top5:
+class Top5(ShareOfImages):
     """Counted image by image; of five classes or fewer there is none."""
 
     unit = "%"
@@ -42,19 +42,6 @@ class Top5:
             return None
         among = np.argpartition(-predictions, AMONG, axis=1)[:, :AMONG] == truth[:, None]
         return np.asarray(among.any(1) & (choices(predictions) >= 0))
-
-    def score(self, statistics: Array) -> Interval:
-        """Percent, Wilson's interval."""
-        return share(statistics)
-
-    def difference(self, before: Array, after: Array) -> Interval:
-        """Points, by the images that only one of both has right."""
-        return change(before, after)
-
-    def detail(self, statistics: Array) -> Json:
-        """Nothing further."""
-        del statistics
-        return {}
 
 
 METRIC = Top5()

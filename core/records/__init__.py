@@ -25,8 +25,11 @@ from core.records.foresight import (
     StaircaseState,
 )
 from core.records.measurements import (
+    MEASURED,
     BackendInfo,
     Better,
+    Described,
+    DeviceInfo,
     Measurement,
     Metric,
     RunOptions,
@@ -68,6 +71,7 @@ from core.records.results import (
     Result,
 )
 from core.records.runs import (
+    LIVE,
     Answer,
     ExperimentSpec,
     Outcome,
@@ -85,6 +89,8 @@ from core.records.targets import (
 from core.records.topology import GraphNode, Topology
 
 __all__ = [
+    "LIVE",
+    "MEASURED",
     "OPEN_SHAPE",
     "AccuracyForecast",
     "Answer",
@@ -99,7 +105,9 @@ __all__ = [
     "Conditions",
     "Cut",
     "DataSummary",
+    "Described",
     "Device",
+    "DeviceInfo",
     "Distributions",
     "ExperimentSpec",
     "Explanation",

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from core.records.targets import Target
+from core.records.targets import Host, Target
 
 
 class Better(enum.Enum):
@@ -24,6 +24,9 @@ class Status(enum.Enum):
     UNSTABLE = "unstable"  # measured, but the interval stayed wider than the protocol asks for
     UNAVAILABLE = "unavailable"  # the backend or the data is not here: nothing was tried
     FAILED = "failed"  # it was tried and failed; `reason` says how
+
+
+MEASURED = (Status.OK, Status.UNSTABLE)  # rows that have a value
 
 
 class Verdict(enum.Enum):
@@ -100,3 +103,23 @@ class BackendInfo:
     reason: str = ""
     remedy: str = ""
     accepts: tuple[str, ...] = ("onnx",)
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What a worker says of where it runs: the machine, its backends, bytes free for a model."""
+
+    host: Host
+    backends: tuple[BackendInfo, ...]
+    memory_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceInfo:
+    """A device; `described` is None where it does not answer, for the `reason`."""
+
+    name: str
+    label: str
+    about: str
+    described: Described | None
+    reason: str = ""

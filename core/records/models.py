@@ -132,7 +132,12 @@ class DataSummary:
     @property
     def is_annotated(self) -> bool:
         """Whether a model can be scored on it, rather than compared with the original only."""
-        return self.labelled or bool(self.annotations)
+        return bool(self.annotated)
+
+    @property
+    def annotated(self) -> str:
+        """The kind of the annotations, older records included; empty for none."""
+        return self.annotations or ("labels" if self.labelled else "")
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from core.records.measurements import Measurement
 from core.records.models import ModelSummary
 from core.records.recipes import Candidate, Recipe, StepReport
-from core.records.targets import Host
+from core.records.targets import LOCAL, Host
 
 
 class State(enum.Enum):
@@ -21,6 +21,9 @@ class State(enum.Enum):
     CANCELLED = "cancelled"
     INTERRUPTED = "interrupted"  # its process died; what it measured is kept and it can go on
     FAILED = "failed"
+
+
+LIVE = (State.QUEUED, State.RUNNING)  # a run that will have more to show
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class ExperimentSpec:
         images: evaluation images used at most; 0 means all.
         latency_budget_s: wall time for one pair (baseline, candidate) on one backend, at most.
         dims: sizes of open dimensions, at which the model is measured; its file keeps them open.
+        device: where it is measured, by the name of the device.
     """
 
     title: str
@@ -49,6 +53,7 @@ class ExperimentSpec:
     images: int = 0
     latency_budget_s: float = 12.0
     dims: Mapping[str, int] = field(default_factory=dict)
+    device: str = LOCAL
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from core.records.measurements import Measurement, Status
+from core.records.measurements import MEASURED, Measurement
 from core.records.recipes import Candidate
 from core.records.runs import Outcome, Run
 
-MEASURED = (Status.OK, Status.UNSTABLE)
 Key = tuple[str, str, str]
 
 
@@ -47,21 +46,19 @@ class Standing:
             beside: of a baseline's latency, the candidate that it was timed with: only these two
                 numbers belong together. Empty, or never timed beside it: the newest.
         """
-        found = [
-            row
-            for row in self._rows.get((candidate, backend, metric), {}).values()
-            if threads is None or row.condition.get("threads", str(threads)) == str(threads)
-        ]
+        found = self.rows(candidate, metric, backend, threads)
         together = [row for row in found if beside and row.condition.get("beside") == beside]
         newest_last = together or found
         return newest_last[-1] if newest_last else None
 
-    def rows(self, candidate: str, metric: str, backend: str, threads: int) -> list[Measurement]:
-        """Every standing row of a baseline's latency, one for each candidate beside it."""
+    def rows(
+        self, candidate: str, metric: str, backend: str, threads: int | None
+    ) -> list[Measurement]:
+        """Every standing row of a question: a baseline's latency has one beside each candidate."""
         return [
             row
             for row in self._rows.get((candidate, backend, metric), {}).values()
-            if row.condition.get("threads", str(threads)) == str(threads)
+            if threads is None or row.condition.get("threads", str(threads)) == str(threads)
         ]
 
     def value(

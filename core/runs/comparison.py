@@ -38,6 +38,7 @@ def compare(
         caches=home.caches,
         budget_s=asked.latency_budget_s,
         cancelled=lambda: False,
+        device=asked.device,
     )
     found: dict[tuple[object, ...], Measurement] = {}
 

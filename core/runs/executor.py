@@ -60,8 +60,8 @@ class Job:
 
     def execute(self) -> State:
         """Work until done, cancelled or failed; the state is in the store as well."""
-        self._store.set_host(self._run.id, host())
         try:
+            self._store.set_host(self._run.id, host(self._run.spec.device))
             with Workshop() as workshop:
                 outcomes = self._build(workshop)
             self._measure(outcomes)
@@ -198,6 +198,7 @@ class Job:
             caches=self._home.caches,
             budget_s=spec.latency_budget_s,
             cancelled=self._cancelled,
+            device=spec.device,
         )
 
     def _cancelled(self) -> bool:

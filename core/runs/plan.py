@@ -7,7 +7,7 @@ costs of starting up. Each unit is done once; a run that was stopped goes on wit
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from core.backends.base import label as label_of
@@ -17,21 +17,24 @@ from core.formats.base.artifacts import Artifacts
 from core.measure import (
     LatencyJob,
     Outputs,
+    Scorer,
     Setting,
     Source,
     Verifier,
-    accuracy,
     accuracy_failed,
     evaluate,
     latency,
     no_data,
     sizes,
     startup,
+    target,
 )
 from core.records import Json, Measurement, ModelSummary
+from core.records.targets import LOCAL
 from core.tasks.base import expected_metric
 
 Emit = Callable[[Sequence[Measurement]], None]
+Work = Callable[[Emit, Callable[[Json], None]], None]
 ALL_CORES = 0
 # What is measured of the original before anything is built, in this order; accuracy, which may
 # take long, on the first backend alone.
@@ -54,7 +57,7 @@ class Unit:
     kind: str
     label: str
     guess_s: float
-    run: Callable[[Emit, Callable[[Json], None]], None]
+    run: Work
 
 
 @dataclass(frozen=True)
@@ -70,6 +73,7 @@ class Comparison:
         caches: where outputs of whole sets are kept.
         budget_s: of one latency comparison.
         cancelled: polled while measuring.
+        device: where they are measured.
     """
 
     models: tuple[tuple[str, ModelSummary], ...]
@@ -80,6 +84,7 @@ class Comparison:
     caches: Path
     budget_s: float
     cancelled: Callable[[], bool]
+    device: str = LOCAL
 
     @property
     def baseline(self) -> ModelSummary:
@@ -87,19 +92,36 @@ class Comparison:
         return self.models[0][1]
 
     def units(self) -> Iterator[Unit]:
-        """All the work, in order."""
+        """All the work, in order; each row says where it comes from."""
+        return (replace(unit, run=self._placed(unit.run)) for unit in self._units())
+
+    def _units(self) -> Iterator[Unit]:
         artifacts = Artifacts(self.caches / "artifacts")
         verifier = Verifier(self.source, self.cancelled, artifacts)
+        scorer = Scorer(self.annotations, self.source.digest, self.source.preprocess)
         for name, model in self.models:
             yield self._sizes(name, model)
         for spec in self.backends:
             for name, model in self.models:
-                yield self._accuracy(spec, name, model, verifier)
+                yield self._accuracy(spec, name, model, verifier, scorer)
             for threads in self.threads:
                 yield from self._latencies(spec, threads, verifier)
         for spec in self.backends:
             for name, model in self.models:
                 yield self._startup(spec, name, model, artifacts)
+
+    def _placed(self, run: Work) -> Work:
+        def told(emit: Emit, progress: Callable[[Json], None]) -> None:
+            run(lambda rows: emit([self._of_here(row) for row in rows]), progress)
+
+        return told
+
+    def _of_here(self, row: Measurement) -> Measurement:
+        """Sizes of the ONNX file come from no backend."""
+        if not row.backend:
+            return row
+        threads = int(row.condition.get("threads", 0))
+        return replace(row, target=target(row.backend, threads, self.device))
 
     def _sizes(self, name: str, model: ModelSummary) -> Unit:
         def run(emit: Emit, _: Callable[[Json], None]) -> None:
@@ -107,12 +129,14 @@ class Comparison:
 
         return Unit(f"sizes {model.digest}", "sizes", f"Size of {self._who(name, model)}", 0.1, run)
 
-    def _accuracy(self, spec: str, name: str, model: ModelSummary, verifier: Verifier) -> Unit:
+    def _accuracy(
+        self, spec: str, name: str, model: ModelSummary, verifier: Verifier, scorer: Scorer
+    ) -> Unit:
         def run(emit: Emit, progress: Callable[[Json], None]) -> None:
             if self.source.data is None:
                 emit([no_data(model.digest, spec, expected_metric(model, self.annotations))])
                 return
-            emit(self._scores(spec, model, verifier, progress))
+            emit(self._scores(spec, model, verifier, scorer, progress))
 
         guess = 4.0 if self.source.data else 0.1
         label = f"Accuracy of {self._who(name, model)} on {label_of(spec)}"
@@ -123,9 +147,10 @@ class Comparison:
         spec: str,
         model: ModelSummary,
         verifier: Verifier,
+        scorer: Scorer,
         progress: Callable[[Json], None],
     ) -> list[Measurement]:
-        setting = Setting.of(spec, ALL_CORES)
+        setting = Setting.of(spec, ALL_CORES, self.device)
 
         def outputs(which: ModelSummary) -> Outputs:
             return evaluate(
@@ -135,9 +160,7 @@ class Comparison:
         try:
             after = outputs(model)
             before = after if model.digest == self.baseline.digest else outputs(self.baseline)
-            return accuracy(
-                before, after, self.annotations, self.source.digest, self.source.preprocess
-            )
+            return scorer.rows(before, after)
         except CoreError as error:
             base = self.baseline.digest
             return accuracy_failed(
@@ -169,9 +192,8 @@ class Comparison:
         self, spec: str, threads: int, model: ModelSummary, verifier: Verifier, emit: Emit
     ) -> set[str]:
         """Time a model beside the baseline; the digests of those that ran."""
-        job = LatencyJob(
-            self.baseline, model, Setting.of(spec, threads), self.source, self.budget_s
-        )
+        setting = Setting.of(spec, threads, self.device)
+        job = LatencyJob(self.baseline, model, setting, self.source, self.budget_s)
         found = latency(job, verifier, emit, self.cancelled)
         return {row.candidate for row in found if row.value is not None}
 
@@ -181,7 +203,8 @@ class Comparison:
 
     def _startup(self, spec: str, name: str, model: ModelSummary, artifacts: Artifacts) -> Unit:
         def run(emit: Emit, _: Callable[[Json], None]) -> None:
-            emit(startup(model, Setting.of(spec), self.source, self.cancelled, artifacts))
+            setting = Setting.of(spec, device=self.device)
+            emit(startup(model, setting, self.source, self.cancelled, artifacts))
 
         label = f"Time to load {self._who(name, model)} on {label_of(spec)}"
         return Unit(f"startup {spec} {model.digest}", "startup", label, 1.0, run)

@@ -16,7 +16,7 @@ import numpy as np
 
 from core.data import PRESETS, fitted, open_set, same_pixels, thinned
 from core.errors import DataError, StoreError
-from core.measure import Cancelled, Setting, Source, Verifier, accuracy, evaluate
+from core.measure import Cancelled, Scorer, Setting, Source, Verifier, evaluate
 from core.measure.verify import REFERENCE
 from core.records import ModelSummary, Preprocess, to_json
 from core.runs.images import ImageSource
@@ -142,7 +142,7 @@ def _trial(
         _nobody,
         late,
     )
-    rows = accuracy(outputs, outputs, labels, source.digest)
+    rows = Scorer(labels, source.digest).rows(outputs, outputs)
     top1 = next((row for row in rows if row.metric == "top1"), None)
     if top1 is None or top1.value is None or top1.low is None or top1.high is None:
         if top1 is not None and top1.reason:

@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from core.measure import ProfileJob, explained, host, profile
+from core.backends.base import reads
+from core.errors import CoreError
+from core.formats.base.artifacts import maker
+from core.measure import ProfileJob, explained, host, profile, target
 from core.records import Explanation, Profile, Run, to_json
 from core.runs.on_demand import OnDemand, Shelf, Step, Turns, key_of
 
@@ -67,10 +70,12 @@ class Profiles:
             threads: 0 is all cores.
             dims: sizes at which open dimensions are measured.
         """
-        machine = host()
+        machine, place = host(), to_json(target(backend, threads))
+        if made := _maker(backend):
+            place = [place, *made]
         found, old = (
-            profile_key(before, after, backend, threads, dims, place)
-            for place in (to_json(machine.target(backend, threads)), machine.digest)
+            profile_key(before, after, backend, threads, dims, where)
+            for where in (place, machine.digest)
         )
         return old if self.known(old) and not self.known(found) else found
 
@@ -95,6 +100,14 @@ def profile_key(
     parts: tuple[object, ...] = (FORMAT, before, after, backend, threads, place)
     parts += (sorted(dims.items()),) if dims else ()
     return key_of(*parts)[:32]
+
+
+def _maker(backend: str) -> tuple[str, ...]:
+    """What converts the models for this backend: its times are those of what that writes."""
+    try:
+        return maker(reads(backend))
+    except CoreError:
+        return ()  # then nothing is profiled either
 
 
 def passes_of(run: Run, digest: str) -> tuple[str, ...]:

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, TypeVar
 
 from core.errors import StoreError
-from core.records import Run, RunLine, RunProgress, State
+from core.records import LIVE, Run, RunLine, RunProgress, State
 from core.runs import home as homes
 from core.runs.home import Home
 
@@ -31,7 +31,6 @@ LEASE, STARTED = "lock", "started"
 GENTLY = "--gently"
 TRIES, LOOK_S = 10, 0.02
 START_S = 30.0  # importing takes a second or two; more on a machine that is busy
-LIVE = (State.QUEUED, State.RUNNING)
 Seen = TypeVar("Seen", Run, RunLine)
 
 

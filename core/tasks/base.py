@@ -14,12 +14,10 @@ from typing import Any, Protocol, runtime_checkable
 
 from core.catalogue import discover
 from core.data import Annotations, kind_of
-from core.metrics.base.outputs import Outputs
-from core.records import Json, Measurement, ModelSummary, Preprocess, Status, TensorSpec
+from core.metrics.base.outputs import Declared, Outputs
+from core.records import MEASURED, Json, Measurement, Preprocess, TensorSpec
 
 FALLBACK = "raw"
-UNLABELLED = ""
-MEASURED = (Status.OK, Status.UNSTABLE)
 NO_SCORES = ("bool", "int16", "int32", "int64", "uint16", "uint32", "uint64", "string")
 
 
@@ -40,7 +38,7 @@ class Signature:
     labels: tuple[str, ...] = ()
 
     @classmethod
-    def of_model(cls, model: ModelSummary) -> Signature:
+    def of_model(cls, model: Declared) -> Signature:
         """What the file declares."""
         return cls(model.inputs, model.outputs, labels=model.labels)
 
@@ -65,10 +63,12 @@ class Truth:
 
     Attributes:
         value: what the metrics compare with.
+        chance: what answers at random would score, 0 to 1.
         detail: what rows say of how they were read.
     """
 
     value: Any
+    chance: float = 0.0
     detail: Json = field(default_factory=dict)
 
 
@@ -129,7 +129,29 @@ def task_of(signature: Signature) -> Task:
     return next((t for t in found if t.matches(signature)), catalogue()[FALLBACK])
 
 
-def expected_metric(model: ModelSummary, annotations: Annotations | None) -> str:
+def unmet(task: Task, kind: str, outputs: Iterable[TensorSpec]) -> str:
+    """What is said where annotations of another kind stand beside a model of this task."""
+    shapes = ", ".join(f"{spec.name} {list(spec.shape)}" for spec in outputs)
+    return (
+        f"There are {kind} to score on, but the outputs ({shapes}) are read as {task.label}: they "
+        "are only compared with the original's."
+    )
+
+
+def unmet_by(model: Declared, kind: str) -> str:
+    """The same told from the file alone; empty where they meet, or only a run can tell.
+
+    Args:
+        model: as its file declares it.
+        kind: of the annotations; empty for none.
+    """
+    task = task_of(Signature.of_model(model))
+    if not kind or task is catalogue()[FALLBACK] or kind == task.annotations:
+        return ""
+    return unmet(task, kind, model.outputs)
+
+
+def expected_metric(model: Declared, annotations: Annotations | None) -> str:
     """The metric that a row of this model stands for before anything was run."""
     kind = kind_of(annotations)
     if kind:

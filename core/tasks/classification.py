@@ -61,7 +61,7 @@ class Classification:
         if has_background_class(classes, annotations):
             known = known + 1
             detail["background"] = "the net's class 0 is a background class: labels shifted by one"
-        return Truth(known, detail)
+        return Truth(known, 1 / classes, detail)
 
 
 TASK = Classification()

@@ -13,6 +13,12 @@ _UNCOUNTED = {
     "by chance": "the net is hardly ever right by the labels of the calibration images.",
 }
 
+_LACKING = {
+    "no labels": "no annotations to score on",
+    "few": "too few annotated images to score on",
+    "by chance": "annotations, but the net is hardly ever right by them",
+}
+
 
 def _calibrated(v: Values) -> str:
     end = f", {v['held_out']} of them held out to judge by." if v["held_out"] else "."
@@ -136,6 +142,24 @@ def _bears(v: Values) -> str:
     )
 
 
+def _counted(v: Values) -> str:
+    trained = "too few if the net was trained on these images"
+    if (metric := v.get("metric", "top-1")) == "top-1":
+        return (
+            f"Counted on {v['images']} labelled calibration images: {v['lost']:.2f} points lost "
+            f"(one image is {v['one']:.2f}; {trained})."
+        )
+    if not v["uncounted"]:
+        return (
+            f"Counted on {v['images']} annotated calibration images: {v['lost']:.2f} points of "
+            f"{metric} lost ({trained})."
+        )
+    return (
+        f"Counted on {v['images']} calibration images: {metric} {100 - v['lost']:.2f} %. There are "
+        f"{_LACKING[v['uncounted']]}, so what changes counts as lost."
+    )
+
+
 def _sensitive(v: Values) -> str:
     listed = ", ".join(f"{name} {error:.1g}" for name, error in v["layers"])
     return f"Most sensitive layers (relative logit error alone): {listed}."
@@ -191,8 +215,7 @@ SENTENCES: Mapping[str, Template] = {
     "int8.arithmetic": _arithmetic,
     "int8.bears": _bears,
     "int8.calibrated": _calibrated,
-    "int8.counted": "Counted on {images} labelled calibration images: {lost:.2f} points lost (one "
-    "image is {one:.2f}; too few if the net was trained on these images).",
+    "int8.counted": _counted,
     "int8.equalised": _equalised,
     "int8.expected_loss": _expected,
     "int8.familiar": _familiar,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from types import TracebackType
 
 from core.backends.base import catalogue
 from core.data import open_dims
@@ -12,7 +11,7 @@ from core.devices.base import Channel, Device
 from core.devices.local import DEVICE, Progress
 from core.errors import DataError, OpenShape, WorkerError
 from core.formats.base.artifacts import Artifacts
-from core.records import Artifact, ModelSummary, TensorSpec, from_json, to_json
+from core.records import Artifact, Described, ModelSummary, TensorSpec, from_json, to_json
 from core.worker import protocol
 from core.worker.protocol import Placed, R, Request, Running
 from core.worker.setting import Setting, Source, memory_bytes
@@ -58,6 +57,14 @@ class Worker:
     def alive(self) -> bool:
         """Whether it still runs."""
         return self._channel.alive
+
+    def describe(self) -> Described:
+        """The machine that it runs on, and the backends there.
+
+        Raises:
+            WorkerError
+        """
+        return self._ask("describing", protocol.Describe(), LOAD_CPU_S)
 
     def load(self, slot: str, model: ModelSummary, setting: Setting) -> protocol.Loaded:
         """Load a model.
@@ -227,12 +234,7 @@ class Worker:
     def __enter__(self) -> Worker:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        tb: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _model(self, model: ModelSummary, setting: Setting) -> Placed:

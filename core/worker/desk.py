@@ -14,12 +14,12 @@ from typing import Any
 
 import numpy as np
 
-from core.backends.base import Session, Tensors, catalogue
+from core.backends.base import Session, Tensors, catalogue, here
 from core.data import open_set, synthetic_feeds
 from core.devices.local import Progress
 from core.devices.local.wire import Handler
 from core.errors import CoreError, InferenceFailed
-from core.records import Json, TensorSpec, from_json, to_json
+from core.records import Described, Json, TensorSpec, from_json, to_json
 from core.worker import evaluate, protocol
 from core.worker.outputs import in_order
 from core.worker.protocol import Placed, Running
@@ -51,6 +51,7 @@ class Desk:
     def handlers(self) -> dict[str, Handler]:
         """The name of each request -> what answers it."""
         answers: dict[type[Any], Callable[..., Any]] = {
+            protocol.Describe: self.describe,
             protocol.Load: self.load,
             protocol.Unload: self.unload,
             protocol.Prepare: self.prepare,
@@ -66,6 +67,11 @@ class Desk:
             protocol.call_of(kind): functools.partial(_answered, kind, answer)
             for kind, answer in answers.items()
         }
+
+    def describe(self, asked: protocol.Describe, progress: Progress) -> Described:
+        """This machine and the backends on it."""
+        del asked, progress
+        return here.described()
 
     def load(self, asked: protocol.Load, progress: Progress) -> protocol.Loaded:
         """Load a model into a slot; what was there is closed first."""

@@ -1,19 +1,13 @@
 """Run a whole image set through a model and keep its outputs on disk.
 
-Memory does not grow with the number of images: outputs go into memory-mapped arrays. Nets with
-large outputs (detectors, segmentation) keep as many images as `MAX_BYTES` allows. Where the shape
-of an output depends on the image (boxes behind NonMaxSuppression), each image has room for the
-largest one, and what is not filled is NaN. An output whose first axis need not count the images,
-though it is as long, is named: its rows are nobody's (`_shared`).
+What is kept, and how much of it, says `core.metrics.base.outputs.Keep`. An output whose first axis
+need not count the images, though it is as long, is named: its rows are nobody's (`_shared`).
 """
 
 from __future__ import annotations
 
-import math
-import os
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +16,7 @@ from core.backends.base import Tensors
 from core.data import open_set
 from core.devices.local import Progress
 from core.errors import InferenceFailed
+from core.metrics.base.outputs import Keep
 from core.records import TensorSpec
 from core.worker.protocol import Evaluate, Evaluated
 
@@ -29,7 +24,6 @@ Array = np.ndarray[Any, Any]
 Run = Callable[[Tensors], list[Array]]
 
 BATCH = 32
-MAX_BYTES = 512 << 20
 PROGRESS_S = 0.25
 
 
@@ -108,111 +102,3 @@ def _batch(model: Run, pair: Tensors, specs: Sequence[TensorSpec]) -> int:
     except (InferenceFailed, ValueError, IndexError, TypeError):
         return 1
     return BATCH if same else 1
-
-
-class Keep:
-    """Arrays on disk that grow image by image, up to a limit.
-
-    Attributes:
-        done: images so far.
-        ragged: numbers of the outputs whose shape depends on the image.
-        shared: numbers of those that a run on several images gave for all of them together.
-    """
-
-    def __init__(self, folder: Path, count: int) -> None:
-        """Keep outputs of `count` images in `folder`."""
-        folder.mkdir(parents=True, exist_ok=True)
-        self._folder, self._count = folder, count
-        self._arrays: list[Any] = []
-        self.done = 0
-        self.ragged: set[int] = set()
-        self.shared: set[int] = set()
-
-    def add(self, outputs: list[Array], images: int) -> bool:
-        """Store what a run on so many images gave; False when no more are wanted or fit.
-
-        An output whose first axis does not count the images is that of the one image; of a model
-        that takes several at once, that of all of them, which none can be scored by.
-
-        Raises:
-            InferenceFailed: an output has another number of axes than before.
-        """
-        outputs = list(outputs)
-        if images > 1:
-            for index, output in enumerate(outputs):
-                if not output.ndim or len(output) != images:
-                    self.ragged.add(index)
-                    self.shared.add(index)
-                    outputs[index] = np.broadcast_to(output, (images, *output.shape))
-        if not self._arrays:
-            rows = [o if o.ndim and len(o) == images else o[None] for o in outputs]
-            self._open([value.shape[1:] for value in rows])
-        values = [self._rows(i, output, images) for i, output in enumerate(outputs)]
-        for index, value in enumerate(values):
-            self._fit(index, value.shape[1:])
-        count = min(images, self._count - self.done)
-        here = slice(self.done, self.done + count)
-        for kept, value in zip(self._arrays, values, strict=True):
-            if value.shape[1:] != kept.shape[1:]:
-                kept[here] = np.nan
-            kept[(here, *(slice(size) for size in value.shape[1:]))] = value[:count]
-        self.done += count
-        return self.done < self._count
-
-    def _rows(self, index: int, output: Array, images: int) -> Array:
-        """The output with a first axis that counts the images, by what was kept of it before.
-
-        One box of one image looks like a row of numbers; with the next image it is told apart.
-        """
-        kept = self._arrays[index]
-        if output.ndim + 1 == kept.ndim:
-            return output[None]
-        if output.ndim == kept.ndim and len(output) != images:
-            self._arrays[index] = self._again(index, (1, *kept.shape[1:]), kept[:, None])
-            return output[None]
-        return output
-
-    def _open(self, shapes: Sequence[tuple[int, ...]]) -> None:
-        row_bytes = max(1, sum(4 * math.prod(shape) for shape in shapes))
-        self._count = max(1, min(self._count, MAX_BYTES // row_bytes))
-        self._arrays = [self._array(f"{i}.npy", shape) for i, shape in enumerate(shapes)]
-
-    def _fit(self, index: int, shape: tuple[int, ...]) -> None:
-        """Make room for a row of this shape."""
-        kept = self._arrays[index]
-        known = kept.shape[1:]
-        if shape == known:
-            return
-        if len(shape) != len(known):
-            raise InferenceFailed(
-                f"Its output {index} has {len(known)} axes for one image and {len(shape)} for "
-                "another: not compared here."
-            )
-        self.ragged.add(index)
-        largest = tuple(map(max, shape, known))
-        if largest == known:
-            return
-        others = sum(4 * math.prod(a.shape[1:]) for a in self._arrays) - 4 * math.prod(known)
-        row_bytes = max(1, others + 4 * math.prod(largest))
-        self._count = max(self.done + 1, min(self._count, MAX_BYTES // row_bytes))
-        self._arrays[index] = self._again(index, largest, kept)
-
-    def _again(self, index: int, shape: tuple[int, ...], kept: Any) -> Any:
-        """The array with rows of another shape; what was kept stands in their corner."""
-        made = self._array(f"{index}.new.npy", shape)
-        made[: self.done] = np.nan
-        made[(slice(self.done), *(slice(size) for size in kept.shape[1:]))] = kept[: self.done]
-        os.replace(self._folder / f"{index}.new.npy", self._folder / f"{index}.npy")
-        return made
-
-    def _array(self, name: str, shape: tuple[int, ...]) -> Any:
-        return np.lib.format.open_memmap(
-            self._folder / name, "w+", np.float32, (self._count, *shape)
-        )
-
-    def close(self) -> int:
-        """Write everything out; the number of images kept."""
-        for array in self._arrays:
-            array.flush()
-        self._arrays.clear()
-        return self.done

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from core.devices.local.launch import PLACED
-from core.records import Preprocess, RunOptions, TensorSpec
+from core.records import Described, Preprocess, RunOptions, TensorSpec
 from core.worker.timing.plan import ProfilingPlan, TimingPlan
 
 R = TypeVar("R")
@@ -193,6 +193,11 @@ class Request(Generic[R]):
     """What is asked; the name of its class is that of the call, R what is answered."""
 
     __slots__ = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Describe(Request[Described]):
+    """Say what machine this is, and which backends are here."""
 
 
 @dataclass(frozen=True, slots=True)

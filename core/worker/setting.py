@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.backends.base import parse, reads
+from core.devices import base as devices
+from core.devices.base import Device
 from core.devices.local import memory
 from core.records import ModelSummary, Preprocess, RunOptions
 from core.records.artifacts import ONNX
+from core.records.targets import LOCAL
 
 MICRO_BYTES = 4 << 30
 
@@ -39,15 +42,17 @@ class Setting:
         name: of the backend.
         options: precision and threads.
         reads: the file format that it is given.
+        device: where it runs, by the name of the device.
     """
 
     spec: str
     name: str
     options: RunOptions
     reads: str = ONNX
+    device: str = LOCAL
 
     @classmethod
-    def of(cls, spec: str, threads: int = 1) -> Setting:
+    def of(cls, spec: str, threads: int = 1, device: str = LOCAL) -> Setting:
         """Read "openvino:bf16", or "openvino@openvino_ir".
 
         Raises:
@@ -55,7 +60,16 @@ class Setting:
                 such format.
         """
         name, precision = parse(spec)
-        return cls(spec, name, RunOptions(threads, precision), reads(spec))
+        return cls(spec, name, RunOptions(threads, precision), reads(spec), device)
+
+    @property
+    def place(self) -> Device:
+        """Where it runs.
+
+        Raises:
+            DeviceUnavailable: there is no device of that name.
+        """
+        return devices.device(self.device)
 
 
 def memory_bytes(model: ModelSummary | None) -> int:

@@ -1,9 +1,10 @@
 """Facts that words are made of: metrics with units, tasks, labels of backends, what int8 gains."""
 
 from core.backends.base import label, opening, reference
+from core.devices.base import device as check_device
 from core.measure import METRICS, Setting, int8_outlook
 from core.metrics.base import DELTA, catalogue, definitions, ordered
-from core.tasks.base import Signature, primary_metric, task_of
+from core.tasks.base import Signature, primary_metric, task_of, unmet_by
 
 __all__ = [
     "DELTA",
@@ -11,6 +12,7 @@ __all__ = [
     "Signature",
     "catalogue",
     "check_backend",
+    "check_device",
     "definitions",
     "int8_outlook",
     "label",
@@ -19,6 +21,7 @@ __all__ = [
     "primary_metric",
     "reference",
     "task_of",
+    "unmet_by",
 ]
 
 

@@ -26,6 +26,7 @@ from core.records import (
     StaircaseState,
     Topology,
 )
+from core.records.targets import LOCAL
 from core.runs.distribution_job import LayerDistributions, LayerOf
 from core.runs.hindsight import hindsights
 from core.runs.images import ImageSource, sources
@@ -236,13 +237,13 @@ class Insights:
         )
 
         def job() -> ProfileJob:
-            zeros = [self._at.bench.get().zero_share(model.path) for model in models]
+            before, after = models
             return ProfileJob(
-                models[0],
-                models[1],
+                before,
+                after,
                 setting,
                 source,
-                (zeros[0], zeros[1]),
+                (self._zero_share(before), self._zero_share(after)),
                 artifacts=Artifacts(self._at.home.artifacts),
             )
 
@@ -263,7 +264,12 @@ class Insights:
         )
 
     def explain(
-        self, before: ModelSummary, after: ModelSummary, backend: str, threads: int
+        self,
+        before: ModelSummary,
+        after: ModelSummary,
+        backend: str,
+        threads: int,
+        device: str = LOCAL,
     ) -> Explanation:
         """Why one model is faster or slower than another, measured now; kept nowhere.
 
@@ -272,15 +278,16 @@ class Insights:
             after: another one.
             backend: or backend:precision.
             threads: 0 for all cores.
+            device: where.
 
         Raises:
             BackendUnavailable: not installed, or it does not tell how long its layers take.
             CoreError: the backend does not take one of the two models.
         """
         zeros = self._zero_share(before), self._zero_share(after)
-        setting, made = Setting.of(backend, threads), Artifacts(self._at.home.artifacts)
+        setting, made = Setting.of(backend, threads, device), Artifacts(self._at.home.artifacts)
         job = ProfileJob(before, after, setting, zeros=zeros, artifacts=made)
-        return explained(*profile(job), host())
+        return explained(*profile(job), host(device))
 
     def _zero_share(self, model: ModelSummary) -> float:
         if model.digest not in self._zero_shares:

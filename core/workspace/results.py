@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from core import sources
 from core.errors import StoreError
-from core.records import Bookmark, Live, Result
+from core.records import LIVE, Bookmark, Live, Result
 from core.runs import queue
 from core.runs.installation import Installation
 from core.search.results import results_of
@@ -48,7 +48,7 @@ class Results:
         except StoreError:  # deleted meanwhile
             return ()
         found = results_of(run)
-        if run.progress.state not in queue.LIVE:
+        if run.progress.state not in LIVE:
             with contextlib.suppress(StoreError):  # a full disk: condensed again the next time
                 self._at.store.keep_results(run_id, edition, found)
         return found

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime
-import functools
 import secrets
 import shutil
 import threading
@@ -17,13 +16,16 @@ from dataclasses import replace
 from pathlib import Path
 
 from core import measure, sources
+from core.backends.base import here
 from core.devices.local import lock, scratch
 from core.errors import CoreError, StoreError
 from core.formats.base.artifacts import Artifacts, pack
 from core.recipes import original
 from core.records import (
+    LIVE,
     Answer,
     BackendInfo,
+    DeviceInfo,
     ExperimentSpec,
     Host,
     Json,
@@ -35,7 +37,9 @@ from core.records import (
     State,
 )
 from core.records.stored import files_of
-from core.runs import comparison, drafts, gc, queue, sample_run, targets
+from core.records.targets import LOCAL
+from core.runs import comparison, drafts, gc, queue, sample_run
+from core.runs.devices import devices
 from core.runs.executor import Job, Watch
 from core.runs.holdings import NOBODY
 from core.runs.incoming import MAKE_ROOM
@@ -77,7 +81,7 @@ class Runs:
             DataError: an image set is gone.
         """
         self._sweep_at_times()
-        live = sum(line.progress.state in queue.LIVE for line in self.lines(owner))
+        live = sum(line.progress.state in LIVE for line in self.lines(owner))
         if live >= MOST_LIVE_RUNS:
             raise StoreError(
                 f"{live} of your runs are still being measured.", "Cancel one, or wait for it."
@@ -179,7 +183,7 @@ class Runs:
             StoreError: there is no such run, it is not this owner's, or its model is gone.
         """
         run = self._own(run_id, owner, "go on with")
-        if run.progress.state in queue.LIVE:
+        if run.progress.state in LIVE:
             return
         self._models.path(run.spec.model)
         self._at.store.set_cancelled(run_id, False)
@@ -329,17 +333,21 @@ class Runs:
 
     # This machine
 
-    @functools.cached_property
-    def _backends(self) -> tuple[BackendInfo, ...]:
-        return targets.backends()
-
     def backends(self) -> tuple[BackendInfo, ...]:
         """Every backend: usable, or what is missing and how to get it."""
-        return self._backends
+        return here.backends()
 
-    def host(self) -> Host:
-        """This machine."""
-        return measure.host()
+    def devices(self) -> tuple[DeviceInfo, ...]:
+        """Where models can be measured, this machine among them, and what is there."""
+        return devices()
+
+    def host(self, device: str = LOCAL) -> Host:
+        """This machine, or another device.
+
+        Raises:
+            DeviceUnavailable, WorkerError: there is none of this name, or it does not answer.
+        """
+        return measure.host(device)
 
     def _new_run(self, spec: ExperimentSpec, owner: str) -> Run:
         model = self._models.named(spec.model, owner)

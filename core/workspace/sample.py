@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable
 
 from core.errors import CoreError
-from core.records import ExperimentSpec, Run, RunProgress, State
+from core.records import LIVE, ExperimentSpec, Run, RunProgress, State
 from core.runs import queue, sample_run
 from core.runs.holdings import NOBODY
 from core.runs.installation import Installation
@@ -49,7 +49,7 @@ class SampleRun:
             Whether it is still to come: wanted, and neither done nor failed.
         """
         run = self.run()
-        comes = run is None or run.progress.state in (*queue.LIVE, *UNDONE)
+        comes = run is None or run.progress.state in (*LIVE, *UNDONE)
         if not comes or not sample_run.is_wanted():
             return False
         if self._beginning.acquire(blocking=False):
@@ -80,7 +80,7 @@ class SampleRun:
     def step_aside(self) -> None:
         """Stop it at once: whoever asks for a run goes first. What it measured is kept."""
         for line in self._at.store.lines(NOBODY):
-            if line.progress.state in queue.LIVE:
+            if line.progress.state in LIVE:
                 self._at.store.set_cancelled(line.id, True)
                 queue.stop(self._at.home, line.id)
                 self._at.store.set_progress(line.id, RunProgress(State.CANCELLED))

@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from core.charts import palette, quantities, text
-from core.charts.summary import LIVE, NO_DELTA, Delta, accuracy_delta, latency_delta
-from core.records import OPEN_SHAPE, Hindsight, ModelSummary, Outcome, Preview, Run, Verdict
+from core.charts.summary import NO_DELTA, Delta, accuracy_delta, latency_delta
+from core.records import LIVE, OPEN_SHAPE, Hindsight, ModelSummary, Outcome, Preview, Run, Verdict
 from core.records.standing import Standing
 from core.workspace.facts import DELTA, Signature, primary_metric, task_of
 from pages.optimize.forecast import Foreseen

@@ -5,14 +5,12 @@ from __future__ import annotations
 from core.charts import asides, steps
 from core.charts.conditions import run_input, threads_text
 from core.charts.summary import headline
-from core.records import ModelSummary, Outcome, Preview, Run, State
+from core.records import LIVE, ModelSummary, Outcome, Preview, Run
 from core.records.standing import first_threads
 from core.workspace.facts import ordered
 from core.workspace.forecasts import after_a_cut
 from core.workspace.passes import catalogue
 from pages.shared import formatting
-
-LIVE = (State.QUEUED, State.RUNNING)
 
 
 def sentence(run: Run, outcome: Outcome | None) -> str:

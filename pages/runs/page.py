@@ -10,11 +10,11 @@ import streamlit as st
 from core.charts.run_line import answer
 from core.charts.summary import headline
 from core.errors import CoreError
-from core.records import Answer, Run, RunLine
+from core.records import LIVE, Answer, Run, RunLine
 from core.workspace import Workspace
 from pages.runs import listing, uploads
 from pages.runs.state import state
-from pages.shared import downloads, formatting, progress, session
+from pages.shared import downloads, formatting, session
 from pages.shared.state import visit
 
 COMPARE = "pages/compare/page.py"
@@ -69,7 +69,7 @@ def answered(workspace: Workspace, lines: Mapping[str, RunLine]) -> dict[str, An
                 continue
             said = answer(run, workspace.insights.hindsights(run))
             found[line.id] = said
-            if run.progress.state not in progress.LIVE:
+            if run.progress.state not in LIVE:
                 workspace.runs.keep_answer(line, said)
     return found
 

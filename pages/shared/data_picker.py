@@ -11,6 +11,7 @@ import streamlit as st
 from core.errors import CoreError, WorkerError
 from core.records import DataSummary, ModelSummary, Run
 from core.workspace import Workspace
+from core.workspace.facts import unmet_by
 from core.workspace.inputs import assigned, halves, shared_images
 from pages.shared import formatting, model_picker, preprocess_finder, upload_dialogs
 from pages.shared.state import forms, uploads
@@ -50,6 +51,8 @@ def show(workspace: Workspace, owner: str, model: ModelSummary, run: Run | None)
     data = replace(data, misfit=_misfit(workspace, owner, model, data, sets))
     if data.misfit:
         st.error(formatting.plain(data.misfit))
+    if data.evaluation in sets and (why := unmet_by(model, sets[data.evaluation].annotated)):
+        st.warning(formatting.plain(why))
     _say_what_follows(data, sets)
     _warn_of_overlap(data, sets)
     labelled = data.evaluation in sets and sets[data.evaluation].labelled

@@ -5,11 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from core.errors import CoreError
-from core.records import Run, State
+from core.records import LIVE, Run, State
 from pages.shared import formatting, session
 from pages.shared.state import visit
-
-LIVE = (State.QUEUED, State.RUNNING)
 
 
 def is_live(run: Run) -> bool:

@@ -9,7 +9,6 @@ from typing import Any
 
 from core.calibration import Probe
 from core.calibration.services import (
-    Array,
     Graph,
     Lap,
     Race,
@@ -19,7 +18,9 @@ from core.calibration.services import (
     T,
     Tensors,
 )
+from core.data import Annotations
 from core.errors import BackendUnavailable
+from core.records import Preprocess
 from core.timings import LayerTimes
 
 
@@ -39,8 +40,8 @@ class FakeServices:
     integers_on: str = ""
     count: int = 0
     batch: int = 1
-    labels: Array | None = None
-    guessed: bool = False
+    annotations: Annotations | None = None
+    preprocess: Preprocess | None = None
     timings: LayerTimes | None = None
     studies: Path | None = None
 

@@ -14,6 +14,8 @@ from core.backends.base import catalogue, parse
 from core.errors import BackendUnavailable
 from core.measure import METRICS, Setting
 from core.measure.verify import REFERENCE
+from core.records import Host
+from core.records.targets import DEFAULT_PRECISION
 
 BACKENDS = sorted(catalogue())
 COUNTS = {"parameters", "macs", "nodes"}
@@ -37,6 +39,15 @@ def test_it_explains_itself(name: str):
     assert inspect.getdoc(type(backend))
     assert backend.remedy or backend.facts.internal
     assert len(set(backend.precisions)) == len(backend.precisions) > 0
+
+
+@pytest.mark.parametrize("name", BACKENDS)
+def test_what_it_computes_in_unasked_is_what_rows_leave_unsaid(name: str):
+    """A row of `name` and one of `name:f32` are the same question."""
+    assert catalogue()[name].precisions[0] == DEFAULT_PRECISION
+    assert parse(name) == (name, DEFAULT_PRECISION)
+    target = Host("cpu", (), 1, "os").target(f"{name}:{DEFAULT_PRECISION}")
+    assert target.spec == name
 
 
 def test_labels_tell_backends_apart():

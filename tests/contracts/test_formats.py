@@ -20,6 +20,7 @@ def test_a_format_describes_itself(name: str):
     assert kind.file.endswith(kind.suffix)
     assert next(iter(kind.variants)) == ""
     assert all(kind.variants.values())
+    assert kind.half <= {*kind.variants}
 
 
 @pytest.mark.parametrize("form", exported())

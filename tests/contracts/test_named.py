@@ -151,7 +151,7 @@ HELD = (
     ("pipeline", "preview", "pipeline/test_workshop.py", "a request to the workshop"),
     (
         "runs",
-        "bench comparison holdings incoming targets",
+        "bench comparison devices holdings incoming",
         "workspace/test_workspace.py",
         "through the workspace, its only door",
     ),
@@ -169,7 +169,7 @@ HELD = (
     ),
     (
         "workspace",
-        "facts forecasts formats passes",
+        "forecasts formats passes",
         "workspace/test_workspace.py",
         "words of forms and commands",
     ),

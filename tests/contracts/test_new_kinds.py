@@ -28,7 +28,7 @@ from core.measure import METRICS
 from core.passes.base import build, catalogue as passes, parameters
 from core.passes.quantize_int8.readers import readers_of, runtime_of
 from core.records import Int8Facts, Step
-from core.runs.targets import backends
+from core.backends.base.here import backends
 from core.tasks.base import order
 from core.workspace.formats import exported, label
 from tests.calibration.fake_services import FakeServices
@@ -55,6 +55,43 @@ there = FakeServices()
 there.runtimes["onnx_reference"] = runtime = object()
 assert runtime_of(there, "onnx_reference") is runtime
 assert readers_of(there, "opencv") == [runtime]
+"""
+MEASURED = """
+import contextlib
+import tempfile
+from pathlib import Path
+
+from core.devices.base import catalogue
+from core.devices.local import DEVICE
+from core.records import ExperimentSpec
+from core.runs.comparison import compare
+from core.runs.devices import devices
+from core.runs.home import Home
+from tests.measure.subjects import admitted, net
+
+(board,) = (one for one in devices() if one.name == "board")
+assert board.described is None and board.reason  # nothing lies behind that cable
+held = []
+
+@contextlib.contextmanager
+def held_alone(self, check):
+    held.append(self.label)
+    yield
+
+kind = type(catalogue()["board"])
+kind.alone, kind.open = held_alone, lambda self, memory, cpu_s: DEVICE.open(memory, cpu_s)
+(board,) = (one for one in devices() if one.name == "board")
+assert board.described.memory_bytes and board.described.host.cores
+assert "onnxruntime" in {one.name for one in board.described.backends if one.version}
+folder = Path(tempfile.mkdtemp())
+model = admitted(net(), folder)
+asked = ExperimentSpec("", model.digest, (), ("onnxruntime",), latency_budget_s=0.3, device="board")
+rows = compare(Home(folder), [("net", model)], asked, print)
+assert {"latency_ms", "load_ms"} <= {row.metric for row in rows if row.value is not None}
+targets = [row.target for row in rows if row.backend]
+assert {one.device for one in targets} == {catalogue()["board"].facts().id}
+assert all(one.version for one in targets)
+assert held == ["board", "board"]
 """
 
 
@@ -117,6 +154,11 @@ def test_tables_name_it(tree: Tree):
 
 def test_forms_commands_charts_and_passes_have_it(tree: Tree):
     said = tree.python("-c", SEEN)
+    assert not said.returncode, said.stderr
+
+
+def test_a_model_is_measured_on_a_new_device_which_is_asked_to_be_left_alone(tree: Tree):
+    said = tree.python("-c", MEASURED)
     assert not said.returncode, said.stderr
 
 

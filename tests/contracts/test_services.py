@@ -43,7 +43,7 @@ def kind_of(value: object) -> str:
 
 def test_the_protocol_is_read_as_a_whole():
     assert {"feeds", "runner", "stopwatch", "elsewhere"} <= {*METHODS}
-    assert {"original", "count", "labels", "guessed"} <= {*VALUES}
+    assert {"original", "count", "annotations", "preprocess"} <= {*VALUES}
 
 
 @pytest.mark.parametrize("name", METHODS)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import itertools
 
 import pytest
 
@@ -41,6 +42,37 @@ def test_labels_and_annotations_tell_tasks_apart():
     assert len({task.label for task in known}) == len(known)
     scored = [task.annotations for task in known if task.annotations]
     assert len(set(scored)) == len(scored)
+
+
+SIDES = ("N", 1, 3, 4, 6, 8, 10, 21, 64, 84)
+IMAGES = (("N", 3, 64, 64), (1, 64, 64, 3), ("N", 3, "h", "w"), ("N", 10))
+KINDS_OF_NUMBERS = ("float32", "float16", "uint8", "int64")
+BOXES = tuple(
+    TensorSpec(name, kind, ("K", *more))
+    for name, kind, more in (("boxes", "float32", (4,)), ("labels", "int64", ()),
+                             ("scores", "float32", ()))
+)  # fmt: skip
+
+
+def forms():
+    """Outputs of up to three axes behind that of the images, alone and with another one behind."""
+    for rank, kind in itertools.product(range(4), KINDS_OF_NUMBERS):
+        for sides in itertools.product(SIDES, repeat=rank):
+            yield (TensorSpec("y", kind, ("N", *sides)),)
+    for sides in itertools.product((1, 4, 10, 64), repeat=2):
+        yield tuple(TensorSpec(name, "float32", ("N", *sides)) for name in "yz")
+    yield BOXES
+    yield from (tuple(one for one in BOXES if one is not left) for left in BOXES)
+
+
+@pytest.mark.parametrize("image", IMAGES, ids=str)
+def test_no_outputs_are_of_two_tasks(image: tuple[int | str, ...]):
+    """So that no order among tasks has to be known."""
+    inputs, known = (TensorSpec("x", "float32", image),), catalogue()
+    for outputs, ragged in itertools.product(forms(), (frozenset(), frozenset({0, 1, 2}))):
+        signature = Signature(inputs, outputs, ragged)
+        taken = [n for n, task in known.items() if n != FALLBACK and task.matches(signature)]
+        assert len(taken) <= 1, (taken, signature)
 
 
 def test_what_is_nobodys_is_compared_as_numbers():

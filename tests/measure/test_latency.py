@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from core.devices.local import lock
-from core.measure import METRICS, LatencyJob, Setting, Source, Verifier, host, latency, startup
+from core.measure import METRICS, LatencyJob, Setting, Source, Verifier, latency, startup
 from core.measure.latency import PAIRS_MOST, PAIRS_NEEDED, sentence
 from core.metrics.base.intervals import Interval
 from core.records import Measurement, ModelSummary, Status, Verdict
@@ -70,7 +70,6 @@ def test_rows_hold_what_a_reader_needs(pair, threads: int):
         assert row.condition == paired | beside
         assert 0 < row.low <= row.value <= row.high
         assert row.clock == "perf_counter"
-        assert row.target == host().target(row.backend, threads)
     for row in rows[:2]:
         detail = row.detail
         assert detail["minimum"] <= row.value <= detail["p90"] <= detail["p99"]

@@ -10,6 +10,7 @@ import pytest
 
 from core import timings
 from core.backends.base import catalogue
+from core.devices.local import lock
 from core.errors import InferenceFailed, WorkerCrashed
 from core.measure import host, staircase
 from core.pipeline.client import Workshop
@@ -53,8 +54,8 @@ class FakeWorker:
     dies_at: str = ""
     refuses: str = ""
 
-    def __init__(self, model: object, cancelled: object) -> None:
-        del model, cancelled
+    def __init__(self, model: object, cancelled: object, device: object) -> None:
+        del model, cancelled, device
 
     def time_files(self, files, setting, plan) -> list[list[float]]:
         del setting
@@ -78,7 +79,7 @@ class FakeWorker:
 @pytest.fixture(autouse=True)
 def _fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(staircase, "Worker", FakeWorker)
-    monkeypatch.setattr(staircase.lock, "path", lambda: tmp_path / "lock")
+    monkeypatch.setattr(lock, "path", lambda: tmp_path / "lock")
     monkeypatch.setattr(FakeWorker, "drift", 1.0)
     monkeypatch.setattr(FakeWorker, "dies_at", "")
     monkeypatch.setattr(FakeWorker, "refuses", "")
@@ -190,7 +191,7 @@ def test_a_table_of_version_0_1_0_goes_on(tmp_path: Path, monkeypatch):
 @pytest.mark.backend
 def test_a_real_layer_on_a_real_backend(tmp_path: Path, monkeypatch):
     monkeypatch.undo()
-    monkeypatch.setattr(staircase.lock, "path", lambda: tmp_path / "lock")
+    monkeypatch.setattr(lock, "path", lambda: tmp_path / "lock")
     conv = LayerSignature("Conv", 32, 32, (3, 3), (1, 1), (1, 1), (1,) * 4, size=(32, 32))
     with Workshop() as shop:
         table = staircase.measure([(conv,)], SETTING, tmp_path / "t.jsonl", shop.micro_models)

@@ -15,10 +15,10 @@ from core.measure import (
     Source,
     Verifier,
     accuracy_failed,
-    evaluate,
     latency,
     startup,
 )
+from core.measure.evaluation import evaluate
 from core.measure.verify import BOUNDS, FEEDS, bound, compare, relative_rms
 from core.passes.convert_precision import ConvertPrecision
 from core.records import Measurement, ModelSummary, Status

@@ -52,6 +52,7 @@ from core.records import (
     Topology,
 )
 from core.records.stored import Room, Upload
+from core.records.targets import LOCAL
 from core.runs import sample_run
 from core.search.results import results_of
 from core.workspace.inputs import PixelTrial
@@ -278,7 +279,7 @@ class FakeRuns(FakeRoom):
     def backends(self) -> tuple[BackendInfo, ...]:
         return BACKENDS
 
-    def host(self) -> Host:
+    def host(self, device: str = LOCAL) -> Host:
         return HOST
 
     def delete_upload(self, digest: str, owner: str, with_runs: bool = False) -> int:

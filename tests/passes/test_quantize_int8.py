@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import onnx_ir as ir
 import pytest
@@ -10,8 +12,11 @@ from core.backends.base import cpu
 from core.calibration import targets
 from core.calibration.services import Lap, NoServices
 from core.compress.quantization import cross_layer_equalization
+from core.compress.quantization.images import CalibrationSplit
+from core.compress.quantization.scores import Scores
 from core.compress.quantization.stand_in import STAND_IN
 from core.compress.quantization.target_scheme import scheme
+from core.data import Masks
 from core.errors import BackendUnavailable, PassPrecondition
 from core.passes.base import Report
 from core.passes.quantize_int8 import QuantizeInt8
@@ -211,12 +216,12 @@ def test_so_many_points_may_be_lost():
 
 def test_points_need_scores_of_classes():
     model = parsed(
-        """g (float[N, 3, 12, 12] x) => (float[N, 4, 12, 12] y) {
+        """g (float[N, 3, 12, 12] x) => (float[N, 3, 12, 12] y) {
           y = Conv<kernel_shape=[1,1]>(x, w)
         }""",
-        {"w": random(4, 3, 1, 1)},
+        {"w": random(3, 3, 1, 1)},
     )
-    with pytest.raises(PassPrecondition, match="scores of its classes"):
+    with pytest.raises(PassPrecondition, match="outputs that are scored"):
         quantize(model, Clocked(count=64), goal="within_points")
 
 
@@ -340,7 +345,7 @@ def test_what_meets_in_concatenations_is_brought_to_one_range():
 class Labelled(Clocked):
     """As `Clocked`, each image labelled by `labels`."""
 
-    labels = None
+    annotations = None
 
 
 def answers(model, data):
@@ -354,10 +359,52 @@ def answers(model, data):
 def test_points_are_counted_where_the_images_have_labels(count, known, said):
     model, data = logits(), Labelled(count=count)
     scores = answers(model, data)
-    data.labels = scores.argmax(1) if known else scores.argmin(1)
+    data.annotations = scores.argmax(1) if known else scores.argmin(1)
     report = quantize(model, data, goal="within_points", points=10.0)
     assert report.changed
     assert any(said in note for note in sentences(report.notes))
+
+
+def painted(count=48):
+    """A small segmentation net, and images with its own answers as masks: each pixel counts."""
+    net = parsed(
+        """g (float[N, 3, 12, 12] x) => (float[N, 5, 12, 12] y) {
+          c = Conv<pads=[1,1,1,1]>(x, w)
+          r = Relu(c)
+          d = Conv<pads=[1,1,1,1]>(r, v)
+          s = Relu(d)
+          y = Conv(s, u)
+        }""",
+        {"w": random(8, 3, 3, 3), "v": random(8, 8, 3, 3, seed=2), "u": random(5, 8, 1, 1, seed=3)},
+    )
+    data = Clocked(count=count)
+    found = answers(net, data).argmax(1).astype(np.uint8)
+    data.annotations = Masks(lambda index: found[index], count)
+    return net, data
+
+
+def test_points_of_a_segmentation_net_are_those_of_its_miou():
+    strict, data = painted()
+    loose, _ = painted()
+    strictly = quantize(strict, data, goal="within_points", points=0.5)
+    loosely = quantize(loose, data, goal="within_points", points=10.0)
+    assert 0 <= strictly.changed < loosely.changed == 3
+    (said,) = (note for note in sentences(loosely.notes) if "points of mIoU lost" in note)
+    lost = float(re.search(r"images: ([\d.]+) points", said).group(1))
+    assert 0.5 < lost <= 10
+    whole, _ = painted()
+    counted = Scores(whole, CalibrationSplit(data), None)
+    assert counted.lost(loose) == pytest.approx(lost, abs=0.006)
+    assert counted.lost(strict) <= 0.5
+
+
+def test_without_masks_pixels_that_change_count_as_lost():
+    net, data = painted()
+    data.annotations = None
+    report = quantize(net, data, goal="within_points", points=10.0)
+    (said,) = (note for note in sentences(report.notes) if "pixel agreement" in note)
+    assert "no annotations to score on" in said
+    assert report.changed == 3
 
 
 def test_without_labels_points_are_said_to_be_an_expectation():

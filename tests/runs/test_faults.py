@@ -24,7 +24,7 @@ import pytest
 from core import graph as graphs
 from core.devices.local import Child, device
 from core.errors import StoreError
-from core.records import ExperimentSpec, Measurement, Recipe, Run, State, Status, Step
+from core.records import LIVE, ExperimentSpec, Measurement, Recipe, Run, State, Status, Step
 from core.runs import queue
 from core.runs import store as stores
 from core.runs.home import Home
@@ -142,7 +142,7 @@ def test_a_new_server_finds_the_run_and_stops_it(workspace: Workspace, home: Pat
     run_id = workspace.runs.submit(spec(workspace, threads=tuple(range(1, 9))), OWNER)
     until(lambda: bool(workspace.runs.get(run_id).measurements))
     again = Workspace.open(home)
-    assert again.runs.get(run_id).progress.state in queue.LIVE
+    assert again.runs.get(run_id).progress.state in LIVE
     assert [run.id for run in again.runs.of(OWNER)] == [run_id]
     before = answers(again.runs.get(run_id))
     again.runs.cancel(run_id, OWNER)

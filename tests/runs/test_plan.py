@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from core.errors import BackendError
-from core.measure import LatencyJob, Source, rows
+from core.measure import LatencyJob, Source, host, rows
 from core.metrics.base.intervals import Interval
 from core.records import Measurement, ModelSummary
 from core.runs import plan
@@ -63,6 +63,19 @@ def test_the_baseline_is_timed_alone_only_where_nothing_else_gave_its_time(
             unit.run(emitted.extend, lambda message: None)
     assert stopwatch == timed
     assert any(row.candidate == "baseline" and row.value is not None for row in emitted)
+
+
+def test_a_row_says_which_device_and_backend_it_comes_from(stopwatch):
+    models = (("baseline", summary("baseline")),)
+    comparison = Comparison(models, ("null",), (2,), Source(), None, Path(), 1.0, lambda: False)
+    emitted: list[Measurement] = []
+    for unit in comparison.units():
+        if unit.kind.startswith(("latency", "accuracy")):
+            unit.run(emitted.extend, lambda message: None)
+    assert {row.metric: row.target for row in emitted} == {
+        "sqnr_db": host().target("null"),
+        "latency_ms": host().target("null", 2),
+    }  # fmt: skip
 
 
 def test_a_person_is_told_what_is_measured_and_where_in_words():

@@ -42,13 +42,6 @@ def test_the_form_of_the_outputs_tells_the_task(name: str):
     assert task_of(Signature((IMAGE,), (TensorSpec("y", dtype, shape),))).label == label
 
 
-def test_no_two_tasks_take_the_same_outputs():
-    for (dtype, shape), _ in NAMED.values():
-        signature = Signature((IMAGE,), (TensorSpec("y", dtype, shape),))
-        taken = [t.label for n, t in catalogue().items() if n != "raw" and t.matches(signature)]
-        assert len(taken) <= 1
-
-
 def test_outputs_that_are_nobodys_rows_have_no_task():
     scores = (TensorSpec("y", "float32", ("N", 10)),)
     assert task_of(Signature((IMAGE,), scores, shared=frozenset({0}))).label == "outputs as numbers"

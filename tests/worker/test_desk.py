@@ -9,9 +9,10 @@ import pytest
 
 from core.backends.base import Tensors
 from core.errors import InferenceFailed
+from core.metrics.base import outputs
+from core.metrics.base.outputs import Keep
 from core.records import TensorSpec
 from core.worker import evaluate
-from core.worker.evaluate import Keep
 from core.worker.outputs import in_order
 from core.worker.protocol import Evaluate, Evaluated, Placed
 from core.worker.timing import models, turns
@@ -57,7 +58,7 @@ def test_outputs_of_batches_lie_in_one_array(tmp_path: Path):
 
 
 def test_large_outputs_keep_as_many_images_as_there_is_room_for(tmp_path: Path, monkeypatch):
-    monkeypatch.setattr(evaluate, "MAX_BYTES", 3 * 4 * 100)
+    monkeypatch.setattr(outputs, "MAX_BYTES", 3 * 4 * 100)
     keep = Keep(tmp_path, 10)
     assert keep.add([np.ones((2, 100), np.float32)], 2)
     assert not keep.add([np.ones((2, 100), np.float32)], 2)

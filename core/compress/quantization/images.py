@@ -15,6 +15,8 @@ import onnx_ir as ir
 from core.calibration.services import Run, Services, Tensors
 from core.compress.linalg import parallel
 from core.compress.quantization import effort
+from core.data import Annotations, Labels
+from core.records import Preprocess
 
 EVERY = 4
 LARGEST_BYTES = 64 << 20
@@ -60,6 +62,27 @@ class CalibrationSplit:
         self.separate = bool(self.held_out)
         if not self.separate:
             self.held_out, self.held_at = [first], [0]
+
+    @property
+    def annotations(self) -> Annotations | None:
+        """Of all images, those that judge and the others."""
+        return self._source.annotations
+
+    @property
+    def labels(self) -> Labels | None:
+        """The class of each image, where that is what the set knows of them."""
+        known = self._source.annotations
+        return known if isinstance(known, np.ndarray) else None
+
+    @property
+    def preprocess(self) -> Preprocess | None:
+        """How pixels became inputs; None: by a guess."""
+        return self._source.preprocess
+
+    @property
+    def whole(self) -> int:
+        """All images."""
+        return self._source.count
 
     @property
     def judged(self) -> int:

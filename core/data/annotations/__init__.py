@@ -78,6 +78,13 @@ class Boxes:
 Annotations = Labels | Masks | Boxes
 
 
+def of_some(annotations: Annotations, images: Sequence[int]) -> Annotations:
+    """The annotations of some of the images."""
+    if isinstance(annotations, Masks | Boxes):
+        return annotations.part(images)
+    return annotations[list(images)]
+
+
 def kind_of(annotations: Annotations | None) -> str:
     """What sort they are: "labels", "masks" or "boxes"; empty for none."""
     if annotations is None:

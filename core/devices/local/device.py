@@ -33,6 +33,10 @@ class LocalDevice:
         """The measuring lock of this machine, held alone."""
         return lock.alone(check)
 
+    def shared(self, check: Check = lambda: None) -> AbstractContextManager[lock.Share]:
+        """The same lock, held together with others."""
+        return lock.shared(check)
+
 
 @functools.cache
 def _device() -> Device:

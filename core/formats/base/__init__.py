@@ -60,6 +60,7 @@ class Format:
         suffix: of its main file.
         variants: name -> what it is, in words; the plain form, "", comes first.
         exporter: writes it; None for what Lathe itself keeps.
+        half: variants that store float weights in two bytes.
     """
 
     label: str
@@ -67,6 +68,7 @@ class Format:
     suffix: str
     variants: Mapping[str, str]
     exporter: Exporter | None = None
+    half: frozenset[str] = frozenset()
 
     @property
     def file(self) -> str:

@@ -69,9 +69,7 @@ class Artifacts:
             return Artifact.as_it_is(source, model)
         kind, _ = parse(form)
         exporter = _exporter(kind)
-        version = f"{exporter.version()}+{sources.digest('formats')}"
-        facts = [source, form, exporter.name, version]
-        key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
+        key = hashlib.sha256(json.dumps([source, *maker(form)]).encode()).hexdigest()
         found = _read(self._folder / key)
         if found is not None:
             return found
@@ -126,6 +124,19 @@ class Artifacts:
         if made is None:
             raise StoreError(f"What {model.name} was converted to is gone.", "Try again.")
         return made
+
+
+def maker(form: str) -> tuple[str, ...]:
+    """What decides the bytes of an artifact besides its source; nothing where that is ONNX.
+
+    Raises:
+        UnsupportedFormat, BackendUnavailable, ConversionFailed: as `Artifacts.of`.
+    """
+    if form == ONNX:
+        return ()
+    exporter = _exporter(parse(form)[0])
+    version = f"{exporter.version()}+{sources.digest('formats')}"
+    return form, exporter.name, version
 
 
 def pack(artifact: Artifact, out: Path) -> None:

@@ -56,6 +56,10 @@ class OutputMetric(Protocol):
         """
         ...
 
+    def value(self, statistics: Any) -> float:
+        """The metric over all images, in its unit."""
+        ...
+
     def score(self, statistics: Any) -> Interval:
         """The metric over all images with its 95 % interval, in its unit."""
         ...

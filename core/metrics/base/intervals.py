@@ -8,7 +8,8 @@ the same draws serve for both, so that what an image is worth to both of them ca
 percentiles are corrected for bias, as images that are drawn twice make mAP larger than it is.
 Of n images n - 1 are drawn, which makes up for the variance that drawing all n understates (Rao and
 Wu 1988, Journal of the American Statistical Association 83, section 2).
-Approximate: it says nothing of images unlike these, and where no image changes it has no width.
+Approximate: it says nothing of images unlike these, and a change that no image shows has no width
+(a score of exactly 0 or 100 % has one: `over_images`).
 Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 14.3 (with a = 0).
 """
 

@@ -8,11 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from core.data import Masks
+from core.data import IGNORED, Masks
 from core.errors import DataError
 
 Array = np.ndarray[Any, Any]
-IGNORED = 255
 
 
 class ClassMaps(Protocol):
@@ -94,9 +93,7 @@ def mean_iou(counted: Overlaps, weights: Array) -> float:
 
 def same_pixels(first: ClassMaps, second: ClassMaps) -> tuple[Array, Array]:
     """Pixels of each image with the same class in both, and all of them: (images,) float64 each."""
-    found: Sequence[tuple[int, int]] = [
-        (int((first.own(i) == second.own(i)).sum()), int(first.own(i).size))
-        for i in range(second.count)
-    ]
+    alike = (first.own(index) == second.own(index) for index in range(second.count))
+    found: Sequence[tuple[int, int]] = [(int(one.sum()), int(one.size)) for one in alike]
     same, whole = np.array(found, np.float64).reshape(-1, 2).T
     return same, whole

@@ -92,8 +92,9 @@ class QuantizeInt8(Pass):
     points: float = parameter(
         1.0,
         "Points to lose at most",
-        "Top-1 accuracy that may be lost: counted where the calibration images have labels, else "
-        "expected from the net's own confidence.",
+        "Of top-1, mIoU or mAP that may be lost: counted where the calibration images are "
+        "annotated. Else of pixels or boxes that change; for a classifier expected from the net's "
+        "own confidence.",
         unit="points",
         low=0.5,
         high=10.0,
@@ -216,15 +217,14 @@ class QuantizeInt8(Pass):
         for name in sorted(kept):
             backends = " and ".join(map(targets.label, _losing()))
             report.skip(name, Note.of("int8.loses_stem_bias", backends=backends))
-        guessed = made_up is not None and made_up.guessed
+        guessed = made_up is not None and made_up.preprocess is None
         if guessed:
             entrances = reading_inputs(source) - kept - frozenset(self.exclude)
             for name in sorted(entrances):
                 report.skip(name, Note.of("int8.unknown_pixels"))
             kept |= entrances
         given = source, graph.clone(), self._settings(kept), report, images, race, backend
-        labels = None if made_up else services.labels
-        work: Work = Work(*given, labels)
+        work: Work = Work(*given)
         if made_up:
             work = DataFree(*given, unfolded=services.original, guessed=guessed)
             if (self.goal == SAFE or guessed) and (tensor := work.lacking()):

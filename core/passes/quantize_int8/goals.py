@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 
 from core.analysis import cost
-from core.calibration.services import Array, Race
+from core.calibration.services import Race
 from core.compress.quantization.evaluator import Evaluator
 from core.compress.quantization.images import CalibrationSplit
 from core.compress.quantization.mixed_precision import fallback_order, layer_sensitivity
@@ -15,7 +15,7 @@ from core.compress.quantization.mixed_precision.layer_sensitivity import Fallbac
 from core.compress.quantization.mixed_precision.timing_ratio import Ratio, careful, ratio
 from core.compress.quantization.partition import Selection, is_weighted
 from core.compress.quantization.qdq_writer import QuantizationPlan, written
-from core.compress.quantization.scores import ENOUGH, Scores
+from core.compress.quantization.scores import Scores
 from core.errors import PassPrecondition
 from core.passes.base import Graph, Report
 from core.records import LayerEffect, Note
@@ -42,7 +42,7 @@ class Goal:
     Attributes:
         name: one of GOALS.
         target: goal safe: relative error of the logits to get below.
-        points: goal within_points: top-1 accuracy that may be lost, in percent.
+        points: goal within_points: of the metric that stands for the net, that may be lost.
         milliseconds: goal within_ms: of one image on one thread.
     """
 
@@ -63,9 +63,9 @@ class Means:
         build: writes a selection into a graph that can be timed.
         race: times graphs; None where nothing can be timed.
         report: hears what was found.
-        real: whether the images that judge are real ones.
-        labels: of all calibration images, where they are known.
         images: the calibration images.
+        source: the prepared float graph as a user runs it, a final Softmax included.
+        real: whether the images that judge are real ones.
         raced: time of the fastest selection to that of float, where it was measured.
     """
 
@@ -75,16 +75,16 @@ class Means:
     build: Callable[[Selection], Graph]
     race: Race | None
     report: Report
+    images: CalibrationSplit
+    source: Graph
     real: bool = True
-    labels: Array | None = None
-    images: CalibrationSplit | None = None
     raced: Ratio | None = None
 
     def scores(self) -> Scores | None:
-        """Counts right answers, where the calibration images have labels."""
-        if self.labels is None or self.images is None:
+        """Counts what is lost; None where a classifier's images have no annotations to count by."""
+        if self.evaluator.counts_points and self.images.annotations is None:
             return None
-        return Scores(self.graph, self.images, self.labels, self.evaluator.backend)
+        return Scores(self.source, self.images, self.evaluator.backend)
 
     def affordable(self, selection: Selection) -> bool:
         """Whether the net is still faster than float; timed where that is not plain anyway."""
@@ -208,18 +208,26 @@ def _within_points(
             "Points of accuracy cannot be told from made-up images: give calibration images, or "
             "choose the goal safe."
         )
-    evaluator, report = means.evaluator, means.report
-    target, scores = evaluator.bearable(points), means.scores()
-    counted = scores is not None and scores.count
-    report.note(Note.of(
-        "int8.bears", points=points, target=target, images=evaluator.images,
-        uncounted="" if counted else _uncounted(scores), labelled=scores.images if scores else 0,
-    ))  # fmt: skip
+    evaluator, report, target = means.evaluator, means.report, 0.0
+    scores = means.scores()
+    if evaluator.counts_points:
+        target = evaluator.bearable(points)
+        report.note(Note.of(
+            "int8.bears", points=points, target=target, images=evaluator.images,
+            uncounted=scores.uncounted if scores else "no labels",
+            labelled=scores.images if scores else 0,
+        ))  # fmt: skip
+        scores = None if scores is None or scores.uncounted else scores
+    elif scores is None or not scores.counts_points:
+        raise PassPrecondition(
+            "Points of accuracy need outputs that are scored: classes, a map of classes, or boxes "
+            "in a layout that is known. Choose the goal safe."
+        )
 
     def fits(mix: Fallback) -> bool:
-        if scores is None or not counted or mix.error == float("inf"):
+        if scores is None or mix.error == float("inf"):
             return mix.error <= target
-        return scores.lost(written(means.graph, mix.plan)) <= points
+        return scores.lost(written(means.source, mix.plan)) <= points
 
     found = _mixes(means, plan, floats).fewest(fits)
     if found is None:
@@ -229,20 +237,20 @@ def _within_points(
     if found.floats and not means.affordable(found.plan.selection):
         report.note(Note.of("int8.no_mix_is_faster", points=points))
         return None
-    if scores is not None and counted:
-        lost = scores.lost(written(means.graph, found.plan))
-        one = 100 / scores.images
-        report.note(Note.of("int8.counted", images=scores.images, lost=lost, one=one))
-    kept = evaluator.agreeing(written(means.graph, found.plan))
-    report.note(Note.of("int8.agrees", error=found.error, agreeing=kept))
+    if scores is not None:
+        _say_counted(scores, scores.lost(written(means.source, found.plan)), report)
+    if evaluator.counts_points:
+        kept = evaluator.agreeing(written(means.graph, found.plan))
+        report.note(Note.of("int8.agrees", error=found.error, agreeing=kept))
     return found.plan
 
 
-def _uncounted(scores: Scores | None) -> str:
-    """Why right answers are not counted."""
-    if scores is None:
-        return "no labels"
-    return "few" if scores.images < ENOUGH else "by chance"
+def _say_counted(scores: Scores, lost: float, report: Report) -> None:
+    """What was counted, and by what."""
+    report.note(Note.of(
+        "int8.counted", images=scores.images, lost=lost, one=100 / scores.images,
+        metric=scores.short, uncounted=scores.uncounted,
+    ))  # fmt: skip
 
 
 def _within_ms(

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from core.calibration.services import Array, Lap, Race, Runtime
+from core.calibration.services import Lap, Race, Runtime
 from core.compress.quantization import (
     activation_16bit,
     bias_correction,
@@ -67,7 +67,6 @@ class Work:
         original: the graph as the user gave it, which the result must not be slower than.
         real: whether the images are real ones.
         backend: computes the outputs that are judged; None: ONNX Runtime in this process.
-        labels: of the calibration images, where they are known.
     """
 
     real: ClassVar[bool] = True
@@ -78,7 +77,6 @@ class Work:
     images: CalibrationSplit
     race: Race | None
     backend: Runtime | None = None
-    labels: Array | None = None
     judged: Graph = field(init=False)
     evaluator: Evaluator = field(init=False)
     progress: Progress = field(init=False)
@@ -92,7 +90,7 @@ class Work:
             self.race = self._told(self.race)
         self.judged = headless(self.source)
         self.evaluator = Evaluator(
-            self.judged, self.images, backend=self.backend, labels=self.labels
+            self.judged, self.images, backend=self.backend, labels=self.images.labels
         )
 
     def run(self) -> QuantizationPlan | None:
@@ -112,7 +110,7 @@ class Work:
         )
         means = Means(
             self.judged, self.original, self.evaluator, self._stand_in, self.race, self.report,
-            self.real, self.labels, self.images, self._raced,
+            self.images, self.source, self.real, self._raced,
         )  # fmt: skip
         found = met(self.settings.goal, means, plan, floats)
         if found is not None:

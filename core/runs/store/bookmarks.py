@@ -6,12 +6,11 @@ import functools
 import json
 from collections.abc import Iterable
 
-from core.records import Bookmark, Json, Result, RunProgress, State, from_json, to_json
+from core.records import LIVE, Bookmark, Json, Result, RunProgress, from_json, to_json
 from core.runs.store.listing import text
 from core.runs.store.recipes import NamedRecipes
 
 Key = tuple[str, str]  # run, candidate
-LIVE = (State.QUEUED.value, State.RUNNING.value)
 
 
 class Bookmarks(NamedRecipes):
@@ -78,7 +77,7 @@ class Bookmarks(NamedRecipes):
                 "select id, owner, json_extract(spec, '$.title'), json_extract(model, '$.name'), "
                 "progress from runs where json_extract(progress, '$.state') in (?, ?) "
                 "order by rowid",
-                LIVE,
+                tuple(state.value for state in LIVE),
             ).fetchall()
         return [(*row[:4], _progress(json.loads(row[4]))) for row in rows]
 

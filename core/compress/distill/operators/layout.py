@@ -10,8 +10,6 @@ import numpy as np
 from core.compress.distill.operators.call import Call, Operator, Tensor
 from core.compress.distill.operators.resizing import resize, upsample
 
-PAD_MODES = {"reflect": "reflect", "edge": "edge", "wrap": "wrap"}
-
 
 def _concat(call: Call) -> Tensor:
     inputs = [call.tensor(i) for i in range(len(call.inputs))]

@@ -1,19 +1,34 @@
-"""Targets of this machine: which backends a run can name, and what the others lack."""
+"""What is here: every backend with its version, or what it lacks, and the machine around them."""
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 
 from core.backends.base import Backend, catalogue
+from core.devices.local import memory
+from core.devices.local.device import machine
 from core.errors import BackendUnavailable
-from core.records import BackendInfo
+from core.records import BackendInfo, Described, Host
 
 
+@functools.cache
 def backends() -> tuple[BackendInfo, ...]:
     """Every backend: usable, or what is missing and how to get it."""
     return tuple(
         _info(name, backend) for name, backend in catalogue().items() if not backend.facts.internal
     )
+
+
+@functools.cache
+def host() -> Host:
+    """This machine, with the versions of the backends that are installed."""
+    return machine({info.name: info.version for info in backends() if not info.reason})
+
+
+def described() -> Described:
+    """All that a device is asked of itself."""
+    return Described(host(), backends(), memory.share_bytes())
 
 
 def _info(name: str, backend: Backend) -> BackendInfo:

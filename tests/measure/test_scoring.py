@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.data import Boxes, ImageBoxes
+from core.devices.local import memory
 from core.errors import InferenceFailed
 from core.fidelity import CAP_DB as SQNR_CAP_DB
-from core.measure import Outputs, accuracy
+from core.measure import Outputs
+from core.measure.scoring import Scorer
+from core.metrics.base import catalogue as metrics
 from core.metrics.base.answers import FLIPS_KEPT
 from core.metrics.base.intervals import paired_difference, wilson
 from core.metrics.sqnr_db import CHUNK
@@ -53,6 +57,10 @@ def labels(scores: np.ndarray) -> np.ndarray:
     """True in about two of three cases."""
     guessed = scores.argmax(1)
     return np.where(np.arange(COUNT) % 3 == 0, (guessed + 1) % CLASSES, guessed)
+
+
+def accuracy(base: Outputs, other: Outputs, annotations, data: str) -> list[Measurement]:
+    return Scorer(annotations, data).rows(base, other)
 
 
 def found(rows: list[Measurement]) -> dict[str, Measurement]:
@@ -303,3 +311,63 @@ def test_as_many_numbers_as_an_image_has_boxes_are_no_scores_of_classes(bench: B
 
 def is_classifier(outputs: Outputs) -> bool:
     return task_of(Signature.of_outputs(outputs)).label == "classification"
+
+
+@pytest.mark.parametrize(("free", "once"), [(1 << 40, True), (0, False)])
+def test_a_baseline_is_decoded_and_counted_once_where_its_predictions_fit(
+    bench: Bench, scores, labels, monkeypatch: pytest.MonkeyPatch, free: int, once: bool
+):
+    seen: list[str] = []
+    counted: list[int] = []
+    task, top1 = task_of(Signature.of_outputs(bench.outputs("x", scores))), metrics()["top1"]
+    decode, count = task.decode, top1.statistics
+
+    def decoding(outputs, *rest):
+        seen.append(outputs.model.digest)
+        return decode(outputs, *rest)
+
+    def counting(*both):
+        counted.append(1)
+        return count(*both)
+
+    monkeypatch.setattr(task, "decode", decoding)
+    monkeypatch.setattr(top1, "statistics", counting)
+    monkeypatch.setattr(memory, "budget_bytes", lambda: free)
+    base, scorer = bench.outputs("a", scores), Scorer(labels, "set")
+    scorer.rows(base, base)
+    rows = [
+        scorer.rows(base, bench.outputs(n, spoiled(scores, i)))
+        for n, i in (("b", [0]), ("c", [1, 2]))
+    ]
+    assert len(counted) == 3  # of each model once
+    assert (seen.count("a") == 1) == once
+    assert (seen.count("b"), seen.count("c")) == (1, 1)
+    assert rows[1] == accuracy(base, bench.outputs("c", spoiled(scores, [1, 2])), labels, "set")
+
+
+def test_another_baseline_takes_the_place_of_the_last(bench: Bench, scores, labels):
+    scorer, first, second = Scorer(labels, "set"), bench.outputs("a", scores), None
+    second = replace(bench.outputs("a", -scores), backend="openvino")
+    values = [found(scorer.rows(one, one))["top1"].value for one in (first, second, first)]
+    assert values[0] == values[2] != values[1]
+
+
+def test_an_input_of_another_size_has_its_own_truth(bench: Bench):
+    """Boxes are annotated in pixels of the image, and carried into those of each model's input."""
+
+    def detecting(name: str, side: int) -> Outputs:
+        points = sum((side // stride) ** 2 for stride in (8, 16, 32))
+        values = np.zeros((1, 6, points))
+        values[0, :, 3] = np.array((32, 16, 8, 4, 0, 0)) * side / 64 + np.array(
+            (0,) * 4 + (0.9, 0.01)
+        )
+        outputs = bench.outputs(name, values)
+        image = TensorSpec("x", "float32", ("N", 3, side, side))
+        return replace(outputs, model=replace(outputs.model, inputs=(image,)))
+
+    box = ImageBoxes((128, 128), np.array([[56.0, 28, 72, 36]]), np.array([0]), np.array([False]))
+    rows = found(
+        Scorer(Boxes((box,), (3, 17)), "set").rows(detecting("a", 64), detecting("b", 128))
+    )
+    assert rows["map"].value == pytest.approx(100)
+    assert rows["map_delta"].value == pytest.approx(0)
