@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import CoreError
 from core.records import LIVE, Run, State
-from pages.shared import formatting, session
+from pages.shared import formatting, running, session
 from pages.shared.state import visit
 
 
@@ -43,11 +43,18 @@ def show(run: Run) -> None:
 def now(run: Run) -> str:
     """What a run does, and how long it will take."""
     if run.progress.state is State.QUEUED:
-        return "Waiting for the machine: another measurement runs."
+        return f"Waiting for the machine: {_before(run)}. It begins by itself."
     text = formatting.plain(run.progress.current or "starting")
     if run.progress.eta_s is not None:
         text += f" · about {formatting.duration(run.progress.eta_s)} left"
     return text
+
+
+def _before(run: Run) -> str:
+    """Behind whom a run waits, as far as that is known."""
+    live = session.workspace().results.live(run.owner)
+    ahead = next((one.ahead for one in live if one.id == run.id), 0)
+    return running.queue_words(ahead) or "something else is measured on it"
 
 
 def _end(run: Run) -> str:
