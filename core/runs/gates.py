@@ -63,6 +63,12 @@ class Gates:
         finally:
             self._leave(turn)
 
+    def warm(self) -> None:
+        """Have a child ready for the next upload: its imports run while nobody waits."""
+        with self._change:
+            if self._idle is None and not self._inside and not self._closed:
+                self._idle = self._start()
+
     def close(self) -> None:
         """End the children, also those that are reading."""
         with self._change:

@@ -68,6 +68,10 @@ class Models:
                 self._at.store.add_model(NOBODY, found)
         return found
 
+    def expect_one(self) -> None:
+        """Have a child ready that will read the next upload."""
+        self._at.model_gates.warm()
+
     def add(
         self,
         filename: str,

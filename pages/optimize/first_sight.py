@@ -77,6 +77,7 @@ def show(workspace: Workspace, owner: str) -> None:
             icon=":material/arrow_forward:",
         )
     st.html(_steps())
+    workspace.models.expect_one()
     under_way = workspace.runs.measure_sample()
     st.fragment(_result, run_every=POLL_S if under_way else None)(workspace, under_way)
 
@@ -119,8 +120,8 @@ def _result(workspace: Workspace, was_under_way: bool) -> None:
     machine = shipped.host.cpu if shipped.host else "another machine"
     _draw(shipped, f"measured elsewhere: {machine}")
     words = ""
-    if own is not None and progress.is_live(own):
-        words = f"This machine measures the same now. {progress.now(own)}"
+    if own is not None and own.progress.state is State.RUNNING:
+        words = f"This machine measures the same now: {progress.now(own)}"
     elif was_under_way:
         words = "This machine measures the same as soon as nothing else is measured."
     st.caption(words or "\N{NO-BREAK SPACE}")

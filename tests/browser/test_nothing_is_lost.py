@@ -18,7 +18,7 @@ RECIPES = (
     Recipe("folded", (Step("fold_batch_norm"),)),
     Recipe("halved", (Step("convert_precision"),)),
 )
-VERDICT = re.compile("faster|slower|no difference|noisy|not enough")
+VERDICT = re.compile("faster|slower|no difference|noisy|not enough", re.IGNORECASE)
 
 
 @pytest.fixture(scope="module")

@@ -192,6 +192,9 @@ class FakeModels(FakeRoom):
     def get(self, digest: str, owner: str) -> ModelSummary:
         return self.at.brought[digest]
 
+    def expect_one(self) -> None:
+        pass
+
     def add(
         self,
         filename: str,

@@ -162,3 +162,16 @@ def test_one_child_stays_warm(street: Street) -> None:
     assert len(street.children) == 2
     street.gates.close()
     assert all(child.ended for child in street.children)
+
+
+def test_a_child_can_be_made_ready_and_is_the_one_that_reads():
+    street = Street(2)
+    street.gates.warm()
+    street.gates.warm()
+    assert len(street.children) == 1
+    with street.gates.enter("ann") as child:
+        assert child is street.children[0]
+    street.gates.close()
+    assert street.children[0].ended
+    street.gates.warm()
+    assert len(street.children) == 1
