@@ -46,10 +46,10 @@ def show() -> None:
         if run is not None and run.spec.model != model.digest:
             visit.run.leave()
             run = None
+        data = data_picker.show(workspace, owner, model, run)
         if run is None and model_picker.has_arrived(model):
             measure_form.look_at(workspace, model, owner)
             run = session.current_run()
-        data = data_picker.show(workspace, owner, model, run)
     board = Board.lay_out(workspace, model, run)
     with st.sidebar:
         images = data_picker.calibration_images(workspace, owner, data)

@@ -290,7 +290,7 @@ def test_grouped_layers_are_decided_apart_from_depthwise_ones():
 
 @pytest.mark.parametrize("affordable", [True, False])
 def test_goal_safe_leaves_float_what_it_takes_if_that_is_still_faster(work, affordable):
-    judged, _, evaluator, plan, error = work
+    judged, images, evaluator, plan, error = work
     victim = plan.selection.weighted[1]
     codes = plan.weights[victim].codes // 16 * 16
     spoilt = replace(
@@ -303,7 +303,7 @@ def test_goal_safe_leaves_float_what_it_takes_if_that_is_still_faster(work, affo
     def build(selection):
         return written(judged, layer_sensitivity.restricted(plan, selection))
 
-    means = Means(judged, judged, evaluator, build, race, Report())
+    means = Means(judged, judged, evaluator, build, race, Report(), images, judged)
     found = met(Goal("safe", 2 * error, 0, 0), means, spoilt, frozenset())
     assert (victim in found.selection.weighted) != affordable
     assert evaluator.error(written(judged, found)) <= 2 * error or not affordable
@@ -311,7 +311,7 @@ def test_goal_safe_leaves_float_what_it_takes_if_that_is_still_faster(work, affo
 
 def test_goal_safe_hands_out_no_destroyed_net(work):
     """Where nothing may go back to float for the time that it takes, float is what is left."""
-    judged, _, evaluator, plan, _ = work
+    judged, images, evaluator, plan, _ = work
     zeros = {n: replace(w, codes=np.zeros_like(w.codes)) for n, w in plan.weights.items()}
     spoilt, report = replace(plan, weights=zeros), Report()
 
@@ -321,7 +321,7 @@ def test_goal_safe_hands_out_no_destroyed_net(work):
     def build(selection):
         return written(judged, layer_sensitivity.restricted(plan, selection))
 
-    means = Means(judged, judged, evaluator, build, race, report)
+    means = Means(judged, judged, evaluator, build, race, report, images, judged)
     assert met(Goal("safe", 0.005, 0, 0), means, spoilt, frozenset()) is None
     assert "keeps what the net computes" in sentences(report.notes)[-1]
     assert met(Goal("fastest", 0, 0, 0), means, spoilt, frozenset()) is spoilt
