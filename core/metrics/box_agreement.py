@@ -13,13 +13,21 @@ import numpy as np
 
 from core.metrics.base.boxes import Detections, iou
 from core.metrics.base.intervals import Weights
-from core.metrics.base.over_images import Parts, RatioOfSums
+from core.metrics.base.over_images import Parts, Resampled
 from core.records import Better, Json
 
 SURE, SAME = 0.25, 0.5
 
 
-class BoxAgreement(RatioOfSums):
+class Boxes(Parts):
+    """Paired boxes of each image, and all of both."""
+
+    def weighted(self, weights: Weights) -> float:
+        """Percent; 100 where neither found anything."""
+        return super().weighted(weights) if self.whole.any() else 100.0
+
+
+class BoxAgreement(Resampled):
     """Boxes of one image belong together, so the interval draws images and not boxes."""
 
     unit = "%"
@@ -36,19 +44,15 @@ class BoxAgreement(RatioOfSums):
     paired = False
     fewest = 10
 
-    def statistics(self, predictions: Sequence[Detections], truth: Sequence[Detections]) -> Parts:
+    def statistics(self, predictions: Sequence[Detections], truth: Sequence[Detections]) -> Boxes:
         """Paired boxes of each image, and all of both, (images,) each."""
         found = [
             _paired(first.above(SURE), second.above(SURE))
             for first, second in zip(truth, predictions, strict=True)
         ]
-        return Parts(*np.array(found, np.float64).reshape(-1, 2).T)
+        return Boxes(*np.array(found, np.float64).reshape(-1, 2).T)
 
-    def weighted(self, statistics: Parts, weights: Weights) -> float:
-        """Percent where image i counts weights[i] times; 100 where neither found anything."""
-        return super().weighted(statistics, weights) if statistics.whole.any() else 100.0
-
-    def detail(self, statistics: Parts) -> Json:
+    def detail(self, statistics: Boxes) -> Json:
         """How many boxes that was counted on."""
         return {"boxes": int(statistics.whole.sum())}
 

@@ -5,16 +5,12 @@ Source: Lin et al. 2014, arXiv 1405.0312; pycocotools does the matching, see `ba
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from core.metrics.base.boxes import BoxTruth, Detections, Matches
-from core.metrics.base.intervals import Weights
-from core.metrics.base.over_images import Resampled
-from core.records import Better, Json
+from core.metrics.base.boxes import MeanAveragePrecision
+from core.records import Better
 
 
-class MeanAveragePrecision(Resampled):
-    """Its boxes are matched image by image."""
+class CocoPrecision(MeanAveragePrecision):
+    """Mean over all thresholds."""
 
     unit = "%"
     better = Better.HIGHER
@@ -30,25 +26,5 @@ class MeanAveragePrecision(Resampled):
     paired = True
     fewest = 10
 
-    def statistics(self, predictions: Sequence[Detections], truth: BoxTruth) -> Matches:
-        """Matches of each image by category and threshold."""
-        return truth.matched(predictions)
 
-    def weighted(self, statistics: Matches, weights: Weights) -> float:
-        """Percent where image i counts weights[i] times."""
-        return statistics.mean_average_precision(weights)
-
-    def images(self, statistics: Matches) -> int:
-        """How many there are."""
-        return statistics.images
-
-    def resamples(self, statistics: Matches) -> int:
-        """As often as is affordable."""
-        return statistics.resamples
-
-    def detail(self, statistics: Matches) -> Json:
-        """How many categories have a box."""
-        return {"categories": len(statistics.categories)}
-
-
-METRIC = MeanAveragePrecision()
+METRIC = CocoPrecision()

@@ -10,8 +10,7 @@ Source: Long, Shelhamer and Darrell 2015, arXiv 1411.4038, section 5.
 from __future__ import annotations
 
 from core.data import Masks
-from core.metrics.base.intervals import Weights
-from core.metrics.base.maps import ClassMaps, Overlaps, mean_iou, overlaps
+from core.metrics.base.maps import ClassMaps, Overlaps, overlaps
 from core.metrics.base.over_images import Resampled
 from core.records import Better, Json
 
@@ -36,14 +35,6 @@ class MeanIou(Resampled):
     def statistics(self, predictions: ClassMaps, truth: Masks) -> Overlaps:
         """Pixels by image and class."""
         return overlaps(predictions, truth)
-
-    def weighted(self, statistics: Overlaps, weights: Weights) -> float:
-        """Percent where image i counts weights[i] times."""
-        return mean_iou(statistics, weights)
-
-    def images(self, statistics: Overlaps) -> int:
-        """How many there are."""
-        return len(statistics.both)
 
     def detail(self, statistics: Overlaps) -> Json:
         """How many classes the masks contain."""

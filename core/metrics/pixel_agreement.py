@@ -6,11 +6,11 @@ Counted in the size of the model's output, over all pixels of all images.
 from __future__ import annotations
 
 from core.metrics.base.maps import ClassMaps, same_pixels
-from core.metrics.base.over_images import Parts, RatioOfSums
+from core.metrics.base.over_images import Parts, Resampled
 from core.records import Better
 
 
-class PixelAgreement(RatioOfSums):
+class PixelAgreement(Resampled):
     """Pixels of one image are alike, so the interval draws images and not pixels."""
 
     unit = "%"
@@ -26,7 +26,7 @@ class PixelAgreement(RatioOfSums):
 
     def statistics(self, predictions: ClassMaps, truth: ClassMaps) -> Parts:
         """Pixels of each image with the same class, and all of them."""
-        return Parts(*same_pixels(truth, predictions))
+        return same_pixels(truth, predictions)
 
 
 METRIC = PixelAgreement()

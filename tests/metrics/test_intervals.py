@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.metrics.base.intervals import bootstrap, ratio_of_sums
+from core.metrics.base.intervals import Interval, drawn, percentile, ratio_of_sums
+
+
+def bootstrap(measure, count: int, resamples: int = 1000) -> Interval:
+    draws = np.array([measure(weights) for weights in drawn(count, resamples)])
+    return percentile(measure(np.ones(count, np.int64)), draws)
 
 
 def test_a_ratio_of_sums_by_hand():
@@ -18,8 +23,8 @@ def test_a_ratio_of_sums_by_hand():
 def test_it_covers_the_mean_of_many_images():
     random, covered, rounds = np.random.default_rng(0), 0, 200
     for _ in range(rounds):
-        drawn = random.beta(8, 2, 60)
-        interval = bootstrap(lambda w, d=drawn: ratio_of_sums(d, np.ones(60), w), 60, 300)
+        shares = random.beta(8, 2, 60)
+        interval = bootstrap(lambda w, d=shares: ratio_of_sums(d, np.ones(60), w), 60, 300)
         covered += interval.low <= 80 <= interval.high
     assert covered / rounds > 0.88
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.metrics.base.intervals import paired_difference, wilson
-from core.metrics.base.over_images import Parts, RatioOfSums, Resampled, ShareOfImages
+from core.metrics.base.over_images import Counts, Parts, Resampled, ShareOfImages
 
 HITS = np.array([True, True, False, True])
 WHOLE = np.full(20, 10.0)
@@ -24,7 +24,7 @@ def test_a_share_of_images_by_hand():
 
 
 def test_a_ratio_of_sums_has_the_interval_of_its_draws():
-    ratio = RatioOfSums()
+    ratio = Resampled()
     found = ratio.score(parts(0.5, 0.7))
     assert ratio.value(parts(0.5, 0.7)) == pytest.approx(60)
     assert 55 < found.low < found.value < found.high < 65
@@ -36,33 +36,34 @@ def test_a_ratio_of_sums_has_the_interval_of_its_draws():
 @pytest.mark.parametrize(("share", "low", "high"), [(1.0, 83, 100), (0.0, 0, 17)])
 def test_a_score_at_a_bound_is_no_surer_than_its_images_make_it(share, low, high):
     """About 3 / n, as the rule of three says: images of another kind may be among the next."""
-    found = RatioOfSums().score(parts(share))
+    found = Resampled().score(parts(share))
     assert found == wilson(20 if share else 0, 20)
     assert (found.low, found.high) == (pytest.approx(low, abs=1.1), pytest.approx(high, abs=1.1))
 
 
 def test_a_score_between_the_bounds_that_does_not_vary_keeps_its_width():
-    found = RatioOfSums().score(parts(0.5))
+    found = Resampled().score(parts(0.5))
     assert found.low == found.high == found.value == 50
 
 
-def test_the_draws_are_as_many_as_are_affordable():
-    class Counting(Resampled):
-        calls = 0
+def test_the_draws_are_as_many_as_are_affordable_and_made_once():
+    class Counting(Counts):
+        def __init__(self, resamples: int) -> None:
+            self.calls, self.most = 0, resamples
 
-        def weighted(self, statistics, weights):
-            self.calls += 1
-            return float(weights.sum() % 7)
-
-        def images(self, statistics):
+        @property
+        def images(self) -> int:
             return 5
 
-        def resamples(self, statistics):
-            return statistics
+        @property
+        def resamples(self) -> int:
+            return self.most
 
-    metric = Counting()
-    metric.score(30)
-    assert metric.calls == 31
-    metric.calls = 0
-    metric.difference(30, 20)
-    assert metric.calls == 2 * 21
+        def weighted(self, weights) -> float:
+            self.calls += 1
+            return float(weights @ np.arange(5))
+
+    many, few, metric = Counting(30), Counting(20), Resampled()
+    assert metric.score(many) == metric.score(many)
+    assert metric.difference(many, few) == (0, 0, 0)
+    assert (many.calls, few.calls) == (31, 21)

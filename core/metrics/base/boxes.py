@@ -18,6 +18,9 @@ from typing import Any
 
 import numpy as np
 
+from core.metrics.base.over_images import Counts, Resampled
+from core.records import Json
+
 Array = np.ndarray[Any, Any]
 THRESHOLDS = tuple(np.linspace(0.5, 0.95, 10))  # of IoU
 RECALLS = np.linspace(0.0, 1.0, 101)
@@ -91,18 +94,49 @@ class Matches:
     categories: tuple[Matched, ...]
     images: int
 
-    def mean_average_precision(self, weights: Array, thresholds: slice = slice(None)) -> float:
-        """MAP in percent over some of the thresholds, images weighted."""
-        found = [one.average_precision(weights, thresholds) for one in self.categories]
+
+@dataclass(frozen=True)
+class MeanPrecision(Counts):
+    """Mean of the average precision over categories and some of the thresholds."""
+
+    matches: Matches
+    thresholds: slice
+
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return self.matches.images
+
+    @property
+    def resamples(self) -> int:
+        """As many draws of the images as are affordable."""
+        affordable = WORK // max(1, len(self.matches.categories))
+        return min(MOST_RESAMPLES, max(FEWEST_RESAMPLES, affordable))
+
+    def weighted(self, weights: Array) -> float:
+        """Percent where image i counts weights[i] times; NaN without a box."""
+        found = [o.average_precision(weights, self.thresholds) for o in self.matches.categories]
         known = np.array(found).ravel()
         known = known[np.isfinite(known)]
         return 100 * float(known.mean()) if known.size else float("nan")
 
-    @property
-    def resamples(self) -> int:
-        """How many draws of the images are affordable."""
-        affordable = WORK // max(1, len(self.categories))
-        return min(MOST_RESAMPLES, max(FEWEST_RESAMPLES, affordable))
+
+class MeanAveragePrecision(Resampled):
+    """Boxes are matched image by image.
+
+    Attributes:
+        thresholds: of `THRESHOLDS`, over which it is the mean.
+    """
+
+    thresholds = slice(None)
+
+    def statistics(self, predictions: Sequence[Detections], truth: BoxTruth) -> MeanPrecision:
+        """Matches of each image by category and threshold."""
+        return MeanPrecision(truth.matched(predictions), self.thresholds)
+
+    def detail(self, statistics: MeanPrecision) -> Json:
+        """How many categories have a box."""
+        return {"categories": len(statistics.matches.categories)}
 
 
 class BoxTruth:
@@ -223,7 +257,8 @@ def kept_by_nms(found: Detections, threshold: float, most: int) -> Detections:
     while len(left) and len(kept) < most:
         first, left = left[0], left[1:]
         kept.append(int(first))
-        over = iou(corners[first][None], corners[left])[0] > threshold
-        left = left[~(over & (classes[left] == classes[first]))]
+        alike = classes[left] == classes[first]
+        alike[alike] = iou(corners[first][None], corners[left[alike]])[0] > threshold
+        left = left[~alike]
     chosen = order[np.array(kept, np.int64)]
     return Detections(found.corners[chosen], found.scores[chosen], found.classes[chosen])

@@ -16,7 +16,7 @@ Source: Efron and Tibshirani 1993, An Introduction to the Bootstrap, section 14.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Iterator
 from statistics import NormalDist
 from typing import Any, NamedTuple
 
@@ -68,27 +68,28 @@ def paired_difference(won: int, lost: int, count: int) -> Interval:
     return Interval(100 * value, 100 * max(-1.0, low), 100 * min(1.0, high))
 
 
-def bootstrap(
-    measure: Callable[[Weights], float], count: int, resamples: int = RESAMPLES, seed: int = 0
-) -> Interval:
-    """A metric over images with its bias-corrected percentile interval.
+def drawn(count: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator[Weights]:
+    """How often each image counts, in one draw of the images after the other.
 
     Args:
-        measure: the metric where image i counts weights[i] times; NaN where it cannot be said.
         count: images.
-        resamples: draws of the images.
+        resamples: draws.
         seed: the same for both sides of a difference, and so the draws.
     """
-    value = measure(np.ones(count, np.int64))
     rng = np.random.default_rng(seed)
-    drawn = max(1, count - 1)
-    found = np.array(
-        [
-            measure(np.bincount(rng.integers(count, size=drawn), minlength=count))
-            for _ in range(resamples)
-        ]
-    )
-    found = found[np.isfinite(found)]
+    most = max(1, count - 1)
+    for _ in range(resamples):
+        yield np.bincount(rng.integers(count, size=most), minlength=count)
+
+
+def percentile(value: float, draws: Floats) -> Interval:
+    """A value with the bias-corrected percentile interval of its draws.
+
+    Args:
+        value: over all images.
+        draws: the same over the images of each draw; NaN where it cannot be said.
+    """
+    found = draws[np.isfinite(draws)]
     if not len(found):
         return Interval(value, value, value)
     low, high = np.quantile(found, _levels(found, value))

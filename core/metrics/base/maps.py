@@ -10,6 +10,8 @@ import numpy as np
 
 from core.data import IGNORED, Masks
 from core.errors import DataError
+from core.metrics.base.intervals import Weights
+from core.metrics.base.over_images import Counts, Parts
 
 Array = np.ndarray[Any, Any]
 
@@ -36,8 +38,8 @@ class ClassMaps(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class Overlaps:
+@dataclass(frozen=True)
+class Overlaps(Counts):
     """Pixels by image and class of the masks, (images, classes) each.
 
     Attributes:
@@ -49,6 +51,21 @@ class Overlaps:
     both: Array
     truth: Array
     predicted: Array
+
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return len(self.both)
+
+    def weighted(self, weights: Weights) -> float:
+        """Mean IoU in percent over the classes that the masks contain; NaN of none."""
+        parts = (self.both, self.truth, self.predicted)
+        both, truth, predicted = (weights.astype(np.float64) @ part for part in parts)
+        there = truth > 0
+        if not there.any():
+            return float("nan")
+        union = truth[there] + predicted[there] - both[there]
+        return 100 * float(np.mean(both[there] / union))
 
 
 def overlaps(predictions: ClassMaps, truth: Masks) -> Overlaps:
@@ -80,20 +97,8 @@ def overlaps(predictions: ClassMaps, truth: Masks) -> Overlaps:
     return Overlaps(*found[:, :, there])
 
 
-def mean_iou(counted: Overlaps, weights: Array) -> float:
-    """Mean IoU in percent over the classes that the masks contain, images weighted; NaN of none."""
-    parts = (counted.both, counted.truth, counted.predicted)
-    both, truth, predicted = (weights.astype(np.float64) @ part for part in parts)
-    there = truth > 0
-    if not there.any():
-        return float("nan")
-    union = truth[there] + predicted[there] - both[there]
-    return 100 * float(np.mean(both[there] / union))
-
-
-def same_pixels(first: ClassMaps, second: ClassMaps) -> tuple[Array, Array]:
-    """Pixels of each image with the same class in both, and all of them: (images,) float64 each."""
+def same_pixels(first: ClassMaps, second: ClassMaps) -> Parts:
+    """Pixels of each image with the same class in both, and all of them."""
     alike = (first.own(index) == second.own(index) for index in range(second.count))
     found: Sequence[tuple[int, int]] = [(int(one.sum()), int(one.size)) for one in alike]
-    same, whole = np.array(found, np.float64).reshape(-1, 2).T
-    return same, whole
+    return Parts(*np.array(found, np.float64).reshape(-1, 2).T)

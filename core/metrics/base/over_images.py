@@ -9,7 +9,9 @@ three); Wilson 1927.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+import functools
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +19,9 @@ from core.metrics.base.intervals import (
     RESAMPLES,
     Interval,
     Weights,
-    bootstrap,
+    drawn,
     paired_difference,
+    percentile,
     ratio_of_sums,
     wilson,
 )
@@ -50,65 +53,74 @@ class ShareOfImages:
         return {}
 
 
-class Resampled:
-    """No mean over images: its interval draws the images anew."""
+class Counts:
+    """What was counted of each image: a metric can be computed of it for images drawn anew."""
 
-    def weighted(self, statistics: Any, weights: Weights) -> float:
-        """Percent where image i counts weights[i] times; NaN where it cannot be said."""
-        raise NotImplementedError
-
-    def images(self, statistics: Any) -> int:
+    @property
+    def images(self) -> int:
         """How many there are."""
         raise NotImplementedError
 
-    def resamples(self, statistics: Any) -> int:
-        """How often the images are drawn."""
-        del statistics
+    @property
+    def resamples(self) -> int:
+        """How often they are drawn."""
         return RESAMPLES
 
-    def value(self, statistics: Any) -> float:
-        """Percent over all images."""
-        return self.weighted(statistics, np.ones(self.images(statistics), np.int64))
+    def weighted(self, weights: Weights) -> float:
+        """Percent where image i counts weights[i] times; NaN where it cannot be said."""
+        raise NotImplementedError
 
-    def score(self, statistics: Any) -> Interval:
+    @functools.cached_property
+    def value(self) -> float:
+        """Percent over all images."""
+        return self.weighted(np.ones(self.images, np.int64))
+
+    @functools.cached_property
+    def draws(self) -> Array:
+        """Percent of each draw, made once: a baseline stands beside many candidates."""
+        return np.array([self.weighted(one) for one in drawn(self.images, self.resamples)])
+
+
+class Resampled:
+    """No mean over images: its interval draws the images anew. Statistics are `Counts`."""
+
+    def value(self, statistics: Counts) -> float:
+        """Percent over all images."""
+        return statistics.value
+
+    def score(self, statistics: Counts) -> Interval:
         """Percent, bootstrap over images."""
-        images = self.images(statistics)
-        found = bootstrap(
-            lambda weights: self.weighted(statistics, weights), images, self.resamples(statistics)
-        )
+        found, images = percentile(statistics.value, statistics.draws), statistics.images
         if found.low == found.high and found.value in BOUNDS:
             return wilson(images if found.value else 0, images)
         return found
 
-    def difference(self, before: Any, after: Any) -> Interval:
+    def difference(self, before: Counts, after: Counts) -> Interval:
         """Points, bootstrap over images: the same draws for both."""
+        most = min(before.resamples, after.resamples)
+        return percentile(after.value - before.value, after.draws[:most] - before.draws[:most])
 
-        def change(weights: Weights) -> float:
-            return self.weighted(after, weights) - self.weighted(before, weights)
+    def detail(self, statistics: Any) -> Json:
+        """Nothing further."""
+        del statistics
+        return {}
 
-        draws = min(self.resamples(before), self.resamples(after))
-        return bootstrap(change, self.images(after), draws)
 
+@dataclass(frozen=True)
+class Parts(Counts):
+    """Sum of the parts / sum of the wholes: what counts of each image, and what there is of it.
 
-class Parts(NamedTuple):
-    """What counts of each image, and what there is of it, (images,) each."""
+    Both are (images,).
+    """
 
     part: Array
     whole: Array
 
-
-class RatioOfSums(Resampled):
-    """Sum of the parts / sum of the wholes, over images: statistics are `Parts`."""
-
-    def weighted(self, statistics: Parts, weights: Weights) -> float:
-        """Percent; NaN where there is no whole."""
-        return ratio_of_sums(statistics.part, statistics.whole, weights)
-
-    def images(self, statistics: Parts) -> int:
+    @property
+    def images(self) -> int:
         """How many there are."""
-        return len(statistics.whole)
+        return len(self.whole)
 
-    def detail(self, statistics: Parts) -> Json:
-        """Nothing further."""
-        del statistics
-        return {}
+    def weighted(self, weights: Weights) -> float:
+        """Percent; NaN where there is no whole."""
+        return ratio_of_sums(self.part, self.whole, weights)
