@@ -10,6 +10,8 @@ from pathlib import Path
 
 from core.backends.base import catalogue as backends
 from core.backends.base import offered
+from core.charts import quantities
+from core.measure import METRICS
 from core.metrics.base import catalogue as metrics
 from core.metrics.base import definitions, ordered
 from core.passes.base import catalogue as passes
@@ -64,11 +66,43 @@ def _says(name: str) -> str:
     return metrics()[name].gives if name in metrics() else DIFFERENCE
 
 
+def glossary_passes_table() -> str:
+    """One row for each pass as the form calls it."""
+    rows = ((kind.label, f"`{name}`", kind.help) for name, kind in passes().items())
+    return _table(("pass", "name in recipes", "what it does"), rows)
+
+
+def presets_table() -> str:
+    """One row for each plain choice of a family of passes."""
+    rows = (
+        (label, f"`{name}`", kind.presets_say[label])
+        for name, kind in passes().items()
+        for label in kind.presets
+    )
+    return _table(("choice", "pass", "what it does"), rows)
+
+
+def quantities_table() -> str:
+    """One row for each quantity that is measured or counted."""
+    rows = (
+        (quantities.name(name), f"`{name}`", one.unit or "count", _meaning(name))
+        for name, one in METRICS.items()
+    )
+    return _table(("quantity", "name in rows", "unit", "what it is"), rows)
+
+
+def _meaning(name: str) -> str:
+    return quantities.MEANINGS.get(name) or _says(name)
+
+
 TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("README.md", "passes"): passes_table,
     ("README.md", "backends"): backends_table,
     ("docs/command_line.md", "tasks"): tasks_table,
     ("docs/command_line.md", "metrics"): metrics_table,
+    ("docs/glossary.md", "glossary_passes"): glossary_passes_table,
+    ("docs/glossary.md", "presets"): presets_table,
+    ("docs/glossary.md", "quantities"): quantities_table,
 }
 
 
@@ -80,9 +114,9 @@ def renewed(document: str, text: str) -> str:
     """
     for (owner, name), make in TABLES.items():
         if owner == document:
-            begin, end = f"<!-- {name}: made by make tables -->\n", f"\n<!-- end of {name} -->"
+            begin, end = f"<!-- {name}: made by make tables -->\n", f"<!-- end of {name} -->"
             before, rest = text[: text.index(begin)], text[text.index(begin) :]
-            text = f"{before}{begin}{make()}{rest[rest.index(end) :]}"
+            text = f"{before}{begin}{make()}\n{rest[rest.index(end) :]}"
     return text
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from core.charts import palette
 from core.records import BackendInfo, Host
 from core.workspace.facts import int8_outlook
-from pages.shared import formatting, session
+from pages.shared import formatting, glossary, session
 
 TITLE = """
 <h3 style="margin:0;padding:0;font-size:1.1rem">
@@ -34,6 +34,7 @@ def show() -> None:
         for info in missing:
             absent(info)
     machine(workspace.runs.host())
+    glossary.show()
 
 
 def card(info: BackendInfo) -> None:
