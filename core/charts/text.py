@@ -72,7 +72,7 @@ def unbroken(text: str) -> str:
 
 def escape(text: str) -> str:
     """Text from outside, safe in HTML and in Plotly's own subset of it."""
-    return html.escape(unbroken(text), quote=True)
+    return html.escape(text, quote=True)
 
 
 def wrap(text: str, width: int = 56, lines: int = 12) -> str:

@@ -57,8 +57,8 @@ class QuantizeWeights(Pass):
 
     label: ClassVar[str] = "Quantize weights only"
     help: ClassVar[str] = (
-        "Stores weights in few bits: the file shrinks to between a quarter and a seventh. The model "
-        "computes in float, so it is no faster. OpenCV's classic engine reads 8 bits, not fewer."
+        "Stores weights in few bits: the file shrinks to a quarter or as little as a seventh. The "
+        "model computes in float, so it is no faster. OpenCV's classic engine reads 8 bits alone."
     )
     gives: ClassVar[str] = (
         "weights of 8, 4 or 3 bits, more where a layer loses most, in a file of a given size"

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 
+from core.charts import text as texts
 from core.charts.text import (
     BYTES,
     COUNT,
     MINUS,
-    escape,
     number,
     percent_change,
     quantity,
@@ -24,6 +24,11 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])")
 def plain(text: str) -> str:
     """Text from outside (a file name, an error), made safe for a Markdown element."""
     return _MARKDOWN.sub(r"\\\1", unbroken(" ".join(text.split())))
+
+
+def escape(text: str) -> str:
+    """Text from outside, safe in HTML, no number apart from its unit."""
+    return texts.escape(unbroken(text))
 
 
 def size(value: float) -> str:

@@ -89,8 +89,7 @@ class QuantizeInt8(Pass):
     backend: str = parameter(
         targets.reference(),
         "For",
-        "The runtime that you will ship on: the file is written as it computes int8 fastest and "
-        "without error.",
+        "The runtime that you will ship on: the file is written as it computes int8 fastest.",
         choices=tuple(targets.int8()),
     )
     goal: str = parameter(
@@ -126,9 +125,9 @@ class QuantizeInt8(Pass):
     activations: str = parameter(
         "auto",
         "Activations",
-        "The integer type of what layers pass on. u8 (0 to 255) is fast on x86, s8 (-128 to 127) on "
-        "ARM; auto takes what suits the backend and this machine. u16 keeps accuracy where 8 bits "
-        "do not, at the speed of float.",
+        "The integer type of what layers pass on. u8 (0 to 255) is fast on x86, s8 (−128 to 127) "
+        "on ARM; auto takes what suits the backend and this machine. u16 keeps accuracy where 8 "
+        "bits do not, at the speed of float.",
         choices=("auto", "u8", "s8", "u16"),
         expert=True,
     )
@@ -168,8 +167,8 @@ class QuantizeInt8(Pass):
     target: float = parameter(
         0.005,
         "Largest logit error",
-        "With the goal safe: layers go back to float until the squared error of the logits, relative "
-        "to their size, is below this.",
+        "With the goal safe: layers go back to float until the squared error of the logits, "
+        "relative to their size, is below this.",
         low=0.0,
         high=1.0,
         step=0.001,
