@@ -66,29 +66,31 @@ def _says(name: str) -> str:
     return metrics()[name].gives if name in metrics() else DIFFERENCE
 
 
-def glossary_passes_table() -> str:
-    """One row for each pass as the form calls it."""
-    rows = ((kind.label, f"`{name}`", kind.help) for name, kind in passes().items())
-    return _table(("pass", "name in recipes", "what it does"), rows)
+def _entries(found: Iterable[tuple[str, str, str]]) -> str:
+    """Lines of the glossary: a term, its name in files, what it means; lists fit a phone."""
+    return "\n".join(f"- **{term}** ({name}): {said}" for term, name, said in found)
 
 
-def presets_table() -> str:
-    """One row for each plain choice of a family of passes."""
-    rows = (
+def pass_entries() -> str:
+    """A line for each pass as the form calls it."""
+    return _entries((kind.label, f"`{name}`", kind.help) for name, kind in passes().items())
+
+
+def preset_entries() -> str:
+    """A line for each plain choice of a family of passes."""
+    return _entries(
         (label, f"`{name}`", kind.presets_say[label])
         for name, kind in passes().items()
         for label in kind.presets
     )
-    return _table(("choice", "pass", "what it does"), rows)
 
 
-def quantities_table() -> str:
-    """One row for each quantity that is measured or counted."""
-    rows = (
-        (quantities.name(name), f"`{name}`", one.unit or "count", _meaning(name))
+def quantity_entries() -> str:
+    """A line for each quantity that is measured or counted."""
+    return _entries(
+        (quantities.name(name), ", ".join(filter(None, (f"`{name}`", one.unit))), _meaning(name))
         for name, one in METRICS.items()
     )
-    return _table(("quantity", "name in rows", "unit", "what it is"), rows)
 
 
 def _meaning(name: str) -> str:
@@ -100,9 +102,9 @@ TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("README.md", "backends"): backends_table,
     ("docs/command_line.md", "tasks"): tasks_table,
     ("docs/command_line.md", "metrics"): metrics_table,
-    ("docs/glossary.md", "glossary_passes"): glossary_passes_table,
-    ("docs/glossary.md", "presets"): presets_table,
-    ("docs/glossary.md", "quantities"): quantities_table,
+    ("docs/glossary.md", "glossary_passes"): pass_entries,
+    ("docs/glossary.md", "presets"): preset_entries,
+    ("docs/glossary.md", "quantities"): quantity_entries,
 }
 
 

@@ -19,10 +19,10 @@ def show() -> None:
 
 @functools.cache
 def words() -> str:
-    """The page without its title, its first paragraph and the marks around its tables."""
+    """The page without its title, its first paragraph and the marks around what is made."""
     try:
         text = DOCUMENT.read_text(encoding="utf-8")
     except OSError:
         return ""
-    lines = text[text.index("\n## ") :].replace("\n## ", "\n#### ").splitlines()
+    lines = text[text.index("\n## ") :].replace("\n## ", "\n##### ").splitlines()
     return "\n".join(line for line in lines if not line.startswith("<!--"))

@@ -37,7 +37,7 @@ def test_every_choice_of_a_pass_says_in_a_line_what_it_does(name: str):
     kind = passes()[name]
     assert {*kind.presets_say} == {*kind.presets}
     for label, said in kind.presets_say.items():
-        assert f"| {label} | `{name}` | {said} |" in TEXT
+        assert f"- **{label}** (`{name}`): {said}\n" in TEXT
     for _, about in parameters(kind).values():
         assert {*about.names} <= {*about.choices}
 
