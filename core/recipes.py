@@ -218,9 +218,9 @@ def _which(about: Parameter, params: Mapping[str, Any], kind: type[Pass]) -> lis
     if about.only_with is None or kind.family:
         return []
     other, _ = about.only_with
-    default, _ = parameters(kind)[other]
+    default, named = parameters(kind)[other]
     value = params.get(other, default)
-    return [] if value == default else [f"{value} to"]
+    return [] if value == default else [f"{named.names.get(value, value)} to"]
 
 
 def number_text(value: Any, about: Parameter) -> str:

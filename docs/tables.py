@@ -10,6 +10,8 @@ from pathlib import Path
 
 from core.backends.base import catalogue as backends
 from core.backends.base import offered
+from core.charts import quantities
+from core.measure import METRICS
 from core.metrics.base import catalogue as metrics
 from core.metrics.base import definitions, ordered
 from core.passes.base import catalogue as passes
@@ -64,11 +66,45 @@ def _says(name: str) -> str:
     return metrics()[name].gives if name in metrics() else DIFFERENCE
 
 
+def _entries(found: Iterable[tuple[str, str, str]]) -> str:
+    """Lines of the glossary: a term, its name in files, what it means; lists fit a phone."""
+    return "\n".join(f"- **{term}** ({name}): {said}" for term, name, said in found)
+
+
+def pass_entries() -> str:
+    """A line for each pass as the form calls it."""
+    return _entries((kind.label, f"`{name}`", kind.help) for name, kind in passes().items())
+
+
+def preset_entries() -> str:
+    """A line for each plain choice of a family of passes."""
+    return _entries(
+        (label, f"`{name}`", kind.presets_say[label])
+        for name, kind in passes().items()
+        for label in kind.presets
+    )
+
+
+def quantity_entries() -> str:
+    """A line for each quantity that is measured or counted."""
+    return _entries(
+        (quantities.name(name), ", ".join(filter(None, (f"`{name}`", one.unit))), _meaning(name))
+        for name, one in METRICS.items()
+    )
+
+
+def _meaning(name: str) -> str:
+    return quantities.MEANINGS.get(name) or _says(name)
+
+
 TABLES: Mapping[tuple[str, str], Callable[[], str]] = {
     ("README.md", "passes"): passes_table,
     ("README.md", "backends"): backends_table,
     ("docs/command_line.md", "tasks"): tasks_table,
     ("docs/command_line.md", "metrics"): metrics_table,
+    ("docs/glossary.md", "glossary_passes"): pass_entries,
+    ("docs/glossary.md", "presets"): preset_entries,
+    ("docs/glossary.md", "quantities"): quantity_entries,
 }
 
 
@@ -80,9 +116,9 @@ def renewed(document: str, text: str) -> str:
     """
     for (owner, name), make in TABLES.items():
         if owner == document:
-            begin, end = f"<!-- {name}: made by make tables -->\n", f"\n<!-- end of {name} -->"
+            begin, end = f"<!-- {name}: made by make tables -->\n", f"<!-- end of {name} -->"
             before, rest = text[: text.index(begin)], text[text.index(begin) :]
-            text = f"{before}{begin}{make()}{rest[rest.index(end) :]}"
+            text = f"{before}{begin}{make()}\n{rest[rest.index(end) :]}"
     return text
 
 

@@ -67,7 +67,7 @@ def test_a_name_promises_nothing_that_is_missing():
         ("quantize_weights", {"bits": "4"}, "int4 weights"),
         ("quantize_weights", {"bits": "4", "size": 0.3}, "int4 weights 30 %"),
         ("prune_channels", {"ratio": 0.35}, "Prune channels 35 %"),
-        ("prune_channels", {"budget": "macs", "target": 0.6}, "Prune channels macs to 60 %"),
+        ("prune_channels", {"budget": "macs", "target": 0.6}, "Prune channels MACs to 60 %"),
         ("replace_convolutions", {"speedup": 2.0}, "Replace convolutions 2×"),
     ],
 )

@@ -20,6 +20,18 @@ _OF_FILES_AND_TIMES = {
     "latency_ms": "median latency",
     "latency_ratio": "latency against the original",
 }
+MEANINGS: Mapping[str, str] = {
+    "size_bytes": "bytes of the file, external data included",
+    "zipped_bytes": "bytes of the file in a .zip, as an app would ship it",
+    "parameters": "numbers that the model holds",
+    "macs": "multiplications with an addition, for one image",
+    "nodes": "operators of the graph",
+    "load_ms": "time from the file to a session that can be asked",
+    "first_ms": "time of the first call, which often prepares what later ones use",
+    "peak_memory_bytes": "most memory of the process while it loads and runs the model",
+    "latency_ms": "median time of a call, with p90 and p99",
+    "latency_ratio": "latency of the candidate divided by the baseline's, timed in turns",
+}
 NAMES: Mapping[str, str] = {
     **_OF_FILES_AND_TIMES,
     **{metric: about.label for metric, about in catalogue().items()},

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import html
 import math
+import re
 import textwrap
 
 MINUS = "\N{MINUS SIGN}"
+_UNITS = "%|ms|s|min|h|us|dB|kB|MB|GB|B|k|M|G|points?|images?|threads?|bits?|cores"
+_BEFORE_UNIT = re.compile(rf"(?<=\d) (?=(?:{_UNITS})(?![\w-]))")
 BYTES = ("B", "kB", "MB", "GB")
 COUNT = ("", "k", "M", "G")
 
@@ -60,6 +63,11 @@ def span(low: float | None, high: float | None, digits: int = 3) -> str:
     if low is None or high is None or low == high:
         return ""
     return f"{number(low, digits)}–{number(high, digits)}"
+
+
+def unbroken(text: str) -> str:
+    """Text in which no line ends between a number and its unit: 1.0 % stays together."""
+    return _BEFORE_UNIT.sub("\N{NO-BREAK SPACE}", text)
 
 
 def escape(text: str) -> str:

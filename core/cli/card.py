@@ -33,8 +33,8 @@ def add(commands: Any) -> None:
     again = verbs.add_parser("rerun", help="measure a card's recipe here, and compare")
     again.add_argument("card", type=Path, metavar="A.json")
     again.add_argument("--model", type=Path, metavar="MODEL", help="the original, if not here yet")
-    again.add_argument("--data", type=Path, metavar="DATA", help="its images to score on")
-    again.add_argument("--calibration", type=Path, metavar="DATA", help="its images for the passes")
+    again.add_argument("--data", type=Path, metavar="DATA", help="its evaluation images")
+    again.add_argument("--calibration", type=Path, metavar="DATA", help="its calibration images")
     again.add_argument("-o", "--output", type=Path, metavar="B.json", help="write the new card")
     again.set_defaults(run=run_again)
     for name, verb in verbs.choices.items():

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from core.charts.sweep import sweep_rows
-from core.cli.inputs import OWNER, add_model_options, dims_of, preprocess_of, sizes_of
+from core.cli.inputs import MODEL, OWNER, add_model_options, dims_of, preprocess_of, sizes_of
 from core.cli.measure import METRIC_KEYS, add_measure_options, backends_of, row_json, threads_of
 from core.cli.recipe import load_recipe
 from core.cli.result import PARTLY, Result, table
@@ -48,23 +48,36 @@ GOES_ON = (State.CANCELLED, State.INTERRUPTED, State.FAILED)
 def add(commands: Any) -> None:
     """Register the command."""
     command = commands.add_parser("explore", help="a sweep of recipes, and the best trade-offs")
-    command.add_argument("model", type=Path, metavar="MODEL")
-    command.add_argument("--data", type=Path, metavar="DATA", required=True, help="scored on")
-    command.add_argument("--calibration", type=Path, metavar="DATA", help="images for the passes")
+    command.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
+    command.add_argument(
+        "--data",
+        type=Path,
+        metavar="DATA",
+        required=True,
+        help="images that accuracy is measured on",
+    )
+    command.add_argument(
+        "--calibration", type=Path, metavar="DATA", help="images that passes learn from"
+    )
     command.add_argument(
         "--recipe", type=Path, action="append", default=[], metavar="R.json",
         help="try this recipe (repeatable; default: a grid)",
     )  # fmt: skip
     command.add_argument(
-        "--prune-ratios", default="0.2,0.4", metavar="R,R", help="of the grid (default 0.2,0.4)"
+        "--prune-ratios",
+        default="0.2,0.4",
+        metavar="R,R",
+        help="shares of the channels that the grid removes (default 0.2,0.4)",
     )
     command.add_argument(
         "--max-drop",
         type=float,
         metavar="PP",
-        help="points of top-1, mIoU or mAP that may be lost",
+        help="percentage points of top-1, mIoU or mAP that may be lost",
     )
-    command.add_argument("--max-latency-ms", type=float, metavar="MS", help="latency at most")
+    command.add_argument(
+        "--max-latency-ms", type=float, metavar="MS", help="longest time of a call, in milliseconds"
+    )
     add_measure_options(command)
     add_model_options(command)
     add_at_option(command)

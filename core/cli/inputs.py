@@ -15,6 +15,8 @@ from core.workspace.inputs import read_preprocess
 
 OWNER = "command-line"
 
+MODEL = "an .onnx file, or a .zip of one with its external data"
+
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
     """Options that say how the model is to be read."""

@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from core.cli.inputs import add_model_options, admit
+from core.cli.inputs import MODEL, add_model_options, admit
 from core.cli.result import Result, count, table
 from core.records import ModelSummary, TensorSpec
 from core.wording import advised, sentences, summary_in_words
@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
     command = commands.add_parser(
         "inspect", help="parameters, MACs, bytes, inputs, layers and advice"
     )
-    command.add_argument("model", type=Path, metavar="MODEL")
+    command.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
     add_model_options(command)
     command.set_defaults(run=run)
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from core.cli import why
 from core.cli.inputs import (
+    MODEL,
     add_model_options,
     admit_data,
     as_asked,
@@ -38,8 +39,10 @@ def add(commands: Any) -> None:
     command = commands.add_parser(
         "measure", help="size, accuracy and latency; the first model is the baseline"
     )
-    command.add_argument("models", type=Path, metavar="MODEL", nargs="+")
-    command.add_argument("--data", type=Path, metavar="DATA", help="images to score on")
+    command.add_argument("models", type=Path, metavar="MODEL", nargs="+", help=MODEL)
+    command.add_argument(
+        "--data", type=Path, metavar="DATA", help="images that accuracy is measured on"
+    )
     command.add_argument(
         "--why", action="store_true", help="layer times beside the baseline's, and the causes"
     )
@@ -56,7 +59,7 @@ def add_measure_options(command: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="backend, backend:precision, or either with @format that it shall read "
+        help="backend, backend:precision, either with @FORMAT for another kind of file "
         f"(repeatable; default {DEFAULT_BACKEND})",
     )
     command.add_argument(

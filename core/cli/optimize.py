@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from core.cli.converted import Converted, convert
-from core.cli.inputs import add_model_options, admit, admit_data
+from core.cli.inputs import MODEL, add_model_options, admit, admit_data
 from core.cli.recipe import add_recipe_options, read_recipe
 from core.cli.result import PARTLY, Result, count
 from core.cli.telling import Counter, Teller, guessed_pixels
@@ -23,10 +23,12 @@ from core.workspace.passes import not_applied
 def add(commands: Any) -> None:
     """Register the command."""
     command = commands.add_parser("optimize", help="apply a recipe to a model, write the result")
-    command.add_argument("model", type=Path, metavar="MODEL")
-    command.add_argument("-o", "--output", type=Path, required=True, metavar="OUT")
+    command.add_argument("model", type=Path, metavar="MODEL", help=MODEL)
     command.add_argument(
-        "--calibration", type=Path, metavar="DATA", help="images for the passes, never scored"
+        "-o", "--output", type=Path, required=True, metavar="OUT", help="the file to write"
+    )
+    command.add_argument(
+        "--calibration", type=Path, metavar="DATA", help="images that passes learn from"
     )
     command.add_argument(
         "--format",

@@ -23,7 +23,7 @@ class Agreement(ShareOfImages):
     better = Better.HIGHER
     label = "same answer as the original"
     short = "agreement"
-    gives = "images with the baseline's answer"
+    gives = "images on which the candidate answers as the baseline does"
     comparatives = ("fewer same answers", "more same answers")
     relative = True
     phrase = "same answer as the original on {} of images"

@@ -35,7 +35,10 @@ class SqnrDb:
     better = Better.HIGHER
     label = "signal to error of the outputs (SQNR)"
     short = "SQNR"
-    gives = "of the outputs against the baseline's"
+    gives = (
+        "signal-to-noise ratio of the outputs: the power of the baseline's over that of the "
+        "difference, for the worst output and group of channels"
+    )
     comparatives = ("lower SQNR", "higher SQNR")
     relative = True
     phrase = "outputs {} above their error (SQNR)"

@@ -20,7 +20,7 @@ class Top1(ShareOfImages):
     better = Better.HIGHER
     label = "top-1"
     short = "top-1"
-    gives = "of the labelled images, with Wilson's interval"
+    gives = "labelled images whose label has the highest score, with Wilson's interval"
     comparatives = ("less accurate", "more accurate")
     relative = False
     phrase = ""

@@ -21,10 +21,7 @@ class Top5(ShareOfImages):
     better = Better.HIGHER
     label = "top-5"
     short = "top-5"
-    gives = (
-        "of the labelled images whose label is among the five highest scores, with Wilson's "
-        "interval"
-    )
+    gives = "labelled images whose label is among the five highest scores, with Wilson's interval"
     comparatives = ("lower top-5", "higher top-5")
     relative = False
     phrase = ""

@@ -44,6 +44,7 @@ class Parameter:
     expert: bool = False
     only_with: tuple[str, tuple[str, ...]] | None = None  # (another field, values): else no effect
     needs_images: tuple[Any, ...] = ()  # values that mean nothing without calibration images
+    names: Mapping[str, str] = field(default_factory=dict)  # what a form calls some of the choices
 
 
 def parameter(default: Any, label: str, help: str, **details: Any) -> Any:
@@ -108,6 +109,7 @@ class Pass(ABC):
         few_images: calibration images below which `with_few_images` is said.
         with_few_images: what that leads to; goes on behind "Only 12 calibration images: ".
         presets: what the choices of that control are called -> the parameters that each sets.
+        presets_say: the same choices -> one line on what each does, for whoever chooses.
     """
 
     label: ClassVar[str]
@@ -120,6 +122,7 @@ class Pass(ABC):
     for_size: ClassVar[bool] = False
     family: ClassVar[str] = ""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    presets_say: ClassVar[Mapping[str, str]] = {}
     without_images: ClassVar[str] = ""
     few_images: ClassVar[int] = 0
     with_few_images: ClassVar[str] = ""

@@ -46,6 +46,10 @@ class ConvertPrecision(Pass):
         "fp16": {"precision": "fp16"},
         "fp32": {"precision": "fp32"},
     }
+    presets_say: ClassVar[Mapping[str, str]] = {
+        "fp16": "Half of the file; on CPUs no faster, since they compute in fp32 all the same.",
+        "fp32": "Stores 64-bit floats in 32 bits.",
+    }
 
     precision: str = parameter(
         "fp16",

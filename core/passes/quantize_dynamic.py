@@ -48,6 +48,10 @@ class QuantizeDynamic(Pass):
     for_size: ClassVar[bool] = True
     family: ClassVar[str] = "Precision"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"int8 dynamic": {}}
+    presets_say: ClassVar[Mapping[str, str]] = {
+        "int8 dynamic": "Fully connected layers alone, with ranges found anew in every call: needs "
+        "no images, and leaves convolutions float."
+    }
 
     exclude: tuple[str, ...] = parameter(
         (), "Leave alone", "Names of layers that stay float.", expert=True

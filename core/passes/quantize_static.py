@@ -53,6 +53,10 @@ class QuantizeStatic(Pass):
     order: ClassVar[int] = 80
     family: ClassVar[str] = "Precision"
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"int8 stock": {}}
+    presets_say: ClassVar[Mapping[str, str]] = {
+        "int8 stock": "ONNX Runtime's own int8 for the whole model, with nothing repaired: to "
+        "compare with."
+    }
     needs_data: ClassVar[bool] = True
 
     calibration: str = parameter(
@@ -72,7 +76,8 @@ class QuantizeStatic(Pass):
     per_channel: bool = parameter(
         True,
         "Scale per channel",
-        "One scale per output channel of a weight instead of one for all: more accurate.",
+        "Each output channel of a weight has a scale of its own, instead of one for all: more "
+        "accurate.",
         expert=True,
     )
     percentile: float = parameter(
@@ -88,7 +93,7 @@ class QuantizeStatic(Pass):
     reduce_range: bool = parameter(
         False,
         "7-bit weights",
-        "Avoids overflow on x86 processors without VNNI.",
+        "Avoids overflow on x86 processors without VNNI, the instructions for 8-bit products.",
         expert=True,
     )
     exclude: tuple[str, ...] = parameter(

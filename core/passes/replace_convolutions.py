@@ -53,9 +53,9 @@ class ReplaceConvolutions(Pass):
 
     label: ClassVar[str] = "Replace convolutions"
     help: ClassVar[str] = (
-        "Writes k x k convolutions as two or three cheaper layers, refitted to the calibration "
-        "images. Does not help layers that are 1 x 1 or depthwise already; fewer MACs are not "
-        "always less time, so a budget of latency goes by measured layer times."
+        "Writes k × k convolutions as two or three cheaper layers, refitted to the calibration "
+        "images. Does not help layers that are 1 × 1 or depthwise already. Fewer MACs are not "
+        "always less time: with a budget of latency, measured layer times decide."
     )
     gives: ClassVar[str] = (
         "writes k × k convolutions as two or three cheaper layers (spatial SVD, Tucker-2, "
@@ -67,35 +67,41 @@ class ReplaceConvolutions(Pass):
     form: str = parameter(
         "spatial_svd",
         "Form",
-        "spatial_svd: k x 1 and 1 x k, in the better order. tucker2: 1 x 1, k x k, 1 x 1. "
-        "depthwise_pointwise: a few depthwise kernels, then 1 x 1. best: for each layer the one "
-        "with the least error.",
+        "What a convolution becomes. Spatial SVD: k × 1 and 1 × k, in the better order. Tucker-2: "
+        "1 × 1, a narrower k × k, 1 × 1. Depthwise: a few depthwise kernels, then 1 × 1. Best: for "
+        "each layer the form with the least error.",
         choices=tuple(CHOICES),
+        names={
+            "spatial_svd": "spatial SVD",
+            "tucker2": "Tucker-2",
+            "depthwise_pointwise": "depthwise + 1 × 1",
+        },
     )
     speedup: float = parameter(
         2.0,
         "Speed-up",
-        "By how much the whole model shall need less of the budget.",
+        "How many times less of the budget the whole model is to need.",
         unit="x", low=1.0, high=6.0, step=0.25,
     )  # fmt: skip
     budget: str = parameter(
         "macs",
         "Budget",
-        "What shall shrink: macs, bytes of weights, or latency by the measured times of the "
-        "layers; with latency, only what was measured faster is replaced.",
+        "What is to shrink: MACs, bytes of weights, or latency by the measured times of the "
+        "layers. With latency, only what was measured faster is replaced.",
         choices=("macs", "latency", "bytes"),
+        names={"macs": "MACs"},
     )
     backend: str = parameter(
         reference(),
         "Backend",
-        "Where the layers are timed for a budget of latency.",
+        "The runtime on which the layers are timed for a budget of latency.",
         choices=offered(),
         only_with=("budget", ("latency",)),
     )
     multiple: int = parameter(
         8,
         "Multiple",
-        "Ranks are multiples of this, as fast kernels want them.",
+        "The channels between the pieces are a multiple of this, which is fast.",
         unit="channels", low=1, high=64, step=1, expert=True,
     )  # fmt: skip
     tolerance: float = parameter(

@@ -7,7 +7,7 @@ import streamlit as st
 from core.charts import palette
 from core.records import BackendInfo, Host
 from core.workspace.facts import int8_outlook
-from pages.shared import formatting, session
+from pages.shared import formatting, glossary, session
 
 TITLE = """
 <h3 style="margin:0;padding:0;font-size:1.1rem">
@@ -24,16 +24,17 @@ def show() -> None:
     st.title("Backends")
     here = [info for info in infos if not info.reason]
     missing = [info for info in infos if info.reason]
-    st.header(f"Here: {len(here)}")
+    st.header(f"Installed ({len(here)})")
     for row in range(0, len(here), 3):
         for column, info in zip(st.columns(3), here[row : row + 3], strict=False):
             with column:
                 card(info)
     if missing:
-        st.header(f"Not here: {len(missing)}")
+        st.header(f"Not installed ({len(missing)})")
         for info in missing:
             absent(info)
     machine(workspace.runs.host())
+    glossary.show()
 
 
 def card(info: BackendInfo) -> None:

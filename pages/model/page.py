@@ -16,7 +16,15 @@ from core.workspace import Workspace
 from core.workspace.forecasts import before_pruning
 from pages.model import net
 from pages.model.state import state
-from pages.shared import data_picker, downloads, formatting, model_picker, sensitivity, session
+from pages.shared import (
+    data_picker,
+    downloads,
+    formatting,
+    glossary,
+    model_picker,
+    sensitivity,
+    session,
+)
 from pages.shared.field import rows
 
 HEIGHT = 420
@@ -45,6 +53,7 @@ def show() -> None:
     table(model)
     pruning(workspace, model)
     interface(model)
+    glossary.show()
     model_picker.settle()
 
 

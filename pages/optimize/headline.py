@@ -46,7 +46,7 @@ def draft_tiles(
     ]
     if preview is None:
         return [*tiles, Tile("Size", NO_DELTA, hollow=True), Tile("MACs", NO_DELTA, hollow=True)]
-    note = "exact, not measured" if preview.exact else "predicted"
+    note = "counted in the file" if preview.exact else "an estimate, not measured"
     return [*tiles, *cost_tiles(model, preview, note, hollow=True)]
 
 

@@ -1,4 +1,4 @@
-"""The answer in words: measured, in the making, or known without running."""
+"""The answer in words: measured, in the making, or counted in the file before anything runs."""
 
 from __future__ import annotations
 
@@ -43,8 +43,8 @@ def draft_sentence(model: ModelSummary, preview: Preview | None, steps: int) -> 
     why = idle(preview)
     if len(why) == len(preview.report) > 0:
         return " ".join(["This recipe changes nothing in this model.", *why])
-    surely = "known without running" if preview.exact else "predicted"
-    text = f"{', '.join(parts)}: {surely}. Measure to learn what it does to speed and accuracy."
+    surely = "counted in the file" if preview.exact else "an estimate"
+    text = f"{', '.join(parts)} ({surely}). Measure to see speed and accuracy."
     return " ".join([text[:1].upper() + text[1:], *why])
 
 

@@ -123,7 +123,9 @@ class Board:
         figure = layers_figure(self.model)
         self.chart(self.latency, figure, "layers", "MACs of each layer, from input to output")
         self.accuracy.html(next_steps(self.model, images))
-        self.progress.caption("Dashed tiles are not measured: their numbers are counted or none.")
+        self.progress.caption(
+            "Dashed tiles are not measured: their numbers are counted in the file."
+        )
 
     def chart(self, slot: DeltaGenerator, figure: Any, name: str, alt: str) -> None:
         """Draw a figure into its slot at the one height that all have."""

@@ -4,7 +4,17 @@ from __future__ import annotations
 
 import re
 
-from core.charts.text import BYTES, COUNT, MINUS, escape, number, percent_change, quantity, scale
+from core.charts import text as texts
+from core.charts.text import (
+    BYTES,
+    COUNT,
+    MINUS,
+    number,
+    percent_change,
+    quantity,
+    scale,
+    unbroken,
+)
 from core.recipes import apart
 from core.records import OPEN_SHAPE
 
@@ -13,7 +23,12 @@ _MARKDOWN = re.compile(r"([\\`*_{}\[\]()#+\-.!|<>~$:&])")
 
 def plain(text: str) -> str:
     """Text from outside (a file name, an error), made safe for a Markdown element."""
-    return _MARKDOWN.sub(r"\\\1", " ".join(text.split()))
+    return _MARKDOWN.sub(r"\\\1", unbroken(" ".join(text.split())))
+
+
+def escape(text: str) -> str:
+    """Text from outside, safe in HTML, no number apart from its unit."""
+    return texts.escape(unbroken(text))
 
 
 def size(value: float) -> str:
@@ -43,5 +58,5 @@ def duration(seconds: float) -> str:
 
 __all__ = [
     "BYTES", "COUNT", "MINUS", "apart", "change", "count", "duration", "escape", "number",
-    "percent_change", "plain", "quantity", "size",
+    "percent_change", "plain", "quantity", "size", "unbroken",
 ]  # fmt: skip

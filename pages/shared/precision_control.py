@@ -15,6 +15,7 @@ import streamlit as st
 from core.records import ModelSummary, Recipe
 from core.search.space import AS_IT_IS, families
 from core.workspace.passes import catalogue, parameters
+from pages.shared import formatting
 from pages.shared.state import forms
 
 OTHER = "other …"
@@ -81,7 +82,15 @@ def show(family: str, model: ModelSummary | None = None) -> str:
             help=_help([known[label] for label in rest]),
         )
     chosen = known.get(_label(family))
+    if chosen:
+        st.caption(formatting.plain(said(chosen)))
     return chosen.pass_name if chosen else ""
+
+
+def said(choice: Choice) -> str:
+    """One line on what a choice does."""
+    kind = catalogue()[choice.pass_name]
+    return kind.presets_say.get(choice.label, kind.help)
 
 
 def stored_as(model: ModelSummary | None) -> str:
@@ -155,10 +164,5 @@ def _on(family: str) -> list[str]:
 
 
 def _help(shown: list[Choice]) -> str:
-    """What each does, passes that several choices share said once."""
-    passes: dict[str, list[str]] = {}
-    for choice in shown:
-        passes.setdefault(choice.pass_name, []).append(choice.label)
-    return "\n\n".join(
-        f"**{', '.join(labels)}**: {catalogue()[name].help}" for name, labels in passes.items()
-    )
+    """What each does, so that one can choose before one clicks."""
+    return "\n\n".join(f"**{choice.label}**: {said(choice)}" for choice in shown)

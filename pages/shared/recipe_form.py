@@ -153,6 +153,11 @@ def _to_widget(default: Any, value: Any) -> Any:
     return type(default)(value) if isinstance(default, int | float | str) else value
 
 
+def called(about: Parameter, choice: str) -> str:
+    """What the form calls a choice; backends go by their names."""
+    return about.names.get(choice) or palette.label(choice)
+
+
 def _widget(
     value: Field[Any], default: Any, about: Parameter, model: ModelSummary, images: int | None
 ) -> None:
@@ -160,10 +165,13 @@ def _widget(
     label = f"{about.label} ({about.unit})" if about.unit and not is_share(about) else about.label
     common: Mapping[str, Any] = {"key": value.key, "help": about.help, "persist_state": "session"}
     choices = images_needed.offered(about, images)
-    if choices and sum(map(len, about.choices)) <= SHORT:
-        st.segmented_control(label, choices, required=True, **common)
-    elif choices:
-        st.selectbox(label, choices, format_func=palette.label, **common)
+    if choices:
+        in_a_row = sum(len(called(about, choice)) for choice in about.choices) <= SHORT
+        words: dict[str, Any] = {"format_func": lambda choice: called(about, choice)}
+        if in_a_row:
+            st.segmented_control(label, choices, required=True, **words, **common)
+        else:
+            st.selectbox(label, choices, **words, **common)
     elif isinstance(default, bool):
         st.checkbox(label, disabled=images_needed.is_locked(about, images), **common)
     elif is_range(default, about):

@@ -51,7 +51,8 @@ def words(test: AppTest) -> str:
         test.title, test.header, test.subheader, test.markdown, test.caption, test.error,
         test.warning, test.info, test.success,
     )  # fmt: skip
-    return "\n".join([e.value for kind in kinds for e in kind] + [e.body for e in test.get("html")])
+    said = [e.value for kind in kinds for e in kind] + [e.body for e in test.get("html")]
+    return "\n".join(said).replace("\N{NO-BREAK SPACE}", " ")
 
 
 def files(test: AppTest) -> list[str]:

@@ -72,14 +72,14 @@ class PruneChannels(Pass):
     )
     few_images: ClassVar[int] = 32
     with_few_images: ClassVar[str] = (
-        "the refit is held back by a stronger ridge and repairs less, and what it repairs may not "
-        "carry over to other images. 256 or more are better; they need no labels."
+        "the repair is held back so that it does not adapt to these few alone, and restores less "
+        "accuracy. 256 or more are better; they need no labels."
     )
 
     ratio: float = parameter(
         0.25,
         "Ratio",
-        "Share of the channels of each group to remove.",
+        "Share of the channels to remove, in every group of layers that must keep the same ones.",
         low=0.0,
         high=0.9,
         step=0.05,
@@ -88,30 +88,33 @@ class PruneChannels(Pass):
     criterion: str = parameter(
         "obs",
         "Criterion",
-        "What makes a channel weak. obs: how little the outputs change once the layers that read "
-        "it are refitted without it (needs calibration images). activation: how little it sends "
-        "on (needs images). l1, l2: the norm of its filters.",
+        "Which channels go first. Effect (optimal brain surgeon, obs): those whose removal changes "
+        "the outputs least once the layers behind are refitted; needs calibration images. "
+        "Activation: those that send on least; needs images. L1, L2: those with the smallest "
+        "weights, by the sum of their magnitudes or of their squares.",
         choices=("obs", "l1", "l2", "activation"),
+        names={"obs": "effect", "l1": "L1", "l2": "L2"},
         needs_images=("obs", "activation"),
     )
     repair: bool = parameter(
         True,
         "Repair",
-        "Refit the weights that are left to what the whole network computed on the calibration "
-        "images, in closed form. Without images there is nothing to refit to.",
+        "Refits the remaining weights so that the smaller network computes what the whole one did "
+        "on the calibration images (least squares, no training). Needs images.",
         needs_images=(True,),
     )
     budget: str = parameter(
         "none",
         "Budget",
-        "none: the ratio, in every group alike. Otherwise what shall become smaller: each group "
-        "loses as much as it can bear until the target is met, and the ratio is not used.",
+        "None: the same ratio in every group. Otherwise what is to become smaller: each group "
+        "loses as much as it can bear until the target is met.",
         choices=("none", "macs", "bytes", "parameters", "latency"),
+        names={"macs": "MACs"},
     )
     backend: str = parameter(
         targets.reference(),
         "Backend",
-        "Where the layers are timed for a budget of latency.",
+        "The runtime on which the layers are timed for a budget of latency.",
         choices=targets.offered(),
         only_with=("budget", ("latency",)),
     )
@@ -127,7 +130,7 @@ class PruneChannels(Pass):
     target: float = parameter(
         0.7,
         "Target",
-        "Share of the budget that may be left.",
+        "How much may be left: 70 % of the MACs, for example.",
         low=0.05,
         high=1.0,
         step=0.05,
@@ -136,14 +139,16 @@ class PruneChannels(Pass):
     scope: str = parameter(
         "inner",
         "Scope",
-        "inner: only channels inside blocks. all: also residual streams, which run through many "
-        "layers; that shrinks more and costs more accuracy.",
+        "Inside blocks (inner): only channels that a few layers share. Everywhere (all): also "
+        "those that shortcuts carry through many layers, which shrinks more and costs more "
+        "accuracy.",
+        names={"inner": "inside blocks", "all": "everywhere"},
         choices=("inner", "all"),
     )
     multiple: int = parameter(
         selection.AUTO,
         "Multiple",
-        "Kept channels are rounded to a multiple of this, as fast kernels want them; groups no "
+        "Kept channels are rounded to a multiple of this, which is fast; groups no "
         "wider than it stay whole. 1 keeps the exact ratio. 0 chooses for each group by its width "
         "(8 from 64 channels on, 4 from 32, 2 from 16) and meets the ratio on the whole; or, where "
         "int8 follows, as its kernels were timed to want it.",

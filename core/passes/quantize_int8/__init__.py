@@ -58,8 +58,9 @@ class QuantizeInt8(Pass):
 
     label: ClassVar[str] = "Quantize to int8, repaired"
     help: ClassVar[str] = (
-        "Computes in 8-bit integers: a quarter of the bytes and less time, layers that lose by it "
-        "left float. Without calibration images by batch norms alone; OpenCV does not gain from it."
+        "Computes in 8-bit integers: about a quarter of the file and less time. Layers that would "
+        "lose accuracy or time stay float. Calibration images set the ranges; without any, the "
+        "batch norms do. OpenCV does not run int8 faster."
     )
     gives: ClassVar[str] = (
         "int8 with repair (channels equalised, ranges chosen by error, GPTQ rounding, bias "
@@ -74,27 +75,38 @@ class QuantizeInt8(Pass):
         "int8 within points": {"goal": "within_points"},
         "int8 within ms": {"goal": "within_ms"},
     }
+    presets_say: ClassVar[Mapping[str, str]] = {
+        "int8 safe": "Keeps the accuracy: layers that would lose it stay float, as long as the "
+        "model stays faster than fp32.",
+        "int8 fastest": "Keeps the time low: every layer that int8 makes faster is int8, whatever "
+        "that costs in accuracy.",
+        "int8 within points": "The fastest mix of int8 and float that loses no more accuracy than "
+        "you allow.",
+        "int8 within ms": "The most accurate mix of int8 and float that takes no more time than "
+        "you allow.",
+    }
 
     backend: str = parameter(
         targets.reference(),
         "For",
-        "The integers that this runtime computes with fastest and rightly.",
+        "The runtime that you will ship on: the file is written as it computes int8 fastest.",
         choices=tuple(targets.int8()),
     )
     goal: str = parameter(
         "safe",
         "Goal",
-        "safe: sensitive layers go back to float while the net stays faster than fp32. fastest: "
-        "none does. within_points: as many as it takes to lose no more than so many points. "
-        "within_ms: as many as there is time for.",
+        "Which layers go back to float. safe: sensitive ones, while the model stays faster than "
+        "fp32. fastest: none. within_points: as many as it takes to lose no more than the points "
+        "below. within_ms: as many as the time below allows.",
         choices=GOALS,
     )
     points: float = parameter(
         1.0,
         "Points to lose at most",
-        "Of top-1, mIoU or mAP that may be lost: counted where the calibration images are "
-        "annotated. Else of pixels or boxes that change; for a classifier expected from the net's "
-        "own confidence.",
+        "How much may be lost of top-1, mIoU or mAP, in percentage points (from 75 % to 74 % is 1 "
+        "point): counted where the calibration images have annotations. Without any, the share "
+        "of pixels or boxes that may change; for a classifier it is estimated from the model's own "
+        "confidence.",
         unit="points",
         low=0.5,
         high=10.0,
@@ -104,7 +116,7 @@ class QuantizeInt8(Pass):
     milliseconds: float = parameter(
         10.0,
         "Time for one image",
-        "On one thread of this machine; what is left of it goes into accuracy.",
+        "On one thread of this machine. Time that is left over is spent on accuracy.",
         unit="ms",
         low=0.0,
         high=1000.0,
@@ -113,15 +125,18 @@ class QuantizeInt8(Pass):
     activations: str = parameter(
         "auto",
         "Activations",
-        "u8 is fast on x86, s8 on ARM; auto takes what suits backend and machine. u16 keeps "
-        "accuracy where 8 bits do not, at float speed.",
+        "The integer type of what layers pass on. u8 (0 to 255) is fast on x86, s8 (−128 to 127) "
+        "on ARM; auto takes what suits the backend and this machine. u16 keeps accuracy where 8 "
+        "bits do not, at the speed of float.",
         choices=("auto", "u8", "s8", "u16"),
         expert=True,
     )
     ranges: str = parameter(
         "auto",
         "Ranges",
-        "How an activation's range is found; auto tries all on held-out images.",
+        "How the range of an activation is found on the calibration images. minmax: all values. "
+        "percentile: without rare extremes. mse: by the least squared error. auto: the best of "
+        "them on images held out.",
         choices=("auto", "minmax", "percentile", "mse"),
         expert=True,
     )
@@ -143,12 +158,17 @@ class QuantizeInt8(Pass):
         True, "Correct biases", "Adds back what quantization shifts on average.", expert=True
     )
     per_channel: bool = parameter(
-        True, "Scale per channel", "One scale per output channel of a weight.", expert=True
+        True,
+        "Scale per channel",
+        "Each output channel of a weight has a scale of its own, instead of one for all: more "
+        "accurate.",
+        expert=True,
     )
     target: float = parameter(
         0.005,
         "Largest logit error",
-        "Goal safe: squared error of the logits, relative to their size, to get below.",
+        "With the goal safe: layers go back to float until the squared error of the logits, "
+        "relative to their size, is below this.",
         low=0.0,
         high=1.0,
         step=0.001,

@@ -18,14 +18,14 @@ def fake(monkeypatch, tmp_path):
 
 def test_what_is_here_has_version_device_and_arithmetic(fake):
     said = words(clean(page("backends").run()))
-    assert "Here: 3" in said
+    assert "Installed (3)" in said
     for part in ("ONNX Runtime", "1.32", "f32, bf16", "Device: CPU"):
         assert part in said
 
 
 def test_what_is_missing_has_its_command(fake):
     test = clean(page("backends").run())
-    assert "Not here: 1" in words(test)
+    assert "Not installed (1)" in words(test)
     assert [code.value for code in test.code] == ["pip install ncnn"]
 
 

@@ -164,10 +164,10 @@ def test_a_draft_is_hollow_and_says_so():
     preview = FakeWorkspace().insights.preview(BASE, Recipe("p", (Step("p", {"ratio": 0.5}),)))
     drafted = headline.draft_tiles(model(), preview, 93.8, Foreseen())
     assert all(tile.hollow for tile in drafted)
-    assert drafted[2].note == "exact, not measured"
+    assert drafted[2].note == "counted in the file"
     bounds = replace(preview, exact=False)
-    assert headline.draft_tiles(model(), bounds, None, Foreseen())[2].note == "predicted"
-    assert "predicted" in verdict_text.draft_sentence(model(), bounds, 1)
+    assert headline.draft_tiles(model(), bounds, None, Foreseen())[2].note.startswith("an estimate")
+    assert "an estimate" in verdict_text.draft_sentence(model(), bounds, 1)
     assert "50 % smaller" in verdict_text.draft_sentence(model(), preview, 1)
 
 

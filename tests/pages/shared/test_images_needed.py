@@ -29,7 +29,7 @@ def test_without_images_only_what_needs_none_is_offered_and_used(optimize, works
     page = clean(page.run())
     assert "No calibration images" in words(page)
     options = [o.content for o in page.button_group(key=CRITERION).proto.options]
-    assert options == ["l1", "l2"]
+    assert options == ["L1", "L2"]
     assert page.checkbox(key=REPAIR).disabled
     page.button(key="measure").click()
     clean(page.run())
@@ -53,7 +53,7 @@ def test_too_few_images_are_warned_of(optimize, workspace, monkeypatch, count, w
     few = [replace(data, count=count) for data in workspace.data.samples()]
     monkeypatch.setattr(workspace.data, "samples", lambda: tuple[DataSummary, ...](few))
     said = words(pruning(clean(optimize.run())))
-    assert ("stronger ridge" in said) is warned
+    assert ("the repair is held back" in said) is warned
     assert (f"Only {count} calibration image" in said) is warned
 
 

@@ -10,7 +10,7 @@ def test_a_card_has_its_title_and_the_cells_that_are_not_empty():
     row = {"quantity": "Latency", "backend": "OpenVINO", "value": "1.2 ms", "reason": ""}
     made = row_cards.markup([row], ("quantity", "backend"), ("value", "reason"))
     assert "<b>Latency · OpenVINO</b>" in made
-    assert "<dt>value</dt><dd>1.2 ms</dd>" in made
+    assert "<dt>value</dt><dd>1.2\N{NO-BREAK SPACE}ms</dd>" in made
     assert "reason" not in made
 
 
