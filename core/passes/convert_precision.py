@@ -22,7 +22,7 @@ from core.calibration.services import Services
 from core.compress.narrowing.conversion import Conversion
 from core.errors import PassPrecondition
 from core.graph import all_graphs
-from core.passes.base import Graph, Pass, Report, parameter
+from core.passes.base import SIZE, Graph, Pass, Report, Tries, parameter
 from core.records import Note
 
 TYPES = {"fp16": ir.DataType.FLOAT16, "fp32": ir.DataType.FLOAT}
@@ -46,6 +46,7 @@ class ConvertPrecision(Pass):
         "fp16": {"precision": "fp16"},
         "fp32": {"precision": "fp32"},
     }
+    pays: ClassVar[Mapping[str, Tries]] = {SIZE: ({"precision": "fp16"},)}
 
     precision: str = parameter(
         "fp16",

@@ -43,7 +43,7 @@ from core.compress.quantization.target_scheme import LARGEST, Scheme, scheme
 from core.compress.refit.needs import Needs, Workload
 from core.errors import PassPrecondition
 from core.graph.operators import is_quantized
-from core.passes.base import Graph, Pass, Report, adopt, parameter
+from core.passes.base import SIZE, TIME, Graph, Pass, Report, Tries, adopt, parameter
 from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
 from core.passes.quantize_int8.readers import agreed, readers_of, runtime_of
@@ -73,6 +73,10 @@ class QuantizeInt8(Pass):
         "int8 fastest": {"goal": "fastest"},
         "int8 within points": {"goal": "within_points"},
         "int8 within ms": {"goal": "within_ms"},
+    }
+    pays: ClassVar[Mapping[str, Tries]] = {
+        TIME: ({"goal": "safe"}, {"goal": "fastest"}),
+        SIZE: ({"goal": "safe"}, {"goal": "fastest"}),
     }
 
     backend: str = parameter(
