@@ -64,7 +64,7 @@ def sweep(monkeypatch: pytest.MonkeyPatch, tmp_path, capsys):
 
         monkeypatch.setattr(explore.Workspace, "open", lambda **_: Fake())
         monkeypatch.setattr(explore, "_spec", lambda *_: run.spec)
-        monkeypatch.setattr(explore, "_resumable", lambda *_: None)
+        monkeypatch.setattr(explore, "resumable", lambda *_: None)
         status = main(["explore", "net.onnx", "--data", str(tmp_path / "data.npz"), "--json"])
         said = capsys.readouterr()
         return status, said.err, json.loads(said.out or "{}")
@@ -136,7 +136,7 @@ def answers(run: Run, limits: Limits, backends: tuple[str, ...] = b.BACKENDS[:2]
 )
 def test_where_no_recipe_meets_the_limit_that_is_said(run: Run, said: str) -> None:
     found = select(destroyed(run), "onnxruntime", Limits(max_drop=0.5))
-    text = explore._text(destroyed(run), [found]).splitlines()[-1]
+    text = explore.text_of(destroyed(run), [found]).splitlines()[-1]
     assert text.startswith("onnxruntime: no recipe meets the limits; closest: ")
     assert text.endswith(said)
     (answer,) = answers(destroyed(run), Limits(max_drop=0.5), ("onnxruntime",))

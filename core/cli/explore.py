@@ -22,6 +22,7 @@ from core.cli.telling import Teller, unscored
 from core.errors import CoreError, OpenShape, PassPrecondition
 from core.recipes import canonical, distinct, original
 from core.records import (
+    DataSummary,
     ExperimentSpec,
     Json,
     ModelSummary,
@@ -94,9 +95,9 @@ def run(options: argparse.Namespace) -> Result:
     workspace = Workspace.open(limited=False)
     try:
         spec = _spec(workspace, options, backends)
-        found = _resumable(workspace, spec)
+        found = resumable(workspace, spec)
         runs = workspace.runs
-        run = runs.work_on(found.id, _watch) if found else runs.measure(spec, OWNER, _watch)
+        run = runs.work_on(found.id, watch) if found else runs.measure(spec, OWNER, watch)
     finally:
         workspace.close()
     limits = Limits(options.max_drop, options.max_latency_ms)
@@ -107,7 +108,7 @@ def run(options: argparse.Namespace) -> Result:
     if not made:
         raise CoreError("No recipe made a model. " + " ".join(warnings))
     status = PARTLY if warnings else 0
-    return Result(_data(run, chosen), _text(run, chosen), warnings, status)
+    return Result(data_of(run, chosen), text_of(run, chosen), warnings, status)
 
 
 def _missing(run: Run) -> tuple[bool, tuple[str, ...]]:
@@ -122,7 +123,7 @@ def _missing(run: Run) -> tuple[bool, tuple[str, ...]]:
 def _spec(
     workspace: Workspace, options: argparse.Namespace, backends: tuple[str, ...]
 ) -> ExperimentSpec:
-    model = _model(workspace, options)
+    model = kept_model(workspace, options)
     data = workspace.data.add(options.data.name, options.data, OWNER, Teller())
     unscored(model, data)
     calibration = (
@@ -132,11 +133,6 @@ def _spec(
     )
     recipes = distinct(load_recipe(path) for path in options.recipe)
     recipes = recipes or default_grid(calibration is not None, _ratios(options.prune_ratios))
-    given = sizes_of("--at", options.at)
-    ignored(given, [model], "--at")
-    dims = told(model.inputs, model.preprocess, data, given)
-    if open_dims(at(model.inputs, dims)):
-        raise OpenShape(missing(model, data, given))
     return ExperimentSpec(
         title=f"{model.name}: {len(recipes)} recipes",
         model=model.digest,
@@ -148,11 +144,29 @@ def _spec(
         images=options.images,
         latency_budget_s=options.budget_s,
         device=options.device,
-        dims=dims,
+        dims=dims_told(model, data, options),
     )
 
 
-def _model(workspace: Workspace, options: argparse.Namespace) -> ModelSummary:
+def dims_told(
+    model: ModelSummary, data: DataSummary, options: argparse.Namespace
+) -> dict[str, int]:
+    """The sizes at which a model is measured.
+
+    Raises:
+        OpenShape: nothing says one of them.
+        InvalidModel: one that was given belongs to no dimension, or is none.
+    """
+    given = sizes_of("--at", options.at)
+    ignored(given, [model], "--at")
+    dims = told(model.inputs, model.preprocess, data, given)
+    if open_dims(at(model.inputs, dims)):
+        raise OpenShape(missing(model, data, given))
+    return dims
+
+
+def kept_model(workspace: Workspace, options: argparse.Namespace) -> ModelSummary:
+    """The model of the command, admitted to stay."""
     model = workspace.models.add(options.model.name, options.model, OWNER)
     if options.freeze:
         model = workspace.models.freeze(model.digest, dims_of(options), OWNER)
@@ -171,7 +185,7 @@ def _ratios(text: str) -> tuple[float, ...]:
     return ratios
 
 
-def _resumable(workspace: Workspace, spec: ExperimentSpec) -> Run | None:
+def resumable(workspace: Workspace, spec: ExperimentSpec) -> Run | None:
     """An earlier run of this question, done or stopped, whatever its recipes were called."""
     asked = _unnamed(spec)
     for run in workspace.runs.of(OWNER):
@@ -183,11 +197,13 @@ def _resumable(workspace: Workspace, spec: ExperimentSpec) -> Run | None:
 
 
 def _unnamed(spec: ExperimentSpec) -> ExperimentSpec:
-    recipes = tuple(Recipe("", canonical(recipe.steps)) for recipe in spec.recipes)
+    asked = () if spec.goal is not None else spec.recipes  # those of a goal are found by the way
+    recipes = tuple(Recipe("", canonical(recipe.steps)) for recipe in asked)
     return replace(spec, recipes=recipes)
 
 
-def _watch(progress: RunProgress) -> None:
+def watch(progress: RunProgress) -> None:
+    """Say where a run is, on standard error."""
     if progress.current:
         left = f", about {progress.eta_s:.0f} s left" if progress.eta_s is not None else ""
         print(
@@ -231,7 +247,8 @@ def _latency_ms(run: Run, digest: str, backend: str) -> float | None:
     return measured(latency(run, Standing(run), digest, backend, first_threads(run)))
 
 
-def _data(run: Run, chosen: list[Selection]) -> Json:
+def data_of(run: Run, chosen: list[Selection]) -> Json:
+    """The run for scripts: what it tried, what is best, every row."""
     names = {o.candidate.digest: o.recipe.name for o in run.outcomes if o.candidate}
     return {
         "run": run.id,
@@ -252,7 +269,8 @@ def _data(run: Run, chosen: list[Selection]) -> Json:
     }
 
 
-def _text(run: Run, chosen: list[Selection]) -> str:
+def text_of(run: Run, chosen: list[Selection]) -> str:
+    """The run for people: a table, and the best of each backend."""
     records = sweep_rows(run)
     head = tuple(name for name in records[0] if name != "candidate") if records else ()
     body = table(head, [tuple(_cell(record[name]) for name in head) for record in records])

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from core.cli import goal
 from core.cli.converted import Converted, convert
 from core.cli.inputs import MODEL, add_model_options, admit, admit_data
 from core.cli.recipe import add_recipe_options, read_recipe
@@ -38,6 +39,7 @@ def add(commands: Any) -> None:
     )
     add_model_options(command)
     add_recipe_options(command)
+    goal.add_goal_options(command)
     command.set_defaults(run=run)
 
 
@@ -50,8 +52,10 @@ def run(options: argparse.Namespace) -> Result:
         CoreError: bad model, data or recipe, or a recipe of which every step failed.
     """
     recipe = read_recipe(options)
+    if options.goal:
+        return goal.run(options, recipe)
     if not recipe.steps:
-        raise PassPrecondition("Nothing to do: name at least one pass, or a recipe.")
+        raise PassPrecondition("Nothing to do: name at least one pass, a recipe, or a --goal.")
     if not options.output.absolute().parent.is_dir():
         raise CoreError(f"{options.output.parent}: there is no such folder to write to.")
     if options.format != ONNX:

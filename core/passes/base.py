@@ -28,6 +28,8 @@ from core.graph.values import origin
 from core.records import Cut, LayerEffect, Note, Skip, Step, StepReport
 
 Graph = ir.Model
+Tries = tuple[Mapping[str, Any], ...]
+TIME, SIZE = "time", "size"  # what a pass may gain
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +112,9 @@ class Pass(ABC):
         with_few_images: what that leads to; goes on behind "Only 12 calibration images: ".
         presets: what the choices of that control are called -> the parameters that each sets.
         presets_say: the same choices -> one line on what each does, for whoever chooses.
+        pays: TIME, SIZE -> parameters that are worth a try by who wants that, the gentlest first;
+            `backend` is set by who asks.
+        for_integers: parameters that differ where integers follow in the recipe.
     """
 
     label: ClassVar[str]
@@ -123,6 +128,8 @@ class Pass(ABC):
     family: ClassVar[str] = ""
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     presets_say: ClassVar[Mapping[str, str]] = {}
+    pays: ClassVar[Mapping[str, Tries]] = {}
+    for_integers: ClassVar[Mapping[str, Any]] = {}
     without_images: ClassVar[str] = ""
     few_images: ClassVar[int] = 0
     with_few_images: ClassVar[str] = ""

@@ -22,7 +22,7 @@ from core.calibration.services import Services
 from core.compress.narrowing.conversion import Conversion
 from core.errors import PassPrecondition
 from core.graph import all_graphs
-from core.passes.base import Graph, Pass, Report, parameter
+from core.passes.base import SIZE, Graph, Pass, Report, Tries, parameter
 from core.records import Note
 
 TYPES = {"fp16": ir.DataType.FLOAT16, "fp32": ir.DataType.FLOAT}
@@ -50,6 +50,7 @@ class ConvertPrecision(Pass):
         "fp16": "Half of the file; on CPUs no faster, since they compute in fp32 all the same.",
         "fp32": "Stores 64-bit floats in 32 bits.",
     }
+    pays: ClassVar[Mapping[str, Tries]] = {SIZE: ({"precision": "fp16"},)}
 
     precision: str = parameter(
         "fp16",

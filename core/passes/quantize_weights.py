@@ -41,7 +41,7 @@ from core.compress.refit.needs import Needs, Workload, of_a_run
 from core.compress.refit.transposed_convolution import layer_of, refusal
 from core.errors import PassPrecondition
 from core.graph.operators import is_quantized
-from core.passes.base import Graph, Pass, Report, adopt, parameter
+from core.passes.base import SIZE, Graph, Pass, Report, Tries, adopt, parameter
 from core.records import LayerEffect, Note
 
 CORRECTION_IMAGES = 32
@@ -80,6 +80,7 @@ class QuantizeWeights(Pass):
         "int3 weights": "About a seventh of the file: weights of 3 bits, more where a layer would "
         "lose most. No faster.",
     }
+    pays: ClassVar[Mapping[str, Tries]] = {SIZE: ({"bits": "8"}, {"bits": "4"})}
 
     bits: str = parameter(
         "4",

@@ -17,7 +17,7 @@ Source: see `forms`; He, Zhang, Sun 2017, arXiv:1707.06168 (sequential refitting
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -39,7 +39,7 @@ from core.compress.refit.refit_plan import ChannelMapping
 from core.compress.refit.sequential_refit import refit
 from core.compress.refit.telling import part
 from core.errors import PassPrecondition
-from core.passes.base import Graph, Pass, Report, parameter
+from core.passes.base import SIZE, TIME, Graph, Pass, Report, Tries, parameter
 from core.records import Note
 
 # Shares of the time after which: the original has run, replacements are tried, those taken fitted.
@@ -63,6 +63,10 @@ class ReplaceConvolutions(Pass):
     )
     limits: ClassVar[str] = "layers of few channels, and where the pieces are not faster: they stay"
     order: ClassVar[int] = 25
+    pays: ClassVar[Mapping[str, Tries]] = {
+        TIME: tuple({"budget": "latency", "speedup": by} for by in (1.25, 1.5, 2.0)),
+        SIZE: tuple({"budget": "bytes", "speedup": by} for by in (1.25, 1.5)),
+    }
 
     form: str = parameter(
         "spatial_svd",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -18,7 +19,7 @@ from core.calibration.services import Services
 from core.graph import all_graphs, constant, infer_shapes
 from core.graph.operators import QUANTIZERS, RANDOM, STANDARD
 from core.graph.silence import quiet
-from core.passes.base import Graph, Pass, Report
+from core.passes.base import SIZE, TIME, Graph, Pass, Report, Tries
 from core.records import Note
 
 FOLDING_FAILED = re.compile(r"constant folding for node .([^ ]*). ")
@@ -61,6 +62,7 @@ class Simplify(Pass):
     limits: ClassVar[str] = "most runtimes do it as well; it makes the file smaller"
     order: ClassVar[int] = 5
     exact: ClassVar[bool] = True
+    pays: ClassVar[Mapping[str, Tries]] = {TIME: ({},), SIZE: ({},)}
 
     def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Repeat folding and rewriting until nothing changes, then tidy up."""

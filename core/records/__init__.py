@@ -24,6 +24,7 @@ from core.records.foresight import (
     StaircaseQuestion,
     StaircaseState,
 )
+from core.records.goals import Goal, Objective
 from core.records.measurements import (
     MEASURED,
     BackendInfo,
@@ -111,6 +112,7 @@ __all__ = [
     "Distributions",
     "ExperimentSpec",
     "Explanation",
+    "Goal",
     "GraphNode",
     "Hindsight",
     "Histogram",
@@ -127,6 +129,7 @@ __all__ = [
     "ModelSummary",
     "Note",
     "Number",
+    "Objective",
     "Outcome",
     "Preprocess",
     "Preview",

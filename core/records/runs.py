@@ -6,6 +6,7 @@ import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from core.records.goals import Goal
 from core.records.measurements import Measurement
 from core.records.models import ModelSummary
 from core.records.recipes import Candidate, Recipe, StepReport
@@ -33,7 +34,8 @@ class ExperimentSpec:
     Attributes:
         title: shown in the list of runs and on the result card.
         model: digest of the admitted model.
-        recipes: the baseline (no steps) is added in front if it is missing.
+        recipes: the baseline (no steps) is added in front if it is missing; where the run searches
+            towards a goal, each that it tries is added behind.
         backends: `name` or `name:precision`.
         threads: latency is measured once for each; 0 means all cores.
         calibration, evaluation: digests of image sets; empty for none.
@@ -41,6 +43,7 @@ class ExperimentSpec:
         latency_budget_s: wall time for one pair (baseline, candidate) on one backend, at most.
         dims: sizes of open dimensions, at which the model is measured; its file keeps them open.
         device: where it is measured, by the name of the device.
+        goal: what the run searches for by itself; None where it measures its recipes alone.
     """
 
     title: str
@@ -54,6 +57,7 @@ class ExperimentSpec:
     latency_budget_s: float = 12.0
     dims: Mapping[str, int] = field(default_factory=dict)
     device: str = LOCAL
+    goal: Goal | None = None
 
 
 @dataclass(frozen=True, slots=True)

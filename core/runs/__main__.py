@@ -3,7 +3,7 @@
 import os
 import sys
 
-from core.runs.executor import main
+from core.runs.job import main
 from core.runs.queue import GENTLY
 
 LEAST_PRIORITY = 19

@@ -1,14 +1,13 @@
 """One run from start to end: build the candidates, measure them, keep every row as it comes.
 
-Runs in a process of its own (`python -m core.runs RUN_ID`), which outlives the web server and holds
-the run's lease (`queue`) while it lives.
+Runs in a process of its own (`job`), which outlives the web server and holds the run's lease
+(`queue`) while it lives.
 """
 
 from __future__ import annotations
 
 import functools
 import math
-import os
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -16,7 +15,6 @@ from pathlib import Path
 
 from core.data import model_at, open_set
 from core.devices.local import lock
-from core.devices.local.launch import ChildBug
 from core.errors import CoreError, ModelError, no_room
 from core.measure import Cancelled, Source, host
 from core.pipeline import failures
@@ -33,12 +31,12 @@ from core.records import (
     RunProgress,
     State,
 )
-from core.runs import builds, layer_times, queue
+from core.runs import builds, layer_times
 from core.runs.home import Home
 from core.runs.images import ImageSource, sources
 from core.runs.pace import Progress
 from core.runs.plan import Comparison, Emit, Unit, early, only_times
-from core.runs.store import PATIENT_S, Store
+from core.runs.store import Store
 
 EARLY_BUDGET_S = 2.0  # of one latency: it is timed again beside every candidate
 LOOK_EVERY_S = 0.5  # whether it was cancelled
@@ -57,14 +55,13 @@ class Job:
         builds = len(recipes(run.spec))
         units = builds * len(run.spec.backends) * (2 + len(run.spec.threads))
         self._progress = Progress(builds, units)
+        self._known = {key(o.recipe.steps): o for o in run.outcomes}
 
     def execute(self) -> State:
         """Work until done, cancelled or failed; the state is in the store as well."""
         try:
             self._store.set_host(self._run.id, host(self._run.spec.device))
-            with Workshop() as workshop:
-                outcomes = self._build(workshop)
-            self._measure(outcomes)
+            last = self._work()
         except Cancelled:
             return self._end(State.CANCELLED, "stopped; what was measured is kept")
         except CoreError as error:
@@ -74,25 +71,30 @@ class Job:
             if full is None:
                 raise
             return self._failed(full)
-        return self._end(State.DONE, "")
+        return self._end(State.DONE, last)
 
-    def _build(self, workshop: Workshop) -> list[Outcome]:
-        """Make every candidate that is not there yet."""
-        known = {key(o.recipe.steps): o for o in self._run.outcomes}
-        calibration, _ = self._images()
-        outcomes: list[Outcome] = []
-        for position, recipe in enumerate(recipes(self._run.spec)):
-            self._check()
-            found = known.get(key(recipe.steps))
-            if found is None or not is_there(found):
-                self._tell(self._making(recipe), always=True)
-                found = self._built(workshop, recipe, calibration)
-                self._store.add_outcome(self._run.id, position, found)
-            self._progress.built += 1
-            outcomes.append(found)
-            if position == 0:
-                self._measure_early(found)
-        return outcomes
+    def _work(self) -> str:
+        """Make every candidate that is not there yet, then measure all; what to say at the end."""
+        with Workshop() as workshop:
+            asked = enumerate(recipes(self._run.spec))
+            outcomes = [self._made(workshop, *which) for which in asked]
+        models = distinct_models(self._run.model, outcomes)
+        self._measure(list(self._comparison(models).units()))
+        return ""
+
+    def _made(self, workshop: Workshop, position: int, recipe: Recipe) -> Outcome:
+        """The recipe at a position of the run, made unless it is there; the original is timed."""
+        self._check()
+        found = self._known.get(key(recipe.steps))
+        if found is None or not is_there(found):
+            self._tell(self._making(recipe), always=True)
+            calibration, _ = self._images()
+            found = self._built(workshop, recipe, calibration)
+            self._store.add_outcome(self._run.id, position, found)
+        self._progress.built += 1
+        if position == 0:
+            self._measure_early(found)
+        return found
 
     def _measure_early(self, baseline: Outcome) -> None:
         """What is known of the original before the candidates are built, which may take minutes."""
@@ -102,7 +104,8 @@ class Job:
         own = replace(baseline.summary, size_bytes=self._run.model.size_bytes)
         alone = self._comparison(((ORIGINAL, own),))
         alone = replace(alone, budget_s=min(alone.budget_s, EARLY_BUDGET_S))
-        for unit in early(alone.units(), len(recipes(self._run.spec)) > 1):
+        building = self._run.spec.goal is not None or len(recipes(self._run.spec)) > 1
+        for unit in early(alone.units(), building):
             if unit.name not in finished:
                 start = time.monotonic()
                 self._do(unit, functools.partial(self._keep_early, unit))
@@ -167,10 +170,9 @@ class Job:
         """Calibration and evaluation images."""
         return sources(self._home, self._run.spec.calibration, self._run.spec.evaluation)
 
-    def _measure(self, outcomes: list[Outcome]) -> None:
-        models = distinct_models(self._run.model, outcomes)
+    def _measure(self, units: list[Unit]) -> None:
+        """Do what is not done yet of these pieces of work."""
         finished = self._store.finished(self._run.id)
-        units = list(self._comparison(models).units())
         self._progress.measuring(units, finished)
         for unit in units:
             if unit.name in finished:
@@ -223,7 +225,8 @@ class Job:
         """What is made; by name only where there are several."""
         if not recipe.steps:
             return "Reading the original"
-        return f"Making {recipe.name}" if len(recipes(self._run.spec)) > 2 else "Making the model"
+        alone = len(recipes(self._run.spec)) <= 2 and self._run.spec.goal is None
+        return "Making the model" if alone else f"Making {recipe.name}"
 
     def _tell_share(self, label: str, message: Json) -> None:
         self._tell(_with_share(label, message))
@@ -281,28 +284,7 @@ def distinct_models(
     return tuple(found.values())
 
 
-def main(run_id: str) -> None:
-    """The body of the job process."""
-    home = Home.default()
-    store = Store(home.database, PATIENT_S)
-    with queue.leased(home, run_id, os.getpid()) as free:
-        run = store.run(run_id)
-        if not free or run is None:
-            return
-        job = Job(home, store, run)
-        try:
-            job.execute()
-        except ChildBug as bug:
-            store.set_progress(run_id, RunProgress(State.FAILED, message=_last_line(bug)))
-            raise
-
-
 def _with_share(label: str, message: Json) -> str:
     if "total" not in message:
         return label
     return f"{label}: {message['done']} of {message['total']} images"
-
-
-def _last_line(bug: ChildBug) -> str:
-    lines = str(bug).strip().splitlines()
-    return f"A bug in Lathe: {lines[-1] if lines else 'unknown'}"

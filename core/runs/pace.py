@@ -8,8 +8,9 @@ took for the original alone. Of what is found so, a jump is approached, not foll
 from __future__ import annotations
 
 import math
+import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from core.pipeline.clock import Steady
 from core.records import RunProgress, State
@@ -18,6 +19,7 @@ from core.runs.plan import Unit
 BUILD_GUESS_S = 3.0
 TOLD_EVERY_S = 0.5
 GUESS_WEIGHT = 0.5  # of a guess beside one unit that was timed
+GRACE = 0.2  # of a time limit, for what was begun before
 PAIR = 1.5  # times what the original alone took, where that came to an end by itself
 
 
@@ -95,6 +97,73 @@ class Progress:
         guessed, took = (sum(pair[i] for pair in known) for i in (0, 1))
         # Half way, in terms of factors: another backend may be as slow as was guessed.
         return math.sqrt(took / guessed) if guessed > 0 else 1.0
+
+
+class TimeLimit(Progress):
+    """Where a run stands that ends when its time is up: told by the clock, not by its work.
+
+    Time in which the run waits for the machine does not count.
+    """
+
+    def __init__(self, limit_s: float, now: Callable[[], float] = time.monotonic) -> None:
+        """The time begins now.
+
+        Args:
+            limit_s: after which nothing new is begun; what was begun may take a little longer.
+            now: seconds.
+        """
+        super().__init__(0, 0, now)
+        self._limit_s, self._start_s = limit_s, now()
+        self._looked_s, self._waited_s = now(), 0.0
+
+    def look(self, waiting: bool) -> None:
+        """Called again and again: whether the run waits for the machine."""
+        now = self._now()
+        self._waited_s += now - self._looked_s if waiting else 0.0
+        self._looked_s = now
+
+    @property
+    def left_s(self) -> float:
+        """Seconds until nothing new is begun."""
+        return self._limit_s - (self._now() - self._start_s - self._waited_s)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether what was begun has to end as well."""
+        return self.left_s < -GRACE * self._limit_s
+
+    def now(self, current: str) -> RunProgress:
+        """Where the run is."""
+        self._told_s = self._now()
+        left = max(0.0, self.left_s)
+        done = min(self._limit_s, self._limit_s - left)
+        return RunProgress(State.RUNNING, round(done), round(self._limit_s), current, left)
+
+    def end(self, state: State, message: str) -> RunProgress:
+        """The last word."""
+        total = round(self._limit_s)
+        done = total if state is State.DONE else min(total, round(self._limit_s - self.left_s))
+        return RunProgress(state, done, total, "", None, message)
+
+
+class Pace:
+    """How long the recipes of a search take, by what those with the same passes have taken."""
+
+    def __init__(self) -> None:
+        """Nothing was tried yet."""
+        self._seen: dict[frozenset[str], float] = {}
+
+    def took(self, passes: Collection[str], seconds: float) -> None:
+        """A recipe of these passes was made and measured."""
+        self._seen[frozenset(passes)] = seconds
+
+    def expected_s(self, passes: Collection[str]) -> float:
+        """Seconds for a recipe of these passes; 0 before anything was tried."""
+        asked = frozenset(passes)
+        if asked in self._seen:
+            return self._seen[asked]
+        parts = [seconds for seen, seconds in self._seen.items() if seen < asked]
+        return sum(parts) or statistics.median(self._seen.values() or (0.0,))
 
 
 def _family(unit: Unit) -> str:

@@ -8,4 +8,5 @@ measured; charts, command line and pages ask it.
     constraints   limits on that loss and on the latency
     pareto        accuracy against a cost, and what no other recipe beats
     choose        the one rule of "best"
+    goal          what a run that searches by itself tries next
 """

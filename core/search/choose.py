@@ -1,19 +1,21 @@
 """Selection: which recipe of several answers a run; the one rule of "best".
 
 Of the recipes that keep to the limits the fastest is best, where "faster" is a verdict and not a
-point estimate; where none keeps to them, the one that loses least. What a recipe loses has to be
-known: by the primary metric, without annotations by the answers that stay, else by the error of the
-outputs. A recipe of unknown accuracy comes last.
+point estimate; or the smallest, or of those that are faster the most accurate, where that is the
+objective. Where none keeps to the limits, it is the one that loses least. What a recipe loses has
+to be known: by the primary metric, without annotations by the answers that stay, else by the error
+of the outputs. A recipe of unknown accuracy comes last.
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.fidelity import in_words
-from core.records import Candidate, Outcome, Run, Verdict
+from core.records import Candidate, Objective, Outcome, Run, Verdict
 from core.records.standing import Standing, baseline, first_threads, measured
 from core.search.constraints import Limits
 from core.search.loss import Deciding, Loss, deciding, loss, standing_for
@@ -36,6 +38,7 @@ class Lack(enum.Enum):
 
     WITHIN = "no recipe meets the limits"
     FASTER = "no recipe that meets the limits is shown to be faster than the original"
+    SMALLER = "no recipe that meets the limits is smaller than the original"
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +95,22 @@ class Choice:
         """The smaller the better: limits first, then what is lost beyond them, then speed."""
         return float(self.accuracy.grounds), self.accuracy.badness, *self.speed.order
 
+    @property
+    def size_bytes(self) -> float:
+        """Of the file; infinite where it was not counted."""
+        summary = self.outcome.summary
+        return math.inf if summary is None else summary.size_bytes
+
+    def rank(self, objective: Objective) -> tuple[float, ...]:
+        """Among recipes within the limits; the smaller the better."""
+        if objective is Objective.SMALLEST:
+            return (self.size_bytes, *self.speed.order)
+        if objective is Objective.MOST_ACCURATE:
+            lost = self.accuracy.lost
+            shown = lost.points if lost is not None and lost.is_shown else 0.0
+            return (shown, *self.speed.order)
+        return self.order
+
 
 @dataclass(frozen=True, slots=True)
 class Selection:
@@ -112,8 +131,11 @@ def best(run: Run) -> Outcome | None:
     """The recipe that answers the run on all its backends: the fastest that shows no loss.
 
     Where every one loses, it is the one that loses least. Never the original, unless that is all
-    there is to a recipe.
+    there is to a recipe. A run that searches towards a goal is answered by that.
     """
+    towards = answer(run)
+    if towards is not None and (nearest := towards.best or towards.closest):
+        return nearest.outcome
     found = ranked(run)
     if not found:
         return run.outcomes[-1] if len(run.outcomes) > 1 else None
@@ -121,10 +143,24 @@ def best(run: Run) -> Outcome | None:
     return (changed or found)[0].outcome
 
 
-def select(run: Run, backend: str, limits: Limits = NO_LOSS) -> Selection:
-    """The fastest recipe of one backend within the limits.
+def answer(run: Run) -> Selection | None:
+    """The best so far by the goal of a run; None where it has none."""
+    goal = run.spec.goal
+    if goal is None:
+        return None
+    return select(run, goal.backend, Limits(goal.max_drop), goal.objective)
 
-    Where the original keeps to them too, a recipe has to be shown to be faster.
+
+def select(
+    run: Run,
+    backend: str,
+    limits: Limits = NO_LOSS,
+    objective: Objective = Objective.FASTEST,
+) -> Selection:
+    """The best recipe of one backend within the limits.
+
+    Where the original keeps to them too, a recipe has to be shown to be faster; or it has to be
+    smaller, where that is the objective.
     """
     rows, base, threads = Standing(run), baseline(run), first_threads(run)
 
@@ -135,9 +171,20 @@ def select(run: Run, backend: str, limits: Limits = NO_LOSS) -> Selection:
     within = [c for c in found if c.accuracy.grounds is Grounds.KEEPS and in_time(c.candidate)]
     if not within:
         return Selection(backend, None, Lack.WITHIN, next(iter(found), None))
-    if not within[0].speed.is_faster and base is not None and in_time(base):
-        return Selection(backend, None, Lack.FASTER, within[0])
-    return Selection(backend, within[0])
+    if base is not None and in_time(base):
+        lack = Lack.SMALLER if objective is Objective.SMALLEST else Lack.FASTER
+        gaining = [choice for choice in within if gains(run, choice, objective)]
+        if not gaining:
+            return Selection(backend, None, lack, within[0])
+        within = gaining
+    return Selection(backend, min(within, key=lambda choice: choice.rank(objective)))
+
+
+def gains(run: Run, choice: Choice, objective: Objective) -> bool:
+    """Whether a recipe is worth more than the original: shown to be faster, or smaller."""
+    if objective is Objective.SMALLEST:
+        return choice.size_bytes < run.model.size_bytes
+    return choice.speed.is_faster
 
 
 def ranked(

@@ -40,10 +40,11 @@ from core.records.stored import files_of
 from core.records.targets import LOCAL
 from core.runs import comparison, drafts, gc, queue, sample_run
 from core.runs.devices import devices
-from core.runs.executor import Job, Watch
+from core.runs.executor import Watch
 from core.runs.holdings import NOBODY
 from core.runs.incoming import MAKE_ROOM
 from core.runs.installation import Installation
+from core.runs.job import job_of
 from core.runs.lacking import lacking
 from core.runs.sizes import sizes_of
 from core.runs.store import PATIENT_S, Store
@@ -132,7 +133,7 @@ class Runs:
         with queue.leased(self._at.home, run_id) as free:
             if free:
                 with contextlib.closing(Store(self._at.home.database, PATIENT_S)) as patient:
-                    Job(self._at.home, patient, self.get(run_id), watch).execute()
+                    job_of(self._at.home, patient, self.get(run_id), watch).execute()
         return self.get(run_id)
 
     def get(self, run_id: str) -> Run:

@@ -12,6 +12,7 @@ from core.errors import CoreError
 from core.recipes import understood
 from core.records import Json, Recipe, from_json, to_json
 from core.workspace import Workspace
+from pages.optimize import goal
 from pages.optimize.state import state
 from pages.shared import measure_form, recipe_form, recipe_history
 from pages.shared.field import Field
@@ -26,6 +27,10 @@ FIELDS: tuple[Field[Any], ...] = (
     forms.threads,
     forms.images,
     forms.budget,
+    state.objective,
+    state.max_drop,
+    state.goal_backend,
+    state.minutes,
 )
 RECIPE, RUN, STEPS = "recipe", "run", "steps"
 
@@ -83,7 +88,11 @@ def _checked(field: Field[Any], value: object) -> object:
     elif field == forms.images:
         if not isinstance(value, int) or value < 0:
             raise ValueError(field.key)
-    elif not isinstance(value, str):
+    elif field in goal.MOST:
+        if not isinstance(value, int | float) or not 0 <= value <= goal.MOST[field]:
+            raise ValueError(field.key)
+        return float(value)
+    elif not isinstance(value, str) or (field == state.objective and value not in goal.OBJECTIVES):
         raise ValueError(field.key)
     return value
 

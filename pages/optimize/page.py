@@ -7,7 +7,7 @@ import streamlit as st
 from core.records import Run
 from core.search import lookup
 from core.workspace.forecasts import before_pruning
-from pages.optimize import drafts, first_sight, results, samples, staircase, why
+from pages.optimize import drafts, first_sight, goal, results, samples, staircase, why
 from pages.optimize.view import Board
 from pages.shared import (
     data_picker,
@@ -24,6 +24,7 @@ from pages.shared import (
     session,
     size_form,
 )
+from pages.shared.data_picker import Data
 from pages.shared.state import visit
 
 POLL_S = 0.8
@@ -50,18 +51,13 @@ def show() -> None:
         if run is None and model_picker.has_arrived(model):
             measure_form.look_at(workspace, model, owner)
             run = session.current_run()
+    goal.opened(run)
     board = Board.lay_out(workspace, model, run)
     with st.sidebar:
         images = data_picker.calibration_images(workspace, owner, data)
         recipe_panel(board, images if run is None else None)
     busy = run is not None and progress.is_live(run) and run.owner == owner
-    if measure_form.button(board.measure, busy=busy):
-        if data.misfit:
-            visit.notice.set(data.misfit)
-        else:
-            question = measure_form.spec(model, recipe_form.current(), data)
-            measure_form.submit(workspace, question, owner)
-        st.rerun()
+    ask(board, data, busy, owner)
     if notice := visit.notice.take():
         board.notice.error(formatting.plain(notice))
     if run is None:
@@ -72,6 +68,21 @@ def show() -> None:
         sensitivity.of_pruning(workspace, model.digest, before_pruning(model), data)
     samples.show(workspace, model)
     model_picker.settle()
+
+
+def ask(board: Board, data: Data, busy: bool, owner: str) -> None:
+    """The goal, and the button that measures the recipe alone."""
+    with board.goal:
+        searches = goal.show(board.workspace, board.model, data, busy)
+    if not (measure_form.button(board.measure, busy=busy) or searches):
+        return
+    if data.misfit:
+        visit.notice.set(data.misfit)
+    else:
+        wanted = goal.question if searches else measure_form.spec
+        question = wanted(board.model, recipe_form.current(), data)
+        measure_form.submit(board.workspace, question, owner)
+    st.rerun()
 
 
 @st.fragment
@@ -102,6 +113,7 @@ def numbers(board: Board, first: Run) -> None:
         opening.choose_recipe(run)
     recipe = recipe_form.current()
     board.paint_run(recipe, run)
+    goal.tried(run)
     if not progress.is_live(run):
         downloads.show(run, board.workspace)
     outcome = board.outcome(run, recipe)

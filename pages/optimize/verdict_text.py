@@ -10,6 +10,7 @@ from core.records.standing import first_threads
 from core.workspace.facts import ordered
 from core.workspace.forecasts import after_a_cut
 from core.workspace.passes import catalogue
+from pages.optimize import goal
 from pages.shared import formatting
 
 
@@ -18,7 +19,8 @@ def sentence(run: Run, outcome: Outcome | None) -> str:
     if outcome is None:
         if run.progress.state not in LIVE:
             return asides.original(run) or "This recipe was not measured."
-        return f"Making the candidate. {asides.original(run)}".strip()
+        making = "Searching." if run.spec.goal is not None else "Making the candidate."
+        return f"{making} {asides.original(run)}".strip()
     if outcome.candidate is None:
         reason = steps.said(outcome.reason)
         return reason if outcome.failed else f"This recipe made no model: {reason}"
@@ -28,7 +30,8 @@ def sentence(run: Run, outcome: Outcome | None) -> str:
         unchanged = "This recipe changes nothing in this model: what it made is the original."
         return steps.missing(outcome) + unchanged
     digest = outcome.candidate.digest
-    return f"{headline(run, digest, outcome)} {after_a_cut(run, digest)}".strip()
+    words = (goal.sentence(run, outcome), headline(run, digest, outcome), after_a_cut(run, digest))
+    return " ".join(filter(None, words))
 
 
 def draft_sentence(model: ModelSummary, preview: Preview | None, steps: int) -> str:

@@ -23,7 +23,7 @@ from core.search.choose import best
 from core.search.space import neighbours
 from core.workspace import Workspace
 from core.workspace.forecasts import cutting
-from pages.optimize import forecast, headline, verdict_text
+from pages.optimize import forecast, goal, headline, verdict_text
 from pages.shared import formatting, progress
 
 CHART_HEIGHT = 340
@@ -39,6 +39,7 @@ class Board:
     run: Run | None
     top1: float | None
     measure: DeltaGenerator
+    goal: DeltaGenerator
     notice: DeltaGenerator
     progress: DeltaGenerator
     answer: DeltaGenerator
@@ -51,6 +52,7 @@ class Board:
         """Create the slots, top to bottom."""
         title, measure = st.columns([5, 1], vertical_alignment="center")
         title.html(f'<h1 class="lathe-title">{formatting.escape(model.name)}</h1>{facts(model)}')
+        wanted = st.container(key="goal_bar", gap="xsmall")
         notice, bar = st.empty(), st.container(key="progress")
         answer = st.container(key="answer").empty()
         names = ("latency", "accuracy", "size")
@@ -65,6 +67,7 @@ class Board:
             run=run,
             top1=known[0] if known else None,
             measure=measure,
+            goal=wanted,
             notice=notice,
             progress=bar,
             answer=answer,
@@ -148,10 +151,12 @@ class Board:
 
     def is_about(self, run: Run, recipe: Recipe) -> bool:
         """Whether the run measures this recipe on the model shown."""
-        return lookup.asks(run, self.model.digest, recipe)
+        return goal.follows(run, recipe) or lookup.asks(run, self.model.digest, recipe)
 
     def outcome(self, run: Run, recipe: Recipe) -> Outcome | None:
-        """What became of the recipe in the run, as far as it is known."""
+        """What became of the recipe in the run, or what its search found, as far as it is known."""
+        if goal.follows(run, recipe):
+            return goal.best_so_far(run)
         return lookup.find(run, self.model.digest, recipe)
 
 

@@ -152,7 +152,7 @@ def site() -> str:
 
 def is_sweep(run: Run) -> bool:
     """Whether a run weighs several recipes: then Explore shows it, else Optimize."""
-    return len(run.spec.recipes) > 2
+    return len(run.spec.recipes) > 2 and run.spec.goal is None
 
 
 def reopen(run: Run) -> None:

@@ -15,8 +15,8 @@ import pytest
 
 from core.records import ExperimentSpec, Recipe, Run, RunProgress, State
 from core.runs import queue
-from core.runs.executor import main
 from core.runs.home import VARIABLE, Home
+from core.runs.job import main
 from core.runs.store import Store
 from tests.pages.fake_workspace import model
 

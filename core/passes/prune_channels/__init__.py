@@ -13,9 +13,9 @@ He, Zhang, Sun 2017, arXiv:1707.06168 (refit); Frantar, Alistarh 2022, arXiv:220
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from core.analysis import selection
 from core.analysis.channels import ChannelMap, Group, channel_map
@@ -27,7 +27,7 @@ from core.compress.pruning.study import RANKED, Study, study
 from core.compress.refit.needs import Needs, Workload, of_a_refit
 from core.compress.refit.telling import part
 from core.errors import PassPrecondition
-from core.passes.base import Graph, Pass, Report, parameter
+from core.passes.base import SIZE, TIME, Graph, Pass, Report, Tries, parameter
 from core.passes.prune_channels.choice import (
     Counts,
     Kernels,
@@ -71,6 +71,11 @@ class PruneChannels(Pass):
         "refitted. Expect to lose much more accuracy than with images, which need no labels."
     )
     few_images: ClassVar[int] = 32
+    pays: ClassVar[Mapping[str, Tries]] = {
+        TIME: tuple({"budget": "latency", "target": share} for share in (0.85, 0.7, 0.5)),
+        SIZE: tuple({"budget": "bytes", "target": share} for share in (0.85, 0.7, 0.5)),
+    }
+    for_integers: ClassVar[Mapping[str, Any]] = {"arithmetic": "int8"}
     with_few_images: ClassVar[str] = (
         "the repair is held back so that it does not adapt to these few alone, and restores less "
         "accuracy. 256 or more are better; they need no labels."

@@ -43,7 +43,7 @@ from core.compress.quantization.target_scheme import LARGEST, Scheme, scheme
 from core.compress.refit.needs import Needs, Workload
 from core.errors import PassPrecondition
 from core.graph.operators import is_quantized
-from core.passes.base import Graph, Pass, Report, adopt, parameter
+from core.passes.base import SIZE, TIME, Graph, Pass, Report, Tries, adopt, parameter
 from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
 from core.passes.quantize_int8.readers import agreed, readers_of, runtime_of
@@ -84,6 +84,10 @@ class QuantizeInt8(Pass):
         "you allow.",
         "int8 within ms": "The most accurate mix of int8 and float that takes no more time than "
         "you allow.",
+    }
+    pays: ClassVar[Mapping[str, Tries]] = {
+        TIME: ({"goal": "safe"}, {"goal": "fastest"}),
+        SIZE: ({"goal": "safe"}, {"goal": "fastest"}),
     }
 
     backend: str = parameter(

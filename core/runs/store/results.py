@@ -125,6 +125,10 @@ class Store(Bookmarks):
             for table in ("answers", "kept_results"):
                 db.execute(f"delete from {table} where run = ?", (run_id,))
 
+    def set_spec(self, run_id: str, spec: ExperimentSpec) -> None:
+        """Keep the question of a run that found more to ask."""
+        self._update(run_id, "spec", text(spec))
+
     def set_host(self, run_id: str, host: Host) -> None:
         """Say which machine measured a run."""
         self._update(run_id, "host", text(host))
