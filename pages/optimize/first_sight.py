@@ -122,7 +122,7 @@ def _result(workspace: Workspace, was_under_way: bool) -> None:
     words = ""
     if own is not None and own.progress.state is State.RUNNING:
         words = f"This machine measures the same now: {progress.now(own)}"
-    elif was_under_way:
+    elif workspace.runs.measure_sample():  # it goes on once it had to step aside
         words = "This machine measures the same as soon as nothing else is measured."
     st.caption(words or "\N{NO-BREAK SPACE}")
 

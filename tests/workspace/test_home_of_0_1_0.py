@@ -128,4 +128,6 @@ def test_its_link_opens_the_run(workspace: Workspace, monkeypatch: pytest.Monkey
     page.query_params["run"] = RUN
     page.run()
     assert not page.exception
-    assert "69 % smaller" in " ".join(one.value.replace("\\", "") for one in page.markdown)
+    assert "69\N{NO-BREAK SPACE}% smaller" in " ".join(
+        one.value.replace("\\", "") for one in page.markdown
+    )
