@@ -136,6 +136,10 @@ class StoreError(CoreError):
     """The results could not be written or read."""
 
 
+class NoSuchRun(StoreError):
+    """The store was read, and the run is not there."""
+
+
 def says_out_of_memory(text: str) -> bool:
     """Whether these are the words of a library that could not allocate."""
     return any(sign in text for sign in OUT_OF_MEMORY)

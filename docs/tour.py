@@ -3,7 +3,7 @@
 python -m docs.tour          takes them anew into docs/images/; `make tour` does the same
 
 The app is started with an empty home and driven in a headless Chromium as a newcomer would: first
-sight, the sample, a goal, and what came of it. The numbers are those of this machine.
+sight, the sample, a recipe, and what came of it. The numbers are those of this machine.
 """
 
 from __future__ import annotations

@@ -8,7 +8,7 @@ the 95 % intervals of all others.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.charts import palette, quantities, text
 from core.charts.accuracy import delta_text
@@ -137,7 +137,8 @@ def _time(sides: Sequence[Side], standing: Sequence[Standing], metric: str, back
     ratios = [row_of(at, "latency_ratio") for at in range(len(sides))]
     is_latency = metric == "latency_ms"
     alike = len({side.run.spec.model for side in sides}) == 1
-    best = _best(ratios, "fastest") if is_latency and alike and _together(found) else {}
+    weighed = [_to_weigh(*one) for one in zip(sides, found, ratios, strict=True)]
+    best = _best(weighed, "fastest") if is_latency and alike and _together(found) else {}
     cells = [
         _cell(
             row,
@@ -149,6 +150,15 @@ def _time(sides: Sequence[Side], standing: Sequence[Standing], metric: str, back
     ]
     name = quantities.name(metric)
     return Row(f"{name[:1].upper()}{name[1:]}, {palette.label(backend)}", tuple(cells))
+
+
+def _to_weigh(
+    side: Side, latency: Measurement | None, ratio: Measurement | None
+) -> Measurement | None:
+    """The ratio by which a side is weighed: the original is timed against itself by nobody."""
+    if latency is not None and side.digest == side.run.spec.model:
+        return replace(latency, metric="latency_ratio", value=1.0, low=1.0, high=1.0)
+    return ratio
 
 
 def _verdict(ratio: Measurement | None) -> str:

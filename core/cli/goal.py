@@ -13,7 +13,7 @@ from core.cli.inputs import OWNER
 from core.cli.measure import DEFAULT_BACKEND
 from core.cli.result import Result
 from core.cli.sizes import add_at_option
-from core.cli.telling import Teller, guessed_pixels
+from core.cli.telling import Teller, guessed_pixels, unscored
 from core.errors import CoreError, PassPrecondition
 from core.records import ExperimentSpec, Goal, Objective, Recipe, Run, State, to_json
 from core.search import goal as search
@@ -95,10 +95,11 @@ def _goal(options: argparse.Namespace, recipe: Recipe) -> Goal:
         raise PassPrecondition("--goal needs --data: images on which losses are measured.")
     if options.format != ONNX:
         raise PassPrecondition("--goal writes ONNX; convert the result with a second command.")
-    if not 0 < options.minutes <= search.MOST_MINUTES:
-        raise PassPrecondition(f"--minutes: give up to {search.MOST_MINUTES:g}.")
-    if not 0 <= options.max_drop <= 100:
-        raise PassPrecondition("--max-drop: give points between 0 and 100.")
+    least, most = search.LEAST_MINUTES, search.MOST_MINUTES
+    if not least <= options.minutes <= most:
+        raise PassPrecondition(f"--minutes: give minutes between {least:g} and {most:g}.")
+    if not 0 <= options.max_drop <= search.MOST_DROP:
+        raise PassPrecondition(f"--max-drop: give points between 0 and {search.MOST_DROP:g}.")
     check_backend(options.backend)
     return Goal(OBJECTIVES[options.goal], options.max_drop, options.backend, options.minutes)
 
@@ -107,6 +108,7 @@ def _spec(workspace: Workspace, options: argparse.Namespace, goal: Goal) -> Expe
     model = kept_model(workspace, options)
     data = workspace.data.add(options.data.name, options.data, OWNER, Teller())
     guessed_pixels(model, data)
+    unscored(model, data)
     calibration = ""
     if options.calibration:
         images = workspace.data.add(options.calibration.name, options.calibration, OWNER, Teller())

@@ -52,12 +52,12 @@ def run(options: argparse.Namespace) -> Result:
         CoreError: bad model, data or recipe, or a recipe of which every step failed.
     """
     recipe = read_recipe(options)
-    if options.goal:
-        return goal.run(options, recipe)
-    if not recipe.steps:
+    if not (recipe.steps or options.goal):
         raise PassPrecondition("Nothing to do: name at least one pass, a recipe, or a --goal.")
     if not options.output.absolute().parent.is_dir():
         raise CoreError(f"{options.output.parent}: there is no such folder to write to.")
+    if options.goal:
+        return goal.run(options, recipe)
     if options.format != ONNX:
         parse(options.format)
     with Workspace.passing(options.child) as workspace:

@@ -79,6 +79,7 @@ class Outcome:
     Attributes:
         failed: steps that were asked for and undone. A candidate without some of its steps says so
             in its recipe's name; where none held there is no candidate.
+        late: given up for want of time; made again when the run goes on.
     """
 
     recipe: Recipe
@@ -86,6 +87,7 @@ class Outcome:
     summary: ModelSummary | None = None
     reason: str = ""
     failed: tuple[StepReport, ...] = ()
+    late: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from core.data import model_at, open_set
+from core.data import Annotations, model_at, open_set
 from core.devices.local import lock
 from core.errors import CoreError, ModelError, no_room
 from core.measure import Cancelled, Source, host
@@ -34,8 +34,8 @@ from core.records import (
 from core.runs import builds, layer_times
 from core.runs.home import Home
 from core.runs.images import ImageSource, sources
-from core.runs.pace import Progress
-from core.runs.plan import Comparison, Emit, Unit, early, only_times
+from core.runs.pace import OutOfTime, Progress
+from core.runs.plan import Comparison, Emit, Judges, Unit, early, only_times
 from core.runs.store import Store
 
 EARLY_BUDGET_S = 2.0  # of one latency: it is timed again beside every candidate
@@ -56,6 +56,7 @@ class Job:
         units = builds * len(run.spec.backends) * (2 + len(run.spec.threads))
         self._progress = Progress(builds, units)
         self._known = {key(o.recipe.steps): o for o in run.outcomes}
+        self._judged: tuple[Annotations | None, Judges] | None = None
 
     def execute(self) -> State:
         """Work until done, cancelled or failed; the state is in the store as well."""
@@ -152,7 +153,7 @@ class Job:
                 times,
             )
         except CoreError as error:
-            return Outcome(recipe, None, None, error.reason)
+            return Outcome(recipe, None, None, error.reason, late=isinstance(error, OutOfTime))
         memo.write(found)
         return found
 
@@ -191,16 +192,23 @@ class Job:
     def _comparison(self, models: tuple[tuple[str, ModelSummary], ...]) -> Comparison:
         spec = self._run.spec
         _, images = self._images()
+        source = Source(images.path, images.digest, self._run.model.preprocess, spec.images)
+        if self._judged is None:
+            annotations = open_set(images.path).annotations if images.path else None
+            judges = Judges.of(source, annotations, self._home.caches, self._cancelled)
+            self._judged = annotations, judges
+        annotations, judges = self._judged
         return Comparison(
             models=tuple((name, model_at(model, spec.dims)) for name, model in models),
             backends=spec.backends,
             threads=spec.threads,
-            source=Source(images.path, images.digest, self._run.model.preprocess, spec.images),
-            annotations=open_set(images.path).annotations if images.path else None,
+            source=source,
+            annotations=annotations,
             caches=self._home.caches,
             budget_s=spec.latency_budget_s,
             cancelled=self._cancelled,
             device=spec.device,
+            judges=judges,
         )
 
     def _cancelled(self) -> bool:

@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Collection
 
+from core.errors import PassPrecondition
 from core.pipeline.clock import Steady
 from core.records import RunProgress, State
 from core.runs.plan import Unit
@@ -21,6 +22,10 @@ TOLD_EVERY_S = 0.5
 GUESS_WEIGHT = 0.5  # of a guess beside one unit that was timed
 GRACE = 0.2  # of a time limit, for what was begun before
 PAIR = 1.5  # times what the original alone took, where that came to an end by itself
+
+
+class OutOfTime(PassPrecondition):
+    """What was begun would take longer than there is time."""
 
 
 class Progress:

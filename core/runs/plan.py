@@ -61,6 +61,37 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class Judges:
+    """What is remembered of the baseline from one comparison of a run to the next.
+
+    Attributes:
+        artifacts: models in the formats that backends read.
+        verifier: compares outputs before anything is timed.
+        scorer: counts what candidates get right.
+    """
+
+    artifacts: Artifacts
+    verifier: Verifier
+    scorer: Scorer
+
+    @classmethod
+    def of(
+        cls,
+        source: Source,
+        annotations: Annotations | None,
+        caches: Path,
+        cancelled: Callable[[], bool],
+    ) -> Judges:
+        """Nothing is known yet; the arguments are those of `Comparison`."""
+        artifacts = Artifacts(caches / "artifacts")
+        return cls(
+            artifacts,
+            Verifier(source, cancelled, artifacts),
+            Scorer(annotations, source.digest, source.preprocess),
+        )
+
+
+@dataclass(frozen=True)
 class Comparison:
     """Models, the first being the baseline, to be measured against each other.
 
@@ -74,6 +105,7 @@ class Comparison:
         budget_s: of one latency comparison.
         cancelled: polled while measuring.
         device: where they are measured.
+        judges: of other comparisons on the same images; None for new ones.
     """
 
     models: tuple[tuple[str, ModelSummary], ...]
@@ -85,6 +117,7 @@ class Comparison:
     budget_s: float
     cancelled: Callable[[], bool]
     device: str = LOCAL
+    judges: Judges | None = None
 
     @property
     def baseline(self) -> ModelSummary:
@@ -96,19 +129,20 @@ class Comparison:
         return (replace(unit, run=self._placed(unit.run)) for unit in self._units())
 
     def _units(self) -> Iterator[Unit]:
-        artifacts = Artifacts(self.caches / "artifacts")
-        verifier = Verifier(self.source, self.cancelled, artifacts)
-        scorer = Scorer(self.annotations, self.source.digest, self.source.preprocess)
+        judges = self.judges or Judges.of(
+            self.source, self.annotations, self.caches, self.cancelled
+        )
+        verifier = judges.verifier
         for name, model in self.models:
             yield self._sizes(name, model)
         for spec in self.backends:
             for name, model in self.models:
-                yield self._accuracy(spec, name, model, verifier, scorer)
+                yield self._accuracy(spec, name, model, verifier, judges.scorer)
             for threads in self.threads:
                 yield from self._latencies(spec, threads, verifier)
         for spec in self.backends:
             for name, model in self.models:
-                yield self._startup(spec, name, model, artifacts)
+                yield self._startup(spec, name, model, judges.artifacts)
 
     def _placed(self, run: Work) -> Work:
         def told(emit: Emit, progress: Callable[[Json], None]) -> None:

@@ -6,24 +6,24 @@ before it is made, so that a run that was stopped goes on with it.
 
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 
 from core.devices.local import lock
-from core.errors import PassPrecondition
 from core.measure import Cancelled
 from core.pipeline.client import Workshop
 from core.recipes import key
 from core.records import ExperimentSpec, Goal, Outcome, Recipe, Run
 from core.runs.executor import Job, Watch, distinct_models, is_there, recipes
 from core.runs.home import Home
-from core.runs.pace import Pace, TimeLimit
+from core.runs.pace import OutOfTime, Pace, TimeLimit
 from core.runs.store import Store
 from core.search import goal as search
 from core.search.choose import answer
 from core.search.goal import Trial
 
 ENOUGH = "Nothing is left to try."
+FEW = 8  # layer shapes that were timed: they say nothing yet about those to come,
+SHARE = 0.2  # unless they took this part of the time that there was
 
 
 class SearchJob(Job):
@@ -35,8 +35,9 @@ class SearchJob(Job):
         self._goal = _goal(run.spec)
         self._progress = self._limit = TimeLimit(60 * self._goal.minutes)
         self._pace = Pace()
-        self._timing: tuple[str, float, int] | None = None
+        self._timing: tuple[float, int] | None = None
         self._timed_s = 0.0  # of layers: others may use the same times
+        self._earlier_s = 0.0  # of them, in the stages before
 
     def _work(self) -> str:
         with Workshop() as workshop:
@@ -75,10 +76,10 @@ class SearchJob(Job):
 
     def _try(self, workshop: Workshop, base: Outcome, position: int, trial: Trial) -> None:
         """Make a recipe and measure it beside the original."""
-        start, self._timed_s = time.monotonic(), 0.0
+        left_s, self._timed_s, self._timing = self._limit.left_s, 0.0, None
         found = self._known.get(key(trial.recipe.steps))
-        is_new = found is None
-        if found is None or (found.candidate is not None and not is_there(found)):
+        is_new = found is None or found.late
+        if found is None or found.late or (found.candidate is not None and not is_there(found)):
             found = self._made(workshop, position, trial.recipe)
             self._known[key(trial.recipe.steps)] = found
         if found.summary is not None:
@@ -89,7 +90,7 @@ class SearchJob(Job):
             units = [unit for unit in pair.units() if unit.kind != "startup"]
             self._measure(units)
         if is_new:
-            self._pace.took(_passes(trial.recipe), time.monotonic() - start - self._timed_s)
+            self._pace.took(_passes(trial.recipe), left_s - self._limit.left_s - self._timed_s)
 
     def _position(self, recipe: Recipe) -> int:
         """Where a recipe stands in the run's question, to which it is added if need be."""
@@ -98,7 +99,7 @@ class SearchJob(Job):
             return keys.index(key(recipe.steps))
         asked = replace(self._run.spec, recipes=(*recipes(self._run.spec), recipe))
         self._run = replace(self._run, spec=asked)
-        self._store.set_spec(self._run.id, asked)
+        self._store.set_recipes(self._run.id, asked.recipes)
         return len(keys)
 
     def _start_of_the_best(self) -> None:
@@ -122,15 +123,17 @@ class SearchJob(Job):
     def _tell_timed(self, recipe: Recipe, done: int, total: int) -> None:
         """Give a recipe up whose layers would take longer to time than there is time."""
         super()._tell_timed(recipe, done, total)
-        now = time.monotonic()
-        if self._timing is None or self._timing[0] != recipe.name or done <= self._timing[2]:
-            self._timing = (recipe.name, now, done)
+        now = self._limit.left_s
+        if self._timing is None or done <= self._timing[1]:  # another stage of the recipe begins
+            self._timing = (now, done)
+            self._earlier_s = self._timed_s
             return
-        _, begun, before = self._timing
-        self._timed_s = now - begun
-        left_s = (now - begun) / (done - before) * (total - done)
-        if left_s > self._limit.left_s:
-            raise PassPrecondition(
+        begun, before = self._timing
+        self._timed_s = self._earlier_s + begun - now
+        left_s = (begun - now) / (done - before) * (total - done)
+        is_told = done - before >= FEW or begun - now > SHARE * begun
+        if is_told and left_s > now:
+            raise OutOfTime(
                 f"{total - done} layer shapes would still have to be timed, about "
                 f"{left_s / 60:.1f} minutes: more than is left.",
                 "Give the search more minutes.",

@@ -175,7 +175,7 @@ def select(
         lack = Lack.SMALLER if objective is Objective.SMALLEST else Lack.FASTER
         gaining = [choice for choice in within if gains(run, choice, objective)]
         if not gaining:
-            return Selection(backend, None, lack, within[0])
+            return Selection(backend, None, lack, min(within, key=lambda c: c.rank(objective)))
         within = gaining
     return Selection(backend, min(within, key=lambda choice: choice.rank(objective)))
 

@@ -34,7 +34,8 @@ from core.search.constraints import Limits
 from core.search.space import START
 
 ALL_CORES = 0
-MOST_MINUTES = 240.0
+LEAST_MINUTES, MOST_MINUTES = 0.5, 240.0
+MOST_DROP = 100.0  # points
 PAIRS = 30.0  # comparisons of two models for which the time of a search should do
 LEAST_S, MOST_S = 2.0, 12.0  # of one such comparison
 Recipes = Generator[Recipe, None, None]

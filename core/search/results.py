@@ -109,8 +109,8 @@ def under(results: Sequence[Result], conditions: Conditions) -> tuple[Result, ..
     original, the median over all these runs.
     """
     here = [result for result in results if result.under == conditions]
-    known = [result.original_ms for result in here if result.original_ms]
-    common = statistics.median(known) if known else None
+    known = {result.run: result.original_ms for result in here if result.original_ms}
+    common = statistics.median(known.values()) if known else None
     originals = [result for result in here if result.is_original][:1]
     return tuple(_placed(result, common) for result in (*originals, *_candidates(here)))
 

@@ -15,7 +15,16 @@ from core.search.results import results_of
 from core.workspace.runs import Runs
 
 # Whatever condenses the rows of a run.
-CONDENSED_BY = ("metrics", "recipes.py", "records", "search", "tasks")
+CONDENSED_BY = (
+    "backends",
+    "fidelity.py",
+    "metrics",
+    "recipes.py",
+    "records",
+    "search",
+    "tasks",
+    "verdict.py",
+)
 MOST_NAME, MOST_NOTE, MOST_TAG, MOST_TAGS = 120, 2_000, 40, 12
 
 

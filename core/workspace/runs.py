@@ -18,7 +18,7 @@ from pathlib import Path
 from core import measure, sources
 from core.backends.base import here
 from core.devices.local import lock, scratch
-from core.errors import CoreError, StoreError
+from core.errors import CoreError, NoSuchRun, StoreError
 from core.formats.base.artifacts import Artifacts, pack
 from core.recipes import original
 from core.records import (
@@ -55,7 +55,10 @@ from core.workspace.sample import SampleRun
 MOST_LIVE_RUNS = 4
 SWEEP_EVERY_S = 600.0
 # Whatever words the answer of a run in the list.
-WORDED_BY = ("charts", "metrics", "recipes.py", "records", "runs", "search", "verdict.py")
+WORDED_BY = (
+    "backends", "charts", "fidelity.py", "metrics", "passes", "recipes.py", "records", "runs",
+    "search", "tasks", "verdict.py", "wording",
+)  # fmt: skip
 
 
 class Runs:
@@ -108,6 +111,7 @@ class Runs:
             StoreError, DataError: as `submit`.
         """
         run = self._new_run(spec, owner)
+        self._sample.step_aside()
         return self.work_on(run.id, watch)
 
     def compare(
@@ -126,6 +130,7 @@ class Runs:
         Raises:
             CoreError: bad images or names.
         """
+        self._sample.step_aside()
         return comparison.compare(self._at.home, models, asked, tell)
 
     def work_on(self, run_id: str, watch: Watch | None = None) -> Run:
@@ -140,11 +145,11 @@ class Runs:
         """Everything known of a run.
 
         Raises:
-            StoreError: there is no such run.
+            NoSuchRun: it is not there.
         """
         run = self._at.store.run(run_id)
         if run is None:
-            raise StoreError("There is no such run: it was deleted, or the link is incomplete.")
+            raise NoSuchRun("There is no such run: it was deleted, or the link is incomplete.")
         return queue.observed(self._at.home, run)
 
     def of(self, owner: str) -> tuple[Run, ...]:

@@ -60,7 +60,7 @@ class SampleRun:
         store = self._at.store
         try:
             run = self.run()
-            if (run is not None and run.progress.state not in UNDONE) or store.is_any_live():
+            if (run is not None and run.progress.state not in UNDONE) or self._is_any_live():
                 return
             run = run or self._noted()
             store.set_cancelled(run.id, False)
@@ -70,6 +70,13 @@ class SampleRun:
             return
         finally:
             self._beginning.release()
+
+    def _is_any_live(self) -> bool:
+        """Whether some run, of anybody, is being worked on: one that says so may be dead."""
+        return any(
+            queue.is_alive(self._at.home, run_id, progress)
+            for run_id, _, _, _, progress in self._at.store.live()
+        )
 
     def _noted(self) -> Run:
         model = self._models.sample(sample_run.MODEL)

@@ -21,6 +21,7 @@ from pages.compare.state import state
 from pages.shared import formatting
 from pages.shared.field import points as picked_points
 from pages.shared.field import rows as ticked_rows
+from pages.shared.field import select
 
 COST_WORDS: dict[Cost, str] = {"latency": "Latency", "ratio": "Ratio", "size": "File size"}
 CONFIG = {"displaylogo": False, "displayModeBar": False}
@@ -149,7 +150,7 @@ def draw(listed: Sequence[Result], marks: Marks) -> None:
 def table(listed: Sequence[Result], marks: Marks) -> None:
     """One line per candidate; what is ticked stands side by side."""
     frame = pd.DataFrame([line(result, marks.get(result.key, Bookmark())) for result in listed])
-    state.order.set(["/".join(result.key) for result in listed])
+    _follow(["/".join(result.key) for result in listed])
     if frame.empty:
         return
     gained = column(listed[0].under.metric)
@@ -184,6 +185,15 @@ def table(listed: Sequence[Result], marks: Marks) -> None:
         placeholder="–",
         alt="Every candidate with its numbers under these conditions",
     )
+
+
+def _follow(order: Sequence[str]) -> None:
+    """Where the rows are others than before the ticks stay with their candidates."""
+    if order == state.order.get():
+        return
+    state.order.set(order)
+    state.ticked.set([key for key in state.ticked.get() if key in order])
+    select(state.table, [order.index(key) for key in state.ticked.get()])
 
 
 def line(result: Result, mark: Bookmark) -> dict[str, object]:

@@ -64,8 +64,7 @@ def draw(sides: Sequence[Side], answer: Explanation | None, rows: Sequence[str])
 
 def _picked(rows: Sequence[str]) -> None:
     before, after = picked()
-    place = next((rows.index(name) for name in (before, after) if name in rows), None)
-    select(state.layers, place)
+    select(state.layers, [rows.index(name) for name in (before, after) if name in rows][:1])
 
 
 def _compared(run: Run) -> Outcome | None:

@@ -31,6 +31,7 @@ FIELDS: tuple[Field[Any], ...] = (
     state.max_drop,
     state.goal_backend,
     state.minutes,
+    state.goal_at,
 )
 RECIPE, RUN, STEPS = "recipe", "run", "steps"
 
@@ -88,13 +89,27 @@ def _checked(field: Field[Any], value: object) -> object:
     elif field == forms.images:
         if not isinstance(value, int) or value < 0:
             raise ValueError(field.key)
-    elif field in goal.MOST:
-        if not isinstance(value, int | float) or not 0 <= value <= goal.MOST[field]:
-            raise ValueError(field.key)
-        return float(value)
+    elif field in (*goal.BOUNDS, state.goal_at):
+        return _of_goal(field, value)
     elif not isinstance(value, str) or (field == state.objective and value not in goal.OBJECTIVES):
         raise ValueError(field.key)
     return value
+
+
+def _of_goal(field: Field[Any], value: object) -> object:
+    """A number of the goal bar within its bounds, or the note of which search is followed.
+
+    Raises:
+        ValueError: of another kind.
+    """
+    if field == state.goal_at:
+        if not isinstance(value, list) or len(value) != 2:
+            raise ValueError(field.key)
+        return tuple(map(str, value))
+    least, most = goal.BOUNDS[field]
+    if not isinstance(value, int | float) or not least <= value <= most:
+        raise ValueError(field.key)
+    return float(value)
 
 
 def _recipe(found: object) -> Recipe | None:

@@ -5,10 +5,11 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from core.recipes import key, name_of
+from core.recipes import key, name_of, same
 from core.records import ExperimentSpec, Goal, ModelSummary, Objective, Outcome, Recipe, Run
 from core.search import goal as search
-from core.search.choose import Choice, Grounds, answer, judged
+from core.search import lookup
+from core.search.choose import Choice, Grounds, Selection, answer, judged
 from core.search.constraints import Limits
 from core.wording import sentences
 from core.workspace import Workspace
@@ -18,7 +19,10 @@ from pages.shared.data_picker import Data
 from pages.shared.state import forms
 
 OBJECTIVES = tuple(objective.value for objective in Objective)
-MOST = {state.max_drop: 20.0, state.minutes: 60.0}
+BOUNDS = {
+    state.max_drop: (0.0, search.MOST_DROP),
+    state.minutes: (search.LEAST_MINUTES, search.MOST_MINUTES),
+}
 NO_IMAGES = "Choose evaluation images first: without them nothing says what a recipe loses."
 
 
@@ -34,7 +38,7 @@ def show(workspace: Workspace, model: ModelSummary, data: Data, busy: bool) -> b
         )  # fmt: skip
         _word("within")
         st.number_input(
-            "Points to lose at most", 0.0, MOST[state.max_drop], step=0.5, format="%.1f", width=116,
+            "Points to lose at most", *BOUNDS[state.max_drop], step=0.5, format="%.1f", width=116,
             key=state.max_drop.key, label_visibility="collapsed", persist_state="session",
         )  # fmt: skip
         _word("points, on")
@@ -45,7 +49,7 @@ def show(workspace: Workspace, model: ModelSummary, data: Data, busy: bool) -> b
         )  # fmt: skip
         _word("in about")
         st.number_input(
-            "Minutes", 0.5, MOST[state.minutes], step=1.0, format="%g", width=104,
+            "Minutes", *BOUNDS[state.minutes], step=1.0, format="%g", width=104,
             key=state.minutes.key, label_visibility="collapsed", persist_state="session",
         )  # fmt: skip
         _word("min:")
@@ -95,15 +99,25 @@ def question(model: ModelSummary, recipe: Recipe, data: Data) -> ExperimentSpec:
 
 
 def opened(run: Run | None) -> None:
-    """Stand the fields at the goal of a run that was opened, and note where the recipe stands."""
+    """Stand the fields at the goal of a run that was opened, and note where the recipe stands.
+
+    A form that came with another recipe of the run than its best shows that recipe's numbers.
+    """
     goal = run.spec.goal if run is not None else None
     if run is None or goal is None or state.goal_at.get()[0] == run.id:
         return
-    state.goal_at.set((run.id, key(recipe_form.current().steps)))
+    now = recipe_form.current()
+    another = lookup.asks(run, run.spec.model, now) and not same(now, lookup.opening(run))
+    state.goal_at.set((run.id, "" if another else key(now.steps)))
     state.objective.set(goal.objective.value)
     state.max_drop.set(goal.max_drop)
     state.goal_backend.set(goal.backend)
     state.minutes.set(goal.minutes)
+
+
+def follow(run: str, recipe: Recipe) -> None:
+    """Show the best of a search that begins, until the form is moved from where it stands."""
+    state.goal_at.set((run, key(recipe.steps)))
 
 
 def follows(run: Run, recipe: Recipe) -> bool:
@@ -148,7 +162,11 @@ def tried(run: Run) -> None:
     goal = run.spec.goal
     if goal is None:
         return
-    rows = [_row(run, goal, recipe) for recipe in run.spec.recipes[1:]]
+    found, made = answer(run), {key(one.recipe.steps): one for one in reversed(run.outcomes)}
+    rows = [
+        _row(run, goal, recipe, made.get(key(recipe.steps)), found)
+        for recipe in run.spec.recipes[1:]
+    ]
     left = sentences(search.left_out(run.model, goal, bool(run.spec.calibration)))
     with st.expander(f"What was tried: {len(rows)}", expanded=True):
         if rows:
@@ -172,8 +190,9 @@ COLUMNS = {
 }
 
 
-def _row(run: Run, goal: Goal, recipe: Recipe) -> dict[str, object]:
-    outcome = next((o for o in run.outcomes if key(o.recipe.steps) == key(recipe.steps)), None)
+def _row(
+    run: Run, goal: Goal, recipe: Recipe, outcome: Outcome | None, found: Selection | None
+) -> dict[str, object]:
     row: dict[str, object] = {"recipe": name_of(recipe), "time": None, "lost": None, "size": None}
     if outcome is None:
         return row | {"result": "in the making" if progress.is_live(run) else "not finished"}
@@ -183,11 +202,10 @@ def _row(run: Run, goal: Goal, recipe: Recipe) -> dict[str, object]:
     lost = choice.accuracy.lost
     size = outcome.summary.size_bytes / 1e6 if outcome.summary is not None else None
     row |= {"time": choice.speed.ratio, "lost": lost.points if lost else None, "size": size}
-    return row | {"result": _result(run, choice)}
+    return row | {"result": _result(run, choice, found)}
 
 
-def _result(run: Run, choice: Choice) -> str:
-    found = answer(run)
+def _result(run: Run, choice: Choice, found: Selection | None) -> str:
     best = found.best if found is not None else None
     if best is not None and best.outcome == choice.outcome:
         return "the best" + " so far" * progress.is_live(run)

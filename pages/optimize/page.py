@@ -80,8 +80,10 @@ def ask(board: Board, data: Data, busy: bool, owner: str) -> None:
         visit.notice.set(data.misfit)
     else:
         wanted = goal.question if searches else measure_form.spec
-        question = wanted(board.model, recipe_form.current(), data)
-        measure_form.submit(board.workspace, question, owner)
+        recipe = recipe_form.current()
+        run = measure_form.submit(board.workspace, wanted(board.model, recipe, data), owner)
+        if searches and run:
+            goal.follow(run, recipe)
     st.rerun()
 
 

@@ -12,7 +12,7 @@ from core import recipes
 from core.charts import palette
 from core.records import Answer, Bookmark, RunLine, State
 from pages.runs.state import state
-from pages.shared.field import Field, rows
+from pages.shared.field import Field, rows, select
 
 STATE_WORDS = {
     State.QUEUED: "○ waiting",
@@ -114,7 +114,9 @@ def table(runs: Lines, answers: Mapping[str, Answer], marks: Marks) -> None:
             for run in runs.values()
         ]
     )
-    state.order.set(list(runs))
+    if list(runs) != state.order.get():
+        state.order.set(list(runs))
+        select(state.table, ())
     st.dataframe(
         frame,
         hide_index=True,

@@ -120,7 +120,6 @@ def rows(table: Field[Pick | None]) -> Sequence[int]:
     return pick.selection.rows if pick is not None else ()
 
 
-def select(table: Field[Pick | None], row: int | None) -> None:
-    """Pick one row of a table, or none; in a callback."""
-    rows = [] if row is None else [row]
-    st.session_state[table.key] = {"selection": {"rows": rows, "columns": [], "cells": []}}
+def select(table: Field[Pick | None], rows: Sequence[int]) -> None:
+    """Pick rows of a table, and no others; before it is drawn, or in a callback."""
+    st.session_state[table.key] = {"selection": {"rows": [*rows], "columns": [], "cells": []}}

@@ -162,17 +162,22 @@ def button(place: DeltaGenerator, busy: bool) -> bool:
     )
 
 
-def submit(workspace: Workspace, question: ExperimentSpec, owner: str) -> None:
-    """Start the run and put it into the address; say what is missing instead, if anything is."""
+def submit(workspace: Workspace, question: ExperimentSpec, owner: str) -> str:
+    """Start the run and put it into the address; say what is missing instead, if anything is.
+
+    Returns:
+        Its id; empty where none was started.
+    """
     if not question.backends:
         visit.notice.set("Choose at least one backend to measure on.")
-        return
+        return ""
     try:
         run_id = workspace.runs.submit(question, owner)
     except CoreError as error:
         where = "The fields stand under Measure on, beside the recipe."
         words = (error.message, error.remedy, where if isinstance(error, OpenShape) else "")
         visit.notice.set(" ".join(filter(None, words)))
-        return
+        return ""
     visit.run.link(run_id)
     forms.filled_for.set(run_id)  # they stand at its question already
+    return run_id

@@ -57,6 +57,10 @@ function offer(button, say) {
 export default function ({ data, parentElement }) {
   const find = (selector) => parentElement.querySelector(selector);
   const sheet = find("details");
+  for (const run of data.live) { // one that goes on again ends again
+    told.delete(run.id);
+    closed.delete(run.id);
+  }
   data.ended.forEach(tell);
   const paint = () => {
     const ended = data.ended.filter((run) => !closed.has(run.id));

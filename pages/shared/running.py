@@ -12,7 +12,7 @@ from typing import Any
 import streamlit as st
 
 from core.charts.summary import headline
-from core.errors import CoreError
+from core.errors import CoreError, NoSuchRun
 from core.records import Live, State
 from core.workspace import Workspace
 from pages.shared import downloads, formatting, session
@@ -44,28 +44,31 @@ def show() -> None:
     """The badge; it looks again every other second while a run of this visitor goes on."""
     workspace = session.workspace()
     live = _live(workspace)
-    note_ends(workspace, live)  # what is drawn below knows of them
-    st.fragment(badge, run_every=POLL_S if live else None)()
+    if live is not None:
+        note_ends(workspace, live)  # what is drawn below knows of them
+    st.fragment(badge, run_every=POLL_S if visit.watched.get() else None)()
 
 
 def badge() -> None:
     """What goes on, and what ended since this visitor came."""
     workspace = session.workspace()
     live, watched = _live(workspace), visit.watched.get()
-    ended = note_ends(workspace, live)
+    ended = visit.ended.get() if live is None else note_ends(workspace, live)
     if watched.keys() - visit.watched.get().keys() and visit.screen.get() in LISTS:
         st.rerun()
     with st.container(key="running"):
         _component()(
-            data={"live": [told(one) for one in live], "ended": list(ended)}, key="running_badge"
+            data={"live": [told(one) for one in live or ()], "ended": list(ended)},
+            key="running_badge",
         )
 
 
-def _live(workspace: Workspace) -> tuple[Live, ...]:
+def _live(workspace: Workspace) -> tuple[Live, ...] | None:
+    """What goes on; None where the store cannot be read: the screen itself says so."""
     try:
         return workspace.results.live(session.owner())
-    except CoreError:  # the store cannot be read: the screen itself says so
-        return ()
+    except CoreError:
+        return None
 
 
 def told(one: Live) -> dict[str, object]:
@@ -98,19 +101,23 @@ def note_ends(workspace: Workspace, live: tuple[Live, ...]) -> tuple[Mapping[str
     """The runs that ended while this visitor was here, the last ones; each is read once."""
     watched, going = visit.watched.get(), {one.id for one in live}
     found = list(visit.ended.get())
+    still = {one.id: one.title for one in live}
     for run_id, title in watched.items():
         if run_id not in going:
-            found.append(_ended(workspace, run_id, title))
+            try:
+                found.append(_ended(workspace, run_id, title))
+            except CoreError:  # the store cannot be read just now: it is asked again
+                still[run_id] = title
     found = [one for one in found if one["id"] not in going][-MOST_ENDED:]
     visit.ended.set(tuple(found))
-    visit.watched.set({one.id: one.title for one in live})
+    visit.watched.set(still)
     return tuple(found)
 
 
 def _ended(workspace: Workspace, run_id: str, title: str) -> dict[str, object]:
     try:
         run = workspace.runs.get(run_id)
-    except CoreError:  # deleted meanwhile
+    except NoSuchRun:  # deleted meanwhile
         return {
             "id": run_id,
             "title": title,

@@ -59,6 +59,20 @@ def test_the_fastest_is_so_beyond_all_intervals():
     assert [cell.best for cell in accuracy.cells] == ["", "most accurate"]
 
 
+def test_the_original_is_weighed_too():
+    """It has no ratio of its own: of two slower candidates none is the fastest beside it."""
+    slower = tuple(
+        replace(m, value=m.value + 1, low=m.low + 1, high=m.high + 1)
+        if m.metric == "latency_ratio" and m.value
+        else m
+        for m in b.measurements()
+    )
+    for rows, expected in ((slower, ["fastest", "", ""]), (b.measurements(), ["", "", "fastest"])):
+        sides = [side(b.run(measurements=rows), at) for at in range(3)]
+        found = row(sides, "Median latency, OpenVINO")
+        assert [cell.best for cell in found.cells] == expected
+
+
 @pytest.mark.parametrize(
     ("other", "apart"),
     [

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from core.devices.local import Progress
 from core.devices.local.launch import Check
-from core.errors import BackendUnavailable, DataError, InvalidModel, StoreError
+from core.errors import BackendUnavailable, DataError, InvalidModel, NoSuchRun, StoreError
 from core.records import (
     Answer,
     BackendInfo,
@@ -309,7 +309,7 @@ class FakeRuns(FakeRoom):
 
     def get(self, run_id: str) -> Run:
         if run_id not in self.at.known:
-            raise StoreError(f"There is no run {run_id!r}.")
+            raise NoSuchRun(f"There is no run {run_id!r}.")
         return self.at.known[run_id]
 
     def of(self, owner: str) -> tuple[Run, ...]:

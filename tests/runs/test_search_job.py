@@ -9,14 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from core.errors import PassPrecondition
 from core.measure import Cancelled
 from core.records import Candidate, Outcome, Recipe, Run, RunProgress, State
 from core.runs import executor, search_job
 from core.runs.home import Home
-from core.runs.pace import Pace, TimeLimit
+from core.runs.pace import OutOfTime, Pace, TimeLimit
 from core.runs.plan import Unit
-from core.runs.search_job import SearchJob
+from core.runs.search_job import FEW, SearchJob
 from core.runs.store import Store
 from tests.search.made_up_search import FASTEST, Fate, begun, digest_of, measured
 from tests.search.test_goal import net
@@ -83,7 +82,6 @@ class Pair:
 def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     clock = Clock()
     made = Bench(clock, Store(Home.at(tmp_path).database))
-    monkeypatch.setattr(search_job, "time", clock)
     monkeypatch.setattr(executor, "time", clock)
     monkeypatch.setattr(executor, "Workshop", contextlib.nullcontext)
     monkeypatch.setattr(search_job, "Workshop", contextlib.nullcontext)
@@ -169,9 +167,63 @@ def test_a_search_that_was_stopped_goes_on_with_what_it_had_begun(
 def test_a_recipe_whose_layers_take_too_long_to_time_is_given_up(bench: Bench, tmp_path: Path):
     job, recipe = started(bench, tmp_path, minutes=1.0), Recipe("prune")
     job._tell_timed(recipe, 0, 500)
-    bench.clock.s += 1.0
-    with pytest.raises(PassPrecondition, match="layer shapes would still have to be timed"):
-        job._tell_timed(recipe, 1, 500)
+    for done in range(1, FEW):
+        bench.clock.s += 0.5
+        job._tell_timed(recipe, done, 500)  # a few layers say little
+    with pytest.raises(OutOfTime, match="layer shapes would still have to be timed"):
+        job._tell_timed(recipe, FEW, 500)
+
+
+def test_one_slow_layer_gives_no_recipe_up_unless_it_took_much_of_the_time(
+    bench: Bench, tmp_path: Path
+):
+    job, recipe = started(bench, tmp_path, minutes=1.0), Recipe("prune")
+    job._tell_timed(recipe, 0, 50)
+    bench.clock.s += 2.1
+    job._tell_timed(recipe, 1, 50)
+    bench.clock.s += 12.0
+    with pytest.raises(OutOfTime, match="layer shapes"):
+        job._tell_timed(recipe, 2, 50)
+
+
+def test_what_was_given_up_for_want_of_time_is_made_when_the_run_goes_on(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    job = started(bench, tmp_path)
+    built = bench.built
+
+    def late(job: SearchJob, recipe: Recipe) -> Outcome:
+        if "prune" in str(recipe.steps):
+            return Outcome(recipe, None, None, "more than is left", late=True)
+        return built(job, recipe)
+
+    monkeypatch.setattr(bench, "built", late)
+    assert job.execute() is State.DONE
+    before = bench.store.run("run")
+    given_up = {o.recipe.name for o in before.outcomes if o.late}
+    assert given_up
+    monkeypatch.setattr(bench, "built", built)
+    assert SearchJob(Home.at(tmp_path), bench.store, before).execute() is State.DONE
+    made = {o.recipe.name for o in bench.store.run("run").outcomes if o.candidate}
+    assert given_up <= made
+
+
+def test_a_model_that_is_renamed_meanwhile_keeps_its_name_in_the_title(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    job = started(bench, tmp_path)
+    built = bench.built
+
+    def renamed(job: SearchJob, recipe: Recipe) -> Outcome:
+        with bench.store._open() as db:
+            db.execute("update runs set spec = json_set(spec, '$.title', 'another')")
+        return built(job, recipe)
+
+    monkeypatch.setattr(bench, "built", renamed)
+    assert job.execute() is State.DONE
+    run = bench.store.run("run")
+    assert run.spec.title == "another"
+    assert len(run.spec.recipes) > 2
 
 
 def test_time_in_line_for_the_machine_does_not_count():

@@ -108,6 +108,17 @@ def test_what_does_not_share_its_conditions_is_never_mixed(other):
         assert len({r.run for r in under(found, conditions)}) == 1
 
 
+def test_each_run_counts_once_in_the_latency_of_the_original():
+    """Not once for each of its candidates: a long search would outvote all others."""
+    results = results_of(b.run())
+    (conditions,) = (c for c in shared_conditions(results) if c.backend == "openvino")
+    here = [r for r in results if r.under == conditions]
+    long = [replace(r, run="long", original_ms=20.0) for r in here for _ in range(9)]
+    short = [replace(r, run=f"short {ms}", original_ms=ms) for ms in (10.0, 12.0) for r in here]
+    placed = next(r for r in under((*long, *short), conditions) if r.ratio is not None)
+    assert placed.latency.value == pytest.approx(12.0 * placed.ratio.value)
+
+
 def test_names_of_a_user_stand_for_recipes():
     found = results_of(b.run())
     (conditions,) = (c for c in shared_conditions(found) if c.backend == "openvino")

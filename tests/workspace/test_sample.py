@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,7 @@ def launched(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool]]:
 
     monkeypatch.setattr(queue, "launch", launch)
     monkeypatch.setattr(queue, "observed", lambda home, run: run)
+    monkeypatch.setattr(queue, "is_alive", lambda home, run_id, progress: True)
     monkeypatch.delenv(sample_run.VARIABLE, raising=False)
     return found
 
@@ -85,6 +87,17 @@ def test_whoever_asks_for_a_run_goes_first_and_it_goes_on_later(workspace, launc
     begun(workspace, launched, 3)
     assert launched[-1] == (run.id, True)
     assert not workspace.runs._at.store.cancelled(run.id)
+
+
+def test_it_goes_on_beside_a_run_whose_process_died(workspace, launched, monkeypatch):
+    begun(workspace, launched, 1)
+    run = workspace.runs.sample()
+    dead = replace(run, progress=RunProgress(State.INTERRUPTED))
+    monkeypatch.setattr(queue, "observed", lambda home, run: dead)
+    monkeypatch.setattr(queue, "is_alive", lambda home, run_id, progress: False)
+    assert run.progress.state is State.QUEUED  # as it is written, since nobody was left to say
+    begun(workspace, launched, 2)
+    assert launched[-1] == (run.id, True)
 
 
 def test_an_installation_can_do_without(workspace, launched, monkeypatch):

@@ -14,12 +14,14 @@ from core.records import (
     Measurement,
     ModelSummary,
     Outcome,
+    Recipe,
     Run,
     RunLine,
     RunProgress,
     State,
     from_json,
     optional,
+    to_json,
 )
 from core.runs.store.bookmarks import Bookmarks
 from core.runs.store.listing import text
@@ -125,9 +127,13 @@ class Store(Bookmarks):
             for table in ("answers", "kept_results"):
                 db.execute(f"delete from {table} where run = ?", (run_id,))
 
-    def set_spec(self, run_id: str, spec: ExperimentSpec) -> None:
-        """Keep the question of a run that found more to ask."""
-        self._update(run_id, "spec", text(spec))
+    def set_recipes(self, run_id: str, recipes: tuple[Recipe, ...]) -> None:
+        """Keep the recipes of a run that found more to ask; its title may be another by now."""
+        with self._open() as db:
+            db.execute(
+                "update runs set spec = json_set(spec, '$.recipes', json(?)) where id = ?",
+                (json.dumps([to_json(recipe) for recipe in recipes]), run_id),
+            )
 
     def set_host(self, run_id: str, host: Host) -> None:
         """Say which machine measured a run."""

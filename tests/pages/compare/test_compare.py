@@ -195,3 +195,18 @@ def test_a_forged_card_is_one_clear_line_and_nothing_is_lost(compare, content):
     assert not markup(test)
     assert "good" in words(test)
     assert list(test.multiselect(key="compare.picks").value) == [PRUNED]
+
+
+def test_ticks_stay_with_their_candidates_when_the_rows_change(compare):
+    order = compare.session_state["compare.order"]
+    at = max(index for index, key in enumerate(order) if key == INT8)
+    compare.session_state["compare.ticked"] = [PRUNED, INT8]
+    compare.session_state["compare.table"] = {
+        "selection": {"rows": [order.index(PRUNED), at], "columns": [], "cells": []}
+    }
+    test = clean(compare.text_input(key="compare.search").set_value("int8").run())
+    left = test.session_state["compare.order"]
+    assert PRUNED not in left
+    assert left.index(INT8) != at
+    assert test.session_state["compare.ticked"] == [INT8]
+    assert list(test.session_state["compare.table"]["selection"]["rows"]) == [left.index(INT8)]

@@ -79,7 +79,7 @@ def test_nothing_is_picked_where_nothing_is_drawn():
 
 def test_a_row_of_a_table_can_be_picked_and_let_go(session):
     table = Field("table", None)
-    select(table, 3)
+    select(table, (3,))
     assert session["table"]["selection"]["rows"] == [3]
-    select(table, None)
+    select(table, ())
     assert session["table"]["selection"]["rows"] == []

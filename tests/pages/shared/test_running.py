@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from core.errors import StoreError
 from core.records import Live, RunProgress, State
 from pages.shared import running
 from tests.charts import builders as b
@@ -76,6 +77,25 @@ def test_a_run_that_was_deleted_is_no_error(fake, given):
     del fake.known["live"]
     clean(test.run())
     assert given[-1]["ended"][0]["said"] == "It was deleted."
+
+
+@pytest.mark.parametrize("broken", ["live", "get"])
+def test_a_store_that_cannot_be_read_ends_nothing(fake, given, monkeypatch, broken):
+    test = app()
+    if broken == "get":
+        fake.known["live"] = replace(b.run(id="live"), progress=RunProgress(State.DONE, 10, 10))
+    room = fake.results if broken == "live" else fake.runs
+
+    def locked(*_: object) -> None:
+        raise StoreError("Results cannot be read: database is locked.")
+
+    with monkeypatch.context() as context:
+        context.setattr(room, broken, locked)
+        test.run()
+        assert given[-1]["ended"] == []
+    fake.known["live"] = replace(b.run(id="live"), progress=RunProgress(State.DONE, 10, 10))
+    clean(test.run())
+    assert [one["state"] for one in given[-1]["ended"]] == ["✓ done"]
 
 
 def test_a_run_that_goes_on_again_is_live_again(fake, given):
