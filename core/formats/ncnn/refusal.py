@@ -1,0 +1,44 @@
+"""Refusals: what ncnn has no layer for, gathered over a whole graph before anything is said."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import onnx_ir as ir
+
+from core.errors import ConversionFailed
+
+MOST = 40  # nodes that a message names
+
+
+class Refused(Exception):
+    """A node cannot be written as it stands, and why; the sentence goes on behind its name."""
+
+
+class Unknown(Refused):
+    """The size of a tensor is found out only when the model runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """One node in the way, and why."""
+
+    node: ir.Node
+    reason: str
+    follows: bool = False  # whether it may be in the way only because of one before it
+
+    def __str__(self) -> str:
+        """As a line of a message."""
+        domain = f"{self.node.domain}." if self.node.domain else ""
+        return f"{domain}{self.node.op_type} {self.node.name!r}: {self.reason}"
+
+
+def failure(obstacles: Sequence[Obstacle]) -> ConversionFailed:
+    """What to say of all of them; of what follows from others nothing."""
+    told = [one for one in obstacles if not one.follows] or list(obstacles)
+    count = "1 operator cannot" if len(told) == 1 else f"{len(told)} operators cannot"
+    lines = [str(one) for one in told[:MOST]]
+    if len(told) > MOST:
+        lines.append(f"and {len(told) - MOST} more")
+    return ConversionFailed(f"{count} be written for ncnn: {'; '.join(lines)}.")
