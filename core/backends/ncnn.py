@@ -62,16 +62,13 @@ class NcnnSession:
 
         self._ncnn = ncnn
         self._net: Any = ncnn.Net()
-        self._pools = ncnn.PoolAllocator(), ncnn.UnlockedPoolAllocator()
+        self._pools: Any = (ncnn.PoolAllocator(), ncnn.UnlockedPoolAllocator())
         threads = cores(options.threads)
         _set(self._net.opt, threads, self._pools)
         self._inputs, self._outputs = _interface(model)
         weights = model.with_suffix(".bin")
-        for what, code in (
-            ("graph", lambda: self._net.load_param(str(model))),
-            ("weights", lambda: self._net.load_model(str(weights))),
-        ):
-            _hold(f"ncnn could not load the {what}", code())
+        _hold("ncnn could not load the graph", self._net.load_param(str(model)))
+        _hold("ncnn could not load the weights", self._net.load_model(str(weights)))
         self.settings: Mapping[str, str] = {
             "threads": str(self._net.opt.num_threads),
             "batch": "one run for each image",
@@ -88,7 +85,9 @@ class NcnnSession:
         count = self._count(feeds)
         rows = [self._once(feeds, i) for i in range(count)]
         return {
-            end.name: np.concatenate([row[end.name] for row in rows]) if end.batch else rows[0][end.name]
+            end.name: np.concatenate([row[end.name] for row in rows])
+            if end.batch
+            else rows[0][end.name]
             for end in self._outputs
         }
 
@@ -101,7 +100,8 @@ class NcnnSession:
             shape = value.shape[1:] if end.batch else value.shape
             if shape != (end.shape[1:] if end.batch else end.shape):
                 raise InferenceFailed(
-                    f"ncnn: {end.name!r} is {list(value.shape)}, and the file takes {list(end.shape)}."
+                    f"ncnn: {end.name!r} has shape {list(value.shape)}, and the file takes "
+                    f"{list(end.shape)}."
                 )
         counts = {len(feeds[end.name]) for end in self._inputs if end.batch}
         if len(counts) > 1:
@@ -114,7 +114,9 @@ class NcnnSession:
         for end in self._inputs:
             value = feeds[end.name][index] if end.batch else feeds[end.name]
             blob = np.ascontiguousarray(value, np.float32).reshape(end.form)
-            _hold(f"ncnn did not take {end.name!r}", extractor.input(end.blob, self._ncnn.Mat(blob)))
+            _hold(
+                f"ncnn did not take {end.name!r}", extractor.input(end.blob, self._ncnn.Mat(blob))
+            )
         return {end.name: self._extracted(extractor, end) for end in self._outputs}
 
     def _extracted(self, extractor: Any, end: End) -> np.ndarray[Any, Any]:
@@ -131,7 +133,7 @@ class NcnnSession:
         """Free the net before its pools."""
         self._net.clear()
         self._net = None
-        self._pools = ()
+        self._pools = None
 
 
 def _set(opt: Any, threads: int, pools: tuple[Any, ...]) -> None:

@@ -77,7 +77,9 @@ def fixed(graph: graphs.Graph, dims: dict[str, int]) -> None:
             except RuntimeError:  # of the folder, at a node that it cannot read: what it did stands
                 folded = False
             common.RemoveUnusedNodesPass()(graph)
-            for value in graph.graph.initializers.values():  # the folder keeps the shape it inferred
+            for (
+                value
+            ) in graph.graph.initializers.values():  # the folder keeps the shape it inferred
                 if value.const_value is not None:
                     value.shape = ir.Shape(value.const_value.shape)  # type: ignore[arg-type]
             graphs.infer_shapes(graph)

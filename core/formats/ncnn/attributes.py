@@ -31,6 +31,11 @@ def listed(net: Net, node: ir.Node, name: str, index: int) -> list[int] | None:
     return None if value is None else [int(i) for i in net.known(value, name).reshape(-1)]
 
 
+def flag(node: ir.Node, name: str) -> bool:
+    """A switch that is off where nothing is said."""
+    return node.attributes.get_int(name, 0) != 0
+
+
 def number(net: Net, node: ir.Node, name: str, index: int, default: float) -> float:
     """A number that is an attribute in older opsets and an input in newer ones.
 

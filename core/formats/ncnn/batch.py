@@ -1,7 +1,7 @@
 """Batches: whether a net computes each image by itself, which is what one run per image needs.
 
 The shapes at a batch of two tell which axis of each value counts images. A node mixes images where
-that axis is gone behind it, where it works along that axis, or where a reshape puts others in front.
+that axis is gone behind it, where it works along it, or where a reshape puts others in front.
 """
 
 from __future__ import annotations
@@ -37,7 +37,9 @@ def mixing(found: Prepared) -> Iterator[Obstacle]:
         counted = _counted(output, found.doubled)
         maker = output.producer()
         if counted not in ((0,), ()) and maker is not None:
-            yield Obstacle(maker, f"it counts the images of {output.name!r} along axis {counted[0]}")
+            yield Obstacle(
+                maker, f"it counts the images of {output.name!r} along axis {counted[0]}"
+            )
 
 
 def _mixes(node: ir.Node, doubled: Mapping[str, Shape]) -> str:
@@ -59,7 +61,9 @@ def _mixes(node: ir.Node, doubled: Mapping[str, Shape]) -> str:
             return "it works along the batch, and ncnn runs one image at a time"
     if node.op_type in RESHAPES:
         before = math.prod((shape_of(images[0]) or ())[:axis])
-        after = math.prod((shape_of(node.outputs[0]) or ())[: _counted(node.outputs[0], doubled)[0]])
+        after = math.prod(
+            (shape_of(node.outputs[0]) or ())[: _counted(node.outputs[0], doubled)[0]]
+        )
         if before != after:
             return "it reshapes across the images of a batch"
     return ""

@@ -133,7 +133,7 @@ def _store(file: BinaryIO, weight: Weight, halves: bool) -> bool:
     if weight.tagged:
         file.write(np.array(tag, "<u4").tobytes())
     plain = np.ascontiguousarray(data, data.dtype if tag != FLOAT_TAG else "<f4")
-    file.write(memoryview(plain.reshape(-1)).cast("B"))
+    file.write(plain.data.cast("B") if plain.ndim else plain.tobytes())
     file.write(bytes(-plain.nbytes % ALIGNMENT))
     return fits
 

@@ -110,10 +110,8 @@ class Net:
 
     def only_reader(self, value: ir.Value) -> ir.Node | None:
         """The node that reads a value, if it is the only one and nothing else needs it."""
-        uses = value.uses()
-        if len(uses) != 1 or value.name in self.outputs:
-            return None
-        return uses[0].node
+        uses = list(value.uses())
+        return uses[0].node if len(uses) == 1 and value.name not in self.outputs else None
 
     def is_float(self, value: ir.Value | None) -> bool:
         """Whether a value holds numbers with a fraction; so does one of unknown type."""

@@ -79,7 +79,7 @@ def _readers(value: ir.Value) -> Iterator[ir.Node]:
 
 
 def _swish(net: Net, node: ir.Node) -> Pattern | None:
-    """x * sigmoid(x), and x * hard sigmoid(x)."""
+    """Swish, x * sigmoid(x), and the same of a hard sigmoid."""
     if node.op_type not in ("Sigmoid", "HardSigmoid") or len(node.outputs[0].uses()) != 1:
         return None
     (last,) = _readers(node.outputs[0])
@@ -95,41 +95,43 @@ def _swish(net: Net, node: ir.Node) -> Pattern | None:
 
 
 def _gelu(net: Net, node: ir.Node) -> Pattern | None:
-    """x / 2 * (1 + erf(x / sqrt 2)), with the half at any place."""
+    """GELU, x / 2 * (1 + erf(x / sqrt 2)), with the half at any place."""
     if node.op_type != "Erf" or node.inputs[0] is None:
         return None
     scaled = node.inputs[0].producer()
     source = _by_number(net, scaled, "Mul", math.sqrt(0.5))
-    if source is None:
-        source = _by_number(net, scaled, "Div", math.sqrt(2))
-        if source is None or scaled is None or scaled.inputs[0] is not source:
-            return None
-    more = next((n for n in _readers(node.outputs[0]) if n.op_type == "Add"), None)
-    if more is None or _by_number(net, more, "Add", 1.0) is not node.outputs[0]:
+    if source is None and (source := _by_number(net, scaled, "Div", math.sqrt(2))) is not None:
+        source = source if scaled is not None and scaled.inputs[0] is source else None
+    more = next(_readers(node.outputs[0]), None)
+    if source is None or scaled is None or _by_number(net, more, "Add", 1.0) is None:
         return None
-    nodes = {n for n in (scaled, node, more) if n is not None}
-    values, halved = {source}, False
-    value = more.outputs[0]
-    for _ in range(2):
-        last = next(iter(_readers(value)), None)
-        if last is None or last.op_type != "Mul" or len(value.uses()) != 1:
+    nodes, value, factors = {scaled, node}, node.outputs[0], list[ir.Value | float]()
+    while more is not None and len(value.uses()) == 1 and more not in nodes:
+        nodes.add(more)
+        if more.op_type == "Mul":
+            other = more.inputs[1] if more.inputs[0] is value else more.inputs[0]
+            factors += _taken_apart(net, other, source, nodes)
+        elif more.op_type != "Add":
             return None
-        nodes.add(last)
-        other = next((v for v in last.inputs if v is not value), value)
-        inner = other.producer() if other is not None else None
-        if other in values:
-            values = set()
-        elif _by_number(net, last, "Mul", 0.5) is value:
-            halved = True
-        elif inner is not None and values and _by_number(net, inner, "Mul", 0.5) in values:
-            nodes.add(inner)
-            values, halved = set(), True
-        else:
-            return None
-        value = last.outputs[0]
-        if halved and not values:
-            return Pattern(last, nodes, _elementwise(source, "GELU", {0: 0}))
+        if len(factors) == 2 and source in factors and 0.5 in factors:
+            return Pattern(more, nodes, _elementwise(source, "GELU", {0: 0}))
+        value = more.outputs[0]
+        more = next(_readers(value), None) if len(factors) < 2 else None
     return None
+
+
+def _taken_apart(
+    net: Net, value: ir.Value | None, source: ir.Value, nodes: set[ir.Node]
+) -> list[ir.Value | float]:
+    """What a factor is made of: a number, a value, or a number times the source."""
+    number = _number(net, value)
+    if number is not None:
+        return [number]
+    maker = value.producer() if value is not None else None
+    if maker is not None and _by_number(net, maker, "Mul", 0.5) is source:
+        nodes.add(maker)
+        return [0.5, source]
+    return [] if value is None else [value]
 
 
 def _elementwise(source: ir.Value, kind: str, parameters: dict[int, float]) -> Rule:
@@ -203,7 +205,11 @@ def _shuffle(net: Net, node: ir.Node) -> Pattern | None:
     if len(before) != 4 or len(after) != 4 or before[0] != 1 or source is None:
         return None
     nodes = {first, node, last}
-    if len(split) == 6 and split[-2:] == before[-2:] and after[2] * after[3] > before[2] * before[3]:
+    if (
+        len(split) == 6
+        and split[-2:] == before[-2:]
+        and after[2] * after[3] > before[2] * before[3]
+    ):
         crd, dcr = perm == (0, 1, 4, 2, 5, 3), perm == (0, 3, 4, 1, 5, 2)
         sides = split[2:4] if crd else split[1:3]
         square = sides[0] == sides[1] and after[2:] == (before[2] * sides[0], before[3] * sides[0])

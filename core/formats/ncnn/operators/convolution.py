@@ -31,10 +31,10 @@ def convolution(net: Net, node: ir.Node) -> None:
     bias = _bias(net, node)
     groups = node.attributes.get_int("group", 1)
     placed = window(node, weight.shape[2:], shape[2:])
-    if math.prod(shape[2:]) == 1 and weight[0, 0].size == 1 and not any(map(sum, placed.pads)):
-        if groups == 1:
-            inner_product(net, node, weight.reshape(weight.shape[:2]), bias, (shape[1],))
-            return
+    point = math.prod(shape[2:]) == weight[0, 0].size == groups == 1
+    if point and not any(map(sum, placed.pads)):
+        inner_product(net, node, weight.reshape(weight.shape[:2]), bias, (shape[1],))
+        return
     after = tail(net, node, weight.shape[0])
     weight, bias = after.folded(weight, bias)
     _layer(net, node, "Convolution", after.end, weight, bias, groups, {

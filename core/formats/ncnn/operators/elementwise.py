@@ -1,4 +1,4 @@
-"""Arithmetic of elements: of two tensors that broadcast, of a tensor and a number, of one tensor."""
+"""Arithmetic of elements: of two tensors that broadcast, of a tensor and a number, of one."""
 
 from __future__ import annotations
 
@@ -79,7 +79,9 @@ def _source(net: Net, blob: Blob, form: Shape, other: Shape) -> str:
     ncnn takes a row for the outermost axis of the other blob where their sizes agree, which spares
     the Reshape behind a global pool.
     """
-    channels = form[:1] == blob.form and other[:1] == blob.form and form[1:].count(1) == len(form) - 1
+    channels = (
+        form[:1] == blob.form and other[:1] == blob.form and form[1:].count(1) == len(form) - 1
+    )
     return blob.name if channels and len(form) > 1 else net.as_form(blob, form)
 
 
@@ -133,7 +135,9 @@ def unary(net: Net, node: ir.Node) -> None:
 def operated(net: Net, node: ir.Node, kind: int) -> None:
     """A UnaryOp of this kind."""
     blob = net.blob(node.inputs[0])
-    net.put(node.outputs[0], net.add("UnaryOp", node.name or "", (blob.name,), blob.form, {0: kind}))
+    net.put(
+        node.outputs[0], net.add("UnaryOp", node.name or "", (blob.name,), blob.form, {0: kind})
+    )
 
 
 def power(net: Net, node: ir.Node) -> None:

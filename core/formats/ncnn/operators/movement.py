@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import onnx_ir as ir
 
@@ -35,10 +35,12 @@ def transpose(net: Net, node: ir.Node) -> None:
     """Transpose, in as few steps as four axes allow."""
     shape = net.shape(node.inputs[0])
     perm = node.attributes.get_ints("perm", list(range(len(shape)))[::-1])
-    net.put(node.outputs[0], transposed(net, node.name or "", net.blob(node.inputs[0]), shape, perm))
+    net.put(
+        node.outputs[0], transposed(net, node.name or "", net.blob(node.inputs[0]), shape, perm)
+    )
 
 
-def transposed(net: Net, name: str, blob: Blob, shape: Shape, perm: list[int] | Shape) -> Blob:
+def transposed(net: Net, name: str, blob: Blob, shape: Shape, perm: Sequence[int]) -> Blob:
     """A blob that holds a tensor of this shape, with its axes in another order."""
     for form, order in moved(shape, perm):
         source = net.as_form(blob, form)

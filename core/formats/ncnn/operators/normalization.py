@@ -48,7 +48,9 @@ def layer_norm(net: Net, node: ir.Node) -> None:
     if scale.size not in (1, size) or shift.size not in (1, size):
         raise Refused("its scale is not one number for each that it normalises")
     epsilon = node.attributes.get_float("epsilon", 1e-5)
-    net.put(node.outputs[0], normalised(net, node, node.inputs[0], (rows, size), scale, shift, epsilon))
+    net.put(
+        node.outputs[0], normalised(net, node, node.inputs[0], (rows, size), scale, shift, epsilon)
+    )
 
 
 def normalised(

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 import onnx_ir as ir
 
 from core.formats.ncnn.attributes import Rule, given, listed, number
+from core.formats.ncnn.layers import Parameter
 from core.formats.ncnn.net import Array, Blob, Net
 from core.formats.ncnn.operators.pooling import AS_TOLD, MAXIMUM
 from core.formats.ncnn.refusal import Refused
@@ -51,17 +52,16 @@ def slice_(net: Net, node: ir.Node) -> None:
     starts, ends = (listed(net, node, name, i) or [] for name, i in (("starts", 1), ("ends", 2)))
     axes = listed(net, node, "axes", 3) or list(range(len(starts)))
     steps = listed(net, node, "steps", 4) or [1] * len(starts)
-    taken = {
-        axis % len(shape): range(shape[axis])[slice(start, end if step > 0 else _end(end, shape[axis]), step)]
-        for axis, start, end, step in zip(axes, starts, ends, steps, strict=True)
-    }  # fmt: skip
+    rows = zip(axes, starts, ends, steps, strict=True)
+    taken = {axis % len(shape): _range(shape[axis], *limits) for axis, *limits in rows}
     made = _ranges(net, node.name or "", (net.blob(node.inputs[0]), shape), taken)
     net.put(node.outputs[0], made[0])
 
 
-def _end(end: int, size: int) -> int | None:
-    """Where a slice that goes backwards ends; None in front of the first element."""
-    return None if end < -size else end
+def _range(size: int, start: int, end: int, step: int) -> range:
+    """The places that a slice takes; one that goes backwards may end in front of the first."""
+    stop = None if step < 0 and end < -size else end
+    return range(size)[slice(start, stop, step)]
 
 
 def _ranges(net: Net, name: str, given: Sized, taken: Mapping[int, range]) -> Sized:
@@ -76,8 +76,7 @@ def _ranges(net: Net, name: str, given: Sized, taken: Mapping[int, range]) -> Si
         blob, shape = _stepped(net, name, (blob, shape), natural(shape), steps)
     else:
         for axis, step in steps.items():
-            form = around(shape, axis)
-            blob, shape = _stepped(net, name, (blob, shape), form, {axis: step})
+            blob, shape = _stepped(net, name, (blob, shape), around(shape, axis), {axis: step})
     for axis, r in taken.items():
         if r.step < 0 and len(r) > 1:
             form, place = along(shape, axis)
@@ -86,9 +85,7 @@ def _ranges(net: Net, name: str, given: Sized, taken: Mapping[int, range]) -> Si
     return blob, shape
 
 
-def _stepped(
-    net: Net, name: str, given: Sized, form: Shape, steps: Mapping[int, int]
-) -> Sized:
+def _stepped(net: Net, name: str, given: Sized, form: Shape, steps: Mapping[int, int]) -> Sized:
     """Every n-th element: a maximum over windows of one. One axis is the middle one of the form."""
     blob, shape = given
     out = tuple((s - 1) // steps[i] + 1 if i in steps else s for i, s in enumerate(shape))
@@ -192,31 +189,30 @@ def padded(
     blob, shape = given
     if not more:
         return given
+    whole = tuple(s + sum(more.get(axis, (0, 0))) for axis, s in enumerate(shape))
     form = natural(shape)
     places = {axis - (len(shape) - len(form)): sides for axis, sides in more.items()}
-    flat = len(form) <= MOST_AXES - 1 and min(places) >= 0
-    if flat and (kind == 0 or min(places) >= len(form) - 2 or len(form) < MOST_AXES - 1):
-        return _padding(net, name, given, form, places, kind, value)
+    images = len(form) < MOST_AXES and min(places) >= max(len(form) - 2, 0)
+    if images or (kind == 0 and len(form) < MOST_AXES and min(places) >= 0):
+        return _padding(net, name, blob, form, places, kind, value), whole
     for axis, sides in more.items():
-        blob, shape = _padding(net, name, (blob, shape), around(shape, axis), {1: sides}, kind, value, axis)  # fmt: skip
-    return blob, shape
+        blob = _padding(net, name, blob, around(shape, axis), {1: sides}, kind, value)
+        shape = (*shape[:axis], whole[axis], *shape[axis + 1 :])
+    return blob, whole
 
 
 def _padding(
-    net: Net, name: str, given: Sized, form: Shape, places: Mapping[int, tuple[int, int]],
-    kind: int, value: float, axis: int | None = None,
-) -> Sized:  # fmt: skip
+    net: Net, name: str, blob: Blob, form: Shape, places: Mapping[int, tuple[int, int]],
+    kind: int, value: float,
+) -> Blob:  # fmt: skip
     """One Padding layer of a form of up to three axes."""
-    blob, shape = given
     keys = {0: (2, 3), 1: (0, 1), 2: (7, 8)}  # innermost axis first: before, behind
-    parameters: dict[int, int | float] = {4: kind, 5: float(value), 7: 0, 8: 0}
-    out, whole = list(form), list(shape)
-    for place, (before, after) in places.items():
-        parameters |= dict(zip(keys[len(form) - 1 - place], (before, after), strict=True))
-        out[place] += before + after
-        whole[len(shape) - len(form) + place if axis is None else axis] += before + after
-    source = net.as_form(blob, form)
-    return net.add("Padding", name, (source,), tuple(out), parameters), tuple(whole)
+    parameters: dict[int, Parameter] = {4: kind, 5: float(value), 7: 0, 8: 0}
+    out = list(form)
+    for place, sides in places.items():
+        parameters |= dict(zip(keys[len(form) - 1 - place], sides, strict=True))
+        out[place] += sum(sides)
+    return net.add("Padding", name, (net.as_form(blob, form),), tuple(out), parameters)
 
 
 OPERATORS: Mapping[str, Rule] = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import onnx_ir as ir
 
-from core.formats.ncnn.attributes import Rule
+from core.formats.ncnn.attributes import Rule, flag
 from core.formats.ncnn.layers import Parameter
 from core.formats.ncnn.net import Net
 from core.formats.ncnn.refusal import Refused
@@ -25,15 +25,15 @@ def pool(net: Net, node: ir.Node) -> None:
     """MaxPool and AveragePool; rounded up where the node says so."""
     if any(value.uses() or value.name in net.outputs for value in node.outputs[1:]):
         raise Refused("the places of its maxima are read")
-    shape, spatial = _image(net, node)
+    spatial = _image(net, node)[2:]
     placed = window(node, node.attributes.get_ints("kernel_shape"), spatial)
     if any(step != 1 for step in placed.dilations):
         raise Refused("its window is dilated")
     more = (0,) * len(spatial)
-    if node.attributes.get_int("ceil_mode", 0):
+    if flag(node, "ceil_mode"):
         more = placed.rounded_up(spatial)
     mean = node.op_type == "AveragePool"
-    counts = mean and node.attributes.get_int("count_include_pad", 0)
+    counts = mean and flag(node, "count_include_pad")
     if counts and any(more):
         raise Refused("its means count some of its padding and some not")
     after = tuple(pad + extra for pad, extra in zip(placed.after, more, strict=True))
@@ -46,18 +46,18 @@ def pool(net: Net, node: ir.Node) -> None:
 
 def whole(net: Net, node: ir.Node) -> None:
     """GlobalMaxPool and GlobalAveragePool: one number for each channel."""
-    shape, spatial = _image(net, node)
+    shape = _image(net, node)
     kind = MEAN if node.op_type == "GlobalAveragePool" else MAXIMUM
     _layer(net, node, {KIND: kind, GLOBAL: 1}, (shape[1],))
 
 
-def _image(net: Net, node: ir.Node) -> tuple[Shape, Shape]:
+def _image(net: Net, node: ir.Node) -> Shape:
     shape = net.shape(node.inputs[0])
     if len(shape) - 2 not in SUFFIX:
         raise Refused(f"ncnn has no pooling over {len(shape) - 2} axes")
     if shape[0] != 1:
         raise Refused(f"it pools {shape[0]} images that come of one, and ncnn one at a time")
-    return shape, shape[2:]
+    return shape
 
 
 def _layer(net: Net, node: ir.Node, parameters: Mapping[int, Parameter], form: Shape) -> None:

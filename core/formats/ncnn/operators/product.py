@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from core.formats.ncnn.attributes import Rule, floats_only, given
+from core.formats.ncnn.attributes import Rule, flag, floats_only, given
 from core.formats.ncnn.layers import Weight
 from core.formats.ncnn.net import Array, Blob, Net
 from core.formats.ncnn.operators.elementwise import combined
@@ -44,7 +44,9 @@ def inner_product(
     weights = [Weight(np.ascontiguousarray(weight), tagged=True)]
     weights += [] if bias is None else [Weight(np.ascontiguousarray(bias))]
     source, out = net.formed(node.inputs[0], form), (*form[:-1], weight.shape[0])
-    net.put(after.end, net.add("InnerProduct", node.name or "", (source,), out, parameters, weights))
+    net.put(
+        after.end, net.add("InnerProduct", node.name or "", (source,), out, parameters, weights)
+    )
 
 
 def gemm(net: Net, node: ir.Node) -> None:
@@ -54,10 +56,10 @@ def gemm(net: Net, node: ir.Node) -> None:
     second = net.array(node.inputs[1])
     rows = net.shape(node.inputs[0])
     added = given(node, 2)
-    if second is None or attributes.get_int("transA", 0) or net.array(node.inputs[0]) is not None:
+    if second is None or flag(node, "transA") or net.array(node.inputs[0]) is not None:
         _computed_gemm(net, node, alpha, beta)
         return
-    weight = second if attributes.get_int("transB", 0) else second.T
+    weight = second if flag(node, "transB") else second.T
     scaled = (weight.astype(np.float32) * np.float32(alpha)).astype(np.float32)
     form = (rows[1],) if rows[0] == 1 else (rows[0], rows[1])
     bias = None if added is None else net.array(added)
@@ -74,10 +76,10 @@ def _computed_gemm(net: Net, node: ir.Node, alpha: float, beta: float) -> None:
     shapes = [net.shape(value) for value in node.inputs[:2]]
     name = node.name or ""
     blobs = []
-    for value, shape, flag in zip(node.inputs, shapes, ("transA", "transB"), strict=False):
+    for value, shape, switch in zip(node.inputs, shapes, ("transA", "transB"), strict=False):
         blob = Blob(net.formed(value, shape), shape)
-        if node.attributes.get_int(flag, 0):
-            blob = net.add("Permute", f"{name}_{flag}", (blob.name,), shape[::-1], {0: 1})
+        if flag(node, switch):
+            blob = net.add("Permute", f"{name}_{switch}", (blob.name,), shape[::-1], {0: 1})
         blobs.append(blob)
     form = (blobs[0].form[0], blobs[1].form[1])
     made = net.add("MatMul", name, [blob.name for blob in blobs], form)
@@ -134,7 +136,7 @@ def _weighted(net: Net, node: ir.Node, weight: Array, first: Shape) -> None:
 
 
 def _added(net: Net, node: ir.Node, reader: ir.Node, outputs: int) -> Array | None:
-    """The constant row that an Add puts on every row of a product; None if it adds anything else."""
+    """The constant row that an Add puts on every row of a product; None where it is none."""
     array = next((net.array(v) for v in reader.inputs if v is not node.outputs[0]), None)
     if array is None or net.shape(reader.outputs[0]) != net.shape(node.outputs[0]):
         return None

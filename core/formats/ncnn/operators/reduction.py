@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from core.formats.ncnn.attributes import Rule, floats_only, listed
+from core.formats.ncnn.attributes import Rule, flag, floats_only, listed
+from core.formats.ncnn.layers import Parameter
 from core.formats.ncnn.net import Blob, Net
 from core.formats.ncnn.operators.elementwise import MUL, RSUB, SUB, with_number
 from core.formats.ncnn.operators.pooling import GLOBAL, KIND, MEAN
@@ -29,7 +30,7 @@ def reduce(net: Net, node: ir.Node) -> None:
     floats_only(net, node)
     shape = net.shape(node.inputs[0])
     axes = listed(net, node, "axes", 1)
-    if not axes and node.attributes.get_int("noop_with_empty_axes", 0):
+    if not axes and flag(node, "noop_with_empty_axes"):
         net.put(node.outputs[0], net.blob(node.inputs[0]))
         return
     axes = axes or list(range(len(shape)))
@@ -46,7 +47,7 @@ def reduce(net: Net, node: ir.Node) -> None:
 def reduced(net: Net, name: str, kind: int, blob: Blob, places: tuple[int, ...]) -> Blob:
     """A blob reduced along axes of its form, which stay as axes of one element."""
     form = tuple(1 if i in places else size for i, size in enumerate(blob.form))
-    parameters = {0: kind, 1: 0, 3: list(places), 4: 1, 5: 1}
+    parameters: dict[int, Parameter] = {0: kind, 1: 0, 3: places, 4: 1, 5: 1}
     return net.add("Reduction", name, (blob.name,), form, parameters)
 
 
@@ -99,7 +100,7 @@ def arg_max(net: Net, node: ir.Node) -> None:
     blob, name = Blob(net.formed(node.inputs[0], form), form), node.name or ""
     if node.op_type == "ArgMin":
         blob = with_number(net, f"{name}_turned", MUL, blob, -1.0)
-    last = node.attributes.get_int("select_last_index", 0)
+    last = flag(node, "select_last_index")
     most = reduced(net, f"{name}_max", REDUCTIONS["ReduceMax"], blob, (1,))
     less = net.add("BinaryOp", f"{name}_less", (blob.name, most.name), form, {0: SUB})
     same = net.add("Threshold", f"{name}_same", (less.name,), form, {0: SMALLEST})

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import onnx_ir as ir
 
-from core.formats.ncnn.attributes import Rule, floats_only, given
+from core.formats.ncnn.attributes import Rule, flag, floats_only, given
 from core.formats.ncnn.net import Array, Blob, Net
 from core.formats.ncnn.refusal import Refused
 from core.formats.ncnn.sizes import Shape, around
@@ -54,7 +54,7 @@ class Sampling:
         old = node.op_type == "Upsample" or node.version == 10
         mode = attributes.get_string("mode", "nearest")
         transform = attributes.get_string("coordinate_transformation_mode", "half_pixel")
-        if mode not in MODES or attributes.get_int("antialias", 0):
+        if mode not in MODES or flag(node, "antialias"):
             raise Refused(f"it resizes in mode {mode!r} with antialiasing or beyond ncnn's")
         if transform == "tf_crop_and_resize":
             raise Refused("it crops while it resizes")
@@ -63,7 +63,7 @@ class Sampling:
             "asymmetric" if old else transform,
             attributes.get_string("nearest_mode", "floor" if old else "round_prefer_floor"),
             attributes.get_float("cubic_coeff_a", NCNN_CUBIC),
-            bool(attributes.get_int("exclude_outside", 0)),
+            flag(node, "exclude_outside"),
         )
 
     def matrix(self, size: int, out: int, scale: float) -> Array:
@@ -81,7 +81,7 @@ class Sampling:
             inside = (at >= 0) & (at < size)
             counted = np.where(inside, weight, 0) if self.exclude else weight
             np.add.at(found, (np.arange(out), np.clip(at, 0, size - 1)), counted)
-        return found / found.sum(axis=1, keepdims=True)
+        return np.asarray(found / found.sum(axis=1, keepdims=True))
 
     def _places(self, size: int, out: int, scale: float) -> Array:
         index = np.arange(out, dtype=np.float64)
@@ -98,12 +98,13 @@ class Sampling:
 
 
 def _rounded(places: Array, rounding: str) -> Array:
-    found = {
-        "floor": np.floor, "ceil": np.ceil,
-        "round_prefer_floor": lambda x: np.ceil(x - 0.5),
-        "round_prefer_ceil": lambda x: np.floor(x + 0.5),
-    }[rounding](places)  # fmt: skip
-    return np.asarray(found).astype(int)
+    found: Mapping[str, Array] = {
+        "floor": np.floor(places),
+        "ceil": np.ceil(places),
+        "round_prefer_floor": np.ceil(places - 0.5),
+        "round_prefer_ceil": np.floor(places + 0.5),
+    }
+    return found[rounding].astype(int)
 
 
 def _cubic(part: Array, a: float) -> dict[int, Array]:
@@ -125,7 +126,11 @@ def resize(net: Net, node: ir.Node) -> None:
     changed = [axis for axis in range(len(shape)) if shape[axis] != out[axis]]
     matrices = {axis: sampling.matrix(shape[axis], out[axis], scales[axis]) for axis in changed}
     blob, name = net.blob(node.inputs[0]), node.name or ""
-    image = len(shape) in (3, 4) and math.prod(shape[:-3]) == 1 and min(changed, default=2) >= len(shape) - 2
+    image = (
+        len(shape) in (3, 4)
+        and math.prod(shape[:-3]) == 1
+        and min(changed, default=2) >= len(shape) - 2
+    )
     if image and len(shape) == 4:
         for kind, corners in ((sampling.kind, 0), (sampling.kind, 1)):
             if all(_is_ncnns(matrices[axis], kind, corners) for axis in changed):
