@@ -114,9 +114,8 @@ class NcnnSession:
         for end in self._inputs:
             value = feeds[end.name][index] if end.batch else feeds[end.name]
             blob = np.ascontiguousarray(value, np.float32).reshape(end.form)
-            _hold(
-                f"ncnn did not take {end.name!r}", extractor.input(end.blob, self._ncnn.Mat(blob))
-            )
+            owned = self._ncnn.Mat(blob).clone()  # layers that work in place want their own memory
+            _hold(f"ncnn did not take {end.name!r}", extractor.input(end.blob, owned))
         return {end.name: self._extracted(extractor, end) for end in self._outputs}
 
     def _extracted(self, extractor: Any, end: End) -> np.ndarray[Any, Any]:

@@ -32,6 +32,9 @@ _INFERENCE_FAILURES = (
 )
 
 
+AS = {"GroupNormalization": "InstanceNormalization"}  # onnx has no rule for it; their shapes agree
+
+
 def infer_shapes(graph: ir.Model) -> None:
     """Fill in the types and shapes of all values in place; what cannot be inferred is unknown."""
     before = _forget(graph.graph)
@@ -40,6 +43,8 @@ def infer_shapes(graph: ir.Model) -> None:
             proto = ir.to_proto(graph)
             for output in proto.graph.output:
                 output.type.tensor_type.ClearField("shape")
+            for node in proto.graph.node:
+                node.op_type = AS.get(node.op_type, node.op_type)
         inferred = onnx.shape_inference.infer_shapes(proto, data_prop=True)
         _adopt(graph.graph, inferred.graph)
     except _INFERENCE_FAILURES:

@@ -112,6 +112,12 @@ HELD = (
         "through `open_set` and `admit`, the room's doors",
     ),
     (
+        "formats.ncnn",
+        "attributes batch interface net tail",
+        "formats/ncnn/test_writer.py",
+        "through the writer, against ONNX Runtime",
+    ),
+    (
         "formats.onnx",
         "functions tensors validate",
         "hostile/test_uploads.py",

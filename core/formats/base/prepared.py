@@ -20,6 +20,7 @@ from core.graph.operators import QUANTIZERS, RANDOM
 from core.graph.silence import quiet
 
 ROUNDS = 4
+LARGEST = 1 << 28  # elements of a weight that is folded
 KEPT = QUANTIZERS | RANDOM
 FORCED = frozenset({"ConstantOfShape"})  # left alone by the folder, though shapes depend on it
 Shape = tuple[int, ...]
@@ -73,7 +74,12 @@ def fixed(graph: graphs.Graph, dims: dict[str, int]) -> None:
         graphs.freeze(graph, dims)
         for _ in range(ROUNDS):
             try:
-                folded = optimizer.fold_constants_ir(graph, should_fold=_should_fold).modified
+                folded = optimizer.fold_constants_ir(
+                    graph,
+                    input_size_limit=LARGEST,
+                    output_size_limit=LARGEST,
+                    should_fold=_should_fold,
+                ).modified
             except RuntimeError:  # of the folder, at a node that it cannot read: what it did stands
                 folded = False
             common.RemoveUnusedNodesPass()(graph)

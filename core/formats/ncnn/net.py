@@ -16,6 +16,7 @@ import onnx_ir as ir
 
 from core.formats.base.prepared import shape_of
 from core.formats.ncnn.layers import Layer, Names, Parameter, Weight
+from core.formats.ncnn.quantized import dequantized
 from core.formats.ncnn.refusal import Refused, Unknown
 from core.formats.ncnn.sizes import Shape, natural
 from core.graph import constant
@@ -87,7 +88,9 @@ class Net:
 
     def array(self, value: ir.Value | None) -> Array | None:
         """What a constant holds; None for what is computed."""
-        return constant(origin(value))
+        source = origin(value)
+        array = constant(source)
+        return dequantized(source) if array is None else array
 
     def known(self, value: ir.Value | None, what: str) -> Array:
         """A constant that a layer cannot do without.

@@ -28,17 +28,20 @@ class Obstacle:
     reason: str
     follows: bool = False  # whether it may be in the way only because of one before it
 
-    def __str__(self) -> str:
-        """As a line of a message."""
-        domain = f"{self.node.domain}." if self.node.domain else ""
-        return f"{domain}{self.node.op_type} {self.node.name!r}: {self.reason}"
+    @property
+    def operator(self) -> str:
+        """Its type, with the domain of one that is not ONNX's own."""
+        return f"{self.node.domain}.{self.node.op_type}" if self.node.domain else self.node.op_type
 
 
 def failure(obstacles: Sequence[Obstacle]) -> ConversionFailed:
-    """What to say of all of them; of what follows from others nothing."""
+    """What to say of all of them, by operator and reason; of what follows from others nothing."""
     told = [one for one in obstacles if not one.follows] or list(obstacles)
     count = "1 operator cannot" if len(told) == 1 else f"{len(told)} operators cannot"
-    lines = [str(one) for one in told[:MOST]]
+    named: dict[tuple[str, str], list[str]] = {}
+    for one in told[:MOST]:
+        named.setdefault((one.operator, one.reason), []).append(repr(one.node.name))
+    parts = [f"{kind} {', '.join(names)}: {reason}" for (kind, reason), names in named.items()]
     if len(told) > MOST:
-        lines.append(f"and {len(told) - MOST} more")
-    return ConversionFailed(f"{count} be written for ncnn: {'; '.join(lines)}.")
+        parts.append(f"and {len(told) - MOST} more")
+    return ConversionFailed(f"{count} be written for ncnn: {'; '.join(parts)}.")

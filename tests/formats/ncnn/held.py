@@ -18,6 +18,10 @@ from core.formats.ncnn import FORMAT
 from core.records import RunOptions
 from tests.builders import feeds, graph
 
+LONGEST_S = 30
+IMAGE = "(float[N,4,9,7] x) => (float[N,?,?,?] y)"
+ONE_IMAGE = "(float[1,4,9,7] x) => (float[1,?,?,?] y)"
+ROWS = "(float[N,5,6] x) => (float[N,?,?] y)"
 ERROR = 1e-4  # of the largest number: ncnn's exponentials are polynomials of float32
 
 
@@ -30,8 +34,9 @@ def written(folder: Path, text: str, opset: int = 17, variant: str = "", **weigh
 
 
 def held(
-    folder: Path, text: str, opset: int = 17, error: float = ERROR, low: float = 0.0, **weights: Any
-) -> str:
+    folder: Path, text: str, opset: int = 17, error: float = ERROR, at_least: float = 0.0,
+    variant: str = "", **weights: Any,
+) -> str:  # fmt: skip
     """Hold ncnn to ONNX Runtime on random inputs; the .param, for a look at the layers.
 
     Args:
@@ -39,13 +44,16 @@ def held(
         text: of the graph.
         opset: of its operators.
         error: allowed, as a share of the largest number.
-        low: what is added to the size of the inputs, where only positive ones make sense.
+        at_least: what is added to the size of the inputs, where only positive ones make sense.
+        variant: of the format.
         weights: as `tests.builders.graph` takes them.
     """
-    path = written(folder, text, opset, **weights)
+    path = written(folder, text, opset, variant, **weights)
     given = feeds(graphs.load(path))
-    given = {name: np.abs(value) + low if low else value for name, value in given.items()}
-    session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
+    given = {name: np.abs(value) + at_least if at_least else value for name, value in given.items()}
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(path.read_bytes(), options)
     names = [output.name for output in session.get_outputs()]
     wanted = dict(zip(names, session.run(None, given), strict=True))
     got = run(folder, given)
@@ -58,31 +66,62 @@ def held(
     return (folder / "model.param").read_text()
 
 
+class Runner:
+    """A child that runs what was written, since ncnn may end the process that it is in."""
+
+    def __init__(self) -> None:
+        """Started with the first question, and again after one that ended it."""
+        self._child: Any = None
+        self._pipe: Any = None
+
+    def ask(self, *question: Any) -> Any:
+        """Its answer.
+
+        Raises:
+            AssertionError: the child ended, or hangs.
+            CoreError: as ncnn's backend.
+        """
+        if self._child is None or not self._child.is_alive():
+            spawn = multiprocessing.get_context("spawn")
+            self._pipe, theirs = spawn.Pipe()
+            self._child = spawn.Process(target=_answers, args=(theirs,), daemon=True)
+            self._child.start()
+            theirs.close()
+        self._pipe.send(question)
+        if not self._pipe.poll(LONGEST_S):
+            self._child.kill()
+            self._child.join()
+            raise AssertionError(f"ncnn took more than {LONGEST_S} s")
+        try:
+            found = self._pipe.recv()
+        except EOFError:
+            self._child.join()
+            raise AssertionError(f"ncnn ended with {self._child.exitcode}") from None
+        if isinstance(found, CoreError):
+            raise found
+        return found
+
+
+RUNNER = Runner()
+
+
 def run(folder: Path, given: Tensors, threads: int = 1) -> Tensors:
-    """What ncnn makes of the files in a folder; in a child, since it may end its process."""
-    fork = multiprocessing.get_context("fork")
-    ours, theirs = fork.Pipe()
-    child = fork.Process(target=_answer, args=(theirs, folder / "model.param", given, threads))
-    child.start()
-    theirs.close()
-    try:
-        found = ours.recv()
-    except EOFError:
-        child.join()
-        raise AssertionError(f"ncnn ended with {child.exitcode}") from None
-    child.join()
-    if isinstance(found, Exception):
-        raise found
-    return found
+    """What ncnn makes of the files in a folder."""
+    return RUNNER.ask(folder / "model.param", given, threads)
 
 
-def _answer(pipe: Connection, model: Path, given: Tensors, threads: int) -> None:
-    try:
-        session = BACKEND.load(model, RunOptions(threads))
-        pipe.send(session.run(given))
-        session.close()
-    except CoreError as error:
-        pipe.send(error)
+def _answers(pipe: Connection) -> None:
+    while True:
+        try:
+            model, given, threads = pipe.recv()
+        except EOFError:
+            return
+        try:
+            session = BACKEND.load(model, RunOptions(threads))
+            pipe.send(session.run(given))
+            session.close()
+        except CoreError as error:
+            pipe.send(error)
 
 
 def layers(text: str) -> list[str]:
