@@ -11,6 +11,7 @@ from pathlib import Path
 from core.cli.explore import data_of, dims_told, kept_model, resumable, text_of, watch
 from core.cli.inputs import OWNER
 from core.cli.measure import DEFAULT_BACKEND
+from core.cli.packed import Packed, check_package, pack
 from core.cli.result import Result
 from core.cli.sizes import add_at_option
 from core.cli.telling import Teller, guessed_pixels, unscored
@@ -59,6 +60,8 @@ def run(options: argparse.Namespace, recipe: Recipe) -> Result:
         CoreError: bad model, data or names, or no recipe that reaches the goal.
     """
     goal = _goal(options, recipe)
+    target = check_package(options, goal.backend)
+    packed: Packed | None = None
     workspace = Workspace.open(limited=False)
     try:
         spec = _spec(workspace, options, goal)
@@ -72,6 +75,8 @@ def run(options: argparse.Namespace, recipe: Recipe) -> Result:
         if chosen.best is None:
             raise CoreError(f"{text.splitlines()[-1]}. {done.progress.message}")
         written = workspace.models.take(chosen.best.candidate.digest, options.output)
+        if target:
+            packed = pack(workspace, done, chosen.best.outcome, target, options.package)
     finally:
         workspace.close()
     data = data_of(done, [chosen]) | {
@@ -80,6 +85,9 @@ def run(options: argparse.Namespace, recipe: Recipe) -> Result:
         "files": [str(path) for path in written],
     }
     lines = [text, done.progress.message, f"written to {written[0]}"]
+    if packed is not None:
+        data |= packed.data
+        lines.append(packed.text)
     return Result(data, "\n".join(filter(None, lines)), _warnings(done, goal))
 
 

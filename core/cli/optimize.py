@@ -10,6 +10,7 @@ from typing import Any
 from core.cli import goal
 from core.cli.converted import Converted, convert
 from core.cli.inputs import MODEL, add_model_options, admit, admit_data
+from core.cli.packed import Packed, add_package_options, check_package, pack, unmeasured
 from core.cli.recipe import add_recipe_options, read_recipe
 from core.cli.result import PARTLY, Result, count
 from core.cli.telling import Counter, Teller, guessed_pixels
@@ -17,6 +18,7 @@ from core.errors import CoreError, PassPrecondition
 from core.records import Candidate, ModelSummary, Outcome, StepReport, to_json
 from core.wording import in_words, sentence
 from core.workspace import Workspace
+from core.workspace.facts import reference
 from core.workspace.formats import ONNX, exported, parse
 from core.workspace.passes import not_applied
 
@@ -40,6 +42,7 @@ def add(commands: Any) -> None:
     add_model_options(command)
     add_recipe_options(command)
     goal.add_goal_options(command)
+    add_package_options(command)
     command.set_defaults(run=run)
 
 
@@ -60,6 +63,7 @@ def run(options: argparse.Namespace) -> Result:
         return goal.run(options, recipe)
     if options.format != ONNX:
         parse(options.format)
+    target = check_package(options, reference())
     with Workspace.passing(options.child) as workspace:
         before = admit(workspace, options.model, options)
         data = admit_data(workspace, options.calibration)
@@ -67,18 +71,22 @@ def run(options: argparse.Namespace) -> Result:
         digest, told = data.digest if data else "", Counter("timing layers")
         outcome = workspace.models.build(before.digest, recipe, digest, Teller(), told)
         candidate, after = _built(outcome)
-        converted: Converted | None = None
+        beside: list[Converted | Packed] = []
         written: Sequence[Path]
         if options.format == ONNX:
             written = workspace.models.take(candidate.digest, options.output)
         else:
             converted, written = convert(workspace, after, options.format, options.output)
+            beside.append(converted)
+        if target:
+            made = unmeasured(workspace, before, outcome, target)
+            beside.append(pack(workspace, made, outcome, target, options.package))
     warnings = _warnings(outcome, before, after, options.output)
     answer = _data(written, before, after, candidate)
     text = _text(written, before, after, candidate)
-    if converted is not None:
-        answer |= converted.data
-        text = f"{converted.text}\n{text}"
+    for more in reversed(beside):
+        answer |= more.data
+        text = f"{more.text}\n{text}"
     return Result(answer, text, warnings, PARTLY if outcome.failed else 0)
 
 

@@ -11,7 +11,7 @@ from core.measure.profile import ProfileJob, profile
 from core.measure.rows import no_data
 from core.measure.scoring import Scorer
 from core.measure.scoring import failed as accuracy_failed
-from core.measure.verify import Verifier, checked
+from core.measure.verify import Verifier, checked, checked_on
 from core.metrics.base.outputs import Outputs
 from core.worker.client import Cancelled
 from core.worker.setting import Setting, Source
@@ -28,6 +28,7 @@ __all__ = [
     "Verifier",
     "accuracy_failed",
     "checked",
+    "checked_on",
     "described",
     "evaluate",
     "explain",

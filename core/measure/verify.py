@@ -105,20 +105,27 @@ def checked(model: ModelSummary, form: str, artifacts: Artifacts) -> str:
         WorkerError: the backend died on it.
     """
     names = [n for n, b in catalogue().items() if form.partition(".")[0] in b.accepts]
-    said = (_checked(model, name, form, artifacts) for name in names)
+    said = (checked_on(model, f"{name}@{form}", artifacts) for name in names)
     return " ".join(said) or "Not checked: nothing here reads it."
 
 
-def _checked(model: ModelSummary, backend: str, form: str, artifacts: Artifacts) -> str:
-    setting, source = Setting.of(f"{backend}@{form}", ALL_CORES), Source()
+def checked_on(model: ModelSummary, spec: str, artifacts: Artifacts) -> str:
+    """What a backend makes of a model, as it reads it, on made-up inputs; in words.
+
+    Raises:
+        InferenceFailed: it answers otherwise than ONNX Runtime does on the ONNX file.
+        WorkerError: the backend died on it.
+    """
+    setting, source = Setting.of(spec, ALL_CORES), Source()
+    name = catalogue()[setting.name].label
     try:
         with Worker(model, _never, artifacts) as worker:
             worker.prepare(model, source, FEEDS)
             worker.load("model", model, setting)
             Verifier(source, _never, artifacts).check(worker, "model", model, setting)
     except (BackendUnavailable, OpenShape) as error:
-        return f"Not checked on {catalogue()[backend].label}: {error.reason}"
-    return f"{catalogue()[backend].label} reads it, and answers as ONNX Runtime on the ONNX file."
+        return f"Not checked on {name}: {error.reason}"
+    return f"{name} reads it, and answers as ONNX Runtime on the ONNX file."
 
 
 def _never() -> bool:

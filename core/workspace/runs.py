@@ -11,15 +11,15 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from core import measure, sources
 from core.backends.base import here
-from core.devices.local import lock, scratch
+from core.data import model_at
+from core.devices.local import scratch
 from core.errors import CoreError, NoSuchRun, StoreError
-from core.formats.base.artifacts import Artifacts, pack
 from core.recipes import original
 from core.records import (
     LIVE,
@@ -36,12 +36,11 @@ from core.records import (
     RunProgress,
     State,
 )
-from core.records.stored import files_of
+from core.records.standing import outcome_of
 from core.records.targets import LOCAL
 from core.runs import comparison, drafts, gc, queue, sample_run
 from core.runs.devices import devices
 from core.runs.executor import Watch
-from core.runs.holdings import NOBODY
 from core.runs.incoming import MAKE_ROOM
 from core.runs.installation import Installation
 from core.runs.job import job_of
@@ -49,6 +48,7 @@ from core.runs.lacking import lacking
 from core.runs.sizes import sizes_of
 from core.runs.store import PATIENT_S, Store
 from core.workspace.data import Data
+from core.workspace.downloads import Downloads
 from core.workspace.models import Models
 from core.workspace.sample import SampleRun
 
@@ -73,7 +73,7 @@ class Runs:
             data: on which they measure.
         """
         self._at, self._models, self._data = installation, models, data
-        self._packing = threading.Lock()
+        self._downloads = Downloads(installation)
         self._sample = SampleRun(installation, models, data, self._new_run)
         self._swept_s = time.monotonic()
 
@@ -268,20 +268,10 @@ class Runs:
     def download(self, run_id: str, digest: str) -> Path:
         """The model file of a candidate as one file: an .onnx, or a .zip beyond 2 GiB.
 
-        That of a large model is made when it is first asked for, and kept among the caches.
-
         Raises:
             StoreError: no such run or candidate, or its file is gone.
         """
-        path = self.candidate_file(run_id, digest)
-        if len(files_of(path)) == 1:
-            return path
-        folder = self._at.home.caches / "downloads"
-        for made in (folder / path.name, folder / f"{path.stem}.zip"):
-            if made.exists():
-                return made
-        with self._packing, self._at.model_gates.enter(NOBODY) as gate:
-            return gate.pack(path, folder)
+        return self._downloads.one_file(self.candidate_file(run_id, digest))
 
     def converted(self, run_id: str, digest: str, form: str) -> Path:
         """The model of a candidate in another format, as one .zip; made when first asked for.
@@ -296,14 +286,41 @@ class Runs:
             FormatError: it does not become such a file.
             BackendUnavailable: the tool that writes the format is not installed.
         """
-        model = self.candidate_file(run_id, digest)
-        folder = self._at.home.caches / "downloads"
-        with lock.shared(), self._packing:
-            artifact = Artifacts(self._at.home.artifacts).of(digest, model, form)
-            packed = folder / f"{artifact.digest}.{form}.zip"
-            if not packed.exists():
-                pack(artifact, packed)
-        return packed
+        return self._downloads.converted(digest, self.candidate_file(run_id, digest), form)
+
+    def package(self, run_id: str, digest: str, spec: str, texts: Mapping[str, str]) -> Path:
+        """The model of a candidate as a backend reads it, with texts beside it, as one .zip.
+
+        Args:
+            run_id: of the run.
+            digest: of the candidate.
+            spec: the backend, as the run asked for it.
+            texts: of `core.package`, by name.
+
+        Raises:
+            StoreError: no such run or candidate, its file is gone, or there is no room.
+            FormatError: it does not become what the backend reads.
+            BackendUnavailable: no such backend, or what writes its format is not installed.
+        """
+        path, run = self.candidate_file(run_id, digest), self.get(run_id)
+        outcome = outcome_of(run, digest)
+        if outcome is None or outcome.summary is None:
+            raise StoreError("This run made no such model.")
+        model = model_at(replace(outcome.summary, path=path), run.spec.dims)
+        return self._downloads.package(model, spec, texts)
+
+    def pack(self, model: ModelSummary, spec: str, texts: Mapping[str, str]) -> tuple[Path, str]:
+        """The same of a model that belongs to no run: the backend reads it first.
+
+        Returns:
+            The .zip, and what the backend made of the model, in words.
+
+        Raises:
+            InferenceFailed: it answers otherwise than ONNX Runtime.
+            StoreError, FormatError, BackendUnavailable: as `package`.
+        """
+        check = self._downloads.check(model, spec)
+        return self._downloads.package(model, spec, texts), check
 
     # The sample, measured by nobody's order
 

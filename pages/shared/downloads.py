@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
+from urllib.parse import quote
 
 import streamlit as st
 
-from core.charts import palette
+from core.charts import palette, quantities
+from core.charts.conditions import threads_text
 from core.charts.report import report_html
 from core.charts.rows import rows_table
 from core.charts.table import to_csv
 from core.errors import CoreError
+from core.package.base.texts import offered
 from core.recipes import ORIGINAL, name_of
 from core.records import Candidate, Outcome, Recipe, Run, to_json
-from core.records.standing import Standing, baseline
+from core.records.standing import Standing, baseline, first_threads
 from core.records.stored import stored_bytes
 from core.search.choose import best
 from core.wording import sentence
@@ -25,6 +28,11 @@ from pages.shared.state import panels, visit
 EAGER_BYTES = 64 << 20
 ONE_FILE = 2 << 30
 FILES = "take"  # the route of large files, see file_route
+PACKAGE = "package"
+PACKED = (
+    "The model file with a program that runs it as it was measured, its preprocessing, labels, "
+    "pinned versions, recipe, card and every measured row."
+)
 EXPLORE = "pages/explore/page.py"
 
 
@@ -38,6 +46,7 @@ def show(run: Run, workspace: Workspace, of: Outcome | None = None) -> None:
         if outcome is not None:
             if outcome.candidate is not None:
                 model(run, outcome, workspace)
+                packages(run, outcome.candidate)
                 other_formats(run, outcome.candidate)
             recipe(run, outcome)
         report(run)
@@ -73,6 +82,33 @@ def model(run: Run, outcome: Outcome, workspace: Workspace) -> None:
         "application/octet-stream",
         f"The ONNX file. SHA-256 {digest}",
     )
+
+
+def packages(run: Run, candidate: Candidate) -> None:
+    """The model with a program that runs it, for each backend on which it was timed."""
+    targets = offered(run, candidate.digest)
+    if not targets:
+        return
+    with st.popover("Package"):
+        st.caption(PACKED)
+        for spec in targets:
+            st.link_button(
+                f"Package for {palette.label(spec)}",
+                _address_of(run, candidate.digest, f"{PACKAGE}/{quote(spec, safe='')}"),
+                help="A .zip, made when you first ask for it. Its README says how to run it.",
+            )
+            st.caption(formatting.plain(time_of(run, candidate.digest, spec)))
+
+
+def time_of(run: Run, digest: str, spec: str) -> str:
+    """How long a call takes where it was timed: "0.126 ms (0.124–0.128), 1 thread"."""
+    threads = first_threads(run)
+    row = Standing(run).row(digest, "latency_ms", spec, threads)
+    if row is None:
+        return ""
+    interval = quantities.interval("latency_ms", row.low, row.high)
+    words = quantities.reading("latency_ms", row.value)
+    return f"{words}{f' ({interval})' if interval else ''}, {threads_text(threads)}"
 
 
 def other_formats(run: Run, candidate: Candidate) -> None:

@@ -136,6 +136,12 @@ HELD = (
         "through `explain`",
     ),
     (
+        "package",
+        ALL,
+        "package/test_python.py",
+        "every program is run as it is downloaded",
+    ),
+    (
         "passes.fine_tune",
         "memory",
         "contracts/test_passes.py",

@@ -361,6 +361,9 @@ class FakeRuns(FakeRoom):
     def converted(self, run_id: str, digest: str, form: str) -> Path:
         return self.candidate_file(run_id, digest)
 
+    def package(self, run_id: str, digest: str, spec: str, texts: Mapping[str, str]) -> Path:
+        return self.candidate_file(run_id, digest)
+
 
 def net(*names: str) -> Topology:
     """A chain of convolutions of these names between an input and an output."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -44,12 +45,17 @@ class PackedRuns(StockedRuns):
     def converted(self, run_id: str, digest: str, form: str) -> Path:
         return self.download(run_id, digest)
 
+    def package(self, run_id: str, digest: str, spec: str, texts: Mapping[str, str]) -> Path:
+        self.at.inside = texts
+        return self.download(run_id, digest)
+
 
 @dataclass
 class Packing(StockedWorkspace):
     """Every candidate is a large one, packed to one file."""
 
     packed: Path = Path()
+    inside: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -212,3 +218,57 @@ def test_what_was_measured_in_a_format_is_said_beside_it() -> None:
     told = downloads.told_of(measured, digest, "openvino_ir")
     assert told == "Measured: 2.00 MB, no time on OpenVINO (openvino_ir)."
     assert "Not measured" in downloads.told_of(measured, digest, "openvino_ir.fp16")
+
+
+def packages_page() -> None:
+    from pages.shared import downloads
+    from tests.pages.stocked_workspace import runs
+
+    run = runs()[0]
+    for outcome in run.outcomes[1:]:
+        downloads.packages(run, outcome.candidate)
+
+
+def test_packages_are_links_for_the_backends_that_were_timed() -> None:
+    shown = AppTest.from_function(packages_page).run()
+    assert not shown.exception
+    run = runs()[0]
+    links = [link.proto for link in shown.get("link_button")]
+    assert [link.label for link in links] == [
+        "Package for ONNX Runtime", "Package for OpenVINO", "Package for OpenCV DNN",
+        "Package for ONNX Runtime", "Package for OpenVINO",  # the third could not load it
+    ]  # fmt: skip
+    digest = run.outcomes[1].candidate.digest
+    where = f"/{downloads.FILES}/{run.id}/{digest}/{downloads.PACKAGE}/onnxruntime?key="
+    assert where in links[0].url
+    captions = [caption.value for caption in shown.caption]
+    assert captions[0] == downloads.PACKED
+    assert "1" in captions[1]
+    assert "ms" in captions[1]
+
+
+def test_nothing_is_packed_of_what_was_not_timed() -> None:
+    def page() -> None:
+        from dataclasses import replace
+
+        from pages.shared import downloads
+        from tests.pages.stocked_workspace import runs
+
+        run = replace(runs()[0], measurements=())
+        downloads.packages(run, run.outcomes[1].candidate)
+
+    shown = AppTest.from_function(page).run()
+    assert not shown.exception
+    assert not shown.get("link_button")
+
+
+def test_a_package_is_served_under_a_name_with_its_backend(client: Starlette) -> None:
+    run_id, digest = made()
+    address = f"/{downloads.FILES}/{run_id}/{digest}/{downloads.PACKAGE}/openvino:bf16@openvino_ir"
+    reply = get(client, address, key(run_id, digest))
+    assert reply.content == b"all of it"
+    assert reply.headers["content-disposition"].endswith('_openvino_bf16_openvino_ir.zip"')
+    packed = session.workspace().inside
+    assert {"predict.py", "README.md", "requirements.txt"} < {*packed}
+    assert get(client, address, "key=").status == 404
+    assert get(client, address.replace("openvino:", "none:"), key(run_id, digest)).status == 404
