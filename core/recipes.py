@@ -119,6 +119,12 @@ def read(content: bytes, name: str) -> Recipe:
     return recipe
 
 
+def in_order(steps: Iterable[Step]) -> tuple[Step, ...]:
+    """The steps in the order of the passes, as the form runs them."""
+    places = list(catalogue())
+    return tuple(sorted(steps, key=lambda step: places.index(step.pass_name)))
+
+
 def title(steps: Iterable[Step]) -> str:
     """A recipe's name: its passes, or the plain choices that they are, with a number each."""
     return joined(map(step_title, steps)) or ORIGINAL

@@ -6,6 +6,7 @@ is not said.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core.charts import asides, palette, quantities, steps, text
@@ -21,6 +22,7 @@ from core.search.loss import standing_for
 from core.tasks.base import order, primary_metric
 
 NO_DELTA = "–"
+UNMEASURED = "not measured"
 BUSY = "the machine was busy"
 OPEN = "no difference shown"
 
@@ -65,20 +67,40 @@ def headline(run: Run, candidate: str | None = None, of: Outcome | None = None) 
         return "Nothing is measured yet." if waiting else "Only the original was measured."
     if outcome.candidate is None:
         return f"{outcome.recipe.name} made no model: {outcome.reason}"
-    missing = steps.missing(outcome)
-    rows = Standing(run)
-    parts = [
-        _speed(run, rows, outcome.candidate),
-        _accuracy(run, rows, outcome.candidate),
-        _smaller(run, rows, outcome),
-    ]
-    sentence = "; ".join(part for part in parts if part)
-    caution = asides.crowd(run, outcome.candidate) + asides.labels(run)
+    sentence, beside = answer(run, outcome), aside(run, outcome)
     if len(run.spec.recipes) > 2 and candidate is None:
         among = asides.among(run, outcome)
         so_far = "So far: " if run.progress.state in LIVE else ""
-        sentence = f"{so_far}{among}. {_upper(sentence)}"
-    return f"{missing}{_upper(sentence)}.{caution} {beside_parts(run, outcome)}".strip()
+        sentence = f"{so_far}{among}. {sentence}"
+    return f"{steps.missing(outcome)}{sentence}. {beside}".strip()
+
+
+def aside(run: Run, outcome: Outcome) -> str:
+    """What is to be known beside the answer: a busy machine, odd labels, each part alone."""
+    if outcome.candidate is None:
+        return ""
+    caution = asides.crowd(run, outcome.candidate) + asides.labels(run)
+    return f"{caution} {beside_parts(run, outcome)}".strip()
+
+
+def answer(run: Run, outcome: Outcome, backend: str | None = None) -> str:
+    """Speed, accuracy and size of a recipe that made a model, without a full stop.
+
+    Args:
+        run: with or without numbers.
+        outcome: of the recipe.
+        backend: the one that it is about; None for all.
+    """
+    made = outcome.candidate
+    if made is None:
+        return outcome.reason
+    rows, backends = Standing(run), run.spec.backends if backend is None else (backend,)
+    parts = (
+        _speed(run, rows, made, backends),
+        _accuracy(run, rows, made, backend),
+        _smaller(run, rows, outcome),
+    )
+    return _upper("; ".join(filter(None, parts)))
 
 
 def deltas(run: Run, candidate: str) -> tuple[Delta, Delta, Delta]:
@@ -90,17 +112,24 @@ def deltas(run: Run, candidate: str) -> tuple[Delta, Delta, Delta]:
     )
 
 
-def accuracy_delta(run: Run, candidate: str) -> Delta:
-    """The primary metric and its paired difference; where it is missing, what stands in for it."""
+def accuracy_delta(run: Run, candidate: str, backend: str | None = None) -> Delta:
+    """The primary metric and its paired difference; where it is missing, what stands in for it.
+
+    Args:
+        run: with or without numbers.
+        candidate: digest.
+        backend: where it ran; None for the one that stands for all.
+    """
     if not run.spec.evaluation:
         return Delta("Accuracy", NO_DELTA, NO_DELTA, verdict="no data")
     rows = Standing(run)
     first = primary_metric(rows)
     stand_ins = [name for name in order() if metrics()[name].unit == metrics()[first].unit]
-    found = (standing_for(rows, candidate, name, run.spec.backends) for name in (first, *stand_ins))
+    where = run.spec.backends if backend is None else (backend,)
+    found = (standing_for(rows, candidate, name, where) for name in (first, *stand_ins))
     row = next((row for row in found if row is not None), None)
     if row is None:
-        return Delta("Accuracy", NO_DELTA, NO_DELTA, verdict="not measured")
+        return Delta("Accuracy", NO_DELTA, NO_DELTA, verdict=UNMEASURED)
     about = metrics()[row.metric]
     label = f"{quantities.title(row.metric)}, {palette.label(row.backend)}"
     value = quantities.reading(row.metric, row.value)
@@ -149,7 +178,7 @@ def latency_delta(run: Run, candidate: str, backend: str | None = None) -> Delta
     if not found:
         row = rows.row(candidate, "latency_ms", backend, threads) if backend else None
         label = f"Latency, {palette.label(backend)}" if backend else "Latency"
-        words = f"{STATUS_WORDS[row.status]}: {row.reason}" if row else "not measured"
+        words = f"{STATUS_WORDS[row.status]}: {row.reason}" if row else UNMEASURED
         return Delta(label, NO_DELTA, NO_DELTA, verdict=words)
     where = min(found, key=lambda name: found[name])
     before = rows.value(base.digest, "latency_ms", where, threads, candidate) if base else None
@@ -175,9 +204,9 @@ def latency_delta(run: Run, candidate: str, backend: str | None = None) -> Delta
 def _times(value: float, low: float, high: float, verdict: str) -> tuple[str, str]:
     """A ratio and its interval: of speeds where it is faster, of times where it is not."""
     if verdict == Verdict.FASTER.value and low > 0:
-        return text.times(1 / value), f"{1 / high:.2f}× … {1 / low:.2f}×"
+        return text.times(1 / value), f"{text.times(1 / high)} … {text.times(1 / low)}"
     if verdict == Verdict.SLOWER.value:
-        return text.times(value), f"{low:.2f}× … {high:.2f}×"
+        return text.times(value), f"{text.times(low)} … {text.times(high)}"
     return f"×{value:.2f}", f"×{low:.2f} … ×{high:.2f}"
 
 
@@ -226,11 +255,11 @@ def _percent_span(row: Measurement) -> str:
     return f"{low:.1f} … {high:.1f} %" if metrics()[row.metric].unit == "%" else ""
 
 
-def _speed(run: Run, rows: Standing, made: Candidate) -> str:
+def _speed(run: Run, rows: Standing, made: Candidate, backends: Sequence[str]) -> str:
     said: dict[str, list[str]] = {"faster": [], "slower": [], "same": [], "open": [], "none": []}
     found = [
         (backend, rows.row(made.digest, "latency_ratio", backend, first_threads(run)))
-        for backend in run.spec.backends
+        for backend in backends
     ]
     for backend, row in sorted(found, key=lambda pair: (pair[1] and pair[1].value) or 9e9):
         label = palette.label(backend)
@@ -257,11 +286,11 @@ def _speed(run: Run, rows: Standing, made: Candidate) -> str:
     return ", ".join(words)
 
 
-def _accuracy(run: Run, rows: Standing, made: Candidate) -> str:
-    delta = accuracy_delta(run, made.digest)
+def _accuracy(run: Run, rows: Standing, made: Candidate, backend: str | None) -> str:
+    delta = accuracy_delta(run, made.digest, backend)
     if delta.verdict == "no data":
         return "accuracy unknown (no images)"
-    if delta.verdict == "not measured":
+    if delta.verdict == UNMEASURED:
         live = run.progress.state in LIVE
         return "accuracy is still being measured" if live else "accuracy was not measured"
     if not delta.change:
@@ -271,7 +300,8 @@ def _accuracy(run: Run, rows: Standing, made: Candidate) -> str:
     if delta.tone:
         points = delta.change.lstrip("+" + text.MINUS)
         return f"{points} {delta.verdict} ({delta.interval})"
-    row = standing_for(rows, made.digest, delta.metric + DELTA, run.spec.backends)
+    where = run.spec.backends if backend is None else (backend,)
+    row = standing_for(rows, made.digest, delta.metric + DELTA, where)
     return "" if row is None else _within(row, metrics()[delta.metric].short)
 
 

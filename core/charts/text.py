@@ -38,8 +38,8 @@ def quantity(value: float, units: tuple[str, ...]) -> str:
 
 
 def times(factor: float) -> str:
-    """How many times as fast: 1.6×, and 1.04× where 1.0× would say nothing."""
-    return f"{factor:.2f}×" if factor < 1.1 else f"{number(factor, 2)}×"
+    """How many times as fast: 1.96×, in as many digits as a bound of its interval."""
+    return f"{number(factor)}×"
 
 
 def signed(value: float, places: int = 1) -> str:

@@ -13,7 +13,7 @@ import functools
 import math
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -94,6 +94,19 @@ class Report:
 
 
 @dataclass(frozen=True)
+class Gentler:
+    """The same pass asked for less, so that less is lost.
+
+    Attributes:
+        asked: the pass.
+        share: of the channels that go now, how many still go; 1 where none do.
+    """
+
+    asked: Pass
+    share: float = 1.0
+
+
+@dataclass(frozen=True)
 class Pass(ABC):
     """One way to make a graph smaller or faster.
 
@@ -115,6 +128,7 @@ class Pass(ABC):
         pays: TIME, SIZE -> parameters that are worth a try by who wants that, the gentlest first;
             `backend` is set by who asks.
         for_integers: parameters that differ where integers follow in the recipe.
+        mends: whether it wins back what the steps before it lost.
     """
 
     label: ClassVar[str]
@@ -130,6 +144,7 @@ class Pass(ABC):
     presets_say: ClassVar[Mapping[str, str]] = {}
     pays: ClassVar[Mapping[str, Tries]] = {}
     for_integers: ClassVar[Mapping[str, Any]] = {}
+    mends: ClassVar[bool] = False
     without_images: ClassVar[str] = ""
     few_images: ClassVar[int] = 0
     with_few_images: ClassVar[str] = ""
@@ -166,6 +181,10 @@ class Pass(ABC):
             return False
         self.apply(graph, report, NoServices())
         return True
+
+    def gentler(self) -> Iterator[Gentler]:
+        """The same pass asked for ever less; nothing, as here, where there is no less of it."""
+        yield from ()
 
     def timed_in(self) -> str:
         """The arithmetic in which those layers are timed: "f32" or "int8"."""

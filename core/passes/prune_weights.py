@@ -10,7 +10,9 @@ arXiv:2104.08378, section 3 (2:4).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
@@ -20,12 +22,13 @@ from core.analysis.edits import set_constant
 from core.analysis.values import constant_tensor, node_name, sources
 from core.calibration.services import Services
 from core.graph.operators import STANDARD, WEIGHTED
-from core.passes.base import Graph, Pass, Report, parameter
+from core.passes.base import Gentler, Graph, Pass, Report, parameter
 from core.records import Note
 
 Array = np.ndarray[Any, Any]
 
 _INPUT_AXIS = {"Conv": 1, "ConvTranspose": 0}
+STEP = 0.05  # of the ratio
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class PruneWeights(Pass):
         choices=("unstructured", "2:4"),
     )
     ratio: float = parameter(
-        0.5, "Ratio", "Share of the weights to zero; 2:4 ignores it.", low=0.0, high=0.95, step=0.05
+        0.5, "Ratio", "Share of the weights to zero; 2:4 ignores it.", low=0.0, high=0.95, step=STEP
     )
     allocation: str = parameter(
         "layer",
@@ -72,6 +75,12 @@ class PruneWeights(Pass):
     exclude: tuple[str, ...] = parameter(
         (), "Leave alone", "Names of layers whose weights must not change.", expert=True
     )
+
+    def gentler(self) -> Iterator[Gentler]:
+        """Smaller shares, by steps of the slider."""
+        share = 0.5 if self.pattern == "2:4" else self.ratio
+        for count in range(math.ceil(round(share / STEP, 6)) - 1, 0, -1):
+            yield Gentler(replace(self, pattern="unstructured", ratio=round(STEP * count, 2)))
 
     def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Mask each weight tensor and say how many zeros there are."""

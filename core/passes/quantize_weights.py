@@ -17,7 +17,7 @@ Source: Frantar et al. 2022, arXiv:2210.17323; Nagel et al. 2019, arXiv:1906.047
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -41,7 +41,7 @@ from core.compress.refit.needs import Needs, Workload, of_a_run
 from core.compress.refit.transposed_convolution import layer_of, refusal
 from core.errors import PassPrecondition
 from core.graph.operators import is_quantized
-from core.passes.base import SIZE, Graph, Pass, Report, Tries, adopt, parameter
+from core.passes.base import SIZE, Gentler, Graph, Pass, Report, Tries, adopt, parameter
 from core.records import LayerEffect, Note
 
 CORRECTION_IMAGES = 32
@@ -138,6 +138,12 @@ class QuantizeWeights(Pass):
             raise PassPrecondition(
                 "The model has no convolution or fully connected layer with float32 weights."
             )
+
+    def gentler(self) -> Iterator[Gentler]:
+        """More bits."""
+        for bits in sorted(SIZES, key=int):
+            if int(bits) > int(self.bits):
+                yield Gentler(replace(self, bits=bits))
 
     def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Round, correct, write."""

@@ -17,8 +17,9 @@ Source: see `forms`; He, Zhang, Sun 2017, arXiv:1707.06168 (sequential refitting
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from core.analysis import cost
@@ -39,11 +40,12 @@ from core.compress.refit.refit_plan import ChannelMapping
 from core.compress.refit.sequential_refit import refit
 from core.compress.refit.telling import part
 from core.errors import PassPrecondition
-from core.passes.base import SIZE, TIME, Graph, Pass, Report, Tries, parameter
+from core.passes.base import SIZE, TIME, Gentler, Graph, Pass, Report, Tries, parameter
 from core.records import Note
 
 # Shares of the time after which: the original has run, replacements are tried, those taken fitted.
 LOOKED, FITTED, REFITTED = 0.35, 0.5, 0.6
+STEP = 0.25  # of the speed-up
 UNITS = {"macs": "MACs", "bytes": "bytes", "latency": "seconds"}
 
 
@@ -85,7 +87,7 @@ class ReplaceConvolutions(Pass):
         2.0,
         "Speed-up",
         "How many times less of the budget the whole model is to need.",
-        unit="x", low=1.0, high=6.0, step=0.25,
+        unit="x", low=1.0, high=6.0, step=STEP,
     )  # fmt: skip
     budget: str = parameter(
         "macs",
@@ -118,6 +120,11 @@ class ReplaceConvolutions(Pass):
     exclude: tuple[str, ...] = parameter(
         (), "Leave alone", "Names of convolutions that must not change.", expert=True
     )
+
+    def gentler(self) -> Iterator[Gentler]:
+        """Less speed-up, by steps of the slider."""
+        for count in range(math.ceil((self.speedup - 1) / STEP) - 1, 0, -1):
+            yield Gentler(replace(self, speedup=1 + STEP * count))
 
     def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Choose for all layers at once, refit, rewrite.

@@ -18,6 +18,8 @@ from core.records.distributions import Distributions, Histogram
 from core.records.foresight import (
     AccuracyForecast,
     Hindsight,
+    NextStep,
+    NextSteps,
     Sensitivity,
     Stair,
     Staircase,
@@ -115,6 +117,8 @@ __all__ = [
     "Goal",
     "GraphNode",
     "Hindsight",
+    "NextStep",
+    "NextSteps",
     "Histogram",
     "Host",
     "Int8Facts",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from core.records.notes import Note
 from core.records.recipes import LayerEffect, Recipe
 
 
@@ -36,6 +37,36 @@ class AccuracyForecast:
     agreement: float
     low: float
     high: float
+
+
+@dataclass(frozen=True, slots=True)
+class NextStep:
+    """A change of a recipe that is worth a try.
+
+    Attributes:
+        recipe: that it leads to.
+        note: what is changed and why; `core.wording.suggested` has the words.
+        forecast: of the accuracy, where there is one.
+        lacks: the command that installs what it needs and is not here.
+    """
+
+    recipe: Recipe
+    note: Note
+    forecast: AccuracyForecast | None = None
+    lacks: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NextSteps:
+    """What to do next about a recipe on one backend.
+
+    Attributes:
+        standing: how it stands there, in a note.
+        steps: the most promising first; none where nothing is left to try.
+    """
+
+    standing: Note
+    steps: tuple[NextStep, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from core.metrics.base import catalogue
-from core.records import AccuracyForecast, Cut, Run, Sensitivity
-from core.records.standing import Standing
+from core.records import AccuracyForecast, Cut, Sensitivity
 from core.runs.forecast import forecast
-from core.search.loss import loss
 
 BEARABLE = 3.0  # points of accuracy, or percent of answers
 SHARES = tuple(share / 20 for share in range(19, 0, -1))  # of the cut, the largest first
@@ -39,37 +36,23 @@ def before(expected: AccuracyForecast, cuts: Sequence[Cut], known: Sensitivity) 
     )
 
 
-def after(run: Run, digest: str) -> str:
-    """Of a cut that was measured: that it lost too much, and what may lose less; or nothing."""
-    outcome = next(
-        (o for o in run.outcomes if o.candidate is not None and o.candidate.digest == digest), None
-    )
-    if outcome is None or outcome.candidate is None:
-        return ""
-    rows = Standing(run)
-    lost = [found for name in run.spec.backends if (found := loss(run, rows, digest, name))]
-    worst = max(lost, key=lambda one: one.points, default=None)
-    cut = any(c.removed for step in outcome.candidate.report for c in step.cuts)
-    if not cut or worst is None or worst.points <= BEARABLE:
-        return ""
-    said = f"lost {worst.points:.1f} points"
-    if worst.is_relative:
-        said = f"left {100 - worst.points:.1f} % {catalogue()[worst.metric].short.lower()}"
-    return f"The cut {said}. What may lose less: {'; '.join(['a smaller cut', *OTHERS])}."
-
-
 def smaller(
     cuts: Sequence[Cut], known: Sensitivity
 ) -> tuple[tuple[Cut, ...], AccuracyForecast] | None:
     """The largest part of a cut, alike in every group, that is expected to be bearable."""
     for share in SHARES:
-        part = tuple(replace(cut, removed=round(cut.removed * share)) for cut in cuts)
+        part = part_of(cuts, share)
         if not any(cut.removed for cut in part):
             return None
         expected = forecast(part, known)
         if expected is not None and expected.agreement >= 100 - BEARABLE:
             return part, expected
     return None
+
+
+def part_of(cuts: Sequence[Cut], share: float) -> tuple[Cut, ...]:
+    """A part of a cut, alike in every group."""
+    return tuple(replace(cut, removed=round(cut.removed * share)) for cut in cuts)
 
 
 def _smaller_words(part: Sequence[Cut], expected: AccuracyForecast, cuts: Sequence[Cut]) -> str:

@@ -203,10 +203,22 @@ def ranked(
     return sorted((choice for choice in made if choice), key=lambda choice: choice.order)
 
 
-def judged(run: Run, outcome: Outcome, limits: Limits = NO_LOSS) -> Choice | None:
-    """How a recipe stands against the limits; None where it made no model."""
-    rows = Standing(run)
-    return _judged(run, rows, deciding(rows), outcome, limits, run.spec.backends)
+def judged(
+    run: Run,
+    outcome: Outcome,
+    limits: Limits = NO_LOSS,
+    backends: Sequence[str] | None = None,
+) -> Choice | None:
+    """How a recipe stands against the limits; None where it made no model.
+
+    Args:
+        run: with or without numbers yet.
+        outcome: of the recipe.
+        limits: what it may lose.
+        backends: where it runs; None for all of the run.
+    """
+    rows, where = Standing(run), run.spec.backends if backends is None else backends
+    return _judged(run, rows, deciding(rows), outcome, limits, where)
 
 
 def _judged(

@@ -17,7 +17,7 @@ from typing import Any
 
 from core.backends.base import label as label_of
 from core.passes.base import SIZE, TIME, Pass, catalogue, parameters
-from core.recipes import key, original, recipe_of
+from core.recipes import in_order, key, original, recipe_of
 from core.records import (
     ExperimentSpec,
     Goal,
@@ -101,7 +101,7 @@ def left_out(model: ModelSummary, goal: Goal, calibrated: bool) -> tuple[Note, .
     found = []
     for name in catalogue():
         if GAIN[goal.objective] in catalogue()[name].pays:
-            why = _obstacle(name, goal, calibrated)
+            why = obstacle(name, goal.backend, calibrated)
             found += [why] if why else []
     if model.quantized:
         found.append(Note.of("goal.quantized"))
@@ -207,7 +207,7 @@ class _Known:
         names = [
             name
             for name, kind in catalogue().items()
-            if self._gain in kind.pays and not _obstacle(name, self.goal, calibrated)
+            if self._gain in kind.pays and not obstacle(name, self.goal.backend, calibrated)
         ]
         exact = [name for name in names if catalogue()[name].exact]
         arithmetic = [name for name in names if catalogue()[name].family]
@@ -219,9 +219,7 @@ class _Known:
 
     def step(self, name: str, setting: Mapping[str, Any]) -> Step:
         """A pass at a setting, for the backend of the goal."""
-        aimed = {"backend": _aim(catalogue()[name], self.goal.backend)}
-        known = parameters(catalogue()[name])
-        return Step(name, {**setting, **{n: v for n, v in aimed.items() if n in known}})
+        return aimed(Step(name, setting), self.goal.backend)
 
     def joined(self, steps: Sequence[Step], last: Step | None) -> tuple[Step, ...]:
         """Structure and arithmetic behind it, the one told of the other."""
@@ -235,9 +233,8 @@ class _Known:
 
     def recipe(self, *steps: Step) -> Recipe:
         """A recipe of these steps in the order of the passes, behind what prepares the model."""
-        names = list(catalogue())
         given = {step.pass_name: step for step in (*self._start, *steps)}
-        return recipe_of(sorted(given.values(), key=lambda step: names.index(step.pass_name)))
+        return recipe_of(in_order(given.values()))
 
     def is_tried(self, recipe: Recipe) -> bool:
         """Whether the run has asked for the same."""
@@ -258,16 +255,24 @@ class _Known:
         return found.rank(self.goal.objective) if found is not None else ()
 
 
-def _obstacle(name: str, goal: Goal, calibrated: bool) -> Note | None:
-    """Why a pass is not tried; None where it is."""
+def obstacle(name: str, backend: str, calibrated: bool) -> Note | None:
+    """Why a pass is not tried for a backend; None where it is."""
     kind = catalogue()[name]
     if command := kind.lacks():
         return Note.of("goal.lacks", label=kind.label, command=command)
     if not calibrated and (kind.needs_data or kind.without_images):
         return Note.of("goal.needs_images", label=kind.label)
-    if not _aim(kind, goal.backend):
-        return Note.of("goal.not_for", label=kind.label, backend=label_of(goal.backend))
+    if not _aim(kind, backend):
+        return Note.of("goal.not_for", label=kind.label, backend=label_of(backend))
     return None
+
+
+def aimed(step: Step, backend: str) -> Step:
+    """A step told which backend it is for, where its pass wants to know."""
+    kind = catalogue()[step.pass_name]
+    if "backend" not in parameters(kind):
+        return step
+    return Step(step.pass_name, {**step.params, "backend": _aim(kind, backend)})
 
 
 def _aim(kind: type[Pass], backend: str) -> str:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.catalogue import discover
-from core.records import Json, ModelSummary, Note, StepReport, to_json
+from core.records import Json, ModelSummary, NextStep, Note, StepReport, to_json
 from core.wording.advice import FIGURES, TITLES
+from core.wording.next_steps import WHY, forecast_words
 from core.wording.template import Template, filled
 
 SENTENCES: Mapping[str, Template] = {
@@ -57,6 +58,23 @@ def advised(note: Note) -> Advised:
     """Advice in words."""
     title, figure = (filled(kind.get(note.code, ""), note.values) for kind in (TITLES, FIGURES))
     return Advised(title, figure, sentence(note))
+
+
+@dataclass(frozen=True, slots=True)
+class Suggested:
+    """A next step in words: what is changed, and why or what it costs."""
+
+    change: str
+    why: str
+
+
+def suggested(step: NextStep) -> Suggested:
+    """A next step in words; a forecast is called one."""
+    change, why = sentence(step.note), filled(WHY[step.note.code], step.note.values)
+    known = forecast_words(step.forecast) if step.forecast is not None else ""
+    if step.lacks:
+        return Suggested(change, f"Not installed here; this brings it: {step.lacks}")
+    return Suggested(change, " ".join(filter(None, (why, known))))
 
 
 def summary_in_words(summary: ModelSummary) -> Json:

@@ -1,11 +1,9 @@
 """Forecasts of accuracy from measured sensitivities, and what to do where a cut costs too much."""
 
 from core.runs.forecast import before_pruning, cutting, forecast, obstacle, uncut
-from core.runs.offers import after as after_a_cut
 from core.runs.offers import before as before_a_cut
 
 __all__ = [
-    "after_a_cut",
     "before_a_cut",
     "before_pruning",
     "uncut",

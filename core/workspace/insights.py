@@ -5,6 +5,7 @@ All of it is asked for on demand (`core.runs.on_demand`): pages look again, and 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +19,8 @@ from core.records import (
     Explanation,
     Hindsight,
     ModelSummary,
+    NextSteps,
+    Outcome,
     Preview,
     Recipe,
     Run,
@@ -28,10 +31,12 @@ from core.records import (
 )
 from core.records.targets import LOCAL
 from core.runs.distribution_job import LayerDistributions, LayerOf
+from core.runs.forecast import uncut
 from core.runs.hindsight import hindsights
 from core.runs.images import ImageSource, sources
 from core.runs.installation import Installation
 from core.runs.latency_curve_times import StairTimes
+from core.runs.next_steps import next_steps
 from core.runs.on_demand import Turns
 from core.runs.preprocess_search import PixelTrial, PixelTrials
 from core.runs.preview_cache import Previews
@@ -178,16 +183,26 @@ class Insights:
 
         Nothing is measured for it: recipes without a forecast are left out.
         """
+        return hindsights(run, functools.partial(self._known, run))
 
-        def known(before: Recipe) -> Sensitivity | None:
-            model = Path(run.spec.model)
-            return self._sensing.known(Study(model, before, images.path or model, images.digest))
+    def next_steps(self, run: Run, outcome: Outcome, backend: str) -> NextSteps | None:
+        """What to do next about a recipe of a run; None where it made no model.
 
+        Nothing is measured for it: a change without a forecast says so.
+        """
+        made = outcome.candidate
+        at = next((i for i, r in enumerate(made.report) if r.cuts), None) if made else None
+        known = self._known(run, uncut(outcome.recipe, at)) if at is not None else None
+        return next_steps(run, outcome, backend, known)
+
+    def _known(self, run: Run, before: Recipe) -> Sensitivity | None:
+        """What a cut costs the model of a run, as a recipe leaves it, if that was measured."""
         try:
             images, _ = sources(self._at.home, run.spec.calibration, run.spec.evaluation)
         except DataError:
-            return ()  # gone, and what was learnt of it counts for nothing
-        return hindsights(run, known)
+            return None  # gone, and what was learnt of it counts for nothing
+        model = Path(run.spec.model)
+        return self._sensing.known(Study(model, before, images.path or model, images.digest))
 
     def staircases(self, question: StaircaseQuestion) -> StaircaseState:
         """What is known of the times along a parameter, and whether more is being measured.

@@ -32,6 +32,7 @@ FIELDS: tuple[Field[Any], ...] = (
     state.goal_backend,
     state.minutes,
     state.goal_at,
+    state.backend,
 )
 RECIPE, RUN, STEPS = "recipe", "run", "steps"
 

@@ -133,7 +133,7 @@ def best_so_far(run: Run) -> Outcome | None:
 
 
 def sentence(run: Run, outcome: Outcome | None) -> str:
-    """Where the search stands: what is best among how many, or what is lacking."""
+    """Where the search stands, to go on behind a colon: what is best, or what is lacking."""
     goal, found = run.spec.goal, answer(run)
     if goal is None or found is None or outcome is None or _is_open(run, found.closest):
         return ""
@@ -143,11 +143,11 @@ def sentence(run: Run, outcome: Outcome | None) -> str:
     if found.best is not None and found.best.outcome is outcome:
         return (
             f"{so_far} {goal.objective.value} of {tried} within {points} is "
-            f"{name_of(outcome.recipe)}."
+            f"{name_of(outcome.recipe)}"
         )
     if found.best is None and found.closest is not None and found.closest.outcome is outcome:
         lack = found.lack.value if found.lack is not None else ""
-        return f"{'So far ' * progress.is_live(run)}{lack}; closest: {name_of(outcome.recipe)}."
+        return f"{'So far ' * progress.is_live(run)}{lack}; closest is {name_of(outcome.recipe)}"
     return ""
 
 

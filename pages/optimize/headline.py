@@ -1,7 +1,7 @@
-"""The answer at a glance: one sentence made from verdicts, and four tiles before -> after.
+"""The answer at a glance: one sentence made from verdicts, and three tiles of one backend.
 
-Sentence and tiles are one HTML element of fixed height: a moved slider repaints one thing, and
-nothing moves when a number arrives. What was not measured is hollow and says so.
+The tiles are one HTML element of fixed height: a moved slider repaints one thing, and nothing
+moves when a number arrives. What was not measured is hollow and says so.
 """
 
 from __future__ import annotations
@@ -10,13 +10,23 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from core.charts import palette, quantities, text
-from core.charts.summary import NO_DELTA, Delta, accuracy_delta, latency_delta
-from core.records import LIVE, OPEN_SHAPE, Hindsight, ModelSummary, Outcome, Preview, Run, Verdict
+from core.charts.summary import (
+    NO_DELTA,
+    UNMEASURED,
+    Delta,
+    accuracy_delta,
+    file_sizes,
+    latency_delta,
+)
+from core.records import LIVE, Hindsight, ModelSummary, Outcome, Preview, Run, Verdict
 from core.records.standing import Standing
 from core.workspace.facts import DELTA, Signature, primary_metric, task_of
 from pages.optimize.forecast import Foreseen
 from pages.shared import formatting
-from pages.shared.formatting import BYTES, COUNT, escape
+from pages.shared.formatting import BYTES, escape
+
+COUNTED = "counted in the file"
+REASON = 120  # letters of why there is no number
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +51,13 @@ def draft_tiles(
 ) -> list[Tile]:
     """The tiles of a recipe that was not measured."""
     tiles = [
-        accuracy_tile(top1, foreseen, accuracy_name(model)),
         Tile("Latency", NO_DELTA, note="not measured", hollow=True),
+        accuracy_tile(top1, foreseen, accuracy_name(model)),
     ]
     if preview is None:
-        return [*tiles, Tile("Size", NO_DELTA, hollow=True), Tile("MACs", NO_DELTA, hollow=True)]
-    note = "counted in the file" if preview.exact else "an estimate, not measured"
-    return [*tiles, *cost_tiles(model, preview, note, hollow=True)]
+        return [*tiles, Tile("File size", NO_DELTA, hollow=True)]
+    note = COUNTED if preview.exact else "an estimate, not measured"
+    return [*tiles, size_tile(model.size_bytes, preview.size_bytes, note)]
 
 
 def accuracy_name(model: ModelSummary) -> str:
@@ -71,88 +81,70 @@ def accuracy_tile(top1: float | None, foreseen: Foreseen, label: str = "Top-1") 
     return Tile(label, known, note=f"the original's; {note}" if top1 else note, hollow=True)
 
 
-def cost_tiles(
-    before: ModelSummary, after: ModelSummary | Preview, note: str, hollow: bool
-) -> list[Tile]:
-    """Size and MACs, which need no run."""
-    return [
-        _cost_tile("Size", (before.size_bytes, after.size_bytes), BYTES, note, hollow),
-        _cost_tile("MACs", (before.macs, after.macs), COUNT, note, hollow),
-    ]
-
-
-def _cost_tile(
-    label: str,
-    pair: tuple[int | None, int | None],
-    units: tuple[str, ...],
-    note: str,
-    hollow: bool,
-) -> Tile:
-    first, second = pair
-    if first is None or second is None:
-        return Tile(label, NO_DELTA, note=OPEN_SHAPE, hollow=hollow)
+def size_tile(before: float, after: float, note: str, hollow: bool = True) -> Tile:
+    """The size of the file, which needs no run."""
     return Tile(
-        label,
-        formatting.change(first, second, units),
-        "unchanged" if first == second else formatting.percent_change(first, second),
+        "File size",
+        formatting.change(before, after, BYTES),
+        "unchanged" if before == after else formatting.percent_change(before, after),
         note,
-        "good" if second < first else "bad" if second > first else "",
+        "good" if after < before else "bad" if after > before else "",
         hollow,
     )
 
 
 def run_tiles(
-    run: Run, outcome: Outcome | None, hindsights: Sequence[Hindsight] = ()
+    run: Run, outcome: Outcome | None, backend: str, hindsights: Sequence[Hindsight] = ()
 ) -> list[Tile]:
-    """The tiles of a measured recipe, and what had been forecast of it."""
-    waiting = "measuring …" if run.progress.state in LIVE else "not measured"
+    """Latency, accuracy and size of a measured recipe on one backend."""
+    waiting = "measuring …" if run.progress.state in LIVE else UNMEASURED
     if outcome is None or outcome.candidate is None:
-        return original_tiles(run, waiting)
+        return original_tiles(run, waiting, backend)
     digest = outcome.candidate.digest
-    accuracy = warn(delta_tile(accuracy_delta(run, digest), waiting), run, digest)
-    tiles = [
-        beside_forecast(accuracy, digest, hindsights),
-        delta_tile(latency_delta(run, digest), waiting),
+    accuracy = delta_tile(accuracy_delta(run, digest, backend), waiting)
+    before, after = file_sizes(run, outcome)
+    size = Tile("File size", NO_DELTA, note=waiting)
+    if before is not None and after is not None:
+        size = size_tile(before, after, COUNTED, hollow=False)
+    return [
+        delta_tile(latency_delta(run, digest, backend), waiting),
+        beside_forecast(beside_others(accuracy, run, digest, backend), digest, hindsights),
+        size,
     ]
-    if outcome.summary is None:
-        return [*tiles, Tile("Size", NO_DELTA, note=waiting), Tile("MACs", NO_DELTA, note=waiting)]
-    return tiles + cost_tiles(run.model, outcome.summary, "counted in the file", hollow=False)
 
 
-def original_tiles(run: Run, waiting: str) -> list[Tile]:
+def original_tiles(run: Run, waiting: str, backend: str) -> list[Tile]:
     """What was measured of the original, while there is no candidate to compare it with."""
     base = run.model.digest
-    names = (accuracy_name(run.model), "Latency", "Size", "MACs")
-    tiles = [Tile(name, NO_DELTA, note=waiting) for name in names]
-    note = "the original, counted in the file"
-    tiles[2] = replace(tiles[2], value=formatting.size(run.model.size_bytes), note=note)
-    if run.model.macs is None:
-        tiles[3] = replace(tiles[3], note=OPEN_SHAPE)
-    else:
-        tiles[3] = replace(tiles[3], value=formatting.count(run.model.macs), note=note)
-    for place, delta in enumerate((accuracy_delta(run, base), latency_delta(run, base))):
-        if delta.after != NO_DELTA:
-            words = ("the original", delta.label.partition(", ")[2])
-            note = "; ".join(filter(None, (", ".join(words), delta.caution)))
-            label = delta.label.partition(", ")[0]
-            tiles[place] = replace(tiles[place], label=label, value=delta.after, note=note)
-    return tiles
+    tiles = []
+    for name, delta in (
+        ("Latency", latency_delta(run, base, backend)),
+        (accuracy_name(run.model), accuracy_delta(run, base, backend)),
+    ):
+        label, _, where = delta.label.partition(", ")
+        note = "; ".join(filter(None, (f"the original, {where}", delta.caution)))
+        if delta.after == NO_DELTA:
+            label, note = name, waiting
+        tiles.append(Tile(label, delta.after, note=note))
+    size = formatting.size(run.model.size_bytes)
+    return [*tiles, Tile("File size", size, note=f"the original, {COUNTED}")]
 
 
 def delta_tile(delta: Delta, waiting: str) -> Tile:
-    """A measured difference, its interval and where it was measured."""
+    """A measured difference with its interval, and where it was measured."""
     label, _, where = delta.label.partition(", ")
     value = delta.after
     if delta.before not in (NO_DELTA, delta.after):
-        value = f"{delta.before.removesuffix(' ms').removesuffix(' %')} → {delta.after}"
+        unit = delta.after.rpartition(" ")[2]
+        value = f"{delta.before.removesuffix(f' {unit}')} → {delta.after}"
     if delta.after == NO_DELTA:
-        note = delta.verdict if delta.verdict == "no data" else waiting
-        return Tile(label, NO_DELTA, note=note)
+        why = waiting if delta.verdict in ("", UNMEASURED) else delta.verdict
+        return Tile(label, NO_DELTA, note=text.shorten(why, REASON))
     change = delta.change
     if delta.verdict in (Verdict.FASTER.value, Verdict.SLOWER.value):
         change += f" {delta.verdict}"
     if delta.interval:
-        change += f" ({delta.interval.replace('×', '').removesuffix(' points')})"
+        change += f" ({delta.interval.replace('× …', ' …').removesuffix(' points')})"
     note = f"{where}; {delta.caution}" if delta.caution else where
     return Tile(label, value, change, note, delta.tone)
 
@@ -170,28 +162,42 @@ def beside_forecast(tile: Tile, digest: str, hindsights: Sequence[Hindsight]) ->
     return replace(tile, note=f"{tile.note}; {words}" if tile.note else words)
 
 
-def warn(tile: Tile, run: Run, digest: str) -> Tile:
+def beside_others(tile: Tile, run: Run, digest: str, backend: str) -> Tile:
     """Name the backend whose accuracy falls out of the interval of the one that is shown."""
-    standing = Standing(run)
-    changed = primary_metric(standing) + DELTA
-    rows = [r for r in standing if (r.candidate, r.metric) == (digest, changed)]
-    shown = next((r for r in rows if palette.label(r.backend) == tile.note), None)
+    rows = Standing(run)
+    changed = primary_metric(rows) + DELTA
+    shown = rows.row(digest, changed, backend)
     if shown is None or shown.low is None:
         return tile
-    worse = [r for r in rows if r.value is not None and r.value < shown.low - 0.05]
+    worse = [
+        row
+        for row in rows
+        if (row.candidate, row.metric) == (digest, changed)
+        and row.value is not None
+        and row.value < shown.low - 0.05
+    ]
     if not worse:
         return tile
     worst = min(worse, key=lambda r: r.value or 0.0)
-    words = f"but {text.signed(worst.value or 0.0)} on {palette.label(worst.backend)}"
-    return replace(tile, note=f"{tile.note}; {words}", tone="bad")
+    words = f"but {text.signed(worst.value or 0.0)} points on {palette.label(worst.backend)}"
+    return replace(tile, note=f"{tile.note}; {words}")
 
 
-def markup(answer: str, tiles: list[Tile], note: str = "", recipe: str = "") -> str:
-    """Sentence and tiles of a recipe as one HTML element; every text in it is escaped."""
-    parts = [
-        f'<p class="lathe-sentence">{escape(answer)}</p>',
-        f'<dl class="lathe-tiles" data-recipe="{escape(recipe)}">',
-    ]
+def sentence_markup(answer: str) -> str:
+    """The answer as one HTML element; every text in it is escaped."""
+    return f'<p class="lathe-sentence">{escape(answer)}</p>'
+
+
+def markup(tiles: list[Tile], notes: Sequence[str] = (), recipe: str = "") -> str:
+    """The tiles of a recipe as one HTML element; every text in it is escaped.
+
+    Args:
+        tiles: of one backend; a recipe that was not measured has hollow ones.
+        notes: what the numbers hold for, a line each.
+        recipe: its name.
+    """
+    draft = " lathe-draft" * any(tile.hollow for tile in tiles)
+    parts = [f'<dl class="lathe-tiles{draft}" data-recipe="{escape(recipe)}">']
     for tile in tiles:
         kind = "lathe-tile lathe-hollow" if tile.hollow else "lathe-tile"
         arrow = {"good": "✓ ", "bad": "✕ "}.get(tile.tone, "")
@@ -201,5 +207,6 @@ def markup(answer: str, tiles: list[Tile], note: str = "", recipe: str = "") -> 
             f'<dd class="lathe-delta {tile.tone}">{arrow}{escape(tile.delta)}&nbsp;</dd>'
             f'<dd class="lathe-note">{escape(tile.note)}&nbsp;</dd></div>'
         )
-    parts.append(f'</dl><p class="lathe-caption">{escape(note)}&nbsp;</p>')
+    parts.append("</dl>")
+    parts += [f'<p class="lathe-caption">{escape(note)}</p>' for note in notes if note]
     return "".join(parts)

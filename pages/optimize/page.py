@@ -53,6 +53,8 @@ def show() -> None:
             run = session.current_run()
     goal.opened(run)
     board = Board.lay_out(workspace, model, run)
+    if run is not None:
+        board.answer(recipe_form.current(), run)
     with st.sidebar:
         images = data_picker.calibration_images(workspace, owner, data)
         recipe_panel(board, images if run is None else None)

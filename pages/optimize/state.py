@@ -22,6 +22,8 @@ class OptimizeState:
         minutes: that its search may take.
         goal_at: the run that searches towards a goal, and the recipe at which the form stood when
             it was opened: while it stands there, the best of the run is shown.
+        backend: of which the tiles tell.
+        next_for: what the buttons beside them are about.
         snaps: whether sliders stop only where time falls.
         why_backend: on which the speed is explained.
         why_pending: the explanation that is being measured.
@@ -34,6 +36,8 @@ class OptimizeState:
     goal_backend: Field[str] = Field("goal.backend", "")
     minutes: Field[float] = Field("goal.minutes", 5.0)
     goal_at: Field[tuple[str, str]] = Field("goal.at", ("", ""))
+    backend: Field[str] = Field("answer.backend", "")
+    next_for: Field[str] = Field("next.for", "")
     snaps: Field[bool] = Field("staircase.snap", True)
     why_backend: Field[str] = Field("why.backend", "")
     why_pending: Field[Question | None] = Field("why.pending", None)

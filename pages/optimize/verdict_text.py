@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from core.charts import asides, steps
 from core.charts.conditions import run_input, threads_text
-from core.charts.summary import headline
+from core.charts.summary import answer, aside
 from core.records import LIVE, ModelSummary, Outcome, Preview, Run
-from core.records.standing import first_threads
+from core.records.standing import Standing, first_threads
 from core.workspace.facts import ordered
-from core.workspace.forecasts import after_a_cut
 from core.workspace.passes import catalogue
 from pages.optimize import goal
 from pages.shared import formatting
 
 
-def sentence(run: Run, outcome: Outcome | None) -> str:
-    """What a run says of one recipe; `outcome` is None while that is not made yet."""
+def sentence(run: Run, outcome: Outcome | None, backend: str) -> str:
+    """What a run says of one recipe on one backend; `outcome` is None before that is made."""
     if outcome is None:
         if run.progress.state not in LIVE:
             return asides.original(run) or "This recipe was not measured."
@@ -29,9 +28,10 @@ def sentence(run: Run, outcome: Outcome | None) -> str:
     if outcome.candidate.digest == run.spec.model:
         unchanged = "This recipe changes nothing in this model: what it made is the original."
         return steps.missing(outcome) + unchanged
-    digest = outcome.candidate.digest
-    words = (goal.sentence(run, outcome), headline(run, digest, outcome), after_a_cut(run, digest))
-    return " ".join(filter(None, words))
+    found = answer(run, outcome, backend)
+    if towards := goal.sentence(run, outcome):
+        found = f"{towards}: {found[:1].lower()}{found[1:]}"
+    return f"{steps.missing(outcome)}{found}."
 
 
 def draft_sentence(model: ModelSummary, preview: Preview | None, steps: int) -> str:
@@ -72,6 +72,35 @@ def size_words(before: float, after: float) -> str:
     return f"{percent} {'smaller' if after < before else 'larger'}"
 
 
+def notes(run: Run, outcome: Outcome | None, backend: str) -> tuple[str, ...]:
+    """Below the tiles: what else was counted, what the numbers hold for, what to know of them."""
+    if outcome is None or outcome.candidate is None:
+        return (condition(run),)
+    return details(run, outcome, backend), condition(run), aside(run, outcome)
+
+
+def details(run: Run, outcome: Outcome, backend: str) -> str:
+    """The quantities that have no tile, before and after: MACs, parameters, memory."""
+    if outcome.candidate is None or outcome.summary is None:
+        return ""
+    before, after, rows = run.model, outcome.summary, Standing(run)
+    parts = [
+        f"{word} {formatting.change(was, now, formatting.COUNT)}"
+        for word, was, now in (
+            ("MACs", before.macs, after.macs),
+            ("parameters", before.parameters, after.parameters),
+        )
+        if was is not None and now is not None
+    ]
+    memory = [
+        rows.value(digest, "peak_memory_bytes", backend)
+        for digest in (before.digest, outcome.candidate.digest)
+    ]
+    if memory[0] is not None and memory[1] is not None:
+        parts.append(f"memory {formatting.change(memory[0], memory[1], formatting.BYTES)}")
+    return f"Also: {' · '.join(parts)}" if parts else ""
+
+
 def condition(run: Run) -> str:
     """What the numbers hold for: images, threads, machine."""
     rows = [row for row in run.measurements if row.metric in ordered()]
@@ -81,4 +110,4 @@ def condition(run: Run) -> str:
     parts += filter(None, (run_input(run),))
     if run.host is not None:
         parts.append(f"{run.host.cpu}, {run.host.cores} cores")
-    return f"Measured here: {' · '.join(parts)}"
+    return f"Measured here: {' · '.join(parts)} · in brackets: 95 % interval"

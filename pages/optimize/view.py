@@ -12,6 +12,7 @@ from core.charts import (
     accuracy_figure,
     latency_figure,
     layers_figure,
+    palette,
     preview_figure,
     size_figure,
 )
@@ -23,7 +24,8 @@ from core.search.choose import best
 from core.search.space import neighbours
 from core.workspace import Workspace
 from core.workspace.forecasts import cutting
-from pages.optimize import forecast, goal, headline, verdict_text
+from pages.optimize import forecast, goal, headline, next_steps, verdict_text
+from pages.optimize.state import state
 from pages.shared import formatting, progress
 
 CHART_HEIGHT = 340
@@ -42,7 +44,11 @@ class Board:
     goal: DeltaGenerator
     notice: DeltaGenerator
     progress: DeltaGenerator
-    answer: DeltaGenerator
+    sentence: DeltaGenerator
+    switch: DeltaGenerator
+    tiles: DeltaGenerator
+    draft: DeltaGenerator
+    next_steps: DeltaGenerator
     latency: DeltaGenerator
     accuracy: DeltaGenerator
     size: DeltaGenerator
@@ -54,7 +60,10 @@ class Board:
         title.html(f'<h1 class="lathe-title">{formatting.escape(model.name)}</h1>{facts(model)}')
         wanted = st.container(key="goal_bar", gap="xsmall")
         notice, bar = st.empty(), st.container(key="progress")
-        answer = st.container(key="answer").empty()
+        sentence = st.container(key="answer").empty()
+        with st.container(horizontal=True, key="result"):
+            told = st.container(key="told")
+            beside = st.container(key="next", gap=None)
         names = ("latency", "accuracy", "size")
         slots = {
             name: column.container(key=f"chart_{name}").empty()
@@ -70,7 +79,11 @@ class Board:
             goal=wanted,
             notice=notice,
             progress=bar,
-            answer=answer,
+            sentence=sentence,
+            switch=told.container(key="switch"),
+            tiles=told.container(key="tiles").empty(),
+            draft=beside.container(key="next_draft").empty(),
+            next_steps=beside.container(key="next_steps", gap=None),
             **slots,
         )
 
@@ -79,6 +92,7 @@ class Board:
         if self.run is not None and self.is_about(self.run, recipe):
             if not progress.is_live(self.run):
                 self.paint_answer(recipe, self.run)
+                self.see_to_buttons(recipe, self.run)
             return
         preview, refusal = self.preview(recipe)
         expected = forecast.of(self.workspace, self.model, recipe, preview)
@@ -86,11 +100,14 @@ class Board:
         text = f"{text} {expected.warning}".strip()
         tiles = headline.draft_tiles(self.model, preview, self.top1, expected)
         if self.run is not None and self.run.model.digest == self.model.digest:
-            tiles = beside_original(tiles, self.run)
+            tiles = beside_original(tiles, self.run, state.backend.get())
         note = (
             "Latency and accuracy below belong to the recipe that was measured." if self.run else ""
         )
-        self.answer.html(headline.markup(text, tiles, note, recipe.name))
+        self.sentence.html(headline.sentence_markup(text))
+        self.tiles.html(headline.markup(tiles, (note,), recipe.name))
+        if self.run is not None:
+            self.draft.html(next_steps.draft(has_run=True))
         if preview is not None:
             figure = preview_figure(self.model, preview)
             self.chart(self.size, figure, "size", "Size before and after, not measured")
@@ -109,13 +126,31 @@ class Board:
 
     def paint_answer(self, recipe: Recipe, run: Run) -> None:
         """Sentence, tiles and size of a measured recipe."""
-        outcome = self.outcome(run, recipe)
-        text = verdict_text.sentence(run, outcome)
-        tiles = headline.run_tiles(run, outcome, self.workspace.insights.hindsights(run))
-        self.answer.html(headline.markup(text, tiles, verdict_text.condition(run), recipe.name))
+        outcome, backend = self.outcome(run, recipe), state.backend.get()
+        self.sentence.html(headline.sentence_markup(verdict_text.sentence(run, outcome, backend)))
+        known = self.workspace.insights.hindsights(run)
+        tiles = headline.run_tiles(run, outcome, backend, known)
+        self.tiles.html(
+            headline.markup(tiles, verdict_text.notes(run, outcome, backend), recipe.name)
+        )
         self.chart(
             self.size, size_figure(run, shown(run, outcome)), "size", "Size before and after"
         )
+
+    def answer(self, recipe: Recipe, run: Run) -> None:
+        """What only the whole script can draw: the choice of the backend, and the next steps."""
+        about = self.is_about(run, recipe)
+        outcome = self.outcome(run, recipe) if about else best(run)
+        with self.switch:
+            choose_backend(run)
+        with self.next_steps:
+            next_steps.show(run, outcome, state.backend.get(), self.workspace)
+
+    def see_to_buttons(self, recipe: Recipe, run: Run) -> None:
+        """Run the whole script where the switches came to stand at another recipe of the run."""
+        now = next_steps.about(run, self.outcome(run, recipe), state.backend.get())
+        if state.next_for.is_set() and state.next_for.get() != now:
+            st.rerun()
 
     def introduce(self, images: int | None) -> None:
         """Before anything is measured: where the work is, and what to do next.
@@ -125,7 +160,7 @@ class Board:
         """
         figure = layers_figure(self.model)
         self.chart(self.latency, figure, "layers", "MACs of each layer, from input to output")
-        self.accuracy.html(next_steps(self.model, images))
+        self.draft.html(next_steps.introduction(self.model, images))
         self.progress.caption(
             "Dashed tiles are not measured: their numbers are counted in the file."
         )
@@ -166,6 +201,30 @@ def shown(run: Run, outcome: Outcome | None) -> str | None:
     return outcome.candidate.digest if outcome is not None and outcome.candidate else None
 
 
+def choose_backend(run: Run) -> None:
+    """Of which backend sentence and tiles tell: the goal's first, else the first with a number."""
+    offered = measured_on(run)
+    first = run.spec.goal.backend if run.spec.goal is not None else offered[0]
+    if state.backend.get() not in offered:
+        state.backend.set(first if first in offered else offered[0])
+    st.segmented_control(
+        "Backend of the answer",
+        offered,
+        required=True,
+        format_func=palette.label,
+        key=state.backend.key,
+        label_visibility="collapsed",
+        persist_state="session",
+    )
+
+
+def measured_on(run: Run) -> list[str]:
+    """The backends with a number; all of a run that goes on or has none."""
+    numbers = {row.backend for row in run.measurements if row.value is not None}
+    found = [name for name in run.spec.backends if name in numbers]
+    return list(run.spec.backends) if progress.is_live(run) or not found else found
+
+
 def facts(model: ModelSummary) -> str:
     """One line: what the file is."""
     words = [
@@ -182,37 +241,11 @@ def facts(model: ModelSummary) -> str:
     return f'<p class="lathe-caption">{formatting.escape(" · ".join(words))}</p>'
 
 
-def beside_original(tiles: list[headline.Tile], run: Run) -> list[headline.Tile]:
+def beside_original(tiles: list[headline.Tile], run: Run, backend: str) -> list[headline.Tile]:
     """Tiles of a draft: where the candidate's time is not known yet, the original's stands."""
-    known = latency_delta(run, run.model.digest)
+    known = latency_delta(run, run.model.digest, backend)
     if known.after == NO_DELTA:
         return tiles
     where = known.label.partition(", ")[2]
     measured = headline.Tile("Latency", known.after, note=f"the original, measured; {where}")
     return [measured if tile.label == "Latency" else tile for tile in tiles]
-
-
-def next_steps(model: ModelSummary, images: int | None) -> str:
-    """What is done, and what comes next, as a list."""
-    layers = f"{len(model.layers):,} layers that compute"
-    have = images is None or images > 0
-    picture = (
-        "Images are there: accuracy is measured, and passes repair what they break."
-        if have
-        else "Add images: without them only speed and size are measured. A few hundred do; "
-        "labelled ones score accuracy."
-    )
-    steps = (
-        (True, f"The model is open: {layers}."),
-        (have, picture),
-        (False, "Set a goal, or switch passes on, and measure."),
-        (False, "Download the model that was measured."),
-    )
-    return (
-        '<section class="lathe-next" aria-label="What to do next"><h2>Next</h2><ol>'
-        + "".join(
-            f'<li class="{"done" if done else ""}">{formatting.escape(text)}</li>'
-            for done, text in steps
-        )
-        + "</ol></section>"
-    )

@@ -36,7 +36,7 @@ def test_every_number_has_its_interval_and_its_verdict():
     sides = [side(b.run(), at) for at in range(3)]
     latency = row(sides, "Median latency, OpenVINO")
     assert [cell.value for cell in latency.cells] == ["1.80 ms", "1.10 ms", "0.700 ms"]
-    assert "1.6× faster (×0.60 … ×0.62 of the original's time)" in latency.cells[1].note
+    assert "1.64× faster (×0.60 … ×0.62 of the original's time)" in latency.cells[1].note
     assert "95 %: 1.08 … 1.12 ms" in latency.cells[1].note
     accuracy = row(sides, "Top-1, OpenVINO")
     assert "−3.6 points (−4.1 … −3.1)" in accuracy.cells[1].note

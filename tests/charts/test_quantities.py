@@ -50,7 +50,7 @@ def test_readable_rows_are_the_same_rows():
 
 @pytest.mark.parametrize(
     ("factor", "said"),
-    [(1.04, "1.04×"), (1.0, "1.00×"), (1.33, "1.3×"), (12.3, "12×"), (130, "130×")],
+    [(1.04, "1.04×"), (1.0, "1.00×"), (1.957, "1.96×"), (12.34, "12.3×"), (130, "130×")],
 )
 def test_a_small_gain_is_not_rounded_away(factor, said):
     assert text.times(factor) == said

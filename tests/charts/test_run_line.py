@@ -11,7 +11,7 @@ from tests.charts import builders as b
 def test_the_best_recipe_speaks_for_the_run():
     said = answer(b.run())
     assert said.headline.startswith("Best of 2 recipes: int8")
-    assert said.speed == "2.6× faster on OpenVINO"
+    assert said.speed == "2.56× faster on OpenVINO"
     assert said.accuracy == "93.4 % (−0.4 points)"
     assert said.images == 2000
     assert said.machine == "AMD EPYC 9354 32-Core Processor, 2 cores"
@@ -22,8 +22,8 @@ def test_the_best_recipe_speaks_for_the_run():
     [
         (b.live(), "", "", None),
         (b.refused(), "", "", 2000),
-        (b.without_data(), "2.6× faster on OpenVINO", "no data", None),
-        (b.without_labels(), "2.6× faster on OpenVINO", "97.2 %", 2000),
+        (b.without_data(), "2.56× faster on OpenVINO", "no data", None),
+        (b.without_labels(), "2.56× faster on OpenVINO", "97.2 %", 2000),
     ],
 )
 def test_other_states_say_what_they_have(run, speed, accuracy, images):

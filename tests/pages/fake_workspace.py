@@ -32,6 +32,7 @@ from core.records import (
     Live,
     Measurement,
     ModelSummary,
+    NextSteps,
     Outcome,
     Preprocess,
     Preview,
@@ -54,6 +55,7 @@ from core.records import (
 from core.records.stored import Room, Upload
 from core.records.targets import LOCAL
 from core.runs import sample_run
+from core.runs.next_steps import next_steps
 from core.search.results import results_of
 from core.workspace.inputs import PixelTrial
 
@@ -451,6 +453,9 @@ class FakeInsights(FakeRoom):
 
     def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
         return self.at.seen
+
+    def next_steps(self, run: Run, outcome: Outcome, backend: str) -> NextSteps | None:
+        return next_steps(run, outcome, backend)
 
     def staircases(self, question: StaircaseQuestion) -> StaircaseState:
         return self.at.stairs

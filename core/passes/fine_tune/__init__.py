@@ -16,8 +16,9 @@ from __future__ import annotations
 
 import importlib.util
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import onnx_ir as ir
@@ -61,6 +62,8 @@ class FineTune(Pass):
     )
     order: ClassVar[int] = 55
     needs_data: ClassVar[bool] = True
+    mends: ClassVar[bool] = True
+    for_integers: ClassVar[Mapping[str, Any]] = {"weights": "int8"}
 
     minutes: float = parameter(
         5.0,

@@ -13,7 +13,8 @@ He, Zhang, Sun 2017, arXiv:1707.06168 (refit); Frantar, Alistarh 2022, arXiv:220
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -27,7 +28,7 @@ from core.compress.pruning.study import RANKED, Study, study
 from core.compress.refit.needs import Needs, Workload, of_a_refit
 from core.compress.refit.telling import part
 from core.errors import PassPrecondition
-from core.passes.base import SIZE, TIME, Graph, Pass, Report, Tries, parameter
+from core.passes.base import SIZE, TIME, Gentler, Graph, Pass, Report, Tries, parameter
 from core.passes.prune_channels.choice import (
     Counts,
     Kernels,
@@ -44,6 +45,8 @@ from core.records import Cut, Note
 from core.timings import LayerTimes
 from core.wording import sentence
 from core.wording.pruning import rounding
+
+STEP = 0.05  # of the sliders
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,7 @@ class PruneChannels(Pass):
         "Share of the channels to remove, in every group of layers that must keep the same ones.",
         low=0.0,
         high=0.9,
-        step=0.05,
+        step=STEP,
         only_with=("budget", ("none",)),
     )
     criterion: str = parameter(
@@ -138,7 +141,7 @@ class PruneChannels(Pass):
         "How much may be left: 70 % of the MACs, for example.",
         low=0.05,
         high=1.0,
-        step=0.05,
+        step=STEP,
         only_with=("budget", ("macs", "bytes", "parameters", "latency")),
     )
     scope: str = parameter(
@@ -183,6 +186,16 @@ class PruneChannels(Pass):
             repair(graph, kept, learnt, report)
         elif atoms and not services.count:
             self._say_what_is_lost(report)
+
+    def gentler(self) -> Iterator[Gentler]:
+        """Smaller cuts, by steps of the slider."""
+        by_ratio = self.budget == "none"
+        asked = self.ratio if by_ratio else 1 - self.target
+        for count in range(math.ceil(round(asked / STEP, 6)) - 1, 0, -1):
+            less = round(STEP * count, 2)
+            left = round(1 - less, 2)
+            smaller = replace(self, ratio=less) if by_ratio else replace(self, target=left)
+            yield Gentler(smaller, less / asked)
 
     def _kernels(self, services: Services) -> Kernels | None:
         """What times roundings where int8 follows and the multiple was left to the pass."""

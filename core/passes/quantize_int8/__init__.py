@@ -22,7 +22,7 @@ Source: Jacob et al. 2018, arXiv:1712.05877; Nagel et al. 2021, arXiv:2106.08295
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -43,7 +43,7 @@ from core.compress.quantization.target_scheme import LARGEST, Scheme, scheme
 from core.compress.refit.needs import Needs, Workload
 from core.errors import PassPrecondition
 from core.graph.operators import is_quantized
-from core.passes.base import SIZE, TIME, Graph, Pass, Report, Tries, adopt, parameter
+from core.passes.base import SIZE, TIME, Gentler, Graph, Pass, Report, Tries, adopt, parameter
 from core.passes.quantize_int8.data_free import DataFree
 from core.passes.quantize_int8.goals import GOALS, SAFE, WITHIN_MS, WITHIN_POINTS, Goal
 from core.passes.quantize_int8.readers import agreed, readers_of, runtime_of
@@ -203,6 +203,11 @@ class QuantizeInt8(Pass):
                 "The model has no convolution or fully connected layer with float32 weights to "
                 "quantize (convert the precision after quantizing, not before)."
             )
+
+    def gentler(self) -> Iterator[Gentler]:
+        """The goal that keeps the accuracy."""
+        if self.goal != SAFE:
+            yield Gentler(replace(self, goal=SAFE))
 
     def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Choose, calibrate, repair, write."""

@@ -96,7 +96,7 @@ def test_the_list_is_searched_and_filtered(fake, filters, kept):
 
 def test_a_line_has_speed_accuracy_images_and_machine(runs):
     frame = runs.dataframe[0].value
-    assert frame["speed"][0] == "2.6× faster on OpenVINO"
+    assert frame["speed"][0] == "2.56× faster on OpenVINO"
     assert frame["accuracy"][0] == "93.4 % (−0.4 points)"
     assert frame["images"][0] == 2000
     assert frame["machine"][0] == "AMD EPYC 9354 32-Core Processor, 2 cores"
