@@ -43,7 +43,7 @@ def evaluate(
     """
     if source.data is None:
         raise DataError("There are no images to evaluate on.")
-    made = verifier.artifacts.of(model.digest, model.path, setting.reads)
+    made = verifier.artifacts.of(model.digest, model.path, setting.reads, inputs=model.inputs)
     folder = caches / "outputs" / _key(model, setting, source, made)
     if not (folder / "done.json").exists():
         _compute(model, setting, source, verifier, folder, progress, cancelled)

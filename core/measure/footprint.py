@@ -117,7 +117,7 @@ def _converted(
     Raises:
         CoreError: there is no such file.
     """
-    artifact = artifacts.of(model.digest, model.path, setting.reads, check)
+    artifact = artifacts.of(model.digest, model.path, setting.reads, check, model.inputs)
     size = float(artifact.size_bytes)
     condition = {"format": artifact.format}
     detail = {"digest": artifact.digest, "exporter": artifact.exporter}

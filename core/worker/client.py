@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
+
 from core.backends.base import catalogue
 from core.data import open_dims
 from core.devices.base import Channel, Device
@@ -144,7 +146,7 @@ class Worker:
             BackendError, ConversionFailed, WorkerError
         """
         request = protocol.RunFile(
-            self._of_the_moment(model, setting),
+            self._of_the_moment(model, setting, _fed(feeds, names)),
             _running(setting),
             outputs,
             self._placed(feeds),
@@ -220,7 +222,10 @@ class Worker:
             BackendError, ConversionFailed, WorkerError
         """
         timed = tuple(
-            protocol.TimedFile(self._of_the_moment(path, setting), tuple(specs))
+            protocol.TimedFile(
+                self._of_the_moment(path, setting, _fed(feeds, names) if feeds else specs),
+                tuple(specs),
+            )
             for path, specs in files
         )
         given = self._placed(feeds) if feeds else None
@@ -240,18 +245,20 @@ class Worker:
     def _model(self, model: ModelSummary, setting: Setting) -> Placed:
         """An admitted model, as the backend reads it, put into the worker once."""
         catalogue()[setting.name].version()
-        artifact = self._artifacts.of(model.digest, model.path, setting.reads, self._check)
+        artifact = self._artifacts.of(
+            model.digest, model.path, setting.reads, self._check, model.inputs
+        )
         return self._put(artifact)
 
     def _put(self, artifact: Artifact) -> Placed:
         self._channel.put(artifact.digest, artifact.path.parent)
         return Placed(artifact.digest, artifact.path.name)
 
-    def _of_the_moment(self, model: Path, setting: Setting) -> Placed:
+    def _of_the_moment(self, model: Path, setting: Setting, inputs: Sequence[TensorSpec]) -> Placed:
         """A model that is read once: named by its place, converted where the backend asks it."""
         if setting.reads == "onnx":
             return self._placed(model)
-        return self._put(self._artifacts.of_file(model, setting.reads, self._check))
+        return self._put(self._artifacts.of_file(model, setting.reads, self._check, inputs))
 
     def _placed(self, file: Path, digest: str = "") -> Placed:
         return Placed(self._folder(file.parent, digest).key, file.name)
@@ -278,6 +285,16 @@ class Worker:
             # The phase is what the user needs first: a file that dies loading never ran.
             raise type(error)(f"While {phase}: {error.message}", error.remedy) from error
         return from_json(protocol.reply_of(kind), reply)
+
+
+def _fed(feeds: Path, names: Sequence[str]) -> tuple[TensorSpec, ...]:
+    """Names and shapes of the first feed in an .npz."""
+    with np.load(feeds) as arrays:
+        first = [arrays[key] for key in arrays.files[: len(names)]]
+    return tuple(
+        TensorSpec(name, str(array.dtype), array.shape)
+        for name, array in zip(names, first, strict=True)
+    )
 
 
 def _running(setting: Setting) -> Running:

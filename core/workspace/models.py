@@ -239,7 +239,7 @@ class Models:
         """
         artifacts = Artifacts(self._at.home.artifacts)
         with lock.shared():
-            artifact = artifacts.of(model.digest, model.path, form)
+            artifact = artifacts.of(model.digest, model.path, form, inputs=model.inputs)
             check = checked(model, form, artifacts)
         return Exported(artifact, artifact.size_bytes, check, copy(artifact, out))
 

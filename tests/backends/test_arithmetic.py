@@ -20,6 +20,7 @@ from core.backends.base.dynamic import (
     probe_feeds,
 )
 from core.errors import BackendUnavailable
+from core.formats.base.artifacts import Artifacts
 from core.measure import Setting, Source, Verifier
 from core.measure.verify import REFERENCE, relative_rms
 from core.records import RunOptions
@@ -28,6 +29,7 @@ from tests.builders import graph
 from tests.measure.subjects import admitted
 
 pytestmark = pytest.mark.backend
+ARTIFACTS = Artifacts()
 BACKENDS = sorted(name for name, one in catalogue().items() if not one.facts.internal)
 DYNAMIC = [name for name in BACKENDS if DYNAMIC_INT8 in catalogue()[name].precisions]
 
@@ -153,4 +155,4 @@ def _session(name: str, model: Path, options: RunOptions):
         backend.version()
     except BackendUnavailable as error:
         pytest.skip(error.message)
-    return backend.load(model, options)
+    return backend.load(ARTIFACTS.of_file(model, backend.accepts[0]).path, options)

@@ -60,7 +60,8 @@ class Format:
         suffix: of its main file.
         variants: name -> what it is, in words; the plain form, "", comes first.
         exporter: writes it; None for what Lathe itself keeps.
-        half: variants that store float weights in two bytes.
+        half: variants that store float weights in two bytes, or in one.
+        fixed: whether its files hold sizes, so that one is made for each size that is measured.
     """
 
     label: str
@@ -69,6 +70,7 @@ class Format:
     variants: Mapping[str, str]
     exporter: Exporter | None = None
     half: frozenset[str] = frozenset()
+    fixed: bool = False
 
     @property
     def file(self) -> str:

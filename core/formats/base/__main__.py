@@ -7,6 +7,7 @@ from pathlib import Path
 from core.devices.local import Progress, serve
 from core.errors import UnsupportedFormat
 from core.formats.base import parse
+from core.formats.base.sizes import sized
 from core.records import Json
 
 
@@ -16,8 +17,11 @@ def export(args: Json, progress: Progress) -> Json:
     kind, variant = parse(args["format"])
     if kind.exporter is None:
         raise UnsupportedFormat(f"{kind.label} is not written from ONNX.")
-    notes = kind.exporter.export(Path(args["model"]), variant, Path(args["out"]))
-    return {"report": list(notes)}
+    model, out = Path(args["model"]), Path(args["out"])
+    if not kind.fixed:
+        return {"report": list(kind.exporter.export(model, variant, out))}
+    with sized(model, args["shapes"]) as frozen:
+        return {"report": list(kind.exporter.export(frozen, variant, out))}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +27,7 @@ from core.errors import (
     no_room,
 )
 from core.formats.base import Exporter, Format, label, parse
-from core.records import Artifact, Json, from_json, to_json
+from core.records import Artifact, Json, TensorSpec, from_json, to_json
 from core.records.artifacts import ONNX
 from core.records.stored import files_of, stored_bytes
 
@@ -39,6 +39,7 @@ BYTES_PER_CPU_S = 4 << 20
 ABOUT = "artifact.json"
 CHUNK = 1 << 20
 Check = Callable[[], None]
+Shapes = dict[str, list[int | str]]  # of a model's inputs, by name
 
 
 class Artifacts:
@@ -50,7 +51,14 @@ class Artifacts:
         self._scratch: Scratch | None = None
         self._failed: dict[str, CoreError] = {}
 
-    def of(self, source: str, model: Path, form: str, check: Check | None = None) -> Artifact:
+    def of(
+        self,
+        source: str,
+        model: Path,
+        form: str,
+        check: Check | None = None,
+        inputs: Sequence[TensorSpec] = (),
+    ) -> Artifact:
         """The model in a format; itself where that is ONNX.
 
         Args:
@@ -58,6 +66,7 @@ class Artifacts:
             model: its file.
             form: `format`, or `format.variant`.
             check: called several times a second; what it raises ends the conversion.
+            inputs: as the model is measured, for a format that holds sizes.
 
         Raises:
             UnsupportedFormat: there is no such format, or nothing writes it.
@@ -69,7 +78,9 @@ class Artifacts:
             return Artifact.as_it_is(source, model)
         kind, _ = parse(form)
         exporter = _exporter(kind)
-        key = hashlib.sha256(json.dumps([source, *maker(form)]).encode()).hexdigest()
+        shapes = {spec.name: list(spec.shape) for spec in inputs} if kind.fixed else {}
+        facts = [source, *maker(form), *([shapes] if shapes else [])]
+        key = hashlib.sha256(json.dumps(facts).encode()).hexdigest()
         found = _read(self._folder / key)
         if found is not None:
             return found
@@ -77,18 +88,24 @@ class Artifacts:
             raise self._failed[key]
         asked = Artifact("", (Path(kind.file),), form, exporter.name, exporter.version(), source)
         try:
-            return self._made(asked, model, self._folder / key, check)
+            return self._made(asked, model, shapes, self._folder / key, check)
         except ConversionFailed as error:
             self._failed[key] = error
             raise
 
-    def of_file(self, model: Path, form: str, check: Check | None = None) -> Artifact:
+    def of_file(
+        self,
+        model: Path,
+        form: str,
+        check: Check | None = None,
+        inputs: Sequence[TensorSpec] = (),
+    ) -> Artifact:
         """The same of a file that has no digest yet.
 
         Raises:
             UnsupportedFormat, BackendUnavailable, ConversionFailed, StoreError: as `of`.
         """
-        return self.of(_digest(files_of(model)), model, form, check)
+        return self.of(_digest(files_of(model)), model, form, check, inputs)
 
     @property
     def _folder(self) -> Path:
@@ -103,12 +120,14 @@ class Artifacts:
         if self._scratch is not None:
             self._scratch.close()
 
-    def _made(self, asked: Artifact, model: Path, place: Path, check: Check | None) -> Artifact:
+    def _made(
+        self, asked: Artifact, model: Path, shapes: Shapes, place: Path, check: Check | None
+    ) -> Artifact:
         try:
             place.parent.mkdir(parents=True, exist_ok=True)
             part = Path(tempfile.mkdtemp(prefix=".", dir=place.parent))
             try:
-                report = _converted(asked.format, model, part, check)
+                report = _converted(asked.format, model, shapes, part, check)
                 files = _files(part, asked.path.name)
                 found = replace(asked, digest=_digest(files), files=files, report=report)
                 named = replace(found, files=tuple(Path(file.name) for file in files))
@@ -182,7 +201,9 @@ def _exporter(kind: Format) -> Exporter:
     return kind.exporter
 
 
-def _converted(form: str, model: Path, out: Path, check: Check | None) -> tuple[str, ...]:
+def _converted(
+    form: str, model: Path, shapes: Shapes, out: Path, check: Check | None
+) -> tuple[str, ...]:
     """Notes of a conversion in a child of its own.
 
     Raises:
@@ -191,7 +212,7 @@ def _converted(form: str, model: Path, out: Path, check: Check | None) -> tuple[
     size = stored_bytes(model)
     most = min(memory.share_bytes(), BASE_BYTES + BYTES_PER_BYTE * size)
     limits = Limits(memory_bytes=most, cpu_s=CPU_S + size / BYTES_PER_CPU_S)
-    args: Json = {"model": str(model), "format": form, "out": str(out)}
+    args: Json = {"model": str(model), "format": form, "shapes": shapes, "out": str(out)}
     try:
         with Child(MODULE, limits) as child:
             return tuple(child.request("export", args, check=check)["report"])

@@ -1,0 +1,92 @@
+"""Codes: integers of a QDQ file as TFLite stores them, which is signed.
+
+uint8 codes lose 128, and so does their zero point: the numbers that they stand for are the same.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from core.formats.tflite.flatbuffer import Grid
+from core.formats.tflite.layout import Order
+from core.graph import constant
+from core.graph.operators import STANDARD
+from core.graph.values import origin
+
+Array = np.ndarray[Any, Any]
+SHIFT = 128
+
+
+@dataclass(frozen=True)
+class Codes:
+    """A constant behind DequantizeLinear.
+
+    Attributes:
+        data: int8, or int32 of a bias.
+        scale: one, or one for each entry of `axis`.
+        zero: the code of 0.
+        axis: ONNX's.
+    """
+
+    data: Array
+    scale: tuple[float, ...]
+    zero: int
+    axis: int = 0
+
+    def values(self) -> Array:
+        """The numbers, in float32."""
+        scale = np.array(self.scale, np.float32)
+        if scale.size > 1:
+            scale = scale.reshape([-1 if a == self.axis else 1 for a in range(self.data.ndim)])
+        return ((self.data.astype(np.int32) - self.zero) * scale).astype(np.float32)
+
+    def grid(self, order: Order) -> Grid:
+        """What the codes mean when their axes lie in this order."""
+        axis = order.index(self.axis) if len(self.scale) > 1 else 0
+        return Grid(self.scale, self.zero, axis)
+
+    @property
+    def symmetric(self) -> bool:
+        """Whether 0 is 0, as TFLite asks of weights."""
+        return self.zero == 0
+
+
+def codes(value: ir.Value | None) -> Codes | None:
+    """The codes behind a value; None where it is no dequantized constant that TFLite can hold."""
+    source = origin(value)
+    node = source.producer() if source is not None else None
+    if node is None or node.op_type != "DequantizeLinear" or node.domain not in STANDARD:
+        return None
+    data, scale = constant(node.inputs[0]), constant(node.inputs[1])
+    zero = constant(node.inputs[2]) if len(node.inputs) > 2 and node.inputs[2] is not None else None
+    blocks = node.attributes.get("block_size")
+    if data is None or scale is None or (blocks is not None and blocks.as_int() > 0):
+        return None
+    zeros = np.unique(np.zeros(1, np.int64) if zero is None else zero.astype(np.int64))
+    if data.dtype not in (np.int8, np.uint8, np.int32) or zeros.size != 1:
+        return None
+    shift = SHIFT if data.dtype == np.uint8 else 0
+    if shift:
+        data = (data.astype(np.int16) - shift).astype(np.int8)
+    given = node.attributes.get("axis")
+    axis = (1 if given is None else given.as_int()) % max(data.ndim, 1)
+    scales = tuple(float(s) for s in np.ravel(scale))
+    if len(scales) > 1 and (data.ndim <= axis or data.shape[axis] != len(scales)):
+        return None
+    return Codes(data, scales, int(zeros[0]) - shift, axis)
+
+
+def grid_of(node: ir.Node) -> Grid | None:
+    """The grid of a QuantizeLinear or DequantizeLinear; None where it is not one int8 grid."""
+    scale = constant(node.inputs[1])
+    zero = constant(node.inputs[2]) if len(node.inputs) > 2 else np.zeros((), np.uint8)
+    if scale is None or zero is None or scale.size != 1 or zero.size != 1:
+        return None
+    if zero.dtype not in (np.int8, np.uint8):
+        return None
+    shift = SHIFT if zero.dtype == np.uint8 else 0
+    return Grid((float(np.ravel(scale)[0]),), int(np.ravel(zero)[0]) - shift)

@@ -1,0 +1,56 @@
+"""Codes of a QDQ file: uint8 shifted to int8, the numbers that they stand for unchanged."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from core.formats.tflite.codes import codes, grid_of
+from tests.builders import graph
+
+BY_CHANNEL = (
+    "(float[1,3] x) => (float[1,2] y) { w = DequantizeLinear <axis=1> (q, s, z) y = MatMul (x, w) }"
+)
+RANDOM = np.random.default_rng(4)
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "kind", "zero", "stored"),
+    [(-128, 127, "int8", 3, 3), (0, 255, "uint8", 131, 3)],
+)
+def test_codes_mean_what_onnx_says(low: int, high: int, kind: str, zero: int, stored: int):
+    data = RANDOM.integers(low, high, (3, 2)).astype(kind)
+    scale = np.array([0.5, 0.25], np.float32)
+    made = graph(BY_CHANNEL, q=data, s=scale, z=np.full(2, zero, kind))
+    found = codes(made.graph[0].outputs[0])
+    assert found is not None
+    assert (found.data.dtype, found.zero, found.axis) == (np.int8, stored, 1)
+    assert not found.symmetric
+    np.testing.assert_array_equal(found.values(), (data.astype(np.float32) - zero) * scale)
+    grid = found.grid((1, 0))
+    assert (grid.axis, grid.scale, grid.zero) == (0, (0.5, 0.25), stored)
+
+
+def test_zero_points_that_differ_are_none_of_tflite():
+    made = graph(BY_CHANNEL, q=np.zeros((3, 2), np.int8), s=np.ones(2, np.float32),
+                 z=np.array([0, 1], np.int8))  # fmt: skip
+    assert codes(made.graph[0].outputs[0]) is None
+
+
+@pytest.mark.parametrize(("kind", "zero"), [("uint8", 128), ("int8", 0)])
+def test_a_grid_of_activations_has_the_zero_of_signed_codes(kind: str, zero: int):
+    made = graph(
+        f"(float[4] x) => ({kind}[4] y) {{ y = QuantizeLinear (x, s, z) }}",
+        s=np.array(0.125, np.float32), z=np.array(zero, kind),
+    )  # fmt: skip
+    found = grid_of(made.graph[0])
+    assert found is not None
+    assert (found.scale, found.zero) == ((0.125,), 0)
+
+
+def test_codes_of_16_bits_have_no_grid():
+    made = graph(
+        "(float[4] x) => (int16[4] y) { y = QuantizeLinear (x, s, z) }", opset=21,
+        s=np.array(0.125, np.float32), z=np.array(0, np.int16),
+    )  # fmt: skip
+    assert grid_of(made.graph[0]) is None
