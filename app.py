@@ -36,7 +36,8 @@ def frame() -> None:
     screen = st.navigation(screens, position="top")
     session.arrived(screen.url_path)
     running.show()
-    screen.run()
+    with session.unexpected():
+        screen.run()
     heap.settle(screen.url_path)
     heap.tidy()
 

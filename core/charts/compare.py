@@ -64,10 +64,15 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One quantity of all sides."""
+    """One quantity of all sides.
+
+    Attributes:
+        is_fact: whether it is a condition, which was not measured.
+    """
 
     name: str
     cells: tuple[Cell, ...]
+    is_fact: bool = False
 
 
 def side_by_side(sides: Sequence[Side]) -> list[Row]:
@@ -195,7 +200,8 @@ def _conditions(sides: Sequence[Side], backends: Sequence[str]) -> list[Row]:
         values = [fact(side) for side in sides]
         differ = len(set(values)) > 1 and name != "Measured (UTC)"
         marks = ["differs" if differ and value != values[0] else "" for value in values]
-        made.append(Row(name, tuple(Cell(v, apart=m) for v, m in zip(values, marks, strict=True))))
+        cells = tuple(Cell(v, apart=m) for v, m in zip(values, marks, strict=True))
+        made.append(Row(name, cells, is_fact=True))
     return made
 
 

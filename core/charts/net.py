@@ -68,8 +68,9 @@ def net(sides: Sequence[Side], answer: Explanation | None = None) -> Json:
 def too_many(sides: Sequence[Side]) -> str:
     """Why these nets are not drawn, or only folded; empty where they are drawn whole."""
     for side in sides:
-        nodes = side.topology.left_out or len(side.topology.nodes)
-        layers = len({node.layer for node in side.topology.nodes})
+        inner = _inner(side)
+        nodes = side.topology.left_out or len(inner)
+        layers = len({node.layer for node in inner})
         if side.topology.left_out or layers > MOST_LAYERS:
             return f"{side.title} has {nodes:,} nodes, too many for a picture."
         if nodes > MOST_NODES:
@@ -80,8 +81,7 @@ def too_many(sides: Sequence[Side]) -> str:
 def is_drawn(sides: Sequence[Side]) -> bool:
     """Whether these nets can be drawn, folded at least."""
     return all(
-        not side.topology.left_out
-        and len({node.layer for node in side.topology.nodes}) <= MOST_LAYERS
+        not side.topology.left_out and len({node.layer for node in _inner(side)}) <= MOST_LAYERS
         for side in sides
     )
 
@@ -101,7 +101,7 @@ class _Known:
 
 def _side(side: Side, partners: Places, known: _Known, profile: Profile | None) -> Json:
     nodes = side.topology.nodes
-    inner = [node for node in nodes if node.op_type]
+    inner = _inner(side)
     about = f"{len(inner):,} nodes in {len({node.layer for node in inner}):,} layers"
     if profile is not None:
         about += f", {text.number(1e3 * profile.layers_s)} ms in layers"
@@ -114,6 +114,11 @@ def _side(side: Side, partners: Places, known: _Known, profile: Profile | None) 
             _node(node, partner, known) for node, partner in zip(nodes, partners, strict=True)
         ],
     }
+
+
+def _inner(side: Side) -> list[GraphNode]:
+    """The nodes without the inputs and outputs of the graph, which are drawn beside them."""
+    return [node for node in side.topology.nodes if node.op_type]
 
 
 def _node(node: GraphNode, partner: int | None, known: _Known) -> Json:

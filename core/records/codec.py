@@ -8,13 +8,14 @@ import functools
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from core.records.notes import Note
 
 Json = dict[str, Any]
+Reader = Callable[[Any], Any]
 R = TypeVar("R")
 
 
@@ -51,7 +52,7 @@ def from_json(cls: type[R], data: Any) -> R:
     Raises:
         ValueError, TypeError, KeyError: `data` does not describe a `cls`.
     """
-    return typing.cast(R, _read(cls, data))
+    return typing.cast(R, _reader(typing.cast(Any, cls))(data))
 
 
 def optional(cls: type[R], data: Any) -> R | None:
@@ -60,32 +61,40 @@ def optional(cls: type[R], data: Any) -> R | None:
 
 
 @functools.cache
-def _hints(cls: type) -> Json:
-    """The types of a record's fields, which take longer to find out than to use."""
-    return typing.get_type_hints(cls)
+def _fields(cls: type) -> dict[str, Reader]:
+    """What reads each field of a record."""
+    hints = typing.get_type_hints(cls)
+    return {field.name: _reader(hints[field.name]) for field in dataclasses.fields(cls)}
 
 
-def _read(hint: Any, data: Any) -> Any:
+@functools.cache
+def _reader(hint: Any) -> Reader:
+    """What reads values of a type. Types are few and values many: it is found out once."""
     origin, args = typing.get_origin(hint), typing.get_args(hint)
     if hint is Any:
-        return data
-    if origin in (types.UnionType, typing.Union):
-        return _read_union(args, data)
-    if origin is tuple:
-        return _read_tuple(args, data)
-    if origin is not None and issubclass(origin, Mapping):
-        return {k: _read(args[1], v) for k, v in dict(data).items()}
+        return lambda data: data
     if hint is Note:
-        return _read_note(data)
+        return _read_note
+    if origin in (types.UnionType, typing.Union):
+        return _union(args)
+    if origin is tuple:
+        return _tuple(args)
+    if origin is not None and issubclass(origin, Mapping):
+        value = _reader(args[1])
+        return lambda data: {k: value(v) for k, v in dict(data).items()}
     if dataclasses.is_dataclass(hint):
-        hints = _hints(typing.cast(type, hint))
-        known = {f.name for f in dataclasses.fields(hint)}
-        return typing.cast(type, hint)(
-            **{k: _read(hints[k], v) for k, v in data.items() if k in known}
-        )
-    if hint in (float, int, str) and not isinstance(data, bool):
-        return data if isinstance(data, str) and hint is str else _number(hint, data)
-    return hint(data) if hint in (Path, bool) or issubclass(hint, enum.Enum) else data
+        return _record(typing.cast(type, hint))
+    if hint in (float, int, str):
+        return functools.partial(_plain, hint)
+    return hint if hint in (Path, bool) or issubclass(hint, enum.Enum) else lambda data: data
+
+
+def _record(cls: type) -> Reader:
+    def read(data: Any) -> Any:
+        known = _fields(cls)  # not before: a record may hold another one of its own kind
+        return cls(**{k: known[k](v) for k, v in data.items() if k in known})
+
+    return read
 
 
 def _read_note(data: Any) -> Note:
@@ -93,10 +102,10 @@ def _read_note(data: Any) -> Note:
         return Note.text(data)  # as version 0.1.0 stored it
     if "title" in data:  # as it stored advice: a title, a sentence, a number with its unit
         number = "" if data.get("value") is None else f"{data['value']:g} {data.get('unit', '')}"
-        title, text = _read(str, data["title"]), _read(str, data["text"])
+        title, text = _plain(str, data["title"]), _plain(str, data["text"])
         return Note.of("advice.told", title=title, text=text, figure=number.strip())
     values = dict(data.get("values", {}))
-    return Note(_read(str, data["code"]), {k: _read_value(v) for k, v in values.items()})
+    return Note(_plain(str, data["code"]), {k: _read_value(v) for k, v in values.items()})
 
 
 def _read_value(value: Any) -> Any:
@@ -106,7 +115,10 @@ def _read_value(value: Any) -> Any:
     return [_read_value(one) for one in value] if isinstance(value, list) else value
 
 
-def _number(hint: type, data: Any) -> Any:
+def _plain(hint: type, data: Any) -> Any:
+    """A number or a text; a bool is left to whoever reads it."""
+    if type(data) is hint or isinstance(data, bool):
+        return data
     if hint is str or isinstance(data, str):
         raise TypeError(f"expected {hint.__name__}, got {data!r}")
     try:
@@ -115,19 +127,25 @@ def _number(hint: type, data: Any) -> Any:
         raise ValueError(f"a number beyond {hint.__name__}") from None
 
 
-def _read_union(args: tuple[Any, ...], data: Any) -> Any:
-    if data is None and type(None) in args:
-        return None
-    kinds = [a for a in args if a is not type(None)]
-    if len(kinds) == 1:
-        return _read(kinds[0], data)
-    for kind in kinds:
-        if isinstance(kind, type) and isinstance(data, kind):
+def _union(args: tuple[Any, ...]) -> Reader:
+    kinds = tuple(kind for kind in args if kind is not type(None))
+    optional, one = len(kinds) < len(args), _reader(kinds[0]) if len(kinds) == 1 else None
+
+    def read(data: Any) -> Any:
+        if data is None and optional:
+            return None
+        if one is not None:
+            return one(data)
+        if isinstance(data, tuple(kind for kind in kinds if isinstance(kind, type))):
             return data
-    raise TypeError(f"{data!r} is none of {kinds}")
+        raise TypeError(f"{data!r} is none of {list(kinds)}")
+
+    return read
 
 
-def _read_tuple(args: tuple[Any, ...], data: Any) -> tuple[Any, ...]:
+def _tuple(args: tuple[Any, ...]) -> Reader:
     if len(args) == 2 and args[1] is Ellipsis:
-        return tuple(_read(args[0], v) for v in data)
-    return tuple(_read(a, v) for a, v in zip(args, data, strict=True))
+        each = _reader(args[0])
+        return lambda data: tuple(map(each, data))
+    readers = tuple(map(_reader, args))
+    return lambda data: tuple(read(v) for read, v in zip(readers, data, strict=True))

@@ -18,13 +18,29 @@ from core.search.pareto import Cost
 from core.search.results import points, shared_conditions, under
 from core.workspace.facts import catalogue, label
 from pages.compare.state import state
-from pages.shared import formatting
+from pages.shared import formatting, row_cards
 from pages.shared.field import points as picked_points
 from pages.shared.field import rows as ticked_rows
 from pages.shared.field import select
 
 COST_WORDS: dict[Cost, str] = {"latency": "Latency", "ratio": "Ratio", "size": "File size"}
 CONFIG = {"displaylogo": False, "displayModeBar": False}
+FORMS = {
+    "change (points)": "%+.1f",
+    "latency (ms)": "%.3g",
+    "ratio (×)": "%.2f",
+    "file (MB)": "%.3f",
+}
+COLUMNS = {
+    "★": st.column_config.TextColumn("★", width=40, help="pinned"),
+    "name": st.column_config.TextColumn("name", width=360),
+    "tags": st.column_config.ListColumn("tags", width="small"),
+    "note": st.column_config.TextColumn("note", width="medium"),
+    "measured": st.column_config.DatetimeColumn(
+        "measured (UTC)", format="YYYY-MM-DD HH:mm", width=140
+    ),
+}
+NARROWED = "The filters above bring the others."
 MOST_PICKS = 8
 Marks = Mapping[tuple[str, str], Bookmark]
 
@@ -155,35 +171,18 @@ def table(listed: Sequence[Result], marks: Marks) -> None:
         return
     gained = column(listed[0].under.metric)
     frame = frame.rename(columns={"gain": gained, "change": "change (points)"})
-    numbers = {
-        name: st.column_config.NumberColumn(name, format=form)
-        for name, form in (
-            (gained, "%.1f"),
-            ("change (points)", "%+.1f"),
-            ("latency (ms)", "%.3g"),
-            ("ratio (×)", "%.2f"),
-            ("file (MB)", "%.3f"),
-        )
-    }
-    st.dataframe(
+    forms = FORMS | {gained: "%.1f"}
+    on_cards = [name for name in frame.columns if name not in ("★", "name")]
+    cards = row_cards.texts(frame, forms)
+    row_cards.show("candidates", cards, ("★", "name"), on_cards, NARROWED, unfolded=True)
+    row_cards.pick(
+        "candidates",
         frame,
-        hide_index=True,
-        height=min(35 * (len(frame) + 1) + 3, 460),
-        on_select=_take_ticks,
-        selection_mode="multi-row",
-        key=state.table.key,
-        column_config=numbers
-        | {
-            "★": st.column_config.TextColumn("★", width=40, help="pinned"),
-            "name": st.column_config.TextColumn("name", width=360),
-            "tags": st.column_config.ListColumn("tags", width="small"),
-            "note": st.column_config.TextColumn("note", width="medium"),
-            "measured": st.column_config.DatetimeColumn(
-                "measured (UTC)", format="YYYY-MM-DD HH:mm", width=140
-            ),
-        },
-        placeholder="–",
-        alt="Every candidate with its numbers under these conditions",
+        row_cards.numbers(forms) | COLUMNS,
+        state.table,
+        _take_ticks,
+        "multi-row",
+        "Every candidate with its numbers under these conditions",
     )
 
 

@@ -54,10 +54,9 @@ def about(workspace: Workspace, owner: str, name: str, card: CardFile) -> None:
     """What a card is of, and the button that measures it again, or what is missing for that."""
     recipe = " + ".join(steps_in_words(card.recipe))
     where = f"{card.host.cpu}, {card.host.cores} cores" if card.host else "an unknown machine"
-    when = card.created[:16].replace("T", " ")
     st.markdown(
         f"**{formatting.plain(name)}**: {formatting.plain(f'{card.model}, {recipe}')}. "
-        f"Measured on {formatting.plain(where)}, {formatting.plain(when)} UTC."
+        f"Measured on {formatting.plain(f'{where}, {formatting.moment(card.created)}')} UTC."
     )
     missing = workspace.runs.lacks(card.spec, owner)
     if missing:

@@ -27,7 +27,7 @@ def show(workspace: Workspace, owner: str, results: Sequence[Result], marks: Mar
     state.picks.settle([key for key in state.picks.get() if key in known])
     names = formatting.apart(
         {
-            key: f"{called(one, marks.get(one.key, Bookmark()))} · {one.created[:16]}"
+            key: f"{called(one, marks.get(one.key, Bookmark()))} · {formatting.moment(one.created)}"
             for key, one in known.items()
         }
     )
@@ -51,11 +51,25 @@ def show(workspace: Workspace, owner: str, results: Sequence[Result], marks: Mar
     if found:
         for obstacle in obstacles(found):
             st.warning(obstacle)
-        st.html(markup([side.name for side in found], side_by_side(found)))
+        rows, shared = apart(side_by_side(found))
+        st.html(markup([side.name for side in found], rows))
+        if shared:
+            st.caption(formatting.plain(f"The same for all. {' · '.join(shared)}."))
         st.caption(
             "Verdicts are against the original of the same run, paired. Fastest and most accurate "
             "is said only of what lies beyond the 95 % intervals of all others."
         )
+
+
+def apart(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
+    """The rows in which sides differ or were measured, and the facts that all of several share."""
+    kept, shared = [], []
+    for row in rows:
+        if len(row.cells) > 1 and row.is_fact and len(set(row.cells)) == 1:
+            shared.append(f"{row.name}: {row.cells[0].value}")
+        else:
+            kept.append(row)
+    return kept, shared
 
 
 def choices(results: Sequence[Result]) -> dict[str, Result]:
@@ -90,7 +104,7 @@ def mark(workspace: Workspace, owner: str, side: Side, marks: Marks) -> None:
     kept = marks.get((side.run.id, side.digest), Bookmark())
     asked = (workspace, owner, key)
     state.pin(key).begin(kept.pinned)
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", key=f"side_{key}"):
         st.markdown(f"**{formatting.plain(side.name)}**", width="stretch")
         st.toggle("Pinned", key=state.pin(key).key, on_change=_keep, args=asked)
         with st.popover("Name, note, tags"):

@@ -21,7 +21,7 @@ from core.search.choose import best
 from core.search.pareto import Cost
 from core.workspace.facts import primary_metric
 from pages.explore.state import state
-from pages.shared import downloads, formatting, session
+from pages.shared import downloads, formatting, row_cards, session
 from pages.shared.field import points
 from pages.shared.state import panels
 
@@ -30,6 +30,14 @@ COSTS: dict[Cost, str] = {
     "ratio": "Ratio",
     "size": "File size",
     "zipped": "Zipped size",
+}
+FORMS = {
+    "change (points)": "%+.1f",
+    "latency (ms)": "%.3g",
+    "ratio (×)": "%.2f",
+    "file (MB)": "%.3f",
+    "zipped (MB)": "%.3f",
+    "MACs (M)": "%.1f",
 }
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
@@ -136,23 +144,20 @@ def table(run: Run) -> None:
         return
     frame = pd.DataFrame(records).drop(columns="candidate")
     frame["on the front"] = frame["on the front"].map({True: "★", False: ""})
-    numbers = {
-        name: st.column_config.NumberColumn(name, format=form)
-        for name, form in (
-            (column(primary_metric(run.measurements)), "%.1f"),
-            ("change (points)", "%+.1f"),
-            ("latency (ms)", "%.3g"),
-            ("ratio (×)", "%.2f"),
-            ("file (MB)", "%.3f"),
-            ("zipped (MB)", "%.3f"),
-            ("MACs (M)", "%.1f"),
-        )
-    }
-    st.dataframe(
+    forms = FORMS | {column(primary_metric(run.measurements)): "%.1f"}
+    row_cards.show(
+        "sweep",
+        row_cards.texts(frame, forms),
+        ("recipe", "backend"),
+        [name for name in frame.columns if name not in ("recipe", "backend")],
+        "“Table (CSV)” holds all of them.",
+    )
+    row_cards.wide("sweep").dataframe(
         frame,
         hide_index=True,
-        height=min(35 * (len(frame) + 1) + 3, 460),
-        column_config=numbers | {"recipe": st.column_config.TextColumn("recipe", width="medium")},
+        height=row_cards.height(len(frame)),
+        column_config=row_cards.numbers(forms)
+        | {"recipe": st.column_config.TextColumn("recipe", width="medium")},
         placeholder="–",
         alt="Every recipe on every backend",
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from core.records.standing import outcome_of
 from core.workspace import Workspace
 from pages.model import distributions, times
 from pages.model.state import picked, state
-from pages.shared import downloads, formatting, session
+from pages.shared import component, downloads, formatting, session
 from pages.shared.field import select
 
 ALONE = ""
@@ -46,11 +46,11 @@ def show(workspace: Workspace, model: ModelSummary, run: Run | None) -> None:
     if words := too_many(sides):
         st.info(formatting.plain(words))
     if is_drawn(sides):
-        draw(sides, answer, [layer.name for layer in model.layers])
+        draw(sides, answer, frozenset(layer.name for layer in model.layers))
         distributions.show(workspace, model, sides)
 
 
-def draw(sides: Sequence[Side], answer: Explanation | None, rows: Sequence[str]) -> None:
+def draw(sides: Sequence[Side], answer: Explanation | None, listed: Collection[str]) -> None:
     """The graphs, which the browser lays out; what is picked there, the table shows too."""
     drawn = net(sides, answer)
     layer, turn = state.focus.get()
@@ -59,12 +59,13 @@ def draw(sides: Sequence[Side], answer: Explanation | None, rows: Sequence[str])
         "net": drawn,
         "focus": {"layer": layer, "turn": turn},
     }
-    _component()(data=data, key=state.net.key, on_layer_change=lambda: _picked(rows))
+    _view()(data=data, key=state.net.key, on_layer_change=lambda: _picked(listed))
 
 
-def _picked(rows: Sequence[str]) -> None:
-    before, after = picked()
-    select(state.layers, [rows.index(name) for name in (before, after) if name in rows][:1])
+def _picked(listed: Collection[str]) -> None:
+    name = next((name for name in picked() if name in listed), "")
+    state.first.set(name)
+    select(state.layers, [0] if name else ())
 
 
 def _compared(run: Run) -> Outcome | None:
@@ -96,11 +97,6 @@ def _sides(workspace: Workspace, model: ModelSummary, outcome: Outcome | None) -
     return sides
 
 
-@st.cache_resource
-def _component() -> Any:
-    return st.components.v2.component(
-        "lathe_net",
-        html=(_FRONT / "view.html").read_text(encoding="utf-8"),
-        css=(_FRONT / "view.css").read_text(encoding="utf-8"),
-        js=_LOAD,
-    )
+def _view() -> Any:
+    html, css = ((_FRONT / f"view.{kind}").read_text(encoding="utf-8") for kind in ("html", "css"))
+    return component.component("net", html, css, _LOAD)

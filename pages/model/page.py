@@ -22,6 +22,7 @@ from pages.shared import (
     formatting,
     glossary,
     model_picker,
+    row_cards,
     sensitivity,
     session,
 )
@@ -30,6 +31,7 @@ from pages.shared.field import rows
 HEIGHT = 420
 DIGITS = 140  # pixels that 100,000,000,000 needs: what does not fit is cut from the left
 SHARES: dict[Share, str] = {"macs": "MACs", "size_bytes": "Bytes", "parameters": "Parameters"}
+IN_CSV = "“Layers (CSV)” holds all of them."
 CONFIG = {"displaylogo": False, "displayModeBar": False}
 
 
@@ -70,7 +72,7 @@ def facts(model: ModelSummary) -> None:
         ("Parameters", formatting.count(model.parameters)),
         ("MACs per sample", formatting.count(model.macs)),
         ("File", formatting.size(model.size_bytes)),
-        ("Layers that compute", f"{len(model.layers):,}"),
+        ("Layers with MACs", f"{sum(layer.macs != 0 for layer in model.layers):,}"),
         ("Nodes", f"{model.nodes:,}"),
         ("Batch norms", f"{model.batch_norms:,}"),
     )
@@ -112,6 +114,7 @@ def chart(model: ModelSummary) -> None:
 def table(model: ModelSummary) -> None:
     """Every layer that computes; sortable, and to take along as CSV."""
     records = layer_rows(model)
+    records.sort(key=lambda record: record["layer"] != state.first.get())
     frame = pd.DataFrame(records)
     st.header("Layers")
     if frame.empty:
@@ -125,15 +128,17 @@ def table(model: ModelSummary) -> None:
         name: st.column_config.NumberColumn(name, format="localized", width=DIGITS)
         for name in ("parameters", "MACs", "bytes")
     }
-    st.dataframe(
+    st.caption("A row that you pick is shown in the graph; the layer picked there stands first.")
+    cards = row_cards.texts(frame, dict.fromkeys(share, "%.1f") | dict.fromkeys(count, "%d"))
+    row_cards.show("layers", cards, ("type", "layer"), list(frame.columns[2:]), IN_CSV)
+    row_cards.pick(
+        "layers",
         frame,
-        hide_index=True,
-        height=min(35 * (len(frame) + 1) + 3, 480),
-        column_config={"layer": st.column_config.TextColumn("layer", width=220)} | share | count,
-        key=state.layers.key,
-        on_select=lambda: reach([layer.name for layer in model.layers]),
-        selection_mode="single-row",
-        alt="Every layer with its type, shape, parameters, MACs and bytes",
+        {"layer": st.column_config.TextColumn("layer", width=220)} | share | count,
+        state.layers,
+        lambda: reach([str(record["layer"]) for record in records]),
+        "single-row",
+        "Every layer with its type, shape, parameters, MACs and bytes",
     )
     st.download_button(
         "Layers (CSV)",

@@ -20,6 +20,7 @@ class ModelState:
         share: of what each layer's part is drawn.
         net: the picture of the graph; it keeps the layer that is picked in it.
         layers: the table, in which a layer can be picked.
+        first: name of the layer that was picked in the picture: the table begins with it.
         focus: the layer that the picture is to show, and how often it was asked to.
         after: digest of the candidate that the model is compared with; empty for none.
         backend: whose layer times are shown.
@@ -31,6 +32,7 @@ class ModelState:
     share: Field[Share] = Field("model.share", "macs")
     net: Field[Mapping[str, Any] | None] = Field("model.net", None)
     layers: Field[Pick | None] = Field("model.layers", None)
+    first: Field[str] = Field("model.first", "")
     focus: Field[tuple[str, int]] = Field("model.focus", ("", 0))
     after: Field[str] = Field("model.after", "")
     backend: Field[str] = Field("model.backend", "")

@@ -49,7 +49,7 @@ def table(run: Run) -> None:
     row_cards.wide("rows").dataframe(
         frame.loc[:, (frame != "").any()],
         hide_index=True,
-        height=min(35 * (len(frame) + 1) + 3, 420),
+        height=row_cards.height(len(frame), 420),
         column_config=COLUMNS,
         alt="Every measured row",
     )
@@ -124,7 +124,7 @@ def show_report(report: tuple[StepReport, ...]) -> None:
             st.dataframe(
                 left,
                 hide_index=True,
-                height=min(35 * (len(left) + 1) + 3, 240),
+                height=row_cards.height(len(left), 240),
                 column_config={
                     "left alone because": st.column_config.TextColumn(width="large"),
                     "layers": st.column_config.NumberColumn(width="small"),

@@ -12,6 +12,7 @@ from core import recipes
 from core.charts import palette
 from core.records import Answer, Bookmark, RunLine, State
 from pages.runs.state import state
+from pages.shared import downloads, row_cards
 from pages.shared.field import Field, rows, select
 
 STATE_WORDS = {
@@ -40,6 +41,9 @@ COLUMNS = {
     "backends": st.column_config.TextColumn("backends", width="medium"),
     "answer": st.column_config.TextColumn("answer", width="large"),
 }
+
+ON_CARDS = ("state", "speed", "accuracy", "images", "machine", "backends", "tags", "measured")
+NARROWED = "The filters above bring the others."
 
 
 def filtered(runs: Lines, answers: Mapping[str, Answer], marks: Marks) -> Lines:
@@ -95,6 +99,7 @@ def table(runs: Lines, answers: Mapping[str, Answer], marks: Marks) -> None:
     """One line per run; a click chooses it."""
     names = model_names(runs)
     tags, pinned = _by_run(marks)
+    unsaid = Answer("")  # its numbers are still being read
     frame = pd.DataFrame(
         [
             {
@@ -103,13 +108,13 @@ def table(runs: Lines, answers: Mapping[str, Answer], marks: Marks) -> None:
                 "model": names[run.id],
                 "recipe": recipe_of(run),
                 "state": STATE_WORDS[run.progress.state],
-                "speed": answers[run.id].speed,
-                "accuracy": answers[run.id].accuracy,
-                "images": answers[run.id].images,
-                "machine": answers[run.id].machine,
+                "speed": answers.get(run.id, unsaid).speed,
+                "accuracy": answers.get(run.id, unsaid).accuracy,
+                "images": answers.get(run.id, unsaid).images,
+                "machine": answers.get(run.id, unsaid).machine,
                 "tags": tags.get(run.id, []),
                 "backends": ", ".join(map(palette.label, run.spec.backends)),
-                "answer": answers[run.id].headline,
+                "answer": answers.get(run.id, unsaid).headline,
             }
             for run in runs.values()
         ]
@@ -117,16 +122,19 @@ def table(runs: Lines, answers: Mapping[str, Answer], marks: Marks) -> None:
     if list(runs) != state.order.get():
         state.order.set(list(runs))
         select(state.table, ())
-    st.dataframe(
+    cards = [
+        text | {row_cards.LINK: downloads.address(run)}
+        for text, run in zip(row_cards.texts(frame, {"images": "%d"}), runs.values(), strict=True)
+    ]
+    row_cards.show("runs", cards, ("★", "model", "recipe"), ON_CARDS, NARROWED, unfolded=True)
+    row_cards.pick(
+        "runs",
         frame,
-        hide_index=True,
-        height=min(35 * (len(frame) + 1) + 3, 460),
-        on_select=_take_click,
-        selection_mode="single-row",
-        key=state.table.key,
-        column_config=COLUMNS,
-        placeholder="–",
-        alt="Every run with its state, speed, accuracy, images and machine",
+        COLUMNS,
+        state.table,
+        _take_click,
+        "single-row",
+        "Every run with its state, speed, accuracy, images and machine",
     )
 
 

@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 
 import streamlit as st
 
-from core.charts.run_line import answer
 from core.charts.summary import headline
 from core.errors import CoreError
-from core.records import LIVE, Answer, Run, RunLine
+from core.records import Run, RunLine
 from core.workspace import Workspace
-from pages.runs import listing, uploads
+from pages.runs import answers, listing, uploads
 from pages.runs.state import state
 from pages.shared import downloads, formatting, session
 from pages.shared.state import visit
 
 COMPARE = "pages/compare/page.py"
-MANY = 20  # runs that are worded without a word
 
 
 def show() -> None:
@@ -31,12 +28,14 @@ def show() -> None:
         st.success(formatting.plain(done))
     lines = {line.id: line for line in workspace.runs.lines(owner)}
     if lines:
-        answers, marks = answered(workspace, lines), workspace.results.bookmarks(owner)
-        found = listing.filtered(lines, answers, marks)
+        said, marks = answers.known(workspace, lines), workspace.results.bookmarks(owner)
+        if len(said) < len(lines):
+            st.fragment(answers.read_on, run_every=answers.PAUSE_S)(workspace, owner)
+        found = listing.filtered(lines, said, marks)
         if found:
-            listing.table(found, answers, marks)
+            listing.table(found, said, marks)
             detail(workspace, owner, found)
-        forecasts(answers)
+        answers.forecasts(said)
     else:
         st.info("Nothing is measured yet. Choose a model and a recipe on Optimize, then measure.")
         if st.button("Go to Optimize", key="runs.begin"):
@@ -50,38 +49,9 @@ def detail(workspace: Workspace, owner: str, lines: Mapping[str, RunLine]) -> No
     try:
         chosen = workspace.runs.get(run_id)
     except CoreError as error:  # deleted in another tab
-        st.error(formatting.plain(error.message))
+        st.error(formatting.plain(f"{error.message} {error.remedy}".strip()))
         return
     actions(workspace, owner, chosen)
-
-
-def answered(workspace: Workspace, lines: Mapping[str, RunLine]) -> dict[str, Answer]:
-    """What is said of each run: as it was kept, or worded now from all of its rows."""
-    unsaid = [line for line in lines.values() if line.answer is None]
-    found = {line.id: line.answer for line in lines.values() if line.answer is not None}
-    slow = st.spinner("Reading runs …") if len(unsaid) > MANY else contextlib.nullcontext()
-    with slow:
-        for line in unsaid:
-            try:
-                run = workspace.runs.get(line.id)
-            except CoreError:  # deleted in another tab
-                found[line.id] = Answer("It is gone.")
-                continue
-            said = answer(run, workspace.insights.hindsights(run))
-            found[line.id] = said
-            if run.progress.state not in LIVE:
-                workspace.runs.keep_answer(line, said)
-    return found
-
-
-def forecasts(answers: Mapping[str, Answer]) -> None:
-    """How often the forecast of a cut was right, over all of this visitor's runs."""
-    if told := sum(answer.forecasts for answer in answers.values()):
-        held = sum(answer.held for answer in answers.values())
-        st.caption(
-            f"Forecasts so far: in {held} of {told} pruned recipes the share of same answers "
-            "that was counted lay in the interval that had been forecast."
-        )
 
 
 def choose(runs: Mapping[str, RunLine]) -> str:

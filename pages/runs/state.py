@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from core.records import Answer, RunProgress
 from pages.shared.field import Field, Pick
 
 
@@ -21,6 +22,7 @@ class RunsState:
         states: in one of which it must be.
         tags: one of which its candidates must have.
         pinned: whether only runs with a pinned candidate are listed.
+        worded: what was said of runs since this visitor came, each with how far its run was.
         upload: digest of the upload that may be deleted.
     """
 
@@ -32,6 +34,7 @@ class RunsState:
     states: Field[Sequence[str]] = Field("runs.states", ())
     tags: Field[Sequence[str]] = Field("runs.tags", ())
     pinned: Field[bool] = Field("runs.pinned", False)
+    worded: Field[Mapping[str, tuple[RunProgress, Answer]]] = Field("runs.worded", {})
     upload: Field[str] = Field("uploads.chosen", "")
 
 

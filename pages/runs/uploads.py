@@ -10,7 +10,7 @@ import streamlit as st
 from core.records.stored import UNBOUNDED, Room, Upload
 from core.workspace import Workspace
 from pages.runs.state import state
-from pages.shared import formatting, upload_dialogs
+from pages.shared import formatting, row_cards, upload_dialogs
 from pages.shared.upload_dialogs import KINDS, name_of
 
 
@@ -62,7 +62,7 @@ def table(found: Mapping[str, Upload]) -> None:
     st.dataframe(
         frame,
         hide_index=True,
-        height=min(35 * (len(frame) + 1) + 3, 300),
+        height=row_cards.height(len(frame), 300),
         column_config={
             "uploaded": st.column_config.DatetimeColumn(
                 "uploaded (UTC)", format="YYYY-MM-DD HH:mm:ss", width=160

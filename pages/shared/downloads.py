@@ -16,7 +16,7 @@ from core.charts.table import to_csv
 from core.errors import CoreError
 from core.package.base.texts import offered
 from core.recipes import ORIGINAL, name_of
-from core.records import Candidate, Outcome, Recipe, Run, to_json
+from core.records import Candidate, Outcome, Recipe, Run, RunLine, to_json
 from core.records.standing import Standing, baseline, first_threads
 from core.records.stored import stored_bytes
 from core.search.choose import best
@@ -173,7 +173,7 @@ def link(run: Run) -> None:
         st.code(address(run), language=None, wrap_lines=True)
 
 
-def address(run: Run) -> str:
+def address(run: Run | RunLine) -> str:
     """The full address under which a run can be reopened."""
     return f"{site()}/{'explore' if is_sweep(run) else ''}?run={run.id}"
 
@@ -186,7 +186,7 @@ def site() -> str:
     return base
 
 
-def is_sweep(run: Run) -> bool:
+def is_sweep(run: Run | RunLine) -> bool:
     """Whether a run weighs several recipes: then Explore shows it, else Optimize."""
     return len(run.spec.recipes) > 2 and run.spec.goal is None
 

@@ -56,7 +56,12 @@ def duration(seconds: float) -> str:
     return f"{max(1, round(seconds))} s" if seconds < 90 else f"{round(seconds / 60)} min"
 
 
+def moment(created: str) -> str:
+    """When something was measured, of its time in ISO 8601: 2026-11-29 08:26."""
+    return created[:16].replace("T", " ")
+
+
 __all__ = [
-    "BYTES", "COUNT", "MINUS", "apart", "change", "count", "duration", "escape", "number",
+    "BYTES", "COUNT", "MINUS", "apart", "change", "count", "duration", "escape", "moment", "number",
     "percent_change", "plain", "quantity", "size", "unbroken",
 ]  # fmt: skip

@@ -59,7 +59,7 @@ def _before(run: Run) -> str:
 
 def _end(run: Run) -> str:
     state, message = run.progress.state, formatting.plain(run.progress.message)
-    when = formatting.plain(run.created[:16].replace("T", " "))
+    when = formatting.plain(formatting.moment(run.created))
     if state is State.DONE:
         return f"Measured {when} UTC. {message}"
     kept = "What was measured is kept." if run.measurements else "Nothing was measured before that."

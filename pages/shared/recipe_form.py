@@ -91,8 +91,8 @@ def _switch(name: str, kind: type[Pass]) -> bool:
         persist_state="session",
     )
     if lacks:
-        st.caption("Not installed here; this brings it:")
-        st.code(lacks, language=None, wrap_lines=True)
+        with st.popover("Not installed: how to add it", type="tertiary", key=f"lacks.{name}"):
+            st.code(lacks, language=None, wrap_lines=True)
     return on
 
 

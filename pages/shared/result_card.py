@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any, get_args
+from typing import get_args
 
 import streamlit as st
 
@@ -12,10 +11,9 @@ from core.charts.card_file import card_file, written
 from core.charts.card_picture import FORMATS, Form, Look, card_svg, picture
 from core.charts.text import escape
 from core.records import Outcome, Run
-from pages.shared import downloads
+from pages.shared import component, downloads
 from pages.shared.state import panels
 
-_HERE = Path(__file__).parent
 _HTML = """
 <img alt="">
 <div class="actions">
@@ -45,7 +43,7 @@ def show(run: Run, outcome: Outcome | None = None) -> None:
             "alt": f"Result image. {drawn.about}",
             "file": name,
         }
-        _component()(data=data, key=f"card.{run.id}")
+        component.of_files("result_card", _HTML)(data=data, key=f"card.{run.id}")
         _take_along(run, outcome, shown, f"{name}.svg", int(drawn.width))
 
 
@@ -106,13 +104,3 @@ def html(shown: Card, file: str, width: int) -> str:
     """The same for slides and pages."""
     image = f'<img src="{file}" width="{width}" alt="{escape(f"{shown.model}: {shown.answer}")}">'
     return f'<a href="{escape(shown.link)}">{image}</a>' if shown.link else image
-
-
-@st.cache_resource
-def _component() -> Any:
-    return st.components.v2.component(
-        "lathe_result_card",
-        html=_HTML,
-        css=(_HERE / "result_card.css").read_text(encoding="utf-8"),
-        js=(_HERE / "result_card.js").read_text(encoding="utf-8"),
-    )

@@ -6,8 +6,6 @@ It stands over the frame and moves nothing. Only a visitor whose run goes on is 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -15,13 +13,12 @@ from core.charts.summary import headline
 from core.errors import CoreError, NoSuchRun
 from core.records import Live, State
 from core.workspace import Workspace
-from pages.shared import downloads, formatting, session
+from pages.shared import component, downloads, formatting, session
 from pages.shared.state import visit
 
 POLL_S = 2.0
 MOST_ENDED = 3  # of which the badge still tells
 LISTS = ("runs", "compare")  # screens that show what ended, and do not look by themselves
-_HERE = Path(__file__).parent
 _HTML = """
 <details hidden>
   <summary></summary>
@@ -57,7 +54,7 @@ def badge() -> None:
     if watched.keys() - visit.watched.get().keys() and visit.screen.get() in LISTS:
         st.rerun()
     with st.container(key="running"):
-        _component()(
+        component.of_files("running", _HTML)(
             data={"live": [told(one) for one in live or ()], "ended": list(ended)},
             key="running_badge",
         )
@@ -132,13 +129,3 @@ def _ended(workspace: Workspace, run_id: str, title: str) -> dict[str, object]:
         "said": headline(run),
         "link": downloads.address(run),
     }
-
-
-@st.cache_resource
-def _component() -> Any:
-    return st.components.v2.component(
-        "lathe_running",
-        html=_HTML,
-        css=(_HERE / "running.css").read_text(encoding="utf-8"),
-        js=(_HERE / "running.js").read_text(encoding="utf-8"),
-    )

@@ -8,20 +8,25 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import re
 import secrets
 from collections.abc import Iterator
-from typing import Any
 
 import streamlit as st
 
 from core.errors import CoreError
 from core.records import Recipe, Run
 from core.workspace import Workspace
-from pages.shared import formatting
+from pages.shared import component, formatting
 from pages.shared.field import Linked
 from pages.shared.state import visit
 
+_log = logging.getLogger(__name__)
+UNEXPECTED = (
+    "This screen failed for a reason that Lathe did not expect. Reload the page. What was measured "
+    "is kept, and runs go on. If it fails again, the log of the server says why."
+)
 COOKIE = "lathe_visitor"
 OPTIMIZE = "pages/optimize/page.py"
 MODEL = "pages/model/page.py"
@@ -39,7 +44,8 @@ def begin() -> None:
     token = _token()
     if cookie() != token:
         with st.container(key="cookie"):
-            _cookie_component()(data={"name": COOKIE, "token": token}, key="visitor_cookie")
+            keep = component.unseen("cookie", _KEEP_COOKIE_JS)
+            keep(data={"name": COOKIE, "token": token}, key="visitor_cookie")
 
 
 def cookie() -> str:
@@ -53,11 +59,6 @@ def _token() -> str:
         known = _TOKEN.fullmatch(token)
         visit.token.set(token if known else secrets.token_urlsafe(32))
     return visit.token.get()
-
-
-@st.cache_resource
-def _cookie_component() -> Any:
-    return st.components.v2.component("lathe_cookie", html="<i hidden></i>", js=_KEEP_COOKIE_JS)
 
 
 def owner() -> str:
@@ -78,6 +79,16 @@ def spoken() -> Iterator[None]:
         yield
     except CoreError as error:
         st.error(formatting.plain(f"{error.message} {error.remedy}".strip()))
+
+
+@contextlib.contextmanager
+def unexpected() -> Iterator[None]:
+    """Log what should not have happened, and say what to do; the frame lives on."""
+    try:
+        yield
+    except Exception:
+        _log.exception("a screen failed")
+        st.error(UNEXPECTED)
 
 
 def open_recipe(run: Run, recipe: Recipe) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import streamlit as st
+
+from pages.shared import component
 
 # Words -> where the focus goes. A link whose place is not on the page is left out by lathe.css.
 LINKS = {
@@ -34,9 +34,4 @@ export default function ({ data }) {
 def show() -> None:
     """Put them before everything else on the page."""
     with st.container(key="skip"):
-        _component()(data={"links": LINKS}, key="skip_links")
-
-
-@st.cache_resource
-def _component() -> Any:
-    return st.components.v2.component("lathe_skip_links", html="<i hidden></i>", js=_JS)
+        component.unseen("skip_links", _JS)(data={"links": LINKS}, key="skip_links")

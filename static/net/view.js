@@ -142,8 +142,8 @@ class View {
       if (!side) return;
       const head = pane.host.querySelector("figcaption");
       head.replaceChildren(`${side.title} `, element("small", side.about));
-      pane.canvas.setAttribute("aria-label", `${side.title}: graph of ${this.graphs[s].items.length} `
-        + "layers. Arrow keys go from layer to layer, plus and minus zoom.");
+      pane.canvas.setAttribute("aria-label", `${side.title}: graph, ${side.about}. `
+        + "Arrow keys go from layer to layer, plus and minus zoom.");
       pane.show(this.graphs[s], this.colourOf());
     });
     if (this.row >= 0) this.mark(false);

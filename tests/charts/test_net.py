@@ -109,8 +109,8 @@ def test_foreign_names_pass_as_they_are_through_json():
 
 
 def test_of_very_many_nodes_the_layers_are_drawn(monkeypatch):
-    monkeypatch.setattr(module, "MOST_NODES", 3)
-    assert "shown as 4 layers" in too_many([BEFORE])
+    monkeypatch.setattr(module, "MOST_NODES", 1)
+    assert "2 nodes, which are shown as 2 layers" in too_many([BEFORE])
     assert is_drawn([BEFORE])
     assert not net([BEFORE])["all_nodes"]
 
@@ -119,7 +119,7 @@ def test_a_net_beyond_all_measure_is_not_drawn(monkeypatch):
     beyond = replace(BEFORE, topology=Topology((), 30_000))
     assert "30,000 nodes, too many for a picture" in too_many([beyond])
     assert not is_drawn([beyond])
-    monkeypatch.setattr(module, "MOST_LAYERS", 3)
+    monkeypatch.setattr(module, "MOST_LAYERS", 1)
     assert not is_drawn([BEFORE])
 
 

@@ -37,6 +37,7 @@ def page(name: str) -> AppTest:
 def clean(test: AppTest) -> AppTest:
     """The page, if nothing was raised."""
     assert not test.exception, [error.value for error in test.exception]
+    assert not [error for error in test.error if error.value == session.UNEXPECTED]
     return test
 
 

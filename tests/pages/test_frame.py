@@ -7,7 +7,9 @@ import tomllib
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from pages.shared import session
 from tests.pages.conftest import ROOT
+from tests.pages.screen import clean
 
 CONFIG = tomllib.loads((ROOT / ".streamlit/config.toml").read_text(encoding="utf-8"))
 
@@ -30,7 +32,7 @@ def test_the_app_opens_on_optimize(app):
 @pytest.mark.parametrize("screen", ["explore", "model", "backends", "runs"])
 def test_every_screen_opens(app, screen):
     page = app.run().switch_page(f"pages/{screen}/page.py").run()
-    assert not page.exception, [e.value for e in page.exception]
+    clean(page)
     assert page.title or page.header or page.get("html")
 
 
@@ -69,3 +71,10 @@ def luminance(colour: str) -> float:
     parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.03928 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def test_a_screen_that_fails_is_said_and_logged(app, workspace, monkeypatch, caplog):
+    monkeypatch.setattr(workspace.runs, "lines", lambda owner: 1 / 0)
+    page = app.run().switch_page("pages/runs/page.py").run()
+    assert [error.value for error in page.error] == [session.UNEXPECTED]
+    assert "ZeroDivisionError" in caplog.text

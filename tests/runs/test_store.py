@@ -420,3 +420,12 @@ def test_a_row_of_another_host_of_0_1_0_compares_with_nothing(store: Store):
 
 def test_the_digest_of_a_host_is_that_of_0_1_0():
     assert HOST.digest == "d948d0dea1ff8544"
+
+
+def test_a_damaged_run_says_so_and_leaves_the_others(store: Store) -> None:
+    store.add_run(run("r2"))
+    with sqlite3.connect(store.path) as db:
+        db.execute("update runs set model = '{\"digest\": 3}' where id = 'r1'")
+    with pytest.raises(StoreError, match="cannot be read"):
+        store.run("r1")
+    assert store.run("r2") is not None

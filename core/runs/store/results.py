@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import replace
 
+from core.errors import StoreError
 from core.records import (
     Answer,
     ExperimentSpec,
@@ -48,7 +49,11 @@ class Store(Bookmarks):
             )
 
     def run(self, run_id: str) -> Run | None:
-        """Everything known of a run."""
+        """Everything known of a run.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
         with self._open() as db:
             row = db.execute(
                 "select id, owner, created, spec, model, progress, host from runs where id = ?",
@@ -62,7 +67,13 @@ class Store(Bookmarks):
             numbers = db.execute(
                 "select body from measurements where run = ? order by number", (run_id,)
             ).fetchall()
-        return _run(row, outcomes, numbers)
+        try:
+            return _run(row, outcomes, numbers)
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreError(
+                f"This run cannot be read, what is kept of it is damaged: {error}.",
+                "Other runs are not affected. Measure this one again.",
+            ) from error
 
     def runs(self, owner: str) -> tuple[Run, ...]:
         """The runs of an owner, newest first."""

@@ -92,6 +92,22 @@ def test_any_number_stands_side_by_side(compare):
     assert "Fold batch norms + Prune channels 30 %" in table
 
 
+def test_what_all_share_is_said_once(compare):
+    test = picked(compare, PRUNED, INT8)
+    assert ">Machine<" not in html(test)
+    assert "Machine\\: AMD EPYC" in words(test)
+    assert ">Machine<" in html(
+        picked(compare, PRUNED)
+    )  # of one alone everything stands in its table
+
+
+def test_candidates_are_cards_on_a_phone(compare):
+    cards = html(compare)
+    assert '<details class="lathe-rows" open>' in cards
+    assert "<b>prune 30\N{NO-BREAK SPACE}%</b>" in cards
+    assert "<dt>latency (ms)</dt><dd>1.49</dd>" in cards
+
+
 def test_different_machines_are_said(fake):
     other = replace(b.run(), id="other", host=replace(b.HOST, cpu="another"))
     fake.known["other"] = other

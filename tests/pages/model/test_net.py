@@ -54,6 +54,14 @@ def test_a_candidate_of_the_run_stands_beside_it(fake):
     assert len(drawn(clean(test.run()))["net"]["sides"]) == 1
 
 
+def test_the_layer_picked_in_the_graph_stands_first_in_the_table(fake):
+    test = of_run()
+    first = list(test.dataframe[0].value["layer"])
+    test.session_state[state.first.key] = first[3]
+    listed = list(clean(test.run()).dataframe[0].value["layer"])
+    assert listed == [first[3], *first[:3], *first[4:]]
+
+
 def test_layers_are_timed_when_asked(fake):
     test = of_run()
     assert drawn(test)["net"]["colours"][0]["key"] == "macs"

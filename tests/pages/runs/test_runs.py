@@ -10,6 +10,7 @@ import streamlit as st
 from core.errors import StoreError
 from core.records import Answer, Bookmark
 from core.records.stored import Upload
+from pages.runs import answers
 from pages.shared import downloads
 from pages.shared.state import uploads
 from tests.charts import builders
@@ -100,6 +101,19 @@ def test_a_line_has_speed_accuracy_images_and_machine(runs):
     assert frame["accuracy"][0] == "93.4 % (−0.4 points)"
     assert frame["images"][0] == 2000
     assert frame["machine"][0] == "AMD EPYC 9354 32-Core Processor, 2 cores"
+
+
+def test_runs_are_cards_on_a_phone_that_lead_to_each_run(runs):
+    cards = "".join(element.body for element in runs.get("html"))
+    assert 'explore?run=sweep" target="_self">resnet · 2 recipes</a>' in cards
+    assert "<dt>images</dt><dd>2000</dd>" in cards
+
+
+def test_a_long_list_is_shown_before_all_its_numbers_are_read(fake, monkeypatch):
+    monkeypatch.setattr(answers, "LOOK_S", 0.0)
+    test = clean(page("runs").run())
+    assert len(test.dataframe[0].value) == 4
+    assert "Reading the numbers of 4 older runs" in words(test)
 
 
 def test_a_run_leads_to_all_recipes_of_its_model(runs, monkeypatch):

@@ -9,7 +9,7 @@ import pytest
 
 from core.charts.card import card
 from core.charts.card_file import card_file, read_card, written
-from pages.shared import result_card
+from pages.shared import component, result_card
 from tests.charts import builders as b
 from tests.pages.screen import clean, files, page, stock
 
@@ -19,8 +19,9 @@ def drawn(monkeypatch, tmp_path):
     """What the component was given, by screen run."""
     stock(monkeypatch, tmp_path)
     given: list[dict[str, Any]] = []
+    kept = {"result_card": given, "running": []}
     monkeypatch.setattr(
-        result_card, "_component", lambda: lambda **words: given.append(words["data"])
+        component, "of_files", lambda name, html: lambda **words: kept[name].append(words["data"])
     )
     return given
 

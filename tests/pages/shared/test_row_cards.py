@@ -22,6 +22,6 @@ def test_text_from_outside_stays_text():
 
 def test_what_is_left_out_is_counted():
     rows = [{"recipe": str(place)} for place in range(row_cards.MOST_CARDS + 3)]
-    made = row_cards.markup(rows, ("recipe",), ())
+    made = row_cards.markup(rows, ("recipe",), (), "Look elsewhere.")
     assert made.count("<li>") == row_cards.MOST_CARDS
-    assert "and 3 more" in made
+    assert f"The first {row_cards.MOST_CARDS} of 63. Look elsewhere." in made

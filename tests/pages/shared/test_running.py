@@ -10,7 +10,7 @@ from streamlit.testing.v1 import AppTest
 
 from core.errors import StoreError
 from core.records import Live, RunProgress, State
-from pages.shared import running
+from pages.shared import component, running
 from tests.charts import builders as b
 from tests.pages.screen import ROOT, clean, stock
 
@@ -24,7 +24,8 @@ def fake(monkeypatch, tmp_path):
 def given(monkeypatch):
     """What the badge was given, by run of the script."""
     found: list[dict[str, Any]] = []
-    monkeypatch.setattr(running, "_component", lambda: lambda **words: found.append(words["data"]))
+    kept = lambda **words: found.append(words["data"])  # noqa: E731
+    monkeypatch.setattr(component, "of_files", lambda name, html: kept)
     return found
 
 
