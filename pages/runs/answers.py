@@ -14,7 +14,7 @@ from core.workspace import Workspace
 from pages.runs.state import state
 from pages.shared import session
 
-LOOK_S, PAUSE_S = 0.5, 0.1  # numbers are read for so long at a time, and so long after that again
+LOOK_S, PAUSE_S = 0.3, 0.1  # numbers are read for so long at a time, and so long after that again
 
 
 def known(workspace: Workspace, lines: Mapping[str, RunLine]) -> dict[str, Answer]:

@@ -71,8 +71,8 @@ class Store(Bookmarks):
             return _run(row, outcomes, numbers)
         except (ValueError, TypeError, KeyError) as error:
             raise StoreError(
-                f"This run cannot be read, what is kept of it is damaged: {error}.",
-                "Other runs are not affected. Measure this one again.",
+                "This run cannot be read: what is kept of it is damaged.",
+                "Other runs are not affected. Measure it again.",
             ) from error
 
     def runs(self, owner: str) -> tuple[Run, ...]:
