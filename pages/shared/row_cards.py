@@ -122,7 +122,8 @@ def markup(
     return (
         f'<details class="lathe-rows"{" open" * unfolded}>'
         f"<summary>Every row ({len(rows):,})</summary>"
-        f'<ul class="lathe-cards" tabindex="0">{cards}</ul><p class="lathe-caption">{escape(more)}</p></details>'
+        f'<ul class="lathe-cards" tabindex="0">{cards}</ul>'
+        f'<p class="lathe-caption">{escape(more)}</p></details>'
     )
 
 
