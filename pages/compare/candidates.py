@@ -204,7 +204,9 @@ def line(result: Result, mark: Bookmark) -> dict[str, object]:
         "latency (ms)": _value(result.latency),
         "latency, 95 %": _span(result.latency),
         "ratio (×)": _value(result.ratio),
-        "verdict": verdict_words(result.verdict) + (", machine busy" if result.busy else ""),
+        "verdict": ", ".join(
+            filter(None, (verdict_words(result.verdict), "machine busy" * result.busy))
+        ),
         "gain": _value(result.gain),
         "change": _value(result.change),
         "change, 95 %": _signed_span(result.change),

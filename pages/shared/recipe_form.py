@@ -91,7 +91,7 @@ def _switch(name: str, kind: type[Pass]) -> bool:
         persist_state="session",
     )
     if lacks:
-        with st.popover("Not installed: how to add it", type="tertiary", key=f"lacks.{name}"):
+        with st.popover("Not installed: how to add it", type="tertiary"):
             st.code(lacks, language=None, wrap_lines=True)
     return on
 
