@@ -17,7 +17,7 @@ import numpy as np
 
 from core.backends.base import Tensors, cores, installed
 from core.errors import BackendUnavailable, InferenceFailed
-from core.records import BackendFacts, Json, RunOptions
+from core.records import BackendFacts, Package, Json, RunOptions
 
 HALVES = (
     "use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic",
@@ -181,7 +181,12 @@ class Ncnn:
     accepts: tuple[str, ...] = ("ncnn",)
     about = "Tencent's runtime for phones and boards; small, and quick on ARM and on PCs."
     arithmetic = "f32, one run for each image"
-    facts = BackendFacts("#1f9e57", place=50)
+    facts = BackendFacts(
+        "#7a8f12",
+        place=50,
+        int8_does="QDQ files with quantized activations are refused; int8 weights run in float.",
+        package=Package("ncnn", 29_000_000, "BSD-3-Clause"),
+    )
 
     def version(self) -> str:
         """The installed version.

@@ -9,7 +9,7 @@ from typing import Any
 from core.backends.base import Tensors, cores, cpu, dynamic, installed, onnx_settings
 from core.backends.base.onnx_profile import OnnxProfileSession
 from core.errors import InferenceFailed
-from core.records import BackendFacts, Int8Facts, RunOptions
+from core.records import BackendFacts, Int8Facts, Package, RunOptions
 
 REMEDY = "pip install -r requirements.txt"
 
@@ -116,7 +116,15 @@ class OnnxRuntime:
     def facts(self) -> BackendFacts:
         """u8 activations on x86, where signed ones take a kernel that hardly beats fp32."""
         int8 = Int8Facts(signed=cpu.is_arm(), saturates=cpu.saturates())
-        return BackendFacts("#2a7de1", int8, reference=True, opening=True, place=10)
+        return BackendFacts(
+            "#2a7de1",
+            int8,
+            reference=True,
+            opening=True,
+            place=10,
+            int8_does="QDQ files are computed in integers, fastest where the processor has VNNI.",
+            package=Package("onnxruntime", 80_000_000, "MIT"),
+        )
 
     def version(self) -> str:
         """The installed version.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.backends.base.opencv import OpenCv
+from core.backends.base.opencv import PACKAGE, OpenCv
 from core.records import BackendFacts
 
 BACKEND = OpenCv(
@@ -10,5 +10,10 @@ BACKEND = OpenCv(
     engine="ENGINE_CLASSIC",
     about="The engine of OpenCV 4; int8 QDQ files run, but no faster than float.",
     arithmetic="fp32; int8 runs, but no faster",
-    facts=BackendFacts("#b565bf", place=40),
+    facts=BackendFacts(
+        "#b565bf",
+        place=40,
+        int8_does="QDQ files run, no faster than float.",
+        package=PACKAGE,
+    ),
 )

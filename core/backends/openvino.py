@@ -16,7 +16,7 @@ import numpy as np
 from core.backends.base import Tensors, cores, cpu, dynamic, installed
 from core.backends.base.openvino_profile import OpenVinoProfileSession
 from core.errors import BackendUnavailable, InferenceFailed
-from core.records import BackendFacts, Int8Facts, Json, RunOptions
+from core.records import BackendFacts, Int8Facts, Json, Package, RunOptions
 
 HINT = "INFERENCE_PRECISION_HINT"
 GROUP = "DYNAMIC_QUANTIZATION_GROUP_SIZE"  # 0: activations stay as they are
@@ -186,7 +186,14 @@ class OpenVino:
             mixed=True,
             loses_stem_bias=True,
         )
-        return BackendFacts("#d9660f", int8, opening=True, place=20)
+        return BackendFacts(
+            "#d9660f",
+            int8,
+            opening=True,
+            place=20,
+            int8_does="QDQ files are computed in integers, with signed or unsigned activations.",
+            package=Package("openvino", 186_000_000, "Apache-2.0"),
+        )
 
     def version(self) -> str:
         """The installed version.

@@ -5,7 +5,7 @@ Every record is a frozen dataclass with slots and round-trips through JSON by `t
 """
 
 from core.records.artifacts import Artifact
-from core.records.backend_facts import BackendFacts, Int8Facts
+from core.records.backend_facts import BackendFacts, Int8Facts, Package
 from core.records.cards import CardFile
 from core.records.codec import (
     Json,
@@ -135,6 +135,7 @@ __all__ = [
     "Number",
     "Objective",
     "Outcome",
+    "Package",
     "Preprocess",
     "Preview",
     "Profile",

@@ -29,6 +29,21 @@ class Int8Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Package:
+    """What installing a runtime brings.
+
+    Attributes:
+        name: of the distribution.
+        size_bytes: on disk, of this distribution alone.
+        licence: under which it is given away.
+    """
+
+    name: str
+    size_bytes: int
+    licence: str
+
+
+@dataclass(frozen=True, slots=True)
 class BackendFacts:
     """What forms, charts and passes ask of a backend without loading it.
 
@@ -41,6 +56,9 @@ class BackendFacts:
         opening: whether a form offers to measure on it before anyone has chosen.
         place: in lists, by which forms order what they offer; equal ones by name.
         internal: whether it exists to check the harness and is not offered to users.
+        one_core: whether it has no threads: "all cores" is one there, two are refused.
+        int8_does: what really happens there to an int8 file, in one sentence.
+        package: that it is installed from; None where there is nothing to install.
     """
 
     color: str
@@ -49,3 +67,6 @@ class BackendFacts:
     opening: bool = False
     place: int = 50
     internal: bool = False
+    one_core: bool = False
+    int8_does: str = ""
+    package: Package | None = None

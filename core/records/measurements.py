@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from core.records.backend_facts import Package
 from core.records.targets import Host, Target
 
 
@@ -91,7 +92,8 @@ class RunOptions:
 class BackendInfo:
     """A backend as it is here: usable (`reason` empty) or not, with the command that brings it.
 
-    `accepts` are the file formats that it reads, the default one first.
+    `accepts` are the file formats that it reads, the default one first; `int8_does` says what
+    really happens to an int8 file; `profiles` whether it tells how long its layers take.
     """
 
     name: str
@@ -103,6 +105,9 @@ class BackendInfo:
     reason: str = ""
     remedy: str = ""
     accepts: tuple[str, ...] = ("onnx",)
+    int8_does: str = ""
+    package: Package | None = None
+    profiles: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import inspect
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 from core import backends
 from core.backends import base
-from core.backends.base import catalogue, parse
+from core.backends.base import catalogue, offered, parse
 from core.errors import BackendUnavailable
 from core.measure import METRICS, Setting
 from core.measure.verify import REFERENCE
@@ -18,6 +19,7 @@ from core.records import Host
 from core.records.targets import DEFAULT_PRECISION
 
 BACKENDS = sorted(catalogue())
+OFFERED = offered()
 COUNTS = {"parameters", "macs", "nodes"}
 UNITS = {"_ms": "ms", "_bytes": "B", "_db": "dB", "_delta": "points", "_ratio": "x"}
 
@@ -39,6 +41,23 @@ def test_it_explains_itself(name: str):
     assert inspect.getdoc(type(backend))
     assert backend.remedy or backend.facts.internal
     assert len(set(backend.precisions)) == len(backend.precisions) > 0
+
+
+@pytest.mark.parametrize("name", OFFERED)
+def test_its_card_has_nothing_to_hide(name: str):
+    """What int8 does there, and the package: its size, its licence and the command that brings it."""
+    backend = catalogue()[name]
+    assert backend.facts.int8_does.endswith("."), "BackendFacts.int8_does: one sentence"
+    package = backend.facts.package
+    assert package is not None, "BackendFacts.package: name, size on disk, licence"
+    assert package.licence
+    assert (Path(backends.__file__).parents[2] / backend.remedy.split(" -r ")[1]).is_file()
+    try:
+        files = importlib.metadata.distribution(package.name).files or ()
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip(f"{package.name} is not installed: its size is not counted")
+    size = sum(Path(str(file.locate())).stat().st_size for file in files if ".pyc" not in str(file))
+    assert package.size_bytes == pytest.approx(size, rel=0.25)
 
 
 @pytest.mark.parametrize("name", BACKENDS)

@@ -6,6 +6,7 @@ import functools
 from dataclasses import replace
 
 from core.backends.base import Backend, catalogue
+from core.backends.base.profile import Profiled
 from core.devices.local import memory
 from core.devices.local.device import machine
 from core.errors import BackendUnavailable
@@ -32,8 +33,16 @@ def described() -> Described:
 
 
 def _info(name: str, backend: Backend) -> BackendInfo:
+    facts = backend.facts
     about = BackendInfo(
-        name, backend.label, backend.about, backend.precisions, accepts=backend.accepts
+        name,
+        backend.label,
+        backend.about,
+        backend.precisions,
+        accepts=backend.accepts,
+        int8_does=facts.int8_does,
+        package=facts.package,
+        profiles=isinstance(backend, Profiled),
     )
     try:
         return replace(about, version=backend.version(), device=backend.device())

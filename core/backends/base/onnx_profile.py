@@ -10,11 +10,11 @@ import json
 import re
 import tempfile
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from core.backends.base import Tensors, onnx_settings
+from core.backends.base import Tensors, onnx_nodes, onnx_settings
 from core.backends.base.profile import (
     CAST,
     COMPUTE,
@@ -91,7 +91,7 @@ class OnnxProfileSession:
     def layers(self) -> tuple[TimedLayer, ...]:
         """Every kernel of the main graph."""
         events = json.loads(Path(self._session.end_profiling()).read_text(encoding="utf-8"))
-        return rows(events, _proto(self._optimized).graph, _proto(self._model).graph)
+        return rows(events, onnx_nodes.read(self._optimized), onnx_nodes.read(self._model))
 
     def close(self) -> None:
         """Free the session and its files."""
@@ -107,7 +107,7 @@ def rows(events: Iterable[Json], ran: Any, file: Any) -> tuple[TimedLayer, ...]:
         name = event["name"].removesuffix(ENDING)
         times[name].append(event["dur"] / 1e6)
         first.setdefault(name, event["args"])
-    origins, nodes = _origins(file), {node.name: node for node in ran.node}
+    origins, nodes = onnx_nodes.origins(file), {node.name: node for node in ran.node}
     sources = _sources(ran)
     return tuple(
         _row(name, args, nodes.get(name), origins, sources.get(name, ()), times[name])
@@ -174,38 +174,8 @@ def _plain(name: str) -> str:
     return name
 
 
-def _proto(path: Path) -> Any:
-    import onnx
-
-    return onnx.load(str(path), load_external_data=False)
-
-
-def _origins(graph: Any) -> Origins:
-    made = _makers(graph)
-    nodes = {
-        node.name: FileNode(node.op_type, tuple(made[v] for v in node.input if v in made))
-        for node in graph.node
-        if node.op_type != "Constant"
-    }
-    return Origins(nodes, made)
-
-
-def _makers(graph: Any) -> Mapping[str, str]:
-    """Tensor -> the node that computes it; a weight behind DequantizeLinear counts as constant."""
-    fixed = {tensor.name for tensor in graph.initializer}
-    made: dict[str, str] = {}
-    for node in graph.node:
-        constant = node.op_type == "Constant" or all(v in fixed for v in node.input if v)
-        for value in node.output:
-            if constant:
-                fixed.add(value)
-            else:
-                made[value] = node.name
-    return made
-
-
 def _sources(graph: Any) -> dict[str, tuple[str, ...]]:
-    made = _makers(graph)
+    made = onnx_nodes.makers(graph)
     return {
         node.name: tuple(dict.fromkeys(made[v] for v in node.input if v in made))
         for node in graph.node

@@ -16,8 +16,9 @@ import numpy as np
 from core.backends.base import Tensors, cores, installed
 from core.backends.base.profile import COMPUTE, OTHER, QUANTIZE, REORDER, TimedLayer
 from core.errors import BackendUnavailable, InferenceFailed
-from core.records import BackendFacts, RunOptions
+from core.records import BackendFacts, Package, RunOptions
 
+PACKAGE = Package("opencv-python-headless", 160_000_000, "Apache-2.0")
 _ROLES = {
     **dict.fromkeys(("Quantize", "Dequantize", "Requantize"), QUANTIZE),
     "QuantizeLinear": QUANTIZE,
@@ -148,7 +149,7 @@ class OpenCv:
         Raises:
             BackendUnavailable: not installed.
         """
-        return installed("opencv-python-headless", self.remedy)
+        return installed(PACKAGE.name, self.remedy)
 
     def device(self) -> str:
         """What it computes on."""
