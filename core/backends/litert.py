@@ -16,7 +16,7 @@ from typing import Any
 
 from core.backends.base import Tensors, cores, installed
 from core.errors import BackendUnavailable, InferenceFailed
-from core.records import BackendFacts, Int8Facts, RunOptions
+from core.records import BackendFacts, Int8Facts, Package, RunOptions
 
 TASKS = Path("/proc/self/task")  # one entry for each thread of this process
 DELEGATE = "DELEGATE"
@@ -190,7 +190,13 @@ class LiteRt:
 
         Its sums are of 32 bits on every processor: nothing saturates.
         """
-        return BackendFacts("#0f9d76", Int8Facts(signed=True), place=25)
+        return BackendFacts(
+            "#a3369e",
+            Int8Facts(signed=True),
+            place=25,
+            int8_does="QDQ files are written as int8 .tflite and computed in integers.",
+            package=Package("ai-edge-litert", 62_000_000, "Apache-2.0"),
+        )
 
     def version(self) -> str:
         """The installed version.

@@ -17,7 +17,7 @@ import numpy as np
 
 from core.backends.base import Tensors, cores, installed
 from core.errors import BackendUnavailable, InferenceFailed
-from core.records import BackendFacts, Package, Json, RunOptions
+from core.records import BackendFacts, Json, Package, RunOptions
 
 HALVES = (
     "use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic",

@@ -13,7 +13,10 @@ from pathlib import Path
 from xml.etree import ElementTree
 
 ROOT = Path(__file__).parents[2]
-COPIED = ("core", "pages", "tests", "docs", "README.md", "pyproject.toml", "requirements", "requirements.txt")
+COPIED = (
+    *("core", "pages", "tests", "docs", "requirements"),
+    *("README.md", "pyproject.toml", "requirements.txt"),
+)
 BLOCK = re.compile(r"^```python\n# (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LAYERS = "from importlinter.cli import lint_imports as l; raise SystemExit(l(no_cache=True))"
 

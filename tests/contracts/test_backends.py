@@ -45,7 +45,7 @@ def test_it_explains_itself(name: str):
 
 @pytest.mark.parametrize("name", OFFERED)
 def test_its_card_has_nothing_to_hide(name: str):
-    """What int8 does there, and the package: its size, its licence and the command that brings it."""
+    """What int8 does there; the package with its size, its licence and its command."""
     backend = catalogue()[name]
     assert backend.facts.int8_does.endswith("."), "BackendFacts.int8_does: one sentence"
     package = backend.facts.package
