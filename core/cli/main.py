@@ -8,12 +8,12 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from core.cli import backends, card, devices, explore, inspect, measure, optimize, uploads
+from core.cli import backends, card, devices, doctor, explore, inspect, measure, optimize, uploads
 from core.cli.result import HELP_OF_JSON, Result
 from core.errors import CoreError
 from core.workspace import Child
 
-COMMANDS = (inspect, optimize, measure, explore, card, backends, devices, uploads)
+COMMANDS = (inspect, doctor, optimize, measure, explore, card, backends, devices, uploads)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,4 +1,4 @@
-"""Raise a graph to a newer opset of the standard operators."""
+"""Another opset of the standard operators for a graph: a newer one, or an older."""
 
 from __future__ import annotations
 
@@ -18,6 +18,16 @@ def raised(graph: ir.Model, version: int) -> ir.Model:
     current = graph.opset_imports.get("", 0)
     if current >= version:
         return graph.clone()
+    return at_opset(graph, version)
+
+
+def at_opset(graph: ir.Model, version: int) -> ir.Model:
+    """A copy of `graph` at opset `version`, up or down, by onnx's converter.
+
+    Raises:
+        UnsupportedModel: the converter does not know how.
+    """
+    current = graph.opset_imports.get("", 0)
     proto = onnx.ModelProto.FromString(serialize(graph))
     try:
         converted = onnx.version_converter.convert_version(proto, version)

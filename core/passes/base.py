@@ -295,14 +295,27 @@ def _short(value: Any) -> str:
 
 def _check(pass_name: str, name: str, value: Any, default: Any, about: Parameter) -> None:
     where = f"{pass_name}.{name} is {_short(value)}"
-    if about.choices and value not in about.choices:
-        raise PassPrecondition(f"{where}; it takes one of: {', '.join(about.choices)}")
+    if about.choices and not _offered(value, default, about):
+        raise PassPrecondition(
+            f"{where}; it takes {_takes_of(default)} of: {', '.join(about.choices)}"
+        )
     if isinstance(default, bool) != isinstance(value, bool):
         raise PassPrecondition(f"{where}; it takes {_takes(default)}")
     if isinstance(default, tuple) and not _names(value):
         raise PassPrecondition(f"{where}; it takes {_takes(default)}")
     if isinstance(default, int | float) and not isinstance(default, bool):
         _check_number(where, value, default, about)
+
+
+def _offered(value: Any, default: Any, about: Parameter) -> bool:
+    """Whether a value is one of the choices, or a list of some."""
+    if isinstance(default, tuple):
+        return _names(value) and set(value) <= set(about.choices)
+    return value in about.choices
+
+
+def _takes_of(default: Any) -> str:
+    return "any" if isinstance(default, tuple) else "one"
 
 
 def _takes(default: Any) -> str:

@@ -30,6 +30,7 @@ from core.records import (
     Preview,
     Recipe,
     Sensitivity,
+    Singles,
     Topology,
     from_json,
     to_json,
@@ -39,7 +40,7 @@ from core.timings import Chain, MicroModel
 
 GATE_PER_BYTE = 12  # of a file: what reading it may take beside `GATE_BYTES`
 WORKING = frozenset(
-    {"trial", "build", "sensitivity", "distributions"}
+    {"trial", "build", "sensitivity", "distributions", "single_nodes"}
 )  # take what there is, not what a file weighs
 BYTES_PER_CPU_S = 32 << 20  # of a file that is read, digested and written
 STALE_RSS_BYTES = GIB
@@ -50,6 +51,7 @@ CPU_S = {
     "ladder": 300.0,
     "sensitivity": 900.0,
     "distributions": 300.0,
+    "single_nodes": 120.0,
     "admit_data": 1200.0,
 }
 
@@ -333,6 +335,25 @@ class Workshop:
         args = {"chains": to_json(chains), "folder": str(folder)}
         reply = self._ask("micro_models", args)
         return from_json(tuple[MicroModel, ...], reply["models"])
+
+    def single_nodes(
+        self, model: Path, dims: Mapping[str, int], folder: Path, check: Check | None = None
+    ) -> Singles:
+        """Each kind of node of a model as a model of its own, written to `folder`.
+
+        Args:
+            model: an admitted model.
+            dims: sizes of its open dimensions.
+            folder: which is there.
+            check: called several times a second; what it raises ends the work.
+
+        Raises:
+            CoreError: no inputs can be made up for it.
+            WorkerError: the child died.
+        """
+        args = {"model": str(model), "dims": dict(dims), "folder": str(folder)}
+        reply = self._ask("single_nodes", args, model, check=check)
+        return from_json(Singles, reply["singles"])
 
     def build(
         self,

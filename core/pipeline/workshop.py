@@ -21,7 +21,7 @@ from core.devices.local import Progress, lock
 from core.errors import CoreError, DataError, InvalidModel
 from core.formats.onnx import gate
 from core.graph import Graph
-from core.pipeline import failures, micro_models, runner
+from core.pipeline import failures, micro_models, runner, single_nodes
 from core.pipeline.clock import Clock, Remaining, Told
 from core.pipeline.distributions import distributions
 from core.pipeline.ladder import ladder
@@ -195,6 +195,13 @@ def _micro_models(args: Json, _: Progress) -> Json:
     return {"models": [to_json(model) for model in written]}
 
 
+def _single_nodes(args: Json, _: Progress) -> Json:
+    graph = _graph(Path(args["model"]))
+    specs = data.at(graphs.input_specs(graph), args["dims"])
+    feeds = next(data.synthetic_feeds(specs, 1))
+    return {"singles": to_json(single_nodes.write(graph, feeds, Path(args["folder"])))}
+
+
 def _layer_chains(args: Json, _: Progress) -> Json:
     graph = _graph(Path(args["model"]))
     chains = layer_signatures.worth_timing(graph, args["multiple"], args["precision"])
@@ -302,6 +309,7 @@ HANDLERS: Mapping[str, Handler] = {
     "layer_chains": _layer_chains,
     "ladder": _ladder,
     "micro_models": _micro_models,
+    "single_nodes": _single_nodes,
     "zero_share": _zero_share,
     "topology": _topology,
     "distributions": _distributions,

@@ -6,7 +6,7 @@ All of it is asked for on demand (`core.runs.on_demand`): pages look again, and 
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from core.errors import DataError, StoreError
 from core.formats.base.artifacts import Artifacts
 from core.measure import ProfileJob, Setting, Source, explained, host, profile
 from core.records import (
+    Diagnosis,
     Distributions,
     Explanation,
     Hindsight,
@@ -31,6 +32,7 @@ from core.records import (
 )
 from core.records.targets import LOCAL
 from core.runs.distribution_job import LayerDistributions, LayerOf
+from core.runs.doctor import Diagnoses, Question, Told
 from core.runs.forecast import uncut
 from core.runs.hindsight import hindsights
 from core.runs.images import ImageSource, sources
@@ -68,6 +70,7 @@ class Insights:
         self._pixels = PixelTrials(home.caches)
         self._topologies = Topologies(home.caches / "topologies", self._topology)
         self._distributions = LayerDistributions(home, self._turns)
+        self._diagnoses = Diagnoses(home, self._turns)
         self._zero_shares: dict[str, float] = {}
 
     def close(self) -> None:
@@ -115,6 +118,63 @@ class Insights:
         """
         images, _ = sources(self._at.home, calibration, evaluation)
         return self._distributions.get(LayerOf(self._models.path(digest), layer, images), visitor)
+
+    # What becomes of a model on every target
+
+    def diagnosis(self, digest: str, data: str, owner: str) -> Diagnosis | None:
+        """What becomes of a model on every target, and what helps; None while it is being tried.
+
+        Args:
+            digest: of the model.
+            data: of an image set whose first images are fed; empty for made-up inputs.
+            owner: who asks.
+
+        Raises:
+            CoreError: the model is gone, or cannot be worked on.
+        """
+        return self._diagnoses.get(self._question(digest, data, owner), owner)
+
+    def diagnosed(self, digest: str, data: str, owner: str) -> Diagnosis | None:
+        """What is known of that; nothing is tried.
+
+        Raises:
+            CoreError: the model is gone.
+        """
+        return self._diagnoses.known(self._question(digest, data, owner))
+
+    def diagnosis_told(self, digest: str, data: str, owner: str) -> str:
+        """What is tried now, and how many targets are done; or whom it waits for.
+
+        Raises:
+            CoreError: the model is gone.
+        """
+        return self._diagnoses.told(self._question(digest, data, owner))
+
+    def stop_diagnosis(self, digest: str, data: str, owner: str) -> None:
+        """End it; what was tried is kept.
+
+        Raises:
+            CoreError: the model is gone.
+        """
+        self._diagnoses.stop(self._question(digest, data, owner))
+
+    def diagnose(self, model: ModelSummary, data: str, tell: Callable[[str], None]) -> Diagnosis:
+        """The same in this thread: the command line.
+
+        Args:
+            model: an admitted model.
+            data: digest of an image set; empty for made-up inputs.
+            tell: hears what is tried.
+
+        Raises:
+            CoreError: the model cannot be worked on.
+        """
+        images = ImageSource(self._at.home.data_path(data), data)
+        return self._diagnoses.make(Question(model, images), Told(tell))
+
+    def _question(self, digest: str, data: str, owner: str) -> Question:
+        model = self._models.named(digest, owner)
+        return Question(model, ImageSource(self._at.home.data_path(data), data))
 
     def sensitivity(
         self, digest: str, before: Recipe, calibration: str, evaluation: str = "", visitor: str = ""

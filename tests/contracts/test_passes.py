@@ -24,6 +24,8 @@ FOLDER = Path(base.__file__).parent
 
 def other(default: Any, about: base.Parameter) -> Any:
     """A value that the parameter may have besides its default."""
+    if isinstance(default, tuple) and about.choices:
+        return about.choices[:1]
     if about.choices:
         return next(choice for choice in about.choices if choice != default)
     if isinstance(default, bool):
@@ -105,6 +107,8 @@ def test_a_parameter_has_label_help_and_range(name: str, field: str):
 
 def wrong(default: Any, about: base.Parameter) -> list[Any]:
     """Values that must be refused."""
+    if isinstance(default, tuple) and about.choices:
+        return ["nonsense", 3, None, ["nonsense"]]
     if about.choices:
         return ["nonsense", 3, None, True]
     if isinstance(default, bool):
