@@ -572,3 +572,31 @@ def test_uploads_of_the_page_are_listed_and_deleted(lathe: Lathe, tmp_path: Path
     assert rest.status == 0
     assert "became free" in rest.out
     assert Store(tmp_path / "home" / "lathe.sqlite3").run(run.id) is None
+
+
+# doctor
+
+
+def test_the_doctor_says_which_targets_run_a_model_and_writes_what_helps(
+    lathe: Lathe, tmp_path: Path
+):
+    net = graph(
+        """(float[2,3,8,8] x) => (float[2,4,8,8] y) {
+            y = com.microsoft.FusedConv <activation="Relu", pads=[1,1,1,1]> (x, w) }""",
+        domains='"com.microsoft" : 1', w=(4, 3, 3, 3),
+    )  # fmt: skip
+    graphs.save(net, tmp_path / "net.onnx")
+    said = lathe("doctor", "net.onnx", "--apply", "all", "-o", "out.onnx", "--json")
+    assert said.status == 0
+    assert said.json["for_all"] == ["vendor_operators"]
+    known = {finding["target"]: finding for finding in said.json["findings"]}
+    assert known["onnxruntime"]["as_it_is"]["fate"] == "runs"
+    assert known["opencv"]["as_it_is"]["fate"] == "refused"
+    assert known["opencv"]["rewritten"]["fate"] == "runs"
+    assert kinds(graphs.load(tmp_path / "out.onnx")) == ["Conv", "Relu"]
+    same(net, graphs.load(tmp_path / "out.onnx"))
+
+
+def test_the_doctor_refuses_what_it_cannot_apply(lathe: Lathe, model: Path):
+    assert "go together" in lathe("doctor", model, "--apply", "all").err
+    assert lathe("doctor", model, "-o", "x.onnx").status == 2

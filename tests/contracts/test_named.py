@@ -147,6 +147,7 @@ HELD = (
         "contracts/test_passes.py",
         "parts of a pass: run by the pass's own test",
     ),
+    ("passes.adapt", ALL, "passes/test_adapt.py", "each rewrite on its graphs"),
     (
         "passes.prune_channels",
         "choice integer_kernels reporting",

@@ -58,7 +58,7 @@ def _parts(value: ir.Value | None, draft: Draft) -> list[ir.Value] | None:
     if lengths is None or len(lengths) > LONGEST:
         return None
     split = len(node.inputs) > 1 and node.inputs[1] is not None
-    keeps = split or node.attributes.get_int("keepdims", 1)
+    keeps = split or node.attributes.get_int("keepdims", 1) != 0
     found, start = [], 0
     for part in lengths:
         piece = draft.part(x, axis, start, start + part)

@@ -63,7 +63,8 @@ def _product(node: ir.Node, draft: Draft) -> ir.Value | None:
     sides: list[ir.Value] = []
     for side, name in zip(node.inputs[:2], ("transA", "transB"), strict=True):
         axes = rank(side)
-        if side is None or axes is None or node.attributes.get_int(f"{name[:5]}Batch{name[5:]}", 0):
+        batched = node.attributes.get_int(f"{name[:5]}Batch{name[5:]}", 0) != 0
+        if side is None or axes is None or batched:
             return None
         if node.attributes.get_int(name, 0):
             order = [*range(axes - 2), axes - 1, axes - 2]
