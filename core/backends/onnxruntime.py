@@ -107,7 +107,7 @@ class OnnxRuntime:
     precisions: tuple[str, ...] = ("f32", dynamic.DYNAMIC_INT8)
     remedy = REMEDY
     accepts: tuple[str, ...] = ("onnx",)
-    about = "The reference runtime for ONNX; int8 QDQ runs as real int8, fastest with VNNI."
+    about = "The reference runtime for ONNX, which all others are compared with."
     arithmetic = (
         "f32, dynamic_int8 (few-bit weights times activations rounded in every call), int8 (QDQ)"
     )

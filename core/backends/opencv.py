@@ -8,7 +8,7 @@ from core.records import BackendFacts, Int8Facts
 BACKEND = OpenCv(
     label="OpenCV DNN",
     engine="ENGINE_NEW",
-    about="What ships inside many vision applications; of int8 QDQ some files run, slower.",
+    about="What ships inside many vision applications.",
     arithmetic="fp32; some int8 files run, slower",
     facts=BackendFacts(
         "#079a72",

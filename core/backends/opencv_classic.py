@@ -8,7 +8,7 @@ from core.records import BackendFacts
 BACKEND = OpenCv(
     label="OpenCV DNN, classic engine",
     engine="ENGINE_CLASSIC",
-    about="The engine of OpenCV 4; int8 QDQ files run, but no faster than float.",
+    about="The engine of OpenCV 4, which OpenCV 5 keeps.",
     arithmetic="fp32; int8 runs, but no faster",
     facts=BackendFacts(
         "#b565bf",

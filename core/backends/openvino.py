@@ -174,7 +174,7 @@ class OpenVino:
     precisions: tuple[str, ...] = ("f32", "bf16", dynamic.DYNAMIC_INT8)
     remedy = "pip install -r requirements.txt"
     accepts: tuple[str, ...] = ("onnx", "openvino_ir")
-    about = "Intel's runtime for PCs and servers; int8 QDQ runs as real int8."
+    about = "Intel's runtime for PCs and servers."
     arithmetic = "f32; bf16 and dynamic_int8 where the CPU has them; int8 (QDQ)"
 
     @property

@@ -8,9 +8,18 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from core.backends.base import catalogue, label, offered, reference
-from core.records import Int8Facts
+from core.records import BackendInfo, Int8Facts
 
-__all__ = ["PHONES", "here", "int8", "label", "offered", "reference", "runs_in_process"]
+__all__ = [
+    "PHONES",
+    "elsewhere",
+    "here",
+    "int8",
+    "label",
+    "offered",
+    "reference",
+    "runs_in_process",
+]
 
 PHONES = "generic"
 # What the accelerators of phones have in common.
@@ -21,6 +30,20 @@ def int8() -> Mapping[str, Int8Facts]:
     """What int8 is offered for, and which integers each computes with."""
     known = {name: catalogue()[name].facts.int8 for name in offered()}
     return {name: facts for name, facts in known.items() if facts} | {PHONES: ON_PHONES}
+
+
+def elsewhere() -> tuple[BackendInfo, ...]:
+    """Targets that files are made for, and nothing here runs."""
+    phones = BackendInfo(
+        PHONES,
+        "Accelerators of phones",
+        "What they have in common: an int8 recipe can be written for them.",
+        (),
+        reason="No phone is connected.",
+        accepts=(),
+        int8_does="Written with signed activations, and one scale for all inputs of a Concat.",
+    )
+    return (phones,)
 
 
 def here(target: str) -> bool:

@@ -1,6 +1,7 @@
 """Facts that words are made of: metrics with units, tasks, labels of backends, what int8 gains."""
 
 from core.backends.base import label, opening, reference
+from core.calibration.targets import elsewhere
 from core.devices.base import device as check_device
 from core.measure import METRICS, Setting, int8_outlook
 from core.metrics.base import DELTA, catalogue, definitions, ordered
@@ -14,6 +15,7 @@ __all__ = [
     "check_backend",
     "check_device",
     "definitions",
+    "elsewhere",
     "int8_outlook",
     "label",
     "opening",

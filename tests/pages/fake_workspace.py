@@ -34,6 +34,7 @@ from core.records import (
     ModelSummary,
     NextSteps,
     Outcome,
+    Package,
     Preprocess,
     Preview,
     Profile,
@@ -63,7 +64,14 @@ BACKENDS = (
     BackendInfo("onnxruntime", "ONNX Runtime", "CPU", ("f32",), "1.32", "CPU"),
     BackendInfo("openvino", "OpenVINO", "CPU", ("f32", "bf16"), "2026.4", "CPU"),
     BackendInfo("opencv", "OpenCV", "CPU", ("f32",), "5.0", "CPU"),
-    BackendInfo("ncnn", "ncnn", "CPU", ("f32",), reason="not installed", remedy="pip install ncnn"),
+    BackendInfo(
+        *("ncnn", "ncnn", "CPU", ("f32",)),
+        reason="not installed",
+        remedy="pip install ncnn",
+        accepts=("ncnn",),
+        int8_does="Refused.",
+        package=Package("ncnn", 29_000_000, "BSD-3-Clause"),
+    ),
 )
 HOSTILE = "<img src=x onerror=alert(1)> *a*"
 HOST = Host("Some CPU", ("avx2",), 2, "Linux")

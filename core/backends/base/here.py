@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from dataclasses import replace
 
-from core.backends.base import Backend, catalogue
+from core.backends.base import Backend, catalogue, offered
 from core.backends.base.profile import Profiled
 from core.devices.local import memory
 from core.devices.local.device import machine
@@ -15,10 +15,8 @@ from core.records import BackendInfo, Described, Host
 
 @functools.cache
 def backends() -> tuple[BackendInfo, ...]:
-    """Every backend: usable, or what is missing and how to get it."""
-    return tuple(
-        _info(name, backend) for name, backend in catalogue().items() if not backend.facts.internal
-    )
+    """Every backend in the order of forms: usable, or what is missing and how to get it."""
+    return tuple(_info(name, catalogue()[name]) for name in offered())
 
 
 @functools.cache

@@ -18,15 +18,30 @@ def fake(monkeypatch, tmp_path):
 
 def test_what_is_here_has_version_device_and_arithmetic(fake):
     said = words(clean(page("backends").run()))
-    assert "Installed (3)" in said
-    for part in ("ONNX Runtime", "1.32", "f32, bf16", "Device: CPU"):
+    assert "Here (3)" in said
+    for part in ("ONNX Runtime", "1.32", "f32, bf16", "<dt>Device</dt><dd>CPU</dd>"):
         assert part in said
 
 
-def test_what_is_missing_has_its_command(fake):
-    test = clean(page("backends").run())
-    assert "Not installed (1)" in words(test)
-    assert [code.value for code in test.code] == ["pip install ncnn"]
+def test_what_one_command_brings_says_its_size_licence_and_what_int8_does(fake):
+    said = words(clean(page("backends").run()))
+    assert "One click away (1)" in said
+    for part in ("<code>pip install ncnn</code>", "29.0 MB", "BSD-3-Clause", "Refused."):
+        assert part in said
+
+
+def test_what_is_here_shows_no_command(fake, monkeypatch):
+    ready = tuple(replace(info, reason="") for info in fake_workspace.BACKENDS)
+    monkeypatch.setattr(fake.runs, "backends", lambda: ready)
+    said = words(clean(page("backends").run()))
+    assert "One click away" not in said
+    assert "pip install" not in said
+
+
+def test_what_files_are_made_for_and_nothing_runs_needs_a_device(fake):
+    said = words(clean(page("backends").run()))
+    assert "Needs a device (1)" in said
+    assert said.count('class="lathe-absent"') == 2
 
 
 def test_the_machine_is_described(fake, monkeypatch):
