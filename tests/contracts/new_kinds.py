@@ -77,7 +77,7 @@ KINDS = {
         "onnx_reference",
         "adding_a_backend.md",
         "A backend knows no other backend",
-        ('remedy = "pip install onnx"', 'remedy = ""'),
+        ('remedy = "pip install -r requirements.txt"', 'remedy = ""'),
         "test_it_explains_itself",
     ),
     "format": Kind(
