@@ -26,6 +26,7 @@ from core.worker.setting import Setting, Source
 FEEDS = 4
 FLOOR = 1e-6  # largest difference of an element that is none
 ONE_THREAD = 1
+SLOT = "tried"
 Array = np.ndarray[Any, Any]
 Answers = Mapping[str, tuple[Array, ...]]  # output -> what it was for each feed
 
@@ -33,6 +34,9 @@ Answers = Mapping[str, tuple[Array, ...]]  # output -> what it was for each feed
 @dataclass
 class Attempts:
     """Attempts on the same inputs; what the reference answers is kept for each file.
+
+    Two workers stay for the next file: that of the reference and that of the last target. One that
+    a file ended is started anew. Use as a context manager.
 
     Attributes:
         source: of the inputs.
@@ -44,6 +48,13 @@ class Attempts:
     artifacts: Artifacts
     cancelled: Callable[[], bool] = lambda: False
     _known: dict[str, Answers | str] = field(default_factory=dict)
+    _workers: dict[str, Worker] = field(default_factory=dict)
+
+    def __enter__(self) -> Attempts:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._let_go([*self._workers])
 
     def reference(self, model: ModelSummary) -> Answers | str:
         """What ONNX Runtime answers; a sentence if it does not run the file."""
@@ -76,17 +87,32 @@ class Attempts:
         return judged(wanted, given, bound(model, setting))
 
     def _answers(self, model: ModelSummary, setting: Setting) -> Answers:
-        with Scratch() as folder, Worker(model, self.cancelled, self.artifacts) as worker:
+        worker = self._worker(model, setting)
+        with Scratch() as folder:
             worker.prepare(model, self.source, FEEDS)
-            worker.load("tried", model, setting)
+            worker.load(SLOT, model, setting)
             out = folder / "outputs.npz"
-            worker.run("tried", out)
+            worker.run(SLOT, out)
             with np.load(out, allow_pickle=False) as arrays:
                 count = 1 + max((int(key.split("_")[0]) for key in arrays.files), default=-1)
                 return {
                     spec.name: tuple(arrays[f"{feed}_{place}"] for feed in range(count))
                     for place, spec in enumerate(model.outputs)
                 }
+
+    def _worker(self, model: ModelSummary, setting: Setting) -> Worker:
+        """The one that runs this target, for a model of this size."""
+        self._let_go([spec for spec in self._workers if spec not in (REFERENCE, setting.spec)])
+        found = self._workers.get(setting.spec)
+        if found is None or not found.alive:
+            self._let_go([setting.spec])
+            found = self._workers[setting.spec] = Worker(model, self.cancelled, self.artifacts)
+        return found
+
+    def _let_go(self, specs: list[str]) -> None:
+        for spec in specs:
+            if spec in self._workers:
+                self._workers.pop(spec).close()
 
 
 def judged(wanted: Answers, given: Answers, allowed: float) -> Attempt:

@@ -170,7 +170,7 @@ class Insights:
             CoreError: the model cannot be worked on.
         """
         images = ImageSource(self._at.home.data_path(data), data)
-        return self._diagnoses.make(Question(model, images), Told(tell))
+        return self._diagnoses.now(Question(model, images), Told(tell))
 
     def _question(self, digest: str, data: str, owner: str) -> Question:
         model = self._models.named(digest, owner)

@@ -14,7 +14,7 @@ from core.records import ModelSummary, TensorSpec
 from core.wording import advised, sentences
 from core.workspace import Workspace
 from core.workspace.forecasts import before_pruning
-from pages.model import net
+from pages.model import doctor, net
 from pages.model.state import state
 from pages.shared import (
     data_picker,
@@ -50,6 +50,7 @@ def show() -> None:
     for note in model.notes:
         st.info(formatting.plain(note))
     net.show(workspace, model, run)
+    doctor.show(workspace, model)
     advice(model)
     chart(model)
     table(model)

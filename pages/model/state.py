@@ -27,6 +27,9 @@ class ModelState:
         timing: the layer times that are being measured.
         refused: the layer times that could not be measured, and why.
         histograms: whether those of the picked layer are shown.
+        doctor: the model, images and visitor whose targets are being tried.
+        target: that rewrites are applied for; empty for all.
+        adapted: what was applied, to say once.
     """
 
     share: Field[Share] = Field("model.share", "macs")
@@ -39,6 +42,9 @@ class ModelState:
     timing: Field[Question | None] = Field("model.timing", None)
     refused: Field[tuple[Question, str] | None] = Field("model.refused", None)
     histograms: Field[bool] = Field("model.histograms", False)
+    doctor: Field[tuple[str, str, str] | None] = Field("model.doctor", None)
+    target: Field[str] = Field("model.target", "")
+    adapted: Field[str] = Field("model.adapted", "")
 
 
 state = ModelState()

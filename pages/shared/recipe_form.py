@@ -165,7 +165,11 @@ def _widget(
     label = f"{about.label} ({about.unit})" if about.unit and not is_share(about) else about.label
     common: Mapping[str, Any] = {"key": value.key, "help": about.help, "persist_state": "session"}
     choices = images_needed.offered(about, images)
-    if choices:
+    if isinstance(default, tuple):
+        names = about.choices or [layer.name for layer in model.layers]
+        options = list(dict.fromkeys([*names, *value.get()]))
+        st.multiselect(label, options, format_func=lambda one: about.names.get(one, one), **common)
+    elif choices:
         in_a_row = sum(len(called(about, choice)) for choice in about.choices) <= SHORT
         words: dict[str, Any] = {"format_func": lambda choice: called(about, choice)}
         if in_a_row:
@@ -194,9 +198,5 @@ def _widget(
             )
         }
         st.number_input(label, **bounds, **common)
-    elif isinstance(default, tuple):
-        names = [layer.name for layer in model.layers]
-        options = list(dict.fromkeys([*names, *value.get()]))
-        st.multiselect(label, options, **common)
     else:
         st.text_input(label, **common)

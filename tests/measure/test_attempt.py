@@ -55,16 +55,17 @@ def test_another_shape_and_what_is_not_finite():
 
 def test_a_model_on_two_runtimes(tmp_path: Path):
     model = admitted(net(), tmp_path)
-    attempts = Attempts(Source(), Artifacts(tmp_path / "artifacts"))
-    assert attempts.of(model, "onnxruntime").fate is Fate.RUNS
-    assert attempts.of(model, "openvino").fate is Fate.RUNS
-    known = attempts.reference(model)
+    with Attempts(Source(), Artifacts(tmp_path / "artifacts")) as attempts:
+        assert attempts.of(model, "onnxruntime").fate is Fate.RUNS
+        assert attempts.of(model, "openvino").fate is Fate.RUNS
+        assert attempts.of(model, "opencv").fate is Fate.RUNS
+        known = attempts.reference(model)
     assert not isinstance(known, str)
     assert {len(values) for values in known.values()} == {FEEDS}
 
 
 def test_a_target_that_there_is_not(tmp_path: Path):
-    attempts = Attempts(Source(), Artifacts(tmp_path / "artifacts"))
-    found = attempts.of(admitted(net(), tmp_path), "nonsense")
+    with Attempts(Source(), Artifacts(tmp_path / "artifacts")) as attempts:
+        found = attempts.of(admitted(net(), tmp_path), "nonsense")
     assert found.fate is Fate.ABSENT
     assert not found.runs

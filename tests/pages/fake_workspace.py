@@ -18,6 +18,7 @@ from core.records import (
     Cause,
     Cut,
     DataSummary,
+    Diagnosis,
     Distributions,
     ExperimentSpec,
     Explanation,
@@ -459,6 +460,23 @@ class FakeInsights(FakeRoom):
     def pixel_trials(self, digest: str, labelled: str, owner: str) -> tuple[PixelTrial, ...]:
         raise DataError("This workspace tries nothing.")
 
+    def diagnosis(self, digest: str, data: str, owner: str) -> Diagnosis | None:
+        self.at.verbs.append(("diagnosis", digest))
+        if self.at.slow_looks:
+            self.at.slow_looks -= 1
+            return None
+        self.at.diagnosis = self.at.next_diagnosis
+        return self.at.diagnosis
+
+    def diagnosed(self, digest: str, data: str, owner: str) -> Diagnosis | None:
+        return self.at.diagnosis
+
+    def diagnosis_told(self, digest: str, data: str, owner: str) -> str:
+        return "OpenCV DNN: as it is (2 of 5 targets)"
+
+    def stop_diagnosis(self, digest: str, data: str, owner: str) -> None:
+        self.at.verbs.append(("stop_diagnosis", digest))
+
     def hindsights(self, run: Run) -> tuple[Hindsight, ...]:
         return self.at.seen
 
@@ -520,6 +538,8 @@ class FakeWorkspace:
     cannot_read: str = ""
     kept: dict[str, Recipe] = field(default_factory=dict)
     marks: dict[tuple[str, str], Bookmark] = field(default_factory=dict)
+    diagnosis: Diagnosis | None = None
+    next_diagnosis: Diagnosis | None = None
 
     def __post_init__(self) -> None:
         self.models, self.data, self.recipes = FakeModels(self), FakeData(self), FakeRecipes(self)

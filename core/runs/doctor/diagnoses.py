@@ -94,15 +94,10 @@ class Diagnoses:
         Raises:
             CoreError: it cannot be made, or could not a moment ago.
         """
-        work = functools.partial(self.make, question)
+        work = functools.partial(self._make, question)
         return self._made.ask(question.key, work, visitor)
 
-    def make(self, question: Question, step: Step) -> Diagnosis:
-        """Make one now.
-
-        Raises:
-            CoreError: the model cannot be worked on.
-        """
+    def _make(self, question: Question, step: Step) -> Diagnosis:
         examination = Examination(
             question.model,
             question.dims,
@@ -113,6 +108,14 @@ class Diagnoses:
             step,
         )
         return examination.diagnose(targets())
+
+    def now(self, question: Question, step: Step) -> Diagnosis:
+        """What is known, or made in this thread.
+
+        Raises:
+            CoreError: the model cannot be worked on.
+        """
+        return self._made.now(question.key, functools.partial(self._make, question), step)
 
     def told(self, question: Question) -> str:
         """What is tried now, or whom it waits for."""

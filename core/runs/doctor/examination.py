@@ -16,7 +16,7 @@ from core.measure.attempt import Attempts, constant_outputs
 from core.measure.obstacles import alone, named
 from core.pipeline.client import Workshop
 from core.records import Attempt, Diagnosis, Fate, Finding, ModelSummary, Obstacle, Singles
-from core.runs.doctor.treatment import FOLD, FREEZE, Treatment
+from core.runs.doctor.treatment import FOLD, FREEZE, Treatment, labels
 from core.runs.on_demand import Shelf, Step
 
 Key = Callable[[ModelSummary, str], str]
@@ -60,9 +60,9 @@ class Examination:
         Raises:
             CoreError: the model itself cannot be worked on.
         """
-        self._attempts = Attempts(self.source, self.artifacts, self.step.cancelled)
-        with Scratch("lathe-doctor-") as folder, Workshop() as workshop:
-            self._workshop, self._folder = workshop, folder
+        attempts = Attempts(self.source, self.artifacts, self.step.cancelled)
+        with Scratch("lathe-doctor-") as folder, Workshop() as workshop, attempts:
+            self._attempts, self._workshop, self._folder = attempts, workshop, folder
             check = self.step.check
             care = Treatment(workshop, self.model, self.dims, folder / "models", check)
             findings = [self._as_it_is(target, i, asked) for i, target in enumerate(asked)]
@@ -114,7 +114,8 @@ class Examination:
     def _runs(self, care: Treatment, names: Sequence[str], target: str) -> bool:
         if not names:
             return False
-        self.step.tell(f"{label(target)}: with {len(names)} rewrites")
+        said = ", ".join(labels()[name] for name in names)
+        self.step.tell(f"{label(target)} with: {said}")
         return self._attempt(care.of(names), target).runs
 
     def _attempt(self, model: ModelSummary, target: str) -> Attempt:

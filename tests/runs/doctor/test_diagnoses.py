@@ -76,6 +76,13 @@ def test_a_runtime_installed_anew_is_tried_anew(monkeypatch: pytest.MonkeyPatch)
     assert [a == b for a, b in zip(before, after, strict=True)] == [False, True, False]
 
 
+def test_a_command_waits_for_the_answer_and_shares_it(known: Diagnoses):
+    heard: list[str] = []
+    assert known.now(question(), Told(heard.append)) == known.known(question())
+    assert known.now(question(), Told(heard.append)) == answer(known, question())
+    assert len(ASKED) == 1
+
+
 def test_a_step_passes_on_what_it_is_told():
     heard: list[str] = []
     Told(heard.append).tell("OpenCV: as it is")
