@@ -39,7 +39,7 @@ def write(graph: Graph, feeds: Tensors, folder: Path) -> Singles:
     known = _values(graph, feeds)
     kinds: dict[str, list[ir.Node]] = {}
     for node in graph.graph:
-        if _stands_alone(node, known):
+        if node.op_identifier() not in graph.functions and _stands_alone(node, known):
             kinds.setdefault(_signature(node, known), []).append(node)
     apart = []
     for place, alike in enumerate(list(kinds.values())[:MOST]):
@@ -65,7 +65,7 @@ def _values(graph: Graph, feeds: Tensors) -> Mapping[str, Any]:
 def _stands_alone(node: ir.Node, known: Mapping[str, Any]) -> bool:
     """Whether all that it reads and gives is known, and it computes the same each time."""
     graph_kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-    if node.op_type in RANDOM | {"Constant"} or node.domain not in STANDARD:
+    if node.op_type in RANDOM | {"Constant"}:
         return False
     if any(attribute.type in graph_kinds for attribute in node.attributes.values()):
         return False
@@ -87,7 +87,7 @@ def _signature(node: ir.Node, known: Mapping[str, Any]) -> str:
             held = array.tolist() if array.size <= SMALL and array.ndim <= 1 else ""
             inputs.append(("constant", array.shape, str(array.dtype), str(held)))
     attributes = sorted((name, str(a.value)) for name, a in node.attributes.items())
-    return repr((node.op_type, attributes, inputs, len(node.outputs)))
+    return repr((operator(node), attributes, inputs, len(node.outputs)))
 
 
 def _written(

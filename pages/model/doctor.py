@@ -21,10 +21,10 @@ LOOK_S = 2.0
 ALL = ""
 SHOWN = 12  # nodes of one target
 FATES = {
-    Fate.RUNS: "✓ runs",
-    Fate.WRONG: "✗ wrong answers",
-    Fate.REFUSED: "✗ does not run",
-    Fate.UNCHECKED: "✓ runs, not compared",
+    Fate.RUNS: "runs",
+    Fate.WRONG: "wrong answers",
+    Fate.REFUSED: "does not run",
+    Fate.UNCHECKED: "runs, not compared",
     Fate.ABSENT: "not installed",
 }
 COLUMNS = ("Target", "As it is", "After rewrites", "In the way")
@@ -34,8 +34,6 @@ Asked = tuple[str, str, str]  # model, images, visitor
 def show(workspace: Workspace, model: ModelSummary) -> None:
     """The matrix, once it is known; before that a button that asks for it."""
     st.header("Where it runs")
-    if done := state.adapted.take():
-        st.success(done)
     data = data_picker.chosen_for(workspace, model.digest).evaluation
     asked: Asked = (model.digest, data, session.owner())
     with session.spoken():
@@ -46,6 +44,8 @@ def show(workspace: Workspace, model: ModelSummary) -> None:
         else:
             _findings(found)
             _apply(workspace, model, found)
+    if done := state.adapted.take():
+        st.success(done)
 
 
 @session.spoken()
@@ -110,7 +110,7 @@ def _row(finding: Finding) -> tuple[str, str, str, str]:
     now = FATES[finding.as_it_is.fate]
     after = ""
     if finding.unlocked:
-        after = f"✓ runs with: {_named(finding.rewrites)}"
+        after = f"runs with: {_named(finding.rewrites)}"
     elif finding.rewritten is not None:
         after = f"{FATES[finding.rewritten.fate]} either"
     left = finding.remaining or finding.obstacles

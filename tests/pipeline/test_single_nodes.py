@@ -44,6 +44,13 @@ def test_what_cannot_stand_alone_is_left_out(tmp_path: Path):
     assert found.apart == ()
 
 
+def test_a_node_of_a_foreign_domain_stands_alone_where_it_runs(tmp_path: Path):
+    net = graph("(float[2,3] x) => (float[2,3] y) { y = com.microsoft.QuickGelu (x) }",
+                domains='"com.microsoft" : 1')  # fmt: skip
+    found = single_nodes.write(net, feeds(net), tmp_path)
+    assert [single.operator for single in found.apart] == ["com.microsoft.QuickGelu"]
+
+
 def test_of_a_model_that_does_not_run_nothing_stands_alone(tmp_path: Path):
     net = graph("(float[2,3] x) => (float[2,3] y) { y = some.domain.Unknown (x) }",
                 domains='"some.domain" : 1')  # fmt: skip

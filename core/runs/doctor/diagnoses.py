@@ -123,7 +123,7 @@ class Diagnoses:
         if not standing.is_running:
             return "Waiting for its turn"
         done = f" ({standing.done + 1} of {standing.total} targets)" if standing.total else ""
-        return f"{standing.words}{done}"
+        return f"{standing.words or 'Starting'}{done}"
 
     def stop(self, question: Question) -> None:
         """Nobody wants it any more."""

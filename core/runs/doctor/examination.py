@@ -16,7 +16,7 @@ from core.measure.attempt import Attempts, constant_outputs
 from core.measure.obstacles import alone, named
 from core.pipeline.client import Workshop
 from core.records import Attempt, Diagnosis, Fate, Finding, ModelSummary, Obstacle, Singles
-from core.runs.doctor.treatment import FOLD, FREEZE, Treatment, labels
+from core.runs.doctor.treatment import FOLD, FREEZE, OPSET, Treatment, labels
 from core.runs.on_demand import Shelf, Step
 
 Key = Callable[[ModelSummary, str], str]
@@ -89,8 +89,9 @@ class Examination:
         if finding.as_it_is.runs or finding.as_it_is.fate is Fate.ABSENT or not known:
             return finding
         shapes = [name for name in known if name in (FREEZE, FOLD)]
-        trials = [[*known], shapes, *([name] for name in known)]
-        chosen = next((names for names in trials if self._runs(care, names, finding.target)), None)
+        sets = [shapes, [*known], [name for name in known if name != OPSET]]
+        tried = [names for place, names in enumerate(sets) if names not in sets[:place]]
+        chosen = next((names for names in tried if self._runs(care, names, finding.target)), None)
         if chosen is None:
             whole = care.of(known)
             last = self._attempt(whole, finding.target)

@@ -17,6 +17,7 @@ from core.pipeline.client import Workshop
 from core.records import ModelSummary, Outcome, Recipe, Step
 
 FREEZE, FOLD, ADAPT, CHOSEN = "freeze_shapes", "simplify", "adapt", "rewrites"
+OPSET = "common_opset"  # the one that rewrites every node, so that it may be in the way as well
 
 
 @functools.cache

@@ -62,11 +62,11 @@ def test_a_row_for_each_target_and_what_stands_in_the_way(fake):
     test = clean(page("model").run())
     test = clean(test.button(key="doctor.try").click().run())
     first, second, third = rows(test)
-    assert first["As it is"] == "✓ runs"
-    assert second["As it is"] == "✗ does not run"
-    assert second["After rewrites"].startswith("✓ runs with: Fold constants")
+    assert first["As it is"] == "runs"
+    assert second["As it is"] == "does not run"
+    assert second["After rewrites"].startswith("runs with: Fold constants")
     assert second["In the way"] == "HardSwish"
-    assert third["After rewrites"] == "✗ wrong answers either"
+    assert third["After rewrites"] == "wrong answers either"
     said = words(test).replace("\\", "")
     assert "is the same for every input" in said
     assert "made-up inputs, N = 1" in said
