@@ -54,6 +54,7 @@ PIN = $(BIN)/uv pip compile --quiet --python-version 3.11 --no-annotate --custom
 pins: $(VENV)/.dev
 	$(PIN) --universal requirements/run.in --output-file requirements.txt $(ARGS)
 	$(PIN) --universal requirements/dev.in --output-file requirements/dev.txt $(ARGS)
+	$(PIN) --universal requirements/mnn.in --output-file requirements/mnn.txt $(ARGS)
 	$(PIN) --universal requirements/tract.in --output-file requirements/tract.txt $(ARGS)
 	MACOSX_DEPLOYMENT_TARGET=14.0 $(PIN) --python-platform macos requirements/torch.in --output-file requirements/torch.txt $(ARGS)
 
