@@ -50,7 +50,10 @@ class MnnWriter:
         """
         import onnx
 
-        nodes = onnx.load(str(model), load_external_data=False).graph.node
+        try:
+            nodes = onnx.load(str(model), load_external_data=False).graph.node
+        except Exception as error:  # of protobuf, whose errors share no base with onnx's
+            raise ConversionFailed(f"onnx could not read it: {error}") from error
         for node in nodes:
             if node.op_type in _INTEGER:
                 raise ConversionFailed(f"MNN's converter takes no {node.op_type}: {node.name}.")
