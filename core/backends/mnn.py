@@ -15,8 +15,6 @@ from core.backends.base import Tensors, cores, installed
 from core.errors import InferenceFailed
 from core.records import BackendFacts, Package, RunOptions
 
-_TYPES = {"float32": "float", "int32": "int", "uint8": "uint8"}  # of numpy -> of MNN
-
 
 class MnnSession:
     """One module."""
@@ -72,7 +70,8 @@ class MnnSession:
 def _variable(value: np.ndarray[Any, Any]) -> Any:
     import MNN.expr as expr
 
-    kind = getattr(expr, _TYPES[str(value.dtype)])
+    kinds = {"float32": expr.float, "int32": expr.int, "uint8": expr.uint8}
+    kind = kinds[str(value.dtype)]
     return expr.const(np.ascontiguousarray(value), list(value.shape), expr.NCHW, kind)
 
 
