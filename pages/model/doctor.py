@@ -40,7 +40,7 @@ def show(workspace: Workspace, model: ModelSummary) -> None:
         found = workspace.insights.diagnosed(*asked)
         if found is None:
             waits = state.doctor.get() == asked
-            st.fragment(_panel, run_every=LOOK_S if waits else None)(workspace, asked)
+            st.fragment(_panel, run_every=LOOK_S if waits else None)(workspace, asked, waits)
         else:
             _findings(found)
             _apply(workspace, model, found)
@@ -49,9 +49,11 @@ def show(workspace: Workspace, model: ModelSummary) -> None:
 
 
 @session.spoken()
-def _panel(workspace: Workspace, asked: Asked) -> None:
-    """The button, or how far the work is."""
-    if state.doctor.get() != asked:
+def _panel(workspace: Workspace, asked: Asked, waits: bool) -> None:
+    """The button, or how far the work is; a click makes the page look again, or stop looking."""
+    if (state.doctor.get() == asked) != waits:
+        st.rerun()
+    if not waits:
         st.caption(
             "Loads and runs the model on every runtime that is here, compares the answers, and "
             "finds which exact rewrites help where it fails. About a minute."
