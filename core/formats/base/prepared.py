@@ -8,6 +8,7 @@ of each value counts images.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,8 +66,16 @@ def prepared(model: Path) -> Prepared:
     return Prepared(graph, counted, shapes(twice))
 
 
-def fixed(graph: graphs.Graph, dims: dict[str, int]) -> None:
-    """Give open dimensions their sizes and fold what follows, in place."""
+def fixed(
+    graph: graphs.Graph, dims: dict[str, int], stays: Callable[[ir.Node], bool] = lambda node: False
+) -> None:
+    """Give open dimensions their sizes and fold what follows, in place.
+
+    Args:
+        graph: the graph.
+        dims: sizes by name.
+        stays: of a node of constants, whether the format stores it in a form of its own.
+    """
     from onnx_ir.passes import common
     from onnxscript import optimizer
 
@@ -78,7 +87,7 @@ def fixed(graph: graphs.Graph, dims: dict[str, int]) -> None:
                     graph,
                     input_size_limit=LARGEST,
                     output_size_limit=LARGEST,
-                    should_fold=_should_fold,
+                    should_fold=lambda node: False if stays(node) else _should_fold(node),
                 ).modified
             except RuntimeError:  # of the folder, at a node that it cannot read: what it did stands
                 folded = False

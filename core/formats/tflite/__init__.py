@@ -7,12 +7,8 @@ FORMAT = Format(
     "TFLite",
     "Read by LiteRT (TensorFlow Lite) on phones, boards and PCs.",
     ".tflite",
-    {
-        "": "weights as they are",
-        "fp16": "float weights stored in 16 bits",
-        "int8": "float weights stored in 8 bits",
-    },
+    {"": "weights as they are", "fp16": "float weights stored in 16 bits"},
     TfliteWriter(),
-    half=frozenset({"fp16", "int8"}),
+    half=frozenset({"fp16"}),
     fixed=True,
 )

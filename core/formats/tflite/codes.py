@@ -19,6 +19,7 @@ from core.graph.values import origin
 
 Array = np.ndarray[Any, Any]
 SHIFT = 128
+SMALL = 1 << 8  # elements; fewer are not worth a type of their own
 
 
 @dataclass(frozen=True)
@@ -59,6 +60,8 @@ def codes(value: ir.Value | None) -> Codes | None:
     """The codes behind a value; None where it is no dequantized constant that TFLite can hold."""
     source = origin(value)
     node = source.producer() if source is not None else None
+    if node is not None and node.op_type == "Mul":
+        return _scaled(node)
     if node is None or node.op_type != "DequantizeLinear" or node.domain not in STANDARD:
         return None
     data, scale = constant(node.inputs[0]), constant(node.inputs[1])
@@ -78,6 +81,33 @@ def codes(value: ir.Value | None) -> Codes | None:
     if len(scales) > 1 and (data.ndim <= axis or data.shape[axis] != len(scales)):
         return None
     return Codes(data, scales, int(zeros[0]) - shift, axis)
+
+
+def is_scaled(node: ir.Node) -> bool:
+    """Whether a node multiplies constant integers by constant scales: weights in few bits."""
+    return node.op_type == "Mul" and _scaled(node) is not None
+
+
+def _scaled(node: ir.Node) -> Codes | None:
+    """Weights that were packed, as integers and a scale for each entry of at most one axis."""
+    first, second = (constant(origin(value)) for value in node.inputs)
+    if first is None or second is None or node.domain not in STANDARD:
+        return None
+    whole, scale = (first, second) if first.size >= second.size else (second, first)
+    long = [axis for axis, size in enumerate(scale.shape) if size > 1]
+    if whole.dtype != np.float32 or whole.size <= SMALL or scale.ndim > whole.ndim or len(long) > 1:
+        return None
+    axis = long[0] + whole.ndim - scale.ndim if long else 0
+    if long and whole.shape[axis] != scale.size:
+        return None
+    if (
+        not np.all(scale > 0)
+        or whole.min() < -SHIFT
+        or whole.max() >= SHIFT
+        or np.any(whole != np.rint(whole))
+    ):
+        return None
+    return Codes(whole.astype(np.int8), tuple(float(s) for s in scale.ravel()), 0, axis)
 
 
 def grid_of(node: ir.Node) -> Grid | None:

@@ -16,11 +16,10 @@ import onnx_ir as ir
 from core.formats.tflite.codes import Codes, codes
 from core.formats.tflite.flatbuffer import Grid
 from core.formats.tflite.layout import Order, Shape
-from core.formats.tflite.net import BYTES, HALVED, Net, Stored
+from core.formats.tflite.net import Net, Stored
 from core.formats.tflite.refusal import Refused
 
 Array = np.ndarray[Any, Any]
-LARGEST_CODE = 127
 ACCUMULATOR = np.iinfo(np.int32)
 
 
@@ -63,20 +62,7 @@ def tensor(net: Net, value: ir.Value | None, how: Arranged, integral: bool) -> S
         found = _coded(net, held, how, name)
         return found if integral else net.numbers(found)
     array = values(net, value) if net.array(value) is None else net.known(value, "kernel")
-    if net.variant == BYTES and array.size > HALVED:
-        return net.numbers(_rounded(net, how.of(array), how, name))
     return net.of_array(array.reshape(how.shape), name, how.order)
-
-
-def _rounded(net: Net, kernel: Array, how: Arranged, name: str) -> Stored:
-    """Codes of a float kernel in its place, one scale for each output of the layer."""
-    rest = tuple(axis for axis in range(kernel.ndim) if axis != how.channel)
-    largest = np.abs(kernel.astype(np.float32)).max(axis=rest, keepdims=True)
-    scale = np.where(largest > 0, largest / LARGEST_CODE, 1).astype(np.float32)
-    stored = np.rint(kernel / scale).astype(np.int8)
-    grid = Grid(tuple(float(s) for s in scale.ravel()), 0, how.channel)
-    number = net.file.constant(f"{name}_codes", stored, grid)
-    return Stored(number, how.shape, how.order, "int8", grid)
 
 
 def _coded(net: Net, held: Codes, how: Arranged, name: str) -> Stored:

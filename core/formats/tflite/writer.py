@@ -13,9 +13,11 @@ from pathlib import Path
 import onnx_ir as ir
 
 from core.errors import BackendUnavailable, ConversionFailed
-from core.formats.tflite import codes, folding, layout, patterns
+from core.formats.base import prepared
+from core.formats.tflite import codes, layout, patterns
+from core.formats.tflite.codes import is_scaled
 from core.formats.tflite.flatbuffer import Grid
-from core.formats.tflite.net import BYTES, HALF, Net, Stored
+from core.formats.tflite.net import HALF, Net, Stored
 from core.formats.tflite.operators import OPERATORS
 from core.formats.tflite.refusal import Obstacle, Refused, Unknown, failure
 from core.graph import is_large, let_go, load, weight_bytes
@@ -58,24 +60,17 @@ class TfliteWriter:
         if is_large(graph):
             let_go()
         _open(path)
-        return (*_variant_notes(variant), *net.notes)
+        half = ("Float weights are stored in 16 bits and computed with in float.",)
+        return (*(half if variant == HALF else ()), *net.notes)
 
 
 def _hold_to_size(graph: ir.Model, variant: str) -> None:
-    share = {HALF: 2, BYTES: 4}.get(variant, 1)
     size = weight_bytes(graph)
-    if size / share > LARGEST_MODEL:
+    if size / (2 if variant == HALF else 1) > LARGEST_MODEL:
         raise ConversionFailed(
             f"Its weights take {size / 2**30:.1f} GiB; a .tflite file holds less than 2 GiB.",
             "Store weights in fewer bits.",
         )
-
-
-def _variant_notes(variant: str) -> tuple[str, ...]:
-    return {
-        HALF: ("Float weights are stored in 16 bits and computed with in float.",),
-        BYTES: ("Float weights are stored in 8 bits and computed with in float.",),
-    }.get(variant, ())
 
 
 def written(graph: ir.Model, variant: str = "") -> Net:
@@ -84,7 +79,7 @@ def written(graph: ir.Model, variant: str = "") -> Net:
     Raises:
         ConversionFailed: some operators cannot be written.
     """
-    folding.fold(graph)
+    prepared.fixed(graph, {}, is_scaled)
     patterns.rewrite(graph)
     net = Net(graph, variant)
     obstacles: list[Obstacle] = []

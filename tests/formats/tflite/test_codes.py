@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from core.formats.tflite.codes import codes, grid_of
+from core.formats.tflite.codes import codes, grid_of, is_scaled
 from tests.builders import graph
+from tests.formats.tflite.answers import same
 
 BY_CHANNEL = (
     "(float[1,3] x) => (float[1,2] y) { w = DequantizeLinear <axis=1> (q, s, z) y = MatMul (x, w) }"
@@ -54,3 +55,29 @@ def test_codes_of_16_bits_have_no_grid():
         s=np.array(0.125, np.float32), z=np.array(0, np.int16),
     )  # fmt: skip
     assert grid_of(made.graph[0]) is None
+
+
+PACKED = "(float[1,32] x) => (float[1,16] y) { w = Mul (q, s) y = MatMul (x, w) }"
+WHOLE = RANDOM.integers(-128, 128, (32, 16)).astype(np.float32)
+
+
+def test_unpacked_integers_times_scales_are_codes():
+    scale = RANDOM.uniform(0.1, 1, (1, 16)).astype(np.float32)
+    made = graph(PACKED, q=WHOLE, s=scale)
+    assert is_scaled(made.graph[0])
+    found = codes(made.graph[0].outputs[0])
+    assert found is not None
+    assert (found.data.dtype, found.axis, found.symmetric) == (np.int8, 1, True)
+    np.testing.assert_array_equal(found.values(), WHOLE * scale)
+    same(made)
+
+
+@pytest.mark.parametrize(
+    ("whole", "scale"),
+    [(WHOLE + 0.5, np.ones((1, 16))), (WHOLE * 2, np.ones((1, 16))), (WHOLE, -np.ones((1, 16))),
+     (WHOLE, np.ones((32, 16)))],
+)  # fmt: skip
+def test_other_products_are_numbers(whole: np.ndarray, scale: np.ndarray):
+    made = graph(PACKED, q=whole.astype(np.float32), s=scale.astype(np.float32))
+    assert not is_scaled(made.graph[0])
+    same(made)

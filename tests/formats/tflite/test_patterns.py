@@ -8,7 +8,8 @@ import re
 import numpy as np
 import pytest
 
-from core.formats.tflite import folding, patterns
+from core.formats.base import prepared
+from core.formats.tflite import patterns
 from core.graph import Graph
 from tests.builders import graph
 from tests.formats.tflite.answers import same
@@ -45,7 +46,7 @@ def net(body: str, outputs: str = "float[2,8] y") -> Graph:
 
 
 def kinds(made: Graph) -> list[str]:
-    folding.fold(made)
+    prepared.fixed(made, {})
     patterns.rewrite(made)
     return [node.op_type for node in made.graph]
 

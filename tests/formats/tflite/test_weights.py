@@ -7,7 +7,7 @@ import pytest
 
 from core.formats.tflite import weights
 from core.formats.tflite.flatbuffer import Grid
-from core.formats.tflite.net import BYTES, Net, Stored
+from core.formats.tflite.net import Net, Stored
 from core.formats.tflite.refusal import Refused
 from tests.builders import graph
 
@@ -50,16 +50,3 @@ def test_weights_that_are_computed_are_refused():
     made = graph("(float[2,3] x, float[3,4] w) => (float[2,4] y) { y = MatMul (x, w) }")
     with pytest.raises(Refused, match="computed while the model runs"):
         weights.values(Net(made), made.graph[0].inputs[1])
-
-
-def test_float_weights_in_8_bits_are_off_by_half_a_step_of_their_channel():
-    kernel = np.random.default_rng(1).normal(size=(8, 64)).astype(np.float32)
-    kernel[3] *= 100
-    made = graph("(float[2,64] x) => (float[2,8] y) { y = Gemm <transB=1> (x, k) }", k=kernel)
-    net = Net(made, BYTES)
-    weights.tensor(net, made.graph[0].inputs[1], weights.Arranged((8, 64), (0, 1)), False)
-    (held,) = (t for t in net.file.tensors if t.kind == "int8")
-    assert held.data is not None
-    assert held.grid is not None
-    scale = np.array(held.grid.scale)[:, None]
-    assert np.all(np.abs(held.data * scale - kernel) <= scale * 0.501)
