@@ -54,7 +54,10 @@ def of_model(workspace: Workspace, owner: str, model: str) -> None:
     marks = workspace.results.bookmarks(owner)
     made = [result for result in results if not result.is_original]
     if not made:
-        st.info("No recipe of this model has made a model yet.")
+        st.info(
+            "No recipe of this model has made a model yet. Measure one on Optimize; what is being "
+            "measured now is listed here as soon as it ends."
+        )
         return
     candidates.show(results, marks)
     sides.show(workspace, owner, results, marks)

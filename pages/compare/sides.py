@@ -37,7 +37,7 @@ def show(workspace: Workspace, owner: str, results: Sequence[Result], marks: Mar
         format_func=lambda key: names.get(key, ""),
         key=state.picks.key,
         max_selections=MOST_PICKS,
-        placeholder="Tick rows above, click points, or choose here",
+        placeholder="Choose here, or pick above",
     )
     picked = [known[key] for key in state.picks.get() if key in known]
     if not picked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.charts import asides, steps
 from core.charts.conditions import run_input, threads_text
 from core.charts.summary import answer, aside
-from core.records import LIVE, ModelSummary, Outcome, Preview, Run
+from core.records import LIVE, ModelSummary, Outcome, Preview, Run, State
 from core.records.standing import Standing, first_threads
 from core.workspace.facts import ordered
 from core.workspace.passes import catalogue
@@ -18,6 +18,8 @@ def sentence(run: Run, outcome: Outcome | None, backend: str) -> str:
     if outcome is None:
         if run.progress.state not in LIVE:
             return asides.original(run) or "This recipe was not measured."
+        if run.progress.state is State.QUEUED:
+            return "Waiting for the machine: numbers appear here as they are measured."
         making = "Searching." if run.spec.goal is not None else "Making the candidate."
         return f"{making} {asides.original(run)}".strip()
     if outcome.candidate is None:

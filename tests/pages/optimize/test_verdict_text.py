@@ -195,3 +195,8 @@ def test_markup_escapes_everything():
     tile = headline.Tile(evil, evil, evil, evil)
     assert "<script>" not in headline.markup([tile], (evil,), evil)
     assert "<script>" not in headline.sentence_markup(evil)
+
+
+def test_a_run_that_waits_makes_nothing_yet(run):
+    queued = replace(run, measurements=(), progress=replace(run.progress, state=State.QUEUED))
+    assert verdict_text.sentence(queued, None, "openvino").startswith("Waiting for the machine")
