@@ -64,6 +64,10 @@ def draw(sides: Sequence[Side], answer: Explanation | None, listed: Collection[s
 
 def _picked(listed: Collection[str]) -> None:
     name = next((name for name in picked() if name in listed), "")
+    asked, turn = state.focus.get()
+    if name == asked:
+        return  # the table asked for it: its rows stay where they are
+    state.focus.set((name, turn))
     state.first.set(name)
     select(state.layers, [0] if name else ())
 
