@@ -11,7 +11,7 @@ from pages.shared import formatting, glossary, session
 
 GROUPS = (
     ("Here", "Installed, and measured on this machine."),
-    ("One click away", "One command in Lathe's environment brings each; then start Lathe again."),
+    ("One command away", "It runs in the environment of Lathe, which is then started again."),
     ("Needs a device", "Files are made for these; nothing here can time them."),
 )
 

@@ -25,7 +25,7 @@ def test_what_is_here_has_version_device_and_arithmetic(fake):
 
 def test_what_one_command_brings_says_its_size_licence_and_what_int8_does(fake):
     said = words(clean(page("backends").run()))
-    assert "One click away (1)" in said
+    assert "One command away (1)" in said
     for part in ("<code>pip install ncnn</code>", "29.0 MB", "BSD-3-Clause", "Refused."):
         assert part in said
 
@@ -34,7 +34,7 @@ def test_what_is_here_shows_no_command(fake, monkeypatch):
     ready = tuple(replace(info, reason="") for info in fake_workspace.BACKENDS)
     monkeypatch.setattr(fake.runs, "backends", lambda: ready)
     said = words(clean(page("backends").run()))
-    assert "One click away" not in said
+    assert "One command away" not in said
     assert "pip install" not in said
 
 
