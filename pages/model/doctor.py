@@ -9,13 +9,12 @@ import streamlit as st
 
 from core.charts import palette
 from core.errors import CoreError
-from core.recipes import recipe_of
 from core.records import Diagnosis, Fate, Finding, ModelSummary, Obstacle
 from core.workspace import Workspace
-from core.workspace.passes import FREEZE, catalogue, labels, steps
+from core.workspace.passes import FREEZE, labels, steps
 from pages.model.state import state
-from pages.shared import data_picker, formatting, recipe_form, row_cards, session
-from pages.shared.state import uploads, visit
+from pages.shared import data_picker, formatting, row_cards, session
+from pages.shared.state import forms, uploads, visit
 
 LOOK_S = 2.0
 ALL = ""
@@ -92,7 +91,7 @@ def _findings(found: Diagnosis) -> None:
     row_cards.wide("targets").dataframe(
         pd.DataFrame(rows),
         hide_index=True,
-        column_config={name: st.column_config.TextColumn(name) for name in COLUMNS},
+        column_config={COLUMNS[2]: st.column_config.TextColumn(width="large")},
         alt="What becomes of the model on each target",
     )
     failing = [f for f in found.findings if f.as_it_is.fate in (Fate.WRONG, Fate.REFUSED)]
@@ -192,9 +191,7 @@ def _adapt(
     except CoreError as error:
         visit.notice.set(error.reason)
         return
-    chosen = {step.pass_name: step for step in recipe_form.current().steps}
-    chosen |= {step.pass_name: step for step in steps(names)}
-    recipe_form.load(recipe_of([chosen[name] for name in catalogue() if name in chosen]))
+    forms.added.set(steps(names))
     said = f"Applied: {_named(names)}."
     if FREEZE in names:
         said += " The model with fixed shapes is chosen now."

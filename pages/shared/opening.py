@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import streamlit as st
 
-from core.recipes import apart, name_of
-from core.records import Recipe, Run
+from core.recipes import apart, name_of, recipe_of
+from core.records import Recipe, Run, Step
 from core.search import lookup
 from core.search.space import START
 from core.workspace.passes import catalogue
@@ -37,6 +39,14 @@ def fill_forms(run: Run | None, left: Recipe | None = None) -> None:
         known = tuple(step for step in START.steps if step.pass_name in catalogue())
         recipe_form.load(Recipe(START.name, known))
         forms.filled_for.set("start")
+    if added := forms.added.take():
+        recipe_form.load(_joined(recipe_form.current(), added))
+
+
+def _joined(recipe: Recipe, added: Sequence[Step]) -> Recipe:
+    """A recipe with steps more, each in its place and instead of one of the same pass."""
+    chosen = {step.pass_name: step for step in (*recipe.steps, *added)}
+    return recipe_of([chosen[name] for name in catalogue() if name in chosen])
 
 
 def _turn_to(run: Run) -> None:

@@ -76,13 +76,17 @@ def test_a_row_for_each_target_and_what_stands_in_the_way(fake):
 def test_one_click_switches_the_rewrites_on(fake):
     fake.diagnosis = FOUND
     test = clean(page("model").run())
-    test.session_state[forms.switch("fold_batch_norm").key] = True
     test = clean(test.button(key="doctor.apply").click().run())
+    assert "switched on in the recipe" in words(test)
+    added = test.session_state[forms.added.key]
+    assert [step.pass_name for step in added] == ["simplify", "adapt"]
+    optimize = page("optimize")
+    optimize.session_state[forms.added.key] = added
+    test = clean(optimize.run())
     assert test.session_state[forms.switch("simplify").key]
     assert test.session_state[forms.switch("adapt").key]
     assert test.session_state[forms.switch("fold_batch_norm").key]  # what was on stays on
     assert test.session_state[forms.parameter("adapt", "rewrites").key] == ["basic_activations"]
-    assert "switched on in the recipe" in words(test)
 
 
 def test_what_helps_nobody_is_not_offered(fake):
