@@ -55,12 +55,13 @@ class Separable:
         """Error of the output relative to its variance, of the factors cut to each rank."""
         wanted, power = self._wanted(kernel)
         a, b = self._taken(factors)
-        seen = self._seen(b)
+        blocks = self._blocks.reshape(1, self._size, self._width, self._width, -1)
         both, along = np.zeros((len(b), len(b))), np.zeros(len(b))
         for x in range(self._width):
             along += np.einsum("rb,rb->r", a[x].T @ wanted[x], b, dtype=np.float64)
-            for u in range(self._width):
-                both += (a[x].T @ a[u]) * (seen[:, x, u] @ b.T)
+            for u in range(x + 1):  # what x and u give and what u and x give are mirror images
+                part = (a[x].T @ a[u]) * (product(b[None], blocks[:, :, x, u])[0] @ b.T)
+                both += part if u == x else part + part.T
         nested = np.cumsum(np.cumsum(both, 0), 1).diagonal() - 2 * np.cumsum(along)
         return [max(float(power + nested[rank[0] - 1]), 0.0) / power for rank in ranks]
 
@@ -74,11 +75,11 @@ class Separable:
         """
         wanted, power = self._wanted(kernel)
         a, b = self._taken(factors)
-        before = np.inf
+        seen, before = self._seen(b), np.inf
         for _ in range(turns):
-            b, error = self._better(a, b, wanted)
+            b, seen, error = self._better(a, b, seen, wanted)
             before = min(before, power + error)
-            a, error = self._solved(b, wanted)
+            a, error = self._solved(b, seen, wanted)
             now = power + error
             if before - now <= LEAST * before:
                 break
@@ -109,10 +110,10 @@ class Separable:
         made = product(b[None], self._blocks[None])[0]
         return np.asarray(made.reshape(len(b), self._width, self._width, self._size))
 
-    def _solved(self, b: Array, wanted: Array) -> tuple[Array, float]:
+    def _solved(self, b: Array, seen: Array, wanted: Array) -> tuple[Array, float]:
         """The rows of least error, exactly, and that error less the variance."""
         rank, width = len(b), self._width
-        system = (self._seen(b).reshape(-1, self._size) @ b.T).reshape(rank, width, width, rank)
+        system = (seen.reshape(-1, self._size) @ b.T).reshape(rank, width, width, rank)
         whole = system.transpose(1, 0, 2, 3).reshape(width * rank, -1).astype(np.float64)
         whole[np.diag_indices(len(whole))] += RIDGE * np.trace(whole) / len(whole) + 1e-30
         right = np.concatenate([b @ wanted[x].T for x in range(width)]).astype(np.float64)
@@ -121,33 +122,35 @@ class Separable:
         rows = found.reshape(width, rank, -1).transpose(0, 2, 1)
         return np.ascontiguousarray(rows, np.float32), float(power)
 
-    def _better(self, a: Array, b: Array, wanted: Array) -> tuple[Array, float]:
-        """Better columns, and the error before less the variance."""
+    def _better(self, a: Array, b: Array, seen: Array, wanted: Array) -> tuple[Array, Array, float]:
+        """Better columns B, their B S, and the error before less the variance."""
         rows = np.concatenate(list(a), axis=1)  # (O, (x, r))
         inner = rows.T @ rows
         right = sum(a[x].T @ wanted[x] for x in range(self._width))
-        moved = self._moved(b, inner)
+        moved = self._moved(seen, inner)
         error = float(np.vdot(b, moved) - 2 * np.vdot(b, right))
         x, residual = b, right - moved
         left, across = self._conditioner(inner, len(b))
         direction = ready = left @ residual @ across
         size = float(np.vdot(residual, ready))
         for _ in range(STEPS):
-            moved = self._moved(direction, inner)
+            reached = self._seen(direction)
+            moved = self._moved(reached, inner)
             along = float(np.vdot(direction, moved))
             if along <= 0:
                 break
-            x = x + np.float32(size / along) * direction
-            residual = residual - np.float32(size / along) * moved
+            length = np.float32(size / along)
+            x, seen = x + length * direction, seen + length * reached
+            residual = residual - length * moved
             ready = left @ residual @ across
             fresh = float(np.vdot(residual, ready))
             direction, size = ready + np.float32(fresh / size) * direction, fresh
-        return x, error
+        return x, seen, error
 
-    def _moved(self, b: Array, inner: Array) -> Array:
-        """The normal operator of the columns: sum over x, u of A_u' A_x B S_xu."""
-        rank, seen = len(b), self._seen(b)
-        total = np.zeros_like(b)
+    def _moved(self, seen: Array, inner: Array) -> Array:
+        """The normal operator of the columns: sum over x, u of A_u' A_x B S_xu, of B S."""
+        rank = len(seen)
+        total = np.zeros((rank, self._size), np.float32)
         for u in range(self._width):
             some = slice(u * rank, (u + 1) * rank)
             for x in range(self._width):

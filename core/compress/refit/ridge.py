@@ -119,7 +119,16 @@ def free_bias(moments: Moments, weights: Matrix) -> Matrix:
 
 def error(moments: Moments, weights: Matrix, bias: Matrix) -> Matrix:
     """Mean squared residual (G, o) of these weights over the rows of `moments`."""
+    return least_error(moments, weights) + offset_error(moments, weights, bias)
+
+
+def least_error(moments: Moments, weights: Matrix) -> Matrix:
+    """The same with the bias that is best for them, which takes almost all of the time."""
     explained = np.einsum("god,gdo->go", weights, moments.cross)
     power = np.einsum("god,god->go", _seen(moments.second, weights), weights)
-    offset = free_bias(moments, weights) - bias
-    return np.asarray(np.maximum(moments.spread - 2 * explained + power, 0) + offset**2)
+    return np.asarray(np.maximum(moments.spread - 2 * explained + power, 0))
+
+
+def offset_error(moments: Moments, weights: Matrix, bias: Matrix) -> Matrix:
+    """What another bias adds to it."""
+    return np.asarray((free_bias(moments, weights) - bias) ** 2)

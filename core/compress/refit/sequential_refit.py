@@ -36,7 +36,7 @@ from core.compress.refit.pairwise_refit import PairwiseFit
 from core.compress.refit.pairwise_rows import Goal
 from core.compress.refit.reference import Reference
 from core.compress.refit.refit_plan import ChannelMapping, RefitTask, pairs_of, refit_tasks
-from core.compress.refit.ridge import Ridge, error, explained, free_bias
+from core.compress.refit.ridge import Ridge, explained, free_bias, least_error, offset_error
 from core.compress.refit.row_sampling import Room, Rows
 from core.compress.refit.telling import Tell, part, silent
 from core.devices.local import memory
@@ -231,7 +231,7 @@ class _Fit:
         factors = FACTORS if judged.count else FACTORS[:1]
         after, strength = self._strength(moments, held, start, factors)
         bias = free_bias(moments, start)
-        before, shifted = (self._judge(start, b, held) for b in (old, bias))
+        before, shifted = self._judge(held, start, old, bias)
         self._filed = None
         return _Tried(before, after, strength, shifted, bias)
 
@@ -251,7 +251,7 @@ class _Fit:
 
         at_once = memory.budget_bytes() // (SYSTEM_COPIES * moments.second.nbytes)
         fits = parallel.each(fit, strengths, at_once)
-        errors = [self._judge(*self._bound(*fit, moments), held) for fit in fits]
+        errors = [self._judge(held, *self._bound(*fit, moments))[0] for fit in fits]
         return min(zip(errors, strengths, strict=True))
 
     def _sums(self) -> tuple[Gram, Gram]:
@@ -327,8 +327,9 @@ class _Fit:
         bound = self.constrain(weights[:, :, place], as_filed)[:, :, self.task.layer.order]
         return bound, free_bias(moments, bound)
 
-    def _judge(self, weights: Matrix, bias: Matrix, held: Moments) -> float:
-        """Error on held-out images, relative to the variance of the targets."""
+    def _judge(self, held: Moments, weights: Matrix, *biases: Matrix) -> list[float]:
+        """Errors on held-out images with each bias, relative to the variance of the targets."""
         scale = (self.task.target.scale**2).reshape(self.task.layer.groups, -1)
-        total = float((held.spread * scale).sum())
-        return float((error(held, weights, bias) * scale).sum()) / max(total, 1e-20)
+        total, least = max(float((held.spread * scale).sum()), 1e-20), least_error(held, weights)
+        errors = (least + offset_error(held, weights, bias) for bias in biases)
+        return [float((found * scale).sum()) / total for found in errors]
