@@ -13,6 +13,7 @@ import pytest
 
 from core.package.base import catalogue, cpp
 from core.records import Preprocess
+from tests.builders import graph
 from tests.package import shipped
 from tests.package.test_python import CASES, MORE, STATED, classifier
 from tests.tasks import nets
@@ -24,14 +25,20 @@ def flags(name: str) -> list[str]:
     """What g++ needs for OpenCV and for a runtime; skips where it is not here."""
     if not shutil.which("g++") or not shutil.which("pkg-config"):
         pytest.skip("there is no g++, or no pkg-config")
-    asked = ["pkg-config", "--cflags", "--libs", "opencv4"]
+    return [*_runtime(name), *_packaged("opencv4", "of OpenCV are not installed (libopencv-dev)")]
+
+
+def _packaged(name: str, lacking: str) -> list[str]:
+    asked = ["pkg-config", "--cflags", "--libs", name]
     found = subprocess.run(asked, capture_output=True, text=True, check=False)
     if found.returncode:
-        pytest.skip("the development files of OpenCV are not installed (Debian: libopencv-dev)")
-    return [*_runtime(name), *found.stdout.split()]
+        pytest.skip(f"the development files {lacking}")
+    return found.stdout.split()
 
 
 def _runtime(name: str) -> list[str]:
+    if name == "ncnn":
+        return _packaged("ncnn", "of ncnn are not installed")
     if name != "openvino":
         return []
     import openvino
@@ -71,6 +78,7 @@ def answer(program: Path, image: Path) -> list[list[str]]:
             ("opencv_classic", "openvino"), ("channels last", "bytes", "gray", "cut larger")
         ),
         ("opencv", "stated"),
+        ("ncnn", "stated"),
     ],
 )
 def test_each_program_answers_as_the_reference(case: str, name: str, tmp_path: Path):
@@ -98,10 +106,10 @@ def test_what_is_no_classification_is_told_by_its_range(tmp_path: Path):
 
 @pytest.mark.parametrize("name", NAMES)
 def test_what_it_cannot_be_written_for_has_none(name: str, tmp_path: Path):
-    net, how = MORE["halves"]
-    halves = shipped.unpacked(shipped.run_of(net, tmp_path, name, how), tmp_path)
-    assert not {"predict.cpp", "CMakeLists.txt"} & {path.name for path in halves.iterdir()}
-    assert "C++" not in (halves / "README.md").read_text()
+    net = graph("(float[1,8] x) => (float[1,8] y) { y = Relu (x) }")
+    numbers = shipped.unpacked(shipped.run_of(net, tmp_path, name), tmp_path)
+    assert not {"predict.cpp", "CMakeLists.txt"} & {path.name for path in numbers.iterdir()}
+    assert "C++" not in (numbers / "README.md").read_text()
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -110,6 +118,7 @@ def test_cmake_finds_the_same(name: str, tmp_path: Path):
     listed = (shipped.unpacked(run, tmp_path) / "CMakeLists.txt").read_text()
     assert "add_executable(predict predict.cpp)" in listed
     assert ("openvino::runtime" in listed) == (name == "openvino")
+    assert ("OpenCV_LIBS} ncnn)" in listed) == (name == "ncnn")
 
 
 @pytest.mark.parametrize(

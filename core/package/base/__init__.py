@@ -22,6 +22,7 @@ class Snippet:
         load: writes the function `load()`, which gives the model with the options measured.
         run: writes the function `run(model, feeds)`, which gives a list of outputs.
         in_order: whether that list has the order of the model's outputs, and all of them.
+        one_image: whether the file takes one image at a time, whatever the ONNX model takes.
         programs: what else there is for it, by file name; one that writes nothing is left out.
     """
 
@@ -30,6 +31,7 @@ class Snippet:
     load: Writer
     run: Writer
     in_order: bool = True
+    one_image: bool = False
     programs: Mapping[str, Writer] = field(default_factory=dict)
 
 

@@ -6,10 +6,10 @@ It is written for models of one image input in float32 or uint8; for others ther
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from core.package.base.pixels import Crop, Pixels, Resize
 from core.package.base.subject import Subject
-from core.records import Json
 
 TYPES = {"float32": ("float", "CV_32F"), "uint8": ("unsigned char", "CV_8U")}
 PROGRAM = """// {about}
@@ -18,7 +18,7 @@ PROGRAM = """// {about}
 
 {load}
 // An image file as the model takes it: {shape} {dtype}.
-static std::vector<{type}> preprocess(const std::string& path, std::vector<{shape_type}>& shape)
+static std::vector<{type}> preprocess(const std::string& path, std::vector<{size}>& shape)
 {{
     cv::Mat image = cv::imread(path, cv::IMREAD_COLOR);  // BGR
     if (image.empty())
@@ -36,7 +36,7 @@ int main(int count, char** words)
 try {{
     if (count != 2)
         throw std::runtime_error("usage: predict IMAGE");
-    std::vector<{shape_type}> shape;
+    std::vector<{size}> shape;
     std::vector<{type}> input = preprocess(words[1], shape);
 {run}
     return 0;
@@ -75,137 +75,81 @@ PLANES = """    std::vector<cv::Mat> planes;
     cv::split(x, planes);"""
 PIXELS = """    cv::Mat whole(rows, columns, x.type(), values.data());  // N, H, W, C
     x.copyTo(whole);"""
-OPENCV_LOAD = """static cv::dnn::Net load()
-{{
-    cv::setNumThreads({threads});
-#if CV_VERSION_MAJOR >= 5
-    return cv::dnn::readNetFromONNX({file}, cv::dnn::{engine});
-#else
-    return cv::dnn::readNetFromONNX({file});{older}
-#endif
-}}
-"""
-OPENCV_RUN = """    cv::dnn::Net net = load();
-    net.setInput(cv::Mat(shape, {kind}, input.data()), {name});
-    std::vector<cv::Mat> outputs;
-    net.forward(outputs, net.getUnconnectedOutLayersNames());
-    for (const cv::Mat& output : outputs)
-        show(output.ptr<float>(), output.total(){part});"""
-OPENVINO_LOAD = """static ov::CompiledModel load()
-{{
-    return ov::Core().compile_model({file}, "CPU", {{
-        {{"INFERENCE_NUM_THREADS", {threads}}},
-{options}
-    }});
-}}
-"""
-OPENVINO_RUN = """    ov::InferRequest request = load().create_infer_request();
-    request.set_tensor({name}, ov::Tensor(ov::element::from<{type}>(), shape, input.data()));
-    request.infer();
-    for (size_t i = 0; i < request.get_compiled_model().outputs().size(); ++i) {{
-        const ov::Tensor output = request.get_output_tensor(i);
-        show(output.data<float>(), output.get_size(){part});
-    }}"""
 CMAKE = """cmake_minimum_required(VERSION 3.16)
 project(predict CXX)
 set(CMAKE_CXX_STANDARD 17)
 set(CMAKE_CXX_STANDARD_REQUIRED ON)
 find_package(OpenCV REQUIRED COMPONENTS {parts})
 {find}add_executable(predict predict.cpp)
-target_link_libraries(predict PRIVATE {libraries})
+target_link_libraries(predict PRIVATE ${{OpenCV_LIBS}}{libraries})
 """
 MOST = 5
 Writer = Callable[[Subject], str]
 
 
-def opencv_program(engine: str) -> Mapping[str, Writer]:
-    """predict.cpp for one of OpenCV's engines."""
+@dataclass(frozen=True, slots=True)
+class Runtime:
+    """What is its own in the program of a backend.
 
-    def write(subject: Subject) -> str:
-        older = "" if engine == "ENGINE_CLASSIC" else "  // its one engine: not what was measured"
-        load = OPENCV_LOAD.format(
-            file=literal(subject.file), threads=threads(subject), engine=engine, older=older
-        )
-        return program(
-            subject,
-            includes=("opencv2/dnn.hpp",),
-            load=load,
-            run=OPENCV_RUN,
-            shape_type="int",
-            compiled="g++ -O2 -std=c++17 predict.cpp -o predict "
-            "$(pkg-config --cflags --libs opencv4)",
-        )
-
-    make = CMAKE.format(parts="dnn imgcodecs imgproc", find="", libraries="${OpenCV_LIBS}")
-    return {"predict.cpp": write, "CMakeLists.txt": lambda subject: make if write(subject) else ""}
-
-
-def openvino_program(properties: Callable[[Subject], Mapping[str, Json]]) -> Mapping[str, Writer]:
-    """predict.cpp for OpenVINO."""
-
-    def write(subject: Subject) -> str:
-        given = [
-            f"        {{{literal(name)}, {_value(value)}}},"
-            for name, value in properties(subject).items()
-        ]
-        load = OPENVINO_LOAD.format(
-            file=literal(subject.file), threads=threads(subject), options="\n".join(given)
-        )
-        return program(
-            subject,
-            includes=("openvino/openvino.hpp",),
-            load=load,
-            run=OPENVINO_RUN,
-            shape_type="size_t",
-            compiled="cmake -B build && cmake --build build && build/predict IMAGE",
-        )
-
-    make = CMAKE.format(
-        parts="imgcodecs imgproc",
-        find="find_package(OpenVINO REQUIRED COMPONENTS Runtime)\n",
-        libraries="${OpenCV_LIBS} openvino::runtime",
-    )
-    return {"predict.cpp": write, "CMakeLists.txt": lambda subject: make if write(subject) else ""}
-
-
-def program(
-    subject: Subject, includes: Sequence[str], load: str, run: str, shape_type: str, compiled: str
-) -> str:
-    """The program; empty where the model takes something else than images.
-
-    Args:
-        subject: the model.
-        includes: headers of the runtime.
-        load: code that loads the model.
-        run: template of the lines that run it and show every output.
-        shape_type: of a size.
-        compiled: the command that compiles it.
+    Attributes:
+        include: its header.
+        load: writes the code that loads the model.
+        run: template of the lines that run it on `input` of `shape` and show every output; it may
+            name the input, the `type` of its numbers and its OpenCV `kind`.
+        find: a line of CMake; empty where OpenCV is all there is.
+        libraries: what it links besides OpenCV.
+        opencv: parts of OpenCV.
+        size: the type of a size.
+        floats: whether it takes float32 whatever the model's input is.
+        compiled: the command that compiles the program.
     """
-    pixels = subject.pixels
-    known = {spec.dtype for spec in subject.outputs} == {"float32"}
-    if pixels is None or not pixels.is_decoded or pixels.dtype not in TYPES or not known:
-        return ""
-    if subject.batch != 1:
-        return ""
-    kind, depth = TYPES[pixels.dtype]
-    wide = pixels.how.layout == "NHWC"
-    classified = subject.task == "classification"
-    shown = {"name": literal(subject.inputs[0].name), "type": kind, "kind": depth}
-    return PROGRAM.format(
-        about=f"{subject.file} on one image: predict IMAGE, started in this folder.",
-        compile=compiled,
-        includes=_includes(includes),
-        load=load,
-        shape="[1, height, width, channels]" if wide else "[1, channels, height, width]",
-        dtype=pixels.dtype,
-        type=kind,
-        shape_type=shape_type,
-        steps="\n".join(f"    {line}" for line in _steps(pixels)),
-        order=_order(shape_type, wide),
-        copy=PIXELS if wide else PLANES.format(kind=depth),
-        show=_top(subject) if classified else RANGE,
-        run=run.format(part="", **shown),
-    )
+
+    include: str
+    load: Writer
+    run: str
+    find: str = ""
+    libraries: str = ""
+    opencv: str = "imgcodecs imgproc"
+    size: str = "int"
+    floats: bool = False
+    compiled: str = "cmake -B build && cmake --build build && build/predict IMAGE"
+
+    def programs(self) -> Mapping[str, Writer]:
+        """The program, and how it is compiled."""
+        return {"predict.cpp": self.program, "CMakeLists.txt": self._cmake}
+
+    def _cmake(self, subject: Subject) -> str:
+        if not self.program(subject):
+            return ""
+        find = f"{self.find}\n" if self.find else ""
+        return CMAKE.format(parts=self.opencv, find=find, libraries=self.libraries)
+
+    def program(self, subject: Subject) -> str:
+        """The program; empty where the model takes something else than one image."""
+        pixels = subject.pixels
+        if pixels is None or not pixels.is_decoded or subject.batch != 1:
+            return ""
+        dtype = "float32" if self.floats else pixels.dtype
+        if dtype not in TYPES or {spec.dtype for spec in subject.outputs} != {"float32"}:
+            return ""
+        kind, depth = TYPES[dtype]
+        wide = pixels.how.layout == "NHWC"
+        classified = subject.task == "classification" and len(subject.outputs) == 1
+        return PROGRAM.format(
+            about=f"{subject.file} on one image: predict IMAGE, started in this folder.",
+            compile=self.compiled,
+            includes=_includes(self.include),
+            load=self.load(subject),
+            shape="[1, height, width, channels]" if wide else "[1, channels, height, width]",
+            dtype=dtype,
+            type=kind,
+            size=self.size,
+            steps="\n".join(f"    {line}" for line in _steps(pixels, dtype)),
+            order=_order(self.size, wide),
+            copy=PIXELS if wide else PLANES.format(kind=depth),
+            show=_top(subject) if classified else RANGE,
+            run=self.run.format(name=literal(subject.inputs[0].name), type=kind, kind=depth),
+        )
 
 
 def literal(text: str) -> str:
@@ -220,23 +164,17 @@ def threads(subject: Subject) -> str:
     return str(subject.threads) if subject.threads else "int(std::thread::hardware_concurrency())"
 
 
-def _includes(own: Sequence[str]) -> str:
+def _includes(own: str) -> str:
     standard = ("algorithm", "fstream", "iostream", "numeric", "stdexcept", "string", "thread")
-    first = (*own, "opencv2/imgcodecs.hpp", "opencv2/imgproc.hpp")
+    first = (own, "opencv2/imgcodecs.hpp", "opencv2/imgproc.hpp")
     lines = [f"#include <{name}>" for name in first]
     return "\n".join([*lines, "", *(f"#include <{name}>" for name in (*standard, "vector"))])
 
 
-def _order(shape_type: str, wide: bool) -> str:
+def _order(size: str, wide: bool) -> str:
     sides = ("rows", "columns", "channels") if wide else ("channels", "rows", "columns")
-    cast = shape_type if shape_type != "int" else ""
+    cast = size if size != "int" else ""
     return ", ".join(["1", *(f"{cast}({side})" if cast else side for side in sides)])
-
-
-def _value(value: Json | str | bool | float) -> str:
-    """A property of OpenVINO, which takes every one of them as text."""
-    text = {True: "YES", False: "NO"}[value] if isinstance(value, bool) else str(value)
-    return literal(text)
 
 
 def _top(subject: Subject) -> str:
@@ -245,7 +183,7 @@ def _top(subject: Subject) -> str:
     return TOP.format(most=MOST, labels=LABELS if named else "", named=name)
 
 
-def _steps(pixels: Pixels) -> list[str]:
+def _steps(pixels: Pixels, dtype: str) -> list[str]:
     """Lines that make `x`, a matrix of the input's numbers, of `image`."""
     how = pixels.how
     lines = []
@@ -260,7 +198,7 @@ def _steps(pixels: Pixels) -> list[str]:
     for step in pixels.steps:
         lines += _step(step)
     lines.append("cv::Mat x = image;")
-    if pixels.dtype == "uint8" and pixels.is_raw:
+    if dtype == "uint8" and pixels.is_raw:
         return lines
     lines.append("x.convertTo(x, CV_32F);")
     if not pixels.is_raw:
@@ -269,8 +207,8 @@ def _steps(pixels: Pixels) -> list[str]:
         lines += [f"cv::divide(x, {_scalar(how.std)}, x);"] if set(how.std) != {1} else []
     if how.dtype == "uint8":
         lines.append("x.convertTo(x, CV_8U);  // rounds")
-        lines += ["x.convertTo(x, CV_32F);"] if pixels.dtype == "float32" else []
-    elif pixels.dtype == "uint8":
+        lines += ["x.convertTo(x, CV_32F);"] if dtype == "float32" else []
+    elif dtype == "uint8":
         lines.append("x.convertTo(x, CV_8U);")
     return lines
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from core.package.base import Snippet
-from core.package.base.cpp import opencv_program
+from core.package.base import Snippet, cpp
 from core.package.base.python import here, threads
 from core.package.base.subject import Subject
 
@@ -13,6 +12,24 @@ def run(net, feeds):
         net.setInput(value, name)
     return list(net.forward(net.getUnconnectedOutLayersNames()))
 """
+
+
+CPP_LOAD = """static cv::dnn::Net load()
+{{
+    cv::setNumThreads({threads});
+#if CV_VERSION_MAJOR >= 5
+    return cv::dnn::readNetFromONNX({file}, cv::dnn::{engine});
+#else
+    return cv::dnn::readNetFromONNX({file});{older}
+#endif
+}}
+"""
+CPP_RUN = """    cv::dnn::Net net = load();
+    net.setInput(cv::Mat(shape, {kind}, input.data()), {name});
+    std::vector<cv::Mat> outputs;
+    net.forward(outputs, net.getUnconnectedOutLayersNames());
+    for (const cv::Mat& output : outputs)
+        show(output.ptr<float>(), output.total());"""
 
 
 def of_engine(engine: str) -> Snippet:
@@ -25,11 +42,27 @@ def of_engine(engine: str) -> Snippet:
             f"    return cv2.dnn.readNetFromONNX({here(subject.file)}, cv2.dnn.{engine})\n"
         )
 
+    def load_in_cpp(subject: Subject) -> str:
+        older = "" if engine == "ENGINE_CLASSIC" else "  // its one engine: not what was measured"
+        return CPP_LOAD.format(
+            file=cpp.literal(subject.file),
+            threads=cpp.threads(subject),
+            engine=engine,
+            older=older,
+        )
+
     return Snippet(
         distribution="opencv-python-headless",
         imports=("import cv2",),
         load=load,
         run=lambda subject: RUN,
         in_order=False,
-        programs=opencv_program(engine),
+        programs=cpp.Runtime(
+            include="opencv2/dnn.hpp",
+            load=load_in_cpp,
+            run=CPP_RUN,
+            opencv="dnn imgcodecs imgproc",
+            compiled="g++ -O2 -std=c++17 predict.cpp -o predict "
+            "$(pkg-config --cflags --libs opencv4)",
+        ).programs(),
     )

@@ -91,7 +91,7 @@ def here(file: str) -> str:
 def _head(snippet: Snippet, code: str) -> str:
     """What the code imports, and the folder; a name inside of a text is none that is used."""
     used = {node.id for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Name)}
-    first = [*(f"import {name}" for name in ("os", "sys") if name in used)]
+    first = [*(f"import {name}" for name in ("json", "os", "sys") if name in used)]
     vendor = {*snippet.imports, *(["import cv2"] if "cv2" in used else []), "import numpy as np"}
     lines = [*first, "from pathlib import Path", "", *sorted(vendor)]
     return "\n".join([*lines, "", "HERE = Path(__file__).parent"])

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from core.backends.base import parse, reads
 from core.data import model_at
@@ -52,6 +52,11 @@ class Subject:
         """How many images the model takes at once."""
         first = self.inputs[0].shape[0] if self.inputs and self.inputs[0].shape else FREE_BATCH
         return first if isinstance(first, int) else FREE_BATCH
+
+    def of_one_image(self) -> Subject:
+        """The same where the file takes one image at a time."""
+        first = self.inputs[0]
+        return replace(self, inputs=(replace(first, shape=(FREE_BATCH, *first.shape[1:])),))
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -85,6 +85,8 @@ def texts(run: Run, digest: str, spec: str) -> Mapping[str, str]:
 def programs(subject: Subject) -> dict[str, str]:
     """predict.py, and what else there is for the backend and this model."""
     snippet = catalogue()[subject.backend]
+    if snippet.one_image and subject.pixels is not None:
+        subject = subject.of_one_image()
     kind = "IMAGE" if subject.pixels and subject.pixels.is_decoded else "FILE"
     about = f"{subject.file} on {label(subject.backend)}: python predict.py {kind}"
     made = {name: write(subject) for name, write in snippet.programs.items()}
