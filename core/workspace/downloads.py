@@ -15,7 +15,7 @@ from core.devices.local import lock
 from core.formats.base import parse
 from core.formats.base.artifacts import Artifacts, pack
 from core.measure import checked_on
-from core.records import ModelSummary
+from core.records import Artifact, ModelSummary
 from core.records.artifacts import ONNX
 from core.records.stored import files_of
 from core.runs import package_file
@@ -50,12 +50,11 @@ class Downloads:
         with self._packing, self._at.model_gates.enter(NOBODY) as gate:
             return gate.pack(model, self._folder)
 
-    def converted(self, digest: str, model: Path, form: str) -> Path:
+    def converted(self, model: ModelSummary, form: str) -> Path:
         """A model in another format, as one .zip.
 
         Args:
-            digest: of the model.
-            model: its file.
+            model: with its inputs at the sizes that were measured.
             form: `format`, or `format.variant`.
 
         Raises:
@@ -64,7 +63,7 @@ class Downloads:
             StoreError: there is no room for it.
         """
         with lock.shared(), self._packing:
-            artifact = Artifacts(self._at.home.artifacts).of(digest, model, form)
+            artifact = self._artifact(model, form)
             packed = self._folder / f"{artifact.digest}.{form}.zip"
             if not packed.exists():
                 pack(artifact, packed)
@@ -101,7 +100,7 @@ class Downloads:
             if form == ONNX:
                 digest, files = model.digest, {parse(form)[0].file: whole}
             else:
-                artifact = Artifacts(self._at.home.artifacts).of(model.digest, whole, form)
+                artifact = self._artifact(model, form)
                 digest, files = artifact.digest, {file.name: file for file in artifact.files}
             packed = self._folder / package_file.name_of(digest, texts)
             if packed.exists():
@@ -109,3 +108,7 @@ class Downloads:
             else:
                 package_file.write(packed, files, texts)
         return packed
+
+    def _artifact(self, model: ModelSummary, form: str) -> Artifact:
+        kept = Artifacts(self._at.home.artifacts)
+        return kept.of(model.digest, model.path, form, inputs=model.inputs)

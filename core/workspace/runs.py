@@ -286,7 +286,7 @@ class Runs:
             FormatError: it does not become such a file.
             BackendUnavailable: the tool that writes the format is not installed.
         """
-        return self._downloads.converted(digest, self.candidate_file(run_id, digest), form)
+        return self._downloads.converted(self._made(run_id, digest), form)
 
     def package(self, run_id: str, digest: str, spec: str, texts: Mapping[str, str]) -> Path:
         """The model of a candidate as a backend reads it, with texts beside it, as one .zip.
@@ -302,12 +302,7 @@ class Runs:
             FormatError: it does not become what the backend reads.
             BackendUnavailable: no such backend, or what writes its format is not installed.
         """
-        path, run = self.candidate_file(run_id, digest), self.get(run_id)
-        outcome = outcome_of(run, digest)
-        if outcome is None or outcome.summary is None:
-            raise StoreError("This run made no such model.")
-        model = model_at(replace(outcome.summary, path=path), run.spec.dims)
-        return self._downloads.package(model, spec, texts)
+        return self._downloads.package(self._made(run_id, digest), spec, texts)
 
     def pack(self, model: ModelSummary, spec: str, texts: Mapping[str, str]) -> tuple[Path, str]:
         """The same of a model that belongs to no run: the backend reads it first.
@@ -321,6 +316,18 @@ class Runs:
         """
         check = self._downloads.check(model, spec)
         return self._downloads.package(model, spec, texts), check
+
+    def _made(self, run_id: str, digest: str) -> ModelSummary:
+        """A candidate of a run at the sizes that it was measured at.
+
+        Raises:
+            StoreError: the run made no such model, or its file is gone.
+        """
+        path, run = self.candidate_file(run_id, digest), self.get(run_id)
+        outcome = outcome_of(run, digest)
+        if outcome is None or outcome.summary is None:
+            raise StoreError("This run made no such model.")
+        return model_at(replace(outcome.summary, path=path), run.spec.dims)
 
     # The sample, measured by nobody's order
 

@@ -56,7 +56,9 @@ def run_of(
 def unpacked(run: Run, folder: Path) -> Path:
     """The package of a run's model on its backend, written and unpacked."""
     (spec,), model = run.spec.backends, run.model
-    made = Artifacts(folder / "artifacts").of(model.digest, model.path, reads(spec))
+    made = Artifacts(folder / "artifacts").of(
+        model.digest, model.path, reads(spec), inputs=model.inputs
+    )
     names = {"model.onnx": model.path} if reads(spec) == "onnx" else {}
     files = names or {file.name: file for file in made.files}
     packed = folder / "package.zip"

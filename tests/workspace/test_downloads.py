@@ -21,7 +21,9 @@ from tests.measure import subjects
 from tests.package import shipped
 
 OWNER = "ann"
-BACKENDS = ("onnxruntime", "openvino@openvino_ir", "opencv", "opencv_classic")
+BACKENDS = (
+    "onnxruntime", "openvino@openvino_ir", "opencv", "opencv_classic", "ncnn", "litert@tflite.fp16"
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -61,7 +63,7 @@ def test_every_package_of_a_measured_run_answers_as_the_reference(
         assert said[0][1] == f"class {scores.argmax()}"
         given = {int(name.removeprefix("class ")): float(score) for score, name in said}
         np.testing.assert_allclose(
-            [*given.values()], scores[[*given]], rtol=2e-4, atol=2e-5, err_msg=spec
+            [*given.values()], scores[[*given]], rtol=5e-3, atol=1e-3, err_msg=spec
         )
         page = (folder / "README.md").read_text()
         assert "not measured" not in page.split("Latency")[1].splitlines()[0]
