@@ -129,6 +129,7 @@ class Pass(ABC):
             `backend` is set by who asks.
         for_integers: parameters that differ where integers follow in the recipe.
         mends: whether it wins back what the steps before it lost.
+        answers: codes of advice that it follows -> the parameters with which it does.
     """
 
     label: ClassVar[str]
@@ -145,6 +146,7 @@ class Pass(ABC):
     pays: ClassVar[Mapping[str, Tries]] = {}
     for_integers: ClassVar[Mapping[str, Any]] = {}
     mends: ClassVar[bool] = False
+    answers: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
     without_images: ClassVar[str] = ""
     few_images: ClassVar[int] = 0
     with_few_images: ClassVar[str] = ""

@@ -10,8 +10,9 @@ Source: Jacob et al. 2018, arXiv:1712.05877, section 3.2.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import onnx_ir as ir
 
@@ -38,6 +39,7 @@ class FoldBatchNorm(Pass):
     limits: ClassVar[str] = "runtimes fold it too; needed before pruning and int8"
     order: ClassVar[int] = 10
     exact: ClassVar[bool] = True
+    answers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"advice.norms_fold": {}}
 
     def apply(self, graph: Graph, report: Report, services: Services) -> None:
         """Fold backward into producers first, then what is left forward into consumers."""

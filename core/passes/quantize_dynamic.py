@@ -47,6 +47,7 @@ class QuantizeDynamic(Pass):
     order: ClassVar[int] = 70
     for_size: ClassVar[bool] = True
     family: ClassVar[str] = "Precision"
+    answers: ClassVar[Mapping[str, Mapping[str, Any]]] = {"advice.large_dense": {}}
     presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {"int8 dynamic": {}}
     presets_say: ClassVar[Mapping[str, str]] = {
         "int8 dynamic": "Fully connected layers alone, with ranges found anew in every call: needs "

@@ -20,7 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from core.analysis import cost
 from core.analysis.layer_signatures import signatures
@@ -68,6 +68,9 @@ class ReplaceConvolutions(Pass):
     pays: ClassVar[Mapping[str, Tries]] = {
         TIME: tuple({"budget": "latency", "speedup": by} for by in (1.25, 1.5, 2.0)),
         SIZE: tuple({"budget": "bytes", "speedup": by} for by in (1.25, 1.5)),
+    }
+    answers: ClassVar[Mapping[str, Mapping[str, Any]]] = {
+        "advice.separable": {"form": "depthwise_pointwise"}
     }
 
     form: str = parameter(

@@ -11,12 +11,13 @@ from core.charts import layers_figure
 from core.charts.layers import Share, layer_rows
 from core.charts.table import to_csv
 from core.records import ModelSummary, TensorSpec
-from core.wording import advised, sentences
+from core.wording import sentences
 from core.workspace import Workspace
 from core.workspace.forecasts import before_pruning
 from pages.model import doctor, net
 from pages.model.state import state
 from pages.shared import (
+    advice,
     data_picker,
     downloads,
     formatting,
@@ -51,7 +52,8 @@ def show() -> None:
         st.info(formatting.plain(note))
     net.show(workspace, model, run)
     doctor.show(workspace, model)
-    advice(model)
+    st.header("Advice")
+    advice.show(model)
     chart(model)
     table(model)
     pruning(workspace, model)
@@ -80,19 +82,6 @@ def facts(model: ModelSummary) -> None:
     with st.container(horizontal=True, key="facts"):
         for label, value in tiles:
             st.metric(label, value, border=True, width=160)
-
-
-def advice(model: ModelSummary) -> None:
-    """What the architecture costs, each sentence with its number."""
-    st.header("Advice")
-    if not model.advice:
-        st.caption("Nothing in this architecture stands out.")
-    for item in map(advised, model.advice):
-        number = f" · {formatting.plain(item.figure)}" if item.figure else ""
-        with st.container(border=True):
-            st.markdown(
-                f"**{formatting.plain(item.title)}**{number}  \n{formatting.plain(item.text)}"
-            )
 
 
 def chart(model: ModelSummary) -> None:

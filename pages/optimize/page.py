@@ -10,6 +10,7 @@ from core.workspace.forecasts import before_pruning
 from pages.optimize import drafts, first_sight, goal, results, samples, staircase, why
 from pages.optimize.view import Board
 from pages.shared import (
+    advice,
     data_picker,
     downloads,
     formatting,
@@ -40,6 +41,7 @@ def show() -> None:
         first_sight.show(workspace, owner)
         return
     opening.fill_forms(run, left)
+    advice.take_up()
     with st.sidebar:
         model = model_picker.show(workspace, owner, run)
         if model is None:

@@ -26,7 +26,7 @@ from core.workspace import Workspace
 from core.workspace.forecasts import cutting
 from pages.optimize import forecast, goal, headline, next_steps, verdict_text
 from pages.optimize.state import state
-from pages.shared import formatting, progress
+from pages.shared import advice, formatting, progress
 
 CHART_HEIGHT = 340
 CONFIG = {"displaylogo": False, "displayModeBar": False}
@@ -161,6 +161,9 @@ class Board:
         figure = layers_figure(self.model)
         self.chart(self.latency, figure, "layers", "MACs of each layer, from input to output")
         self.draft.html(next_steps.introduction(self.model, images))
+        with self.accuracy.container():
+            st.html('<h2 class="lathe-next-title">Advice</h2>')
+            advice.show(self.model)
         self.progress.caption(
             "Dashed tiles are not measured: their numbers are counted in the file."
         )

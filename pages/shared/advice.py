@@ -1,0 +1,51 @@
+"""Advice on the architecture: each piece with its number, and a button where a pass follows it.
+
+The button leads to Optimize, where the step joins the recipe as one that undo takes back.
+"""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from core.recipes import key, name_of, original
+from core.records import ModelSummary, Note
+from core.search.advice import applied
+from core.wording import advised
+from pages.shared import formatting, recipe_book, recipe_form, session
+from pages.shared.state import forms
+
+
+def show(model: ModelSummary) -> None:
+    """A card for each piece."""
+    if not model.advice:
+        st.caption("Nothing in this architecture stands out.")
+    for note in model.advice:
+        with st.container(border=True):
+            _card(note)
+
+
+def _card(note: Note) -> None:
+    item = advised(note)
+    number = f" · {formatting.plain(item.figure)}" if item.figure else ""
+    st.markdown(f"**{formatting.plain(item.title)}**{number}  \n{formatting.plain(item.text)}")
+    recipe = recipe_form.current()
+    changed, alone = applied(recipe, note), applied(original(), note)
+    if changed is None or alone is None:
+        return
+    inside = key(changed.steps) == key(recipe.steps)
+    if st.button(
+        "In the recipe" if inside else "Apply",
+        key=f"advice.{note.code}",
+        disabled=inside,
+        help=formatting.plain(f"Adds {name_of(alone)} to the recipe. Undo takes it back."),
+    ):
+        forms.advice.set(note)
+        st.switch_page(session.OPTIMIZE)
+
+
+def take_up() -> None:
+    """The step that a button asked for joins the recipe; call it once the forms are filled."""
+    note = forms.advice.take()
+    changed = applied(recipe_form.current(), note) if note is not None else None
+    if changed is not None:
+        recipe_book.take(changed)
