@@ -138,10 +138,12 @@ def test_where_no_recipe_meets_the_limit_that_is_said(run: Run, said: str) -> No
     found = select(destroyed(run), "onnxruntime", Limits(max_drop=0.5))
     text = explore.text_of(destroyed(run), [found]).splitlines()[-1]
     assert text.startswith("onnxruntime: no recipe meets the limits; closest: ")
-    assert text.endswith(said)
+    assert f"{said}; to try next: Prune channels 15 % instead of 30 %, " in text
     (answer,) = answers(destroyed(run), Limits(max_drop=0.5), ("onnxruntime",))
     assert (answer["best"], answer["reason"]) == (None, "no recipe meets the limits")
     assert answer["closest"]["lost_points"] > 80
+    assert answer["next"][0]["change"] == "Prune channels 15 % instead of 30 %"
+    assert answer["next"][0]["recipe"]["steps"][1]["params"]["ratio"] == 0.15
 
 
 @pytest.mark.parametrize("max_drop", [0.5, None])

@@ -26,6 +26,7 @@ from core.records import (
     ExperimentSpec,
     Json,
     ModelSummary,
+    NextStep,
     Recipe,
     Run,
     RunProgress,
@@ -38,8 +39,10 @@ from core.search.constraints import Limits
 from core.search.loss import deciding
 from core.search.pareto import latency
 from core.search.space import default_grid
+from core.wording import suggested
 from core.workspace import Workspace
 from core.workspace.facts import DELTA, METRICS, catalogue
+from core.workspace.forecasts import next_steps
 from core.workspace.inputs import at, open_dims, told
 from core.workspace.passes import not_applied
 
@@ -216,12 +219,24 @@ def watch(progress: RunProgress) -> None:
 def _selection(run: Run, selection: Selection) -> Json:
     """The best recipe of a backend; without one the reason, and what comes nearest."""
     made: Json = {"backend": selection.backend, "best": None}
+    ahead = [
+        {"recipe": to_json(step.recipe)} | to_json(suggested(step))
+        for step in _ahead(run, selection)
+    ]
+    made |= {"next": ahead}
     if selection.best is not None:
         return made | {"best": _choice(run, selection.backend, selection.best)}
     closest = selection.closest
     made["reason"] = selection.lack.value if selection.lack else ""
     made["closest"] = closest and _choice(run, selection.backend, closest)
     return made
+
+
+def _ahead(run: Run, selection: Selection) -> tuple[NextStep, ...]:
+    """What to try next after the best of a backend, or after what comes closest."""
+    choice = selection.best or selection.closest
+    found = next_steps(run, choice.outcome, selection.backend) if choice is not None else None
+    return found.steps if found is not None else ()
 
 
 def _choice(run: Run, backend: str, choice: Choice) -> Json:
@@ -280,11 +295,13 @@ def text_of(run: Run, chosen: list[Selection]) -> str:
 def _sentence(run: Run, selection: Selection) -> str:
     backend = selection.backend
     if selection.best is not None:
-        return f"{backend}: {_words(run, backend, selection.best)}"
-    said = f"{backend}: {selection.lack.value if selection.lack else ''}"
-    if selection.closest is not None:
-        said += f"; closest: {_words(run, backend, selection.closest)}"
-    return said
+        said = f"{backend}: {_words(run, backend, selection.best)}"
+    else:
+        said = f"{backend}: {selection.lack.value if selection.lack else ''}"
+        if selection.closest is not None:
+            said += f"; closest: {_words(run, backend, selection.closest)}"
+    ahead = ", ".join(suggested(step).change for step in _ahead(run, selection))
+    return f"{said}; to try next: {ahead}" if ahead else said
 
 
 def _words(run: Run, backend: str, choice: Choice) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 from core.backends.base import label as label_of
 from core.passes.base import TIME, Parameter, build, catalogue, parameters
-from core.recipes import has_effect, in_order, key, recipe_of, step_title
+from core.recipes import has_effect, in_order, key, recipe_of, step_title, understood
 from core.records import (
     AccuracyForecast,
     Cut,
@@ -46,7 +46,9 @@ Found = Iterator[NextStep]
 def next_steps(
     run: Run, outcome: Outcome, backend: str, known: Sensitivity | None = None
 ) -> NextSteps | None:
-    """What to do next about a recipe that was measured; None where it made no model.
+    """What to do next about a recipe that was measured.
+
+    None where it made no model, or holds a step of another version.
 
     Args:
         run: with its numbers.
@@ -57,7 +59,7 @@ def next_steps(
     goal = run.spec.goal
     limits = Limits(goal.max_drop) if goal is not None else Limits()
     choice = judged(run, outcome, limits, (backend,))
-    if choice is None:
+    if choice is None or understood(outcome.recipe) != outcome.recipe:
         return None
     case = _Case(run, choice, backend, known)
     standing, ways = case.standing()

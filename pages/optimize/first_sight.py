@@ -20,6 +20,7 @@ from core.records import Outcome, Run, State
 from core.records.standing import Standing, first_threads, measured
 from core.search.choose import best
 from core.workspace import Workspace
+from pages.optimize.state import state
 from pages.shared import formatting, model_picker, progress, session
 from pages.shared.formatting import escape
 from pages.shared.state import forms, uploads, visit
@@ -90,7 +91,9 @@ def _mark() -> str:
 
 def _open_sample(workspace: Workspace) -> None:
     found = {sample.name: sample.digest for sample in workspace.models.samples()}
-    forms.model.set(found.get(model_picker.OPENING_SAMPLE, next(iter(found.values()), "")))
+    opened = found.get(model_picker.OPENING_SAMPLE, next(iter(found.values()), ""))
+    forms.model.set(opened)
+    state.arrived.set(opened)
 
 
 def _steps() -> str:

@@ -8,6 +8,7 @@ from core.records import Run
 from core.search import lookup
 from core.workspace.forecasts import before_pruning
 from pages.optimize import drafts, first_sight, goal, results, samples, staircase, why
+from pages.optimize.state import state
 from pages.optimize.view import Board
 from pages.shared import (
     advice,
@@ -24,6 +25,7 @@ from pages.shared import (
     sensitivity,
     session,
     size_form,
+    skip_links,
 )
 from pages.shared.data_picker import Data
 from pages.shared.state import visit
@@ -52,6 +54,7 @@ def show() -> None:
         data = data_picker.show(workspace, owner, model, run)
         if run is None and model_picker.has_arrived(model):
             measure_form.look_at(workspace, model, owner)
+            state.arrived.set(model.digest)
             run = session.current_run()
     goal.opened(run)
     board = Board.lay_out(workspace, model, run)
@@ -71,6 +74,8 @@ def show() -> None:
     with st.expander("What pruning each layer would cost"):
         sensitivity.of_pruning(workspace, model.digest, before_pruning(model), data)
     samples.show(workspace, model)
+    if state.arrived.is_set():
+        skip_links.lead(state.arrived.get())
     model_picker.settle()
 
 

@@ -24,6 +24,7 @@ class OptimizeState:
             it was opened: while it stands there, the best of the run is shown.
         backend: of which the tiles tell.
         next_for: what the buttons beside them are about.
+        arrived: the model that opened by itself: the focus goes to measuring it.
         snaps: whether sliders stop only where time falls.
         why_backend: on which the speed is explained.
         why_pending: the explanation that is being measured.
@@ -38,6 +39,7 @@ class OptimizeState:
     goal_at: Field[tuple[str, str]] = Field("goal.at", ("", ""))
     backend: Field[str] = Field("answer.backend", "")
     next_for: Field[str] = Field("next.for", "")
+    arrived: Field[str] = Field("arrived.at", "")
     snaps: Field[bool] = Field("staircase.snap", True)
     why_backend: Field[str] = Field("why.backend", "")
     why_pending: Field[Question | None] = Field("why.pending", None)

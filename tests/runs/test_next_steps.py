@@ -212,6 +212,11 @@ def test_the_original_and_what_has_no_time_or_no_model():
     assert next_steps(run, Outcome(Recipe("x"), None, None, "no"), "onnxruntime") is None
 
 
+def test_a_step_of_another_version_leads_nowhere():
+    run = measured(Step("quantize_static", {"method": "gone"}), lost=9.0)
+    assert next_steps(run, run.outcomes[1], "onnxruntime") is None
+
+
 @pytest.mark.parametrize("name", sorted(catalogue()))
 def test_what_a_pass_calls_gentler_is_the_same_pass_and_ever_less(name: str):
     kind: type[Pass] = catalogue()[name]
