@@ -27,9 +27,9 @@ def test_a_model_that_opens_takes_the_focus_to_measuring_and_the_download_is_nea
     page.keyboard.press("Enter")
     page.wait_for_selector(".lathe-tiles", timeout=60_000)
     page.wait_for_function(f"({AT})().measuring", timeout=15_000)
-    page.locator(".st-key-measure button").focus()
+    page.locator(".st-key-measure button").locator("visible=true").focus()
     page.keyboard.press("Enter")
-    page.wait_for_selector(".st-key-downloads button", timeout=180_000)
+    page.wait_for_selector(".st-key-downloads", timeout=180_000)
     page.wait_for_selector('[data-test-script-state="notRunning"]')
     assert stops(page, "download") <= MOST_STOPS
     assert visitor.complaints == []
