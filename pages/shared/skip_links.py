@@ -60,7 +60,9 @@ export default function ({ data }) {
 def show() -> None:
     """Put them before everything else on the page."""
     with st.container(key="skip"):
-        component.unseen("skip_links", _SEEN_JS + _LINKS_JS)(data={"links": LINKS}, key="skip_links")
+        component.unseen("skip_links", _SEEN_JS + _LINKS_JS)(
+            data={"links": LINKS}, key="skip_links"
+        )
 
 
 def lead(turn: str) -> None:
