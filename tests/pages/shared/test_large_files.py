@@ -12,9 +12,9 @@ import streamlit as st
 from starlette.applications import Starlette
 from streamlit.testing.v1 import AppTest
 
+from core.formats.base import exported
 from core.records import Measurement, Status
 from core.records.stored import Room, data_of
-from core.workspace import formats
 from pages.shared import downloads, file_route, password, session, upload_room
 from tests.pages.stocked_workspace import StockedRuns, StockedWorkspace, runs
 
@@ -203,7 +203,7 @@ def test_other_formats_are_links_and_say_whether_they_were_measured() -> None:
     links = [link.proto.url for link in shown.get("link_button")]
     address = f"/{downloads.FILES}/{made()[0]}/{made()[1]}"
     found = [link.partition("?")[0].rpartition(address)[2] for link in links]
-    assert found == [f"/{form}" for form in formats.exported()]
+    assert found == [f"/{form}" for form in exported()]
     assert all("Not measured" in caption.value for caption in shown.caption)
 
 
