@@ -23,7 +23,8 @@ from core.graph import constant
 from core.graph.values import origin
 
 Array = np.ndarray[Any, Any]
-FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE")
+FLOATS = ("FLOAT", "FLOAT16", "BFLOAT16", "DOUBLE")  # each as good as float32
+CODES = ("UINT8", "INT8", "UINT16", "INT16", "INT32", "INT64", "BOOL")
 WIDTH, HEIGHT, CHANNELS, DEPTH = 0, 1, 2, 11  # parameters of Input, MemoryData and Reshape
 
 
@@ -64,6 +65,8 @@ class Net:
         shape = shape_of(value)
         if shape is None or math.prod(shape) == 0:
             raise Refused(f"input {value.name!r} has no known size")
+        if value.dtype is not None and value.dtype.name not in (*FLOATS, *CODES):
+            raise Refused(f"input {value.name!r} holds {value.dtype.name.lower()}")
         form = natural(shape)
         self.put(value, self.add("Input", value.name or "", (), form, axes(form)))
 

@@ -9,7 +9,8 @@ import onnx_ir as ir
 
 from core.errors import ConversionFailed
 
-MOST = 40  # nodes that a message names
+MOST = 6  # nodes of one kind and reason that a message names
+LONGEST = 60  # characters of a name
 
 
 class Refused(Exception):
@@ -39,9 +40,14 @@ def failure(obstacles: Sequence[Obstacle]) -> ConversionFailed:
     told = [one for one in obstacles if not one.follows] or list(obstacles)
     count = "1 operator cannot" if len(told) == 1 else f"{len(told)} operators cannot"
     named: dict[tuple[str, str], list[str]] = {}
-    for one in told[:MOST]:
-        named.setdefault((one.operator, one.reason), []).append(repr(one.node.name))
-    parts = [f"{kind} {', '.join(names)}: {reason}" for (kind, reason), names in named.items()]
-    if len(told) > MOST:
-        parts.append(f"and {len(told) - MOST} more")
+    for one in told:
+        named.setdefault((one.operator, one.reason), []).append(one.node.name or "")
+    parts = [f"{kind} {_listed(names)}: {reason}" for (kind, reason), names in named.items()]
     return ConversionFailed(f"{count} be written for ncnn: {'; '.join(parts)}.")
+
+
+def _listed(names: Sequence[str]) -> str:
+    """The first names, the ends of long ones, and how many are left."""
+    short = [name if len(name) <= LONGEST else f"…{name[-LONGEST:]}" for name in names[:MOST]]
+    more = f" and {len(names) - MOST} more" if len(names) > MOST else ""
+    return ", ".join(map(repr, short)) + more

@@ -43,7 +43,10 @@ class NcnnWriter:
         """
         found = prepared(model)
         net = written(found)
-        layers, blobs = _ended(net, found.graph.graph)
+        try:
+            layers, blobs = _ended(net, found.graph.graph)
+        except Refused as refused:
+            raise ConversionFailed(f"This cannot be written for ncnn: {refused}.") from None
         whole = write(layers, out / "model.param", out / "model.bin", variant == HALF)
         interface.write(net, found, blobs, out / "model.json")
         notes = [HALVES] if variant == HALF else []
@@ -93,6 +96,7 @@ def _ended(net: Net, graph: ir.Graph) -> tuple[list[Layer], dict[str, str]]:
     """The layers with Splits, and the blob of each output, which is called like it."""
     blobs: dict[str, str] = {}
     for value in graph.outputs:
+        net.shape(value)
         blob = net.blob(value)
         taken = blob.name in blobs.values() or _is_input(net, blob.name)
         if taken or blob.name != value.name:

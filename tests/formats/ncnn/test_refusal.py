@@ -23,6 +23,13 @@ def test_what_follows_is_named_only_where_nothing_else_is():
     assert "1 operator cannot" in failure([obstacle("b", follows=True)]).message
 
 
-def test_of_very_many_the_first_ones_are_named():
+def test_of_very_many_with_one_reason_the_first_ones_are_named():
     said = failure([obstacle(str(i)) for i in range(MOST + 3)]).message
-    assert said.endswith("; and 3 more.")
+    assert "'5' and 3 more: no Det." in said
+
+
+def test_of_a_long_name_the_end_is_said():
+    said = failure([obstacle("block/" * 40 + "conv")]).message
+    assert "…" in said
+    assert "block/conv'" in said
+    assert len(said) < 140

@@ -12,6 +12,7 @@ from core.formats.ncnn.attributes import Rule, given
 from core.formats.ncnn.layers import Parameter, Weight
 from core.formats.ncnn.net import Array, Net
 from core.formats.ncnn.operators.product import inner_product
+from core.formats.ncnn.quantized import PLAIN_KERNEL, TERM, Integers, integers
 from core.formats.ncnn.refusal import Refused
 from core.formats.ncnn.sizes import Shape
 from core.formats.ncnn.tail import tail
@@ -35,11 +36,12 @@ def convolution(net: Net, node: ir.Node) -> None:
     if point and not any(map(sum, placed.pads)):
         inner_product(net, node, weight.reshape(weight.shape[:2]), bias, (shape[1],))
         return
-    after = tail(net, node, weight.shape[0])
+    kept = integers(node)
+    after = tail(net, node, weight.shape[0], norms=kept is None)
     weight, bias = after.folded(weight, bias)
-    _layer(net, node, "Convolution", after.end, weight, bias, groups, {
-        OUTPUTS: weight.shape[0], **_window(placed), **after.parameters,
-    }, (weight.shape[0], *placed.out(shape[2:])))  # fmt: skip
+    parameters = {OUTPUTS: weight.shape[0], **_window(placed), **after.parameters}
+    form = (weight.shape[0], *placed.out(shape[2:]))
+    _layer(net, node, "Convolution", after.end, weight, bias, groups, parameters, form, kept)
 
 
 def transposed(net: Net, node: ir.Node) -> None:
@@ -120,7 +122,7 @@ def _window(placed: Window) -> dict[int, Parameter]:
 
 def _layer(
     net: Net, node: ir.Node, kind: str, end: ir.Value, weight: Array, bias: Array | None,
-    groups: int, parameters: Mapping[int, Parameter], form: Shape,
+    groups: int, parameters: Mapping[int, Parameter], form: Shape, kept: Integers | None = None,
 ) -> None:  # fmt: skip
     shape = net.shape(node.inputs[0])
     given: dict[int, Parameter] = {**parameters, BIAS: int(bias is not None), SIZE: weight.size}
@@ -128,6 +130,9 @@ def _layer(
         kind, given[GROUPS] = f"{kind}DepthWise", groups
     weights = [Weight(np.ascontiguousarray(weight), tagged=True)]
     weights += [] if bias is None else [Weight(bias)]
+    if kept is not None:
+        given |= {TERM: 1, **PLAIN_KERNEL}
+        weights = kept.weights(bias, groups if groups > 1 else len(weight))
     source = net.formed(node.inputs[0], shape[1:])
     name = f"{kind}{SUFFIX[len(shape) - 2]}"
     net.put(end, net.add(name, node.name or "", (source,), form, given, weights))

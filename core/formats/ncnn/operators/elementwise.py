@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import onnx_ir as ir
 
-from core.formats.ncnn.attributes import Rule, floats_only
+from core.formats.ncnn.attributes import Rule, floats_only, given
 from core.formats.ncnn.layers import Weight
 from core.formats.ncnn.net import Array, Blob, Net
 from core.formats.ncnn.refusal import Refused
@@ -24,6 +24,7 @@ UNARY = {
     "Round": ROUND, "Sign": 20,
 }  # fmt: skip
 POWERS = {2.0: SQUARE, 0.5: ROOT, -0.5: ONE_BY_ROOT, -1.0: RECIPROCAL}
+WIDE = (ir.DataType.INT32, ir.DataType.INT64)  # that no float32 cut to a whole number wraps in
 Sized = tuple[Blob, Shape]  # a blob, and the ONNX shape of what it holds
 
 
@@ -165,9 +166,11 @@ def power(net: Net, node: ir.Node) -> None:
 def cast(net: Net, node: ir.Node) -> None:
     """Cast: every number is a float32 in ncnn; what loses its fraction is cut."""
     source, end = node.inputs[0], node.outputs[0]
-    if net.is_float(source) and not net.is_float(end):
-        if end.dtype == ir.DataType.BOOL:
-            raise Refused("it asks whether numbers are zero")
+    if source is None or source.dtype == end.dtype or net.is_float(end):
+        net.put(end, net.blob(source))
+    elif end.dtype not in WIDE:
+        raise Refused(f"ncnn has no {end.dtype.name.lower() if end.dtype else 'such'} numbers")
+    elif net.is_float(source):
         operated(net, node, TRUNCATE)
     else:
         net.put(end, net.blob(source))
@@ -175,6 +178,9 @@ def cast(net: Net, node: ir.Node) -> None:
 
 def same(net: Net, node: ir.Node) -> None:
     """Identity, and Dropout in use."""
+    training = given(node, 2)
+    if training is not None and net.known(training, "training_mode").any():
+        raise Refused("it drops numbers at random")
     if any(value.uses() or value.name in net.outputs for value in node.outputs[1:]):
         raise Refused("its mask is read")
     net.put(node.outputs[0], net.blob(node.inputs[0]))

@@ -22,7 +22,6 @@ ORDERS = {
     ),
 }  # fmt: skip
 AXES = {2: "hw", 3: "chw", 4: "cdhw"}  # outermost first
-CRD = 0  # mode of PixelShuffle and Reorg: channels of the image outermost, else innermost
 
 
 def reshape(net: Net, node: ir.Node) -> None:
@@ -83,7 +82,9 @@ def to_depth(net: Net, node: ir.Node) -> None:
     shape, block = _image(net, node.inputs[0]), node.attributes.get_int("blocksize")
     source = net.formed(node.inputs[0], shape[1:])
     form = (shape[1] * block**2, shape[2] // block, shape[3] // block)
-    net.put(node.outputs[0], net.add("Reorg", node.name or "", (source,), form, {0: block, 1: 1}))
+    mode = int(node.attributes.get_string("mode", "DCR") == "DCR")
+    parameters = {0: block, 1: mode}
+    net.put(node.outputs[0], net.add("Reorg", node.name or "", (source,), form, parameters))
 
 
 def _image(net: Net, value: ir.Value | None) -> Shape:

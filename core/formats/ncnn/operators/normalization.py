@@ -11,12 +11,13 @@ import onnx_ir as ir
 from core.formats.ncnn.attributes import Rule, given
 from core.formats.ncnn.layers import Weight
 from core.formats.ncnn.net import Array, Blob, Net
-from core.formats.ncnn.operators.elementwise import DIV
+from core.formats.ncnn.operators.elementwise import DIV, MAX
 from core.formats.ncnn.operators.reduction import REDUCTIONS, reduced
 from core.formats.ncnn.refusal import Refused
 from core.formats.ncnn.sizes import Shape, along
 from core.graph.batch_norm import affine
 
+SMALLEST = 1e-37  # normal float32
 FIRST_GROUPS_OF_CHANNELS = 21  # before, a GroupNormalization had one scale for each group
 
 
@@ -119,6 +120,8 @@ def unit_length(net: Net, node: ir.Node) -> None:
     kind = REDUCTIONS["ReduceL1" if node.attributes.get_int("p", 2) == 1 else "ReduceL2"]
     blob, name = Blob(net.formed(node.inputs[0], form), form), node.name or ""
     length = reduced(net, f"{name}_length", kind, blob, (place,))
+    more = {0: MAX, 1: 1, 2: SMALLEST}  # nothing by nothing is nothing
+    length = net.add("BinaryOp", f"{name}_some", (length.name,), length.form, more)
     sources = (blob.name, length.name)
     net.put(node.outputs[0], net.add("BinaryOp", name, sources, form, {0: DIV}))
 

@@ -49,6 +49,7 @@ def split(net: Net, node: ir.Node) -> None:
 def slice_(net: Net, node: ir.Node) -> None:
     """Slice with constant limits; steps are taken by pools of one element."""
     shape = net.shape(node.inputs[0])
+    net.shape(node.outputs[0])
     starts, ends = (listed(net, node, name, i) or [] for name, i in (("starts", 1), ("ends", 2)))
     axes = listed(net, node, "axes", 3) or list(range(len(starts)))
     steps = listed(net, node, "steps", 4) or [1] * len(starts)

@@ -12,6 +12,7 @@ from core.formats.ncnn.attributes import Rule, flag, floats_only, given
 from core.formats.ncnn.layers import Weight
 from core.formats.ncnn.net import Array, Blob, Net
 from core.formats.ncnn.operators.elementwise import combined
+from core.formats.ncnn.quantized import TERM, integers
 from core.formats.ncnn.refusal import Refused
 from core.formats.ncnn.sizes import MOST_AXES, Shape
 from core.formats.ncnn.tail import tail
@@ -35,7 +36,9 @@ def inner_product(
         form: that the input is read in: one row, or several.
         last: of the nodes that are in these weights, if that is another one.
     """
-    after = tail(net, last or node, weight.shape[0], norms=len(form) == 1)
+    kept = integers(node)
+    norms = len(form) == 1 and kept is None
+    after = tail(net, last or node, weight.shape[0], norms=norms)
     weight, bias = after.folded(weight, bias)
     parameters = {
         OUTPUTS: weight.shape[0], BIAS: int(bias is not None), SIZE: weight.size,
@@ -43,6 +46,9 @@ def inner_product(
     }  # fmt: skip
     weights = [Weight(np.ascontiguousarray(weight), tagged=True)]
     weights += [] if bias is None else [Weight(np.ascontiguousarray(bias))]
+    if kept is not None:
+        parameters[TERM] = 1
+        weights = kept.weights(bias, len(weight))
     source, out = net.formed(node.inputs[0], form), (*form[:-1], weight.shape[0])
     net.put(
         after.end, net.add("InnerProduct", node.name or "", (source,), out, parameters, weights)

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx_ir as ir
 import pytest
 
-from tests.formats.ncnn.held import IMAGE, held
+from core.errors import ConversionFailed
+from tests.formats.ncnn.held import IMAGE, held, written
 
+ROW = "(float[N,4] x) => (float[N,4] y)"
 pytestmark = pytest.mark.backend
 CASES: dict[str, tuple] = {
     "broadcast of channels": (
@@ -76,3 +79,16 @@ def test_what_is_for_positive_numbers(name: str, tmp_path: Path):
     constants = {"e": np.float32(-0.5), "f": np.float32(1.7)}
     used = {key: value for key, value in constants.items() if f", {key})" in POSITIVE[name]}
     held(tmp_path, f"{IMAGE} {{ {POSITIVE[name]} }}", at_least=0.1, **used)
+
+
+@pytest.mark.parametrize("kind", [ir.DataType.UINT8, ir.DataType.BOOL, ir.DataType.FLOAT8E4M3FN])
+def test_a_cast_to_what_float32_does_not_hold_is_refused(kind: ir.DataType, tmp_path: Path):
+    with pytest.raises(ConversionFailed, match=f"no {kind.name.lower()} numbers"):
+        written(tmp_path, f"{ROW} {{ a = Cast <to={int(kind)}> (x) y = Cast <to=1> (a) }}", 19)
+
+
+def test_training_is_refused(tmp_path: Path):
+    with pytest.raises(ConversionFailed, match="at random"):
+        written(
+            tmp_path, f"{IMAGE} {{ y = Dropout (x, r, t) }}", r=np.float32(0.5), t=np.bool_(True)
+        )

@@ -48,6 +48,11 @@ CASES: dict[str, tuple] = {
         },
     ),
     "response": (IMAGE, "y = LRN <size=3, alpha=0.5, beta=0.7, bias=2.0> (x)", {}),
+    "unit length of nothing": (
+        ROWS,
+        "a = Sub (x, x) y = LpNormalization <axis=1> (a)",
+        {},
+    ),
     "unit length": (ROWS, "y = LpNormalization <axis=1> (x)", {}),
 }
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.formats.ncnn.held import IMAGE, ONE_IMAGE, ROWS, held
+from core.errors import ConversionFailed
+from tests.formats.ncnn.held import IMAGE, ONE_IMAGE, ROWS, held, written
 
 pytestmark = pytest.mark.backend
 CASES: dict[str, tuple] = {
@@ -119,3 +120,9 @@ OPSETS: dict[str, tuple] = {
 def test_other_opsets_say_the_same_in_other_words(name: str, tmp_path: Path):
     opset, head, body, weights = OPSETS[name]
     held(tmp_path, f"{head} {{ {body} }}", opset, **weights)
+
+
+def test_nothing_is_refused(tmp_path: Path):
+    limits = {"s": np.int64([9]), "e": np.int64([12]), "a": np.int64([2])}
+    with pytest.raises(ConversionFailed, match="has no elements"):
+        written(tmp_path, f"{IMAGE} {{ y = Slice (x, s, e, a) }}", **limits)
