@@ -7,8 +7,10 @@ what it does by itself is no precision here: on PCs it only stores activations i
 from __future__ import annotations
 
 import json
+import math
 import os
-from collections.abc import Mapping
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -82,14 +84,27 @@ class NcnnSession:
         Raises:
             InferenceFailed: ncnn's answer, or feeds that it cannot take.
         """
-        count = self._count(feeds)
-        rows = [self._once(feeds, i) for i in range(count)]
+        rows = [self._arrays(self._computed(blobs)) for blobs in self._blobs(feeds)]
         return {
             end.name: np.concatenate([row[end.name] for row in rows])
             if end.batch
             else rows[0][end.name]
             for end in self._outputs
         }
+
+    def sample(self, feeds: Tensors, runs: int) -> tuple[int, ...]:
+        """Nanoseconds of each run, from ncnn's blobs to ncnn's blobs, as its benchmark takes them.
+
+        Raises:
+            InferenceFailed: as `run`.
+        """
+        bound, times = self._blobs(feeds), []
+        for _ in range(runs):
+            start = time.perf_counter_ns()
+            for blobs in bound:
+                self._computed(blobs)
+            times.append(time.perf_counter_ns() - start)
+        return tuple(times)
 
     def _count(self, feeds: Tensors) -> int:
         """How many images there are."""
@@ -108,25 +123,40 @@ class NcnnSession:
             raise InferenceFailed(f"ncnn: the inputs hold {sorted(counts)} images.")
         return counts.pop() if counts else 1
 
-    def _once(self, feeds: Tensors, index: int) -> Tensors:
-        """The outputs for one image."""
-        extractor = self._net.create_extractor()
-        for end in self._inputs:
-            value = feeds[end.name][index] if end.batch else feeds[end.name]
-            blob = np.ascontiguousarray(value, np.float32).reshape(end.form)
-            owned = self._ncnn.Mat(blob).clone()  # layers that work in place want their own memory
-            _hold(f"ncnn did not take {end.name!r}", extractor.input(end.blob, owned))
-        return {end.name: self._extracted(extractor, end) for end in self._outputs}
+    def _blobs(self, feeds: Tensors) -> list[list[Any]]:
+        """The inputs of each image, in memory of ncnn's own: layers may work in place."""
+        found = []
+        for index in range(self._count(feeds)):
+            blobs = []
+            for end in self._inputs:
+                value = feeds[end.name][index] if end.batch else feeds[end.name]
+                array = np.ascontiguousarray(value, np.float32).reshape(end.form)
+                blobs.append(self._ncnn.Mat(array).clone())
+            found.append(blobs)
+        return found
 
-    def _extracted(self, extractor: Any, end: End) -> np.ndarray[Any, Any]:
-        code, blob = extractor.extract(end.blob)
-        _hold(f"ncnn could not compute {end.name!r}", code)
-        found = np.array(blob)
-        if found.size != int(np.prod(end.shape)):
-            raise InferenceFailed(
-                f"ncnn made {found.size} numbers of {end.name!r}, not {list(end.shape)}."
-            )
-        return found.reshape(end.shape).astype(end.kind)
+    def _computed(self, blobs: Sequence[Any]) -> list[Any]:
+        """The outputs for one image."""
+        extractor, found = self._net.create_extractor(), []
+        for end, blob in zip(self._inputs, blobs, strict=True):
+            _hold(f"ncnn did not take {end.name!r}", extractor.input(end.blob, blob))
+        for end in self._outputs:
+            code, blob = extractor.extract(end.blob)
+            _hold(f"ncnn could not compute {end.name!r}", code)
+            found.append(blob)
+        return found
+
+    def _arrays(self, blobs: Sequence[Any]) -> Tensors:
+        """Blobs of outputs as arrays of ONNX's shape and type."""
+        found = {}
+        for end, blob in zip(self._outputs, blobs, strict=True):
+            array = np.array(blob)
+            if array.size != math.prod(end.shape):
+                raise InferenceFailed(
+                    f"ncnn made {array.size} numbers of {end.name!r}, not {list(end.shape)}."
+                )
+            found[end.name] = array.reshape(end.shape).astype(end.kind)
+        return found
 
     def close(self) -> None:
         """Free the net before its pools."""
@@ -180,11 +210,12 @@ class Ncnn:
     remedy = "pip install -r requirements.txt"
     accepts: tuple[str, ...] = ("ncnn",)
     about = "Tencent's runtime for phones and boards; small, and quick on ARM and on PCs."
-    arithmetic = "f32, one run for each image"
+    arithmetic = "f32, one run for each image; int8 (QDQ) of signed codes around zero"
     facts = BackendFacts(
         "#7a8f12",
         place=50,
-        int8_does="QDQ files with quantized activations are refused; int8 weights run in float.",
+        int8_does="QDQ files of signed codes around zero are computed in integers, others refused; "
+        "int8 weights alone run in float.",
         package=Package("ncnn", 29_000_000, "BSD-3-Clause"),
     )
 

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 
 from core import graph as graphs
-from core.backends.base import SelfTimed, Session, catalogue
+from core.backends.base import SelfTimed, Session, catalogue, reads
+from core.formats.base.artifacts import Artifacts
 from core.records import RunOptions
 from tests.builders import graph
 
-NAMES = ("onnxruntime", "openvino")
+NAMES = ("ncnn", "onnxruntime", "openvino")
 
 
 def session(name: str, folder: Path) -> Session:
@@ -22,7 +23,8 @@ def session(name: str, folder: Path) -> Session:
         w=(4, 3, 3, 3),
     )
     graphs.save(net, folder / "net.onnx")
-    return catalogue()[name].load(folder / "net.onnx", RunOptions(1))
+    made = Artifacts(folder / "made").of_file(folder / "net.onnx", reads(name))
+    return catalogue()[name].load(made.path, RunOptions(1))
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from core.formats.ncnn.attributes import Rule
 from core.formats.ncnn.net import Blob, Net
 from core.formats.ncnn.operators.elementwise import DIV, MUL, ROUND, with_number
 from core.formats.ncnn.quantized import integers, step_of
-from core.formats.ncnn.refusal import Refused
+from core.formats.ncnn.refusal import Refused, Unknown
 
 LOWEST, HIGHEST = -128.0, 127.0
 LOWEST_CODE = (
@@ -48,7 +48,10 @@ def dequantize(net: Net, node: ir.Node) -> None:
         return
     maker = None if source is None else source.producer()
     step = step_of(node)
-    if maker is None or maker.op_type != "QuantizeLinear" or step is None or step != step_of(maker):
+    quantized = maker is not None and maker.op_type == "QuantizeLinear"
+    if maker is not None and quantized and step_of(maker) is None:
+        raise Unknown("its codes could not be written")
+    if maker is None or not quantized or step is None or step != step_of(maker):
         raise Refused("its codes are not those of a QuantizeLinear of the same scale around zero")
     blob = net.blob(source)
     if end.name in net.outputs or any(integers(use.node) is None for use in end.uses()):
