@@ -43,7 +43,9 @@ class Integers:
         """As they lie in the file: codes, bias, scales of the weights, scale of the input."""
         scales = np.broadcast_to(self.scales, len(self.codes))[:: len(self.codes) // groups]
         added = [] if bias is None else [Weight(bias)]
-        inverse = [Weight(np.float32(1) / scales), Weight(np.float32([1 / self.step]))]
+        inverse = [
+            Weight(np.reciprocal(one)) for one in (scales, np.array([self.step], np.float32))
+        ]
         return [Weight(self.codes, tagged=True), *added, *inverse]
 
 
