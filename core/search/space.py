@@ -191,8 +191,8 @@ def _variants(name: str, kind: type[Pass]) -> list[Variant]:
                 _variant(name, kind, {**base, parameter: value}, number_text(value, about))
                 for value in _values(default, about)
             ]
-    for parameter, (_, about) in visible.items():
-        if about.choices:
+    for parameter, (default, about) in visible.items():
+        if about.choices and not isinstance(default, tuple):
             return [
                 _variant(name, kind, {**base, parameter: choice}, choice)
                 for choice in about.choices

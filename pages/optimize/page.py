@@ -11,7 +11,6 @@ from pages.optimize import drafts, first_sight, goal, results, samples, staircas
 from pages.optimize.state import state
 from pages.optimize.view import Board
 from pages.shared import (
-    advice,
     data_picker,
     downloads,
     formatting,
@@ -43,7 +42,6 @@ def show() -> None:
         first_sight.show(workspace, owner)
         return
     opening.fill_forms(run, left)
-    advice.take_up()
     with st.sidebar:
         model = model_picker.show(workspace, owner, run)
         if model is None:

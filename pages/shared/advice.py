@@ -11,7 +11,7 @@ from core.recipes import key, name_of, original
 from core.records import ModelSummary, Note
 from core.search.advice import applied
 from core.wording import advised
-from pages.shared import formatting, recipe_book, recipe_form, session
+from pages.shared import formatting, recipe_form, session
 from pages.shared.state import forms
 
 
@@ -39,13 +39,5 @@ def _card(note: Note) -> None:
         disabled=inside,
         help=formatting.plain(f"Adds {name_of(alone)} to the recipe. Undo takes it back."),
     ):
-        forms.advice.set(note)
+        forms.added.set(changed.steps)
         st.switch_page(session.OPTIMIZE)
-
-
-def take_up() -> None:
-    """The step that a button asked for joins the recipe; call it once the forms are filled."""
-    note = forms.advice.take()
-    changed = applied(recipe_form.current(), note) if note is not None else None
-    if changed is not None:
-        recipe_book.take(changed)

@@ -11,7 +11,7 @@ from core.records import Recipe, Run, Step
 from core.search import lookup
 from core.search.space import START
 from core.workspace.passes import catalogue
-from pages.shared import measure_form, recipe_form
+from pages.shared import measure_form, recipe_book, recipe_form
 from pages.shared.state import forms, visit
 
 
@@ -40,7 +40,7 @@ def fill_forms(run: Run | None, left: Recipe | None = None) -> None:
         recipe_form.load(Recipe(START.name, known))
         forms.filled_for.set("start")
     if added := forms.added.take():
-        recipe_form.load(_joined(recipe_form.current(), added))
+        recipe_book.take(_joined(recipe_form.current(), added))
 
 
 def _joined(recipe: Recipe, added: Sequence[Step]) -> Recipe:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core.charts.card_picture import Form, Look
-from core.records import Note, Recipe, Run, Step
+from core.records import Recipe, Run, Step
 from core.workspace.inputs import PixelTrial
 from pages.shared.field import Field, Linked, Pick
 
@@ -48,8 +48,7 @@ class Forms:
     Attributes:
         filled_for: id of the run whose question they were set to, "left" or "start".
         loaded: whether the recipe was changed from outside its form.
-        added: steps that another screen adds to the recipe.
-        advice: on the architecture, that the recipe is to follow.
+        added: steps that a piece of advice, or another screen, adds to the recipe.
         data_model: digest of the model that the images were chosen for.
     """
 
@@ -57,7 +56,6 @@ class Forms:
     loaded: Field[bool] = Field("recipe_loaded", False)
     added: Field[tuple[Step, ...]] = Field("recipe_added", ())
     model: Field[str | None] = Field("model", None)
-    advice: Field[Note | None] = Field("advice", None)
     data_model: Field[str] = Field("data.model", "")
     calibration: Field[str] = Field("data.calibration", "")
     evaluation: Field[str] = Field("data.evaluation", "")

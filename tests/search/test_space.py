@@ -125,3 +125,11 @@ def test_neighbours_cover_every_stop_of_every_visible_slider(name):
         assert not found
     for about in visible:
         assert any(about.low in n.steps[0].params.values() for n in found) or not about.step
+
+
+def test_every_value_of_an_axis_is_one_that_its_pass_takes():
+    for axis in axes_of(catalogue()):
+        for step in (one.step for one in axis.variants if one.step is not None):
+            known = parameters(catalogue()[step.pass_name])
+            assert build(step).step() == step
+            assert all(type(known[name][0]) is type(value) for name, value in step.params.items())

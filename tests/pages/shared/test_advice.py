@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from core.recipes import original
 from core.records import Note
+from core.search.advice import applied
 from pages.shared.state import forms
 from tests.pages.fake_workspace import model
 from tests.pages.screen import clean
@@ -22,7 +24,8 @@ def test_only_what_a_pass_follows_has_a_button(optimize, workspace):
 def test_the_step_joins_the_recipe_and_undo_takes_it_back(optimize):
     page = clean(optimize.run())
     assert page.session_state[forms.switch("fold_batch_norm").key]
-    page.session_state[forms.advice.key] = DENSE  # as the button leaves it
+    added = applied(original(), DENSE)
+    page.session_state[forms.added.key] = added.steps  # as the button leaves them
     page = clean(page.run())
     assert page.session_state[forms.switch("quantize_dynamic").key]
     assert page.session_state[forms.switch("fold_batch_norm").key]

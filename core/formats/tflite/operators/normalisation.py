@@ -52,7 +52,9 @@ def _softmax_of_rows(net: Net, node: ir.Node, code: str, x: Stored, axis: int) -
 
 
 def batch_norm(net: Net, node: ir.Node) -> None:
-    """A factor and a summand for each channel."""
+    """A factor and a summand for each channel; in training they come from the batch itself."""
+    if node.attributes.get_int("training_mode", 0):
+        raise Refused("it takes mean and variance from the batch, as in training")
     x = net.real(node.inputs[0])
     scale, shift, mean, variance = (
         weights.values(net, value).astype(np.float64) for value in node.inputs[1:5]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
+from core.errors import ConversionFailed
 from core.formats.tflite.operators.normalisation import OPERATORS
+from core.formats.tflite.writer import written
 from tests.builders import graph, norm
 from tests.formats.tflite.answers import operators, same
 
@@ -44,6 +46,16 @@ def test_a_batch_norm_left_over():
             **norm(4),
         )
     )
+
+
+def test_a_batch_norm_in_training_is_refused():
+    net = graph(
+        """(float[2,3,5,6] x) => (float[2,3,5,6] y)
+        { y = BatchNormalization <training_mode=1> (x, s, b, m, v) }""",
+        s=(3,), b=(3,), m=(3,), v=(3,),
+    )  # fmt: skip
+    with pytest.raises(ConversionFailed, match="as in training"):
+        written(net, "")
 
 
 def test_two_batch_norms_of_many_channels_keep_their_own_numbers():
