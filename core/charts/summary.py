@@ -256,15 +256,23 @@ def _percent_span(row: Measurement) -> str:
 
 
 def _speed(run: Run, rows: Standing, made: Candidate, backends: Sequence[str]) -> str:
-    said: dict[str, list[str]] = {"faster": [], "slower": [], "same": [], "open": [], "none": []}
+    kinds = ("faster", "slower", "same", "open", "failed", "none")
+    said: dict[str, list[str]] = {kind: [] for kind in kinds}
+    threads = first_threads(run)
     found = [
-        (backend, rows.row(made.digest, "latency_ratio", backend, first_threads(run)))
+        (
+            backend,
+            rows.row(made.digest, "latency_ratio", backend, threads)
+            or rows.row(made.digest, "latency_ms", backend, threads),  # what failed has no ratio
+        )
         for backend in backends
     ]
     for backend, row in sorted(found, key=lambda pair: (pair[1] and pair[1].value) or 9e9):
         label = palette.label(backend)
         verdict = row.detail.get("verdict") if row is not None else None
-        if row is None or row.status not in MEASURED or row.value is None:
+        if row is not None and row.status not in MEASURED:
+            said["failed"].append(label)
+        elif row is None or row.value is None or row.metric != "latency_ratio":
             said["none"].append(label)
         elif verdict == Verdict.FASTER.value:
             said["faster"].append(f"{text.times(1 / row.value)} faster on {label}")
@@ -279,7 +287,8 @@ def _speed(run: Run, rows: Standing, made: Candidate, backends: Sequence[str]) -
     for key, start in (
         ("same", "no difference in speed shown on"),
         ("open", "not enough data yet on" if live else "too noisy for a verdict on speed on"),
-        ("none", "not measured on"),
+        ("failed", "no time on"),
+        ("none", "still being measured on" if live else "not measured on"),
     ):
         if said[key]:
             words.append(f"{start} {', '.join(said[key])}")

@@ -77,11 +77,13 @@ class Hindsight:
         candidate: digest.
         expected: the forecast.
         agreement: percent of evaluation images with the original's answer.
+        backend: where it was counted.
     """
 
     candidate: str
     expected: AccuracyForecast
     agreement: float
+    backend: str = ""
 
     @property
     def held(self) -> bool:

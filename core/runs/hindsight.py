@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
-from core.records import Candidate, Cut, Hindsight, Recipe, Run, Sensitivity, Status
+from core.records import (
+    Candidate,
+    Cut,
+    Hindsight,
+    Measurement,
+    Recipe,
+    Run,
+    Sensitivity,
+    Status,
+)
 from core.runs.forecast import forecast, uncut
 
 Known = Callable[[Recipe], Sensitivity | None]
@@ -19,7 +28,7 @@ def hindsights(run: Run, known: Known) -> tuple[Hindsight, ...]:
     """
     if not run.spec.calibration:
         return ()
-    counted = dict(_counted(run))
+    counted = {row.candidate: row for row in _counted(run)}
     found = []
     for outcome in run.outcomes:
         made = outcome.candidate
@@ -29,17 +38,17 @@ def hindsights(run: Run, known: Known) -> tuple[Hindsight, ...]:
         learnt = known(uncut(made.recipe, len(made.recipe.steps) - 1))
         expected = forecast(cuts, learnt) if learnt is not None else None
         if expected is not None:
-            found.append(Hindsight(made.digest, expected, counted[made.digest]))
+            row = counted[made.digest]
+            found.append(Hindsight(made.digest, expected, row.value or 0.0, row.backend))
     return tuple(found)
 
 
-def _counted(run: Run) -> Iterator[tuple[str, float]]:
-    """The agreement of each candidate on the first backend that has one."""
+def _counted(run: Run) -> list[Measurement]:
+    """The agreement of each candidate, that of the first backend that has one last."""
     order = {backend: at for at, backend in enumerate(run.spec.backends)}
     rows = [r for r in run.measurements if r.metric == "agreement" and r.status is Status.OK]
-    for row in sorted(rows, key=lambda r: -order.get(r.backend, len(order))):
-        if row.value is not None:
-            yield row.candidate, row.value
+    known = [row for row in rows if row.value is not None]
+    return sorted(known, key=lambda row: -order.get(row.backend, len(order)))
 
 
 def _cuts(made: Candidate) -> tuple[Cut, ...]:

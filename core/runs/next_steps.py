@@ -4,13 +4,13 @@ Where it loses accuracy: less of what loses, the worst layer left alone, arithme
 itself, training. Where it is not faster: the same written for this backend, arithmetic left out
 that gains nothing, else what of the passes pays and is not in it yet. What a pass has to offer is
 stated by the pass (`gentler`, `pays`, `mends`); a smaller cut comes with its forecast, and nothing
-else has one. What the run has tried is not offered again.
+else has one. What was measured already is not offered again.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,7 +44,11 @@ Found = Iterator[NextStep]
 
 
 def next_steps(
-    run: Run, outcome: Outcome, backend: str, known: Sensitivity | None = None
+    run: Run,
+    outcome: Outcome,
+    backend: str,
+    known: Sensitivity | None = None,
+    tried: Collection[str] = (),
 ) -> NextSteps | None:
     """What to do next about a recipe that was measured.
 
@@ -55,13 +59,14 @@ def next_steps(
         outcome: of the recipe.
         backend: of the run.
         known: what a cut costs the model as the steps before it leave it, if that was measured.
+        tried: keys of recipes that other runs have measured on this model and backend.
     """
     goal = run.spec.goal
     limits = Limits(goal.max_drop) if goal is not None else Limits()
     choice = judged(run, outcome, limits, (backend,))
     if choice is None or understood(outcome.recipe) != outcome.recipe:
         return None
-    case = _Case(run, choice, backend, known)
+    case = _Case(run, choice, backend, known, frozenset(tried))
     standing, ways = case.standing()
     return NextSteps(standing, tuple(itertools.islice(case.untried(ways), MOST)))
 
@@ -74,6 +79,7 @@ class _Case:
     choice: Choice
     backend: str
     known: Sensitivity | None
+    tried: frozenset[str]
 
     @property
     def steps(self) -> tuple[Step, ...]:
@@ -89,7 +95,8 @@ class _Case:
         goal, where = self.run.spec.goal, label_of(self.backend)
         grounds, speed = self.choice.accuracy.grounds, self.choice.speed
         if self.choice.candidate.digest == self.run.model.digest:
-            return Note.of("next.unchanged"), self.more_gain()
+            smaller = self.objective is Objective.SMALLEST
+            return Note.of("next.unchanged", smaller=smaller), self.more_gain()
         if grounds is Grounds.LOSES:
             allowed = None if goal is None else goal.max_drop
             return Note.of("next.loses", backend=where, allowed=allowed), self.to_lose_less()
@@ -104,8 +111,8 @@ class _Case:
         return said, self.more_gain()
 
     def untried(self, ways: Found) -> Found:
-        """Each recipe once, without those that the run knows."""
-        seen = {key(recipe.steps) for recipe in self.run.spec.recipes}
+        """Each recipe once, without those that were measured."""
+        seen = {key(recipe.steps) for recipe in self.run.spec.recipes} | self.tried
         for way in ways:
             asked = key(way.recipe.steps)
             if asked not in seen:

@@ -29,7 +29,10 @@ def _gains(v: Values) -> str:
 
 
 SENTENCES: Mapping[str, Template] = {
-    "next.unchanged": "This is the original model. What may gain time:",
+    "next.unchanged": lambda v: (
+        "This is the original model. What may "
+        + ("make it smaller:" if v["smaller"] else "gain time:")
+    ),
     "next.loses": _loses,
     "next.no_gain": _no_gain,
     "next.untimed": "It has no time on {backend}. What may run there:",

@@ -14,6 +14,7 @@ from core.data import model_at
 from core.errors import DataError, StoreError
 from core.formats.base.artifacts import Artifacts
 from core.measure import ProfileJob, Setting, Source, explained, host, profile
+from core.recipes import key
 from core.records import (
     Diagnosis,
     Distributions,
@@ -253,7 +254,13 @@ class Insights:
         made = outcome.candidate
         at = next((i for i, r in enumerate(made.report) if r.cuts), None) if made else None
         known = self._known(run, uncut(outcome.recipe, at)) if at is not None else None
-        return next_steps(run, outcome, backend, known)
+        tried = {
+            key(recipe.steps)
+            for line in self._at.store.lines(run.owner)
+            if line.spec.model == run.spec.model and backend in line.spec.backends
+            for recipe in line.spec.recipes
+        }
+        return next_steps(run, outcome, backend, known, tried)
 
     def _known(self, run: Run, before: Recipe) -> Sensitivity | None:
         """What a cut costs the model of a run, as a recipe leaves it, if that was measured."""

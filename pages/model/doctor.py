@@ -45,6 +45,8 @@ def show(workspace: Workspace, model: ModelSummary) -> None:
             _apply(workspace, model, found)
     if done := state.adapted.take():
         st.success(done)
+    if notice := visit.notice.take():
+        st.error(formatting.plain(notice))
 
 
 @session.spoken()
@@ -58,12 +60,15 @@ def _panel(workspace: Workspace, asked: Asked, waits: bool) -> None:
             "finds which exact rewrites help where it fails. About a minute."
         )
         st.button("Try every target", key="doctor.try", on_click=_begin, args=(asked,))
+        refused = state.untried.get()
+        if refused is not None and refused[0] == asked:
+            st.warning(formatting.plain(refused[1]))
         return
     try:
         known = workspace.insights.diagnosis(*asked) is not None
-    except CoreError:
-        state.doctor.clear()
-        raise
+    except CoreError as error:
+        state.untried.set((asked, error.reason))
+        known = True
     if known:
         state.doctor.clear()
         st.rerun()
@@ -73,6 +78,7 @@ def _panel(workspace: Workspace, asked: Asked, waits: bool) -> None:
 
 
 def _begin(asked: Asked) -> None:
+    state.untried.clear()
     state.doctor.set(asked)
 
 

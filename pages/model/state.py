@@ -28,6 +28,7 @@ class ModelState:
         refused: the layer times that could not be measured, and why.
         histograms: whether those of the picked layer are shown.
         doctor: the model, images and visitor whose targets are being tried.
+        untried: those that could not be tried, and why.
         target: that rewrites are applied for; empty for all.
         adapted: what was applied, to say once.
     """
@@ -43,6 +44,7 @@ class ModelState:
     refused: Field[tuple[Question, str] | None] = Field("model.refused", None)
     histograms: Field[bool] = Field("model.histograms", False)
     doctor: Field[tuple[str, str, str] | None] = Field("model.doctor", None)
+    untried: Field[tuple[tuple[str, str, str], str] | None] = Field("model.untried", None)
     target: Field[str] = Field("model.target", "")
     adapted: Field[str] = Field("model.adapted", "")
 

@@ -28,11 +28,14 @@ def show(workspace: Workspace, run: Run, digest: str) -> Explanation | None:
     if workspace.insights.profiled(*question):
         return workspace.insights.profile(*question, 0.0)
     waits = state.timing.get() == question
-    st.fragment(_panel, run_every=LOOK_S if waits else None)(workspace, question)
+    st.fragment(_panel, run_every=LOOK_S if waits else None)(workspace, question, waits)
     return None
 
 
-def _panel(workspace: Workspace, question: Question) -> None:
+def _panel(workspace: Workspace, question: Question, waits: bool) -> None:
+    """The button, or whether the times are there; a click makes the page look again and again."""
+    if (state.timing.get() == question) != waits:
+        st.rerun()
     if state.timing.get() == question:
         _look(workspace, question)
         return

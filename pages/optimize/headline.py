@@ -108,7 +108,7 @@ def run_tiles(
         size = size_tile(before, after, COUNTED, hollow=False)
     return [
         delta_tile(latency_delta(run, digest, backend), waiting),
-        beside_forecast(beside_others(accuracy, run, digest, backend), digest, hindsights),
+        beside_forecast(beside_others(accuracy, run, digest, backend), digest, backend, hindsights),
         size,
     ]
 
@@ -149,15 +149,16 @@ def delta_tile(delta: Delta, waiting: str) -> Tile:
     return Tile(label, value, change, note, delta.tone)
 
 
-def beside_forecast(tile: Tile, digest: str, hindsights: Sequence[Hindsight]) -> Tile:
-    """The agreement that was counted, and what the forecast had been."""
-    found = next((h for h in hindsights if h.candidate == digest), None)
+def beside_forecast(tile: Tile, digest: str, backend: str, hindsights: Sequence[Hindsight]) -> Tile:
+    """The agreement that was counted on this backend, and what the forecast had been."""
+    asked = (digest, backend)
+    found = next((h for h in hindsights if (h.candidate, h.backend) == asked), None)
     if found is None or tile.value == NO_DELTA:
         return tile
     expected = found.expected
     words = (
-        f"same answers: measured {found.agreement:.1f} %; forecast was {expected.agreement:.1f} % "
-        f"({expected.low:.1f}–{expected.high:.1f})"
+        f"same answers: measured {found.agreement:.1f} %; forecast was {expected.agreement:.1f} %, "
+        f"90 % interval {expected.low:.1f} to {expected.high:.1f} %"
     )
     return replace(tile, note=f"{tile.note}; {words}" if tile.note else words)
 

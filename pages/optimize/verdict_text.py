@@ -12,6 +12,8 @@ from core.workspace.passes import catalogue
 from pages.optimize import goal
 from pages.shared import formatting
 
+BRACKETS = "in brackets: 95 % interval"
+
 
 def sentence(run: Run, outcome: Outcome | None, backend: str) -> str:
     """What a run says of one recipe on one backend; `outcome` is None before that is made."""
@@ -78,7 +80,7 @@ def notes(run: Run, outcome: Outcome | None, backend: str) -> tuple[str, ...]:
     """Below the tiles: what else was counted, what the numbers hold for, what to know of them."""
     if outcome is None or outcome.candidate is None:
         return (condition(run),)
-    return details(run, outcome, backend), condition(run), aside(run, outcome)
+    return details(run, outcome, backend), f"{condition(run)} · {BRACKETS}", aside(run, outcome)
 
 
 def details(run: Run, outcome: Outcome, backend: str) -> str:
@@ -112,4 +114,4 @@ def condition(run: Run) -> str:
     parts += filter(None, (run_input(run),))
     if run.host is not None:
         parts.append(f"{run.host.cpu}, {run.host.cores} cores")
-    return f"Measured here: {' · '.join(parts)} · in brackets: 95 % interval"
+    return f"Measured here: {' · '.join(parts)}"

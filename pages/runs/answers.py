@@ -20,11 +20,12 @@ LOOK_S, PAUSE_S = 0.3, 0.1  # numbers are read for so long at a time, and so lon
 def known(workspace: Workspace, lines: Mapping[str, RunLine]) -> dict[str, Answer]:
     """What is said of each run: as it was kept, or worded now from all of its rows.
 
-    The newest first, and no longer than a page may take: `read_on` goes on with those left out.
+    The newest first, those that go on last since theirs change, and no longer than a page may take:
+    `read_on` goes on with those left out.
     """
     until, found = time.monotonic() + LOOK_S, dict[str, Answer]()
     before, now = state.worded.get(), dict(state.worded.get())
-    for line in lines.values():
+    for line in sorted(lines.values(), key=lambda one: one.progress.state in LIVE):
         progress, said = before.get(line.id, (None, None))
         if line.answer is not None:
             found[line.id] = line.answer

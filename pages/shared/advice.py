@@ -36,7 +36,6 @@ def _card(note: Note) -> None:
     if st.button(
         "In the recipe" if inside else "Apply",
         key=f"advice.{note.code}",
-        disabled=inside,
         help=formatting.plain(f"Adds {name_of(alone)} to the recipe. Undo takes it back."),
     ):
         forms.added.set(changed.steps)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
-from core.recipes import apart, name_of, recipe_of
+from core.recipes import apart, in_order, name_of, recipe_of
 from core.records import Recipe, Run, Step
 from core.search import lookup
 from core.search.space import START
@@ -44,9 +44,15 @@ def fill_forms(run: Run | None, left: Recipe | None = None) -> None:
 
 
 def _joined(recipe: Recipe, added: Sequence[Step]) -> Recipe:
-    """A recipe with steps more, each in its place and instead of one of the same pass."""
-    chosen = {step.pass_name: step for step in (*recipe.steps, *added)}
-    return recipe_of([chosen[name] for name in catalogue() if name in chosen])
+    """A recipe with steps more, each instead of one of the same pass or family."""
+    names = {step.pass_name for step in added}
+    families = {catalogue()[name].family for name in names} - {""}
+    rest = [
+        step
+        for step in recipe.steps
+        if step.pass_name not in names and catalogue()[step.pass_name].family not in families
+    ]
+    return recipe_of(in_order((*rest, *added)))
 
 
 def _turn_to(run: Run) -> None:

@@ -20,7 +20,7 @@ from core.charts.compare import Side, obstacles
 from core.charts.layers import layer_rows
 from core.charts.report import report_html
 from core.charts.rows import rows_table
-from core.charts.summary import deltas, headline
+from core.charts.summary import answer, deltas, headline
 from core.charts.sweep import sweep_rows
 from core.charts.table import to_csv
 from core.records import Preview, Recipe, Run, RunProgress, State
@@ -41,7 +41,7 @@ def test_headline_claims_no_loss_only_as_not_shown():
     said = headline(b.run(), b.QUANTIZED)
     assert "top-1 0.4 points less; could be 0.9 less to 0.1 more" in said
     assert "1.38× slower on" in said
-    assert "not measured on" in said
+    assert "no time on OpenCV DNN" in said
 
 
 @pytest.mark.parametrize(
@@ -115,6 +115,8 @@ def test_headline_while_it_runs():
     whole = b.run()
     run = replace(whole, measurements=(), progress=RunProgress(State.RUNNING, 1, 9))
     assert "still being measured" in headline(run, b.PRUNED)
+    failed = replace(b.run(), progress=RunProgress(State.RUNNING, 1, 9))
+    assert answer(failed, failed.outcomes[2], "opencv").startswith("No time on OpenCV DNN;")
 
 
 def test_deltas_carry_units_intervals_and_tone():

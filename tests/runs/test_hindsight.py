@@ -67,6 +67,11 @@ def test_what_had_no_forecast_has_no_hindsight(made):
     assert hindsights(run(CUT), lambda before: None) == ()
 
 
+def test_a_hindsight_says_where_it_was_counted():
+    (found,) = hindsights(run(CUT), lambda before: KNOWN)
+    assert found.backend == run(CUT).spec.backends[0]
+
+
 def test_one_set_for_both_has_hindsight_too():
     made = run(CUT)
     both = replace(made, spec=replace(made.spec, evaluation=made.spec.calibration))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from core.passes.base import Pass, catalogue
+from core.recipes import key
 from core.records import (
     Candidate,
     Cut,
@@ -83,6 +84,17 @@ def standing(run: Run) -> str:
     found = next_steps(run, run.outcomes[1], run.spec.backends[0])
     assert found is not None
     return sentence(found.standing)
+
+
+def test_what_another_run_has_measured_is_not_offered_again():
+    run = measured(FOLD, CUT, lost=5.0, reports={"prune_channels": StepReport(CUT, cuts=CUTS)})
+    found = next_steps(run, run.outcomes[1], "onnxruntime", KNOWN)
+    assert found is not None
+    first = key(found.steps[0].recipe.steps)
+    later = next_steps(run, run.outcomes[1], "onnxruntime", KNOWN, {first})
+    assert later is not None
+    assert later.steps
+    assert first not in {key(step.recipe.steps) for step in later.steps}
 
 
 def test_a_cut_that_loses_is_made_smaller_with_its_forecast():
@@ -205,7 +217,7 @@ def test_the_original_and_what_has_no_time_or_no_model():
     same = replace(run.outcomes[1], candidate=replace(run.outcomes[1].candidate, digest=b.BASE))
     found = next_steps(run, same, "onnxruntime")
     assert found is not None
-    assert found.standing == Note.of("next.unchanged")
+    assert found.standing == Note.of("next.unchanged", smaller=False)
     untimed = measured(FOLD, SAFE, verdict="", backend="opencv")
     assert standing(untimed).startswith("It has no time on OpenCV DNN.")
     assert "Leave out int8 safe" in offered(untimed)
