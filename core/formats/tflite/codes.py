@@ -110,13 +110,26 @@ def _scaled(node: ir.Node) -> Codes | None:
     return Codes(whole.astype(np.int8), tuple(float(s) for s in scale.ravel()), 0, axis)
 
 
+def type_of(node: ir.Node) -> ir.DataType | None:
+    """The type of the codes that a QuantizeLinear makes, or a DequantizeLinear reads."""
+    zero = node.inputs[2] if len(node.inputs) > 2 else None
+    if zero is not None:
+        found = constant(zero)
+        return zero.dtype if found is None else ir.DataType.from_numpy(found.dtype)
+    if node.op_type == "DequantizeLinear":
+        return node.inputs[0].dtype if node.inputs[0] is not None else None
+    stated = node.attributes.get_int("output_dtype", 0)
+    return ir.DataType(stated) if stated else node.outputs[0].dtype
+
+
 def grid_of(node: ir.Node) -> Grid | None:
     """The grid of a QuantizeLinear or DequantizeLinear; None where it is not one int8 grid."""
-    scale = constant(node.inputs[1])
-    zero = constant(node.inputs[2]) if len(node.inputs) > 2 else np.zeros((), np.uint8)
+    scale, kind = constant(node.inputs[1]), type_of(node)
+    given = node.inputs[2] if len(node.inputs) > 2 else None
+    zero = np.zeros((), np.int64) if given is None else constant(given)
     if scale is None or zero is None or scale.size != 1 or zero.size != 1:
         return None
-    if zero.dtype not in (np.int8, np.uint8):
+    if kind not in (ir.DataType.INT8, ir.DataType.UINT8):
         return None
-    shift = SHIFT if zero.dtype == np.uint8 else 0
+    shift = SHIFT if kind == ir.DataType.UINT8 else 0
     return Grid((float(np.ravel(scale)[0]),), int(np.ravel(zero)[0]) - shift)

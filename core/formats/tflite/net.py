@@ -86,7 +86,7 @@ class Net:
         self.doubtful: set[str] = set()
         self.variant = variant
         self._stored: dict[str, Stored] = {}
-        self._others: dict[tuple[int, str], Stored] = {}
+        self._others: dict[tuple[object, ...], int] = {}
         self._constants: dict[tuple[object, ...], int] = {}
         self._large: dict[tuple[object, ...], tuple[int, Array]] = {}
 
@@ -131,6 +131,10 @@ class Net:
         """The node that reads a value, if it is the only one and nothing else needs it."""
         readers = [use.node for use in value.uses()]
         return readers[0] if len(readers) == 1 and value.name not in self.outputs else None
+
+    def is_read(self, value: ir.Value) -> bool:
+        """Whether a node or the caller of the model reads a value."""
+        return bool(value.uses()) or value.name in self.outputs
 
     # What operators read
 
@@ -182,27 +186,30 @@ class Net:
             raise Refused("it computes with the codes of a quantized tensor")
         if found.grid is None:
             return found
-        key = found.tensor, "float32"
+        key = found.tensor, found.placed, "float32"
         if key not in self._others:
             made = self.fresh(found.shape, found.order, "float32", self.name(found))
             self.file.op("DEQUANTIZE", [found.tensor], [made.tensor])
-            self._others[key] = made
-        return self._others[key]
+            self._others[key] = made.tensor
+        return replace(found, tensor=self._others[key], kind="float32", grid=None)
 
     def ordered(self, found: Stored, order: Order) -> Stored:
-        """The same values with their axes in this order."""
+        """The same values with their axes in this order.
+
+        A tensor may be held by several values, each with other names for its axes: what is moved
+        already is known by how its data lies in the file, not by an order of ONNX's axes.
+        """
         if found.order == order:
             return found
-        key = found.tensor, f"order {order} {found.shape}"
+        key = found.tensor, found.placed, layout.steps(found.order, order), found.grid
         if key not in self._others:
             made = self.fresh(found.shape, order, found.kind, self.name(found), found.grid)
-            made = replace(made, coded=found.coded)
             if layout.alike(found.shape, found.order, order):
                 self.reshape(found.tensor, made)
             else:
                 self._transpose(found, made)
-            self._others[key] = made
-        return self._others[key]
+            self._others[key] = made.tensor
+        return replace(found, tensor=self._others[key], order=order)
 
     def _transpose(self, found: Stored, made: Stored) -> None:
         if len(found.shape) > LONGEST_RANK:

@@ -148,8 +148,13 @@ def _other(node: ir.Node, value: ir.Value) -> tuple[ir.Value | None, float | Non
 
 
 def _factor(node: ir.Node) -> tuple[ir.Value | None, float]:
-    """The computed input of a node of two, and the number that is the other one (else NaN)."""
-    for value, other in (node.inputs[:2], reversed(node.inputs[:2])):
+    """The computed input of a node of two, and the number that is the other one (else NaN).
+
+    Of a Div that is the divisor: a number that is divided makes another function.
+    """
+    first, second = node.inputs[:2]
+    pairs = ((first, second), (second, first))
+    for value, other in pairs[:1] if node.op_type == "Div" else pairs:
         array = constant(origin(other))
         if array is not None and array.size == 1:
             return value, float(array.ravel()[0])

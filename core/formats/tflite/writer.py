@@ -100,7 +100,8 @@ def save(net: Net, graph: ir.Model, path: Path) -> None:
     """Write the file.
 
     Raises:
-        ConversionFailed: it would be larger than a flatbuffer can be.
+        ConversionFailed: some outputs cannot be written, or it would be larger than a flatbuffer
+            can be.
     """
     net.file.write(path, net.inputs, _outputs(net, graph))
 
@@ -144,15 +145,20 @@ def _write(net: Net, node: ir.Node, obstacles: list[Obstacle]) -> None:
 
 
 def _outputs(net: Net, graph: ir.Model) -> dict[str, int]:
-    """Outputs by name, each a tensor of its own, as ONNX has it."""
+    """Outputs by name, each a tensor of its own, as ONNX has it.
+
+    Raises:
+        ConversionFailed: some cannot be written.
+    """
     outputs: dict[str, int] = {}
-    taken = set(net.inputs.values())
+    taken, obstacles = set(net.inputs.values()), list[Obstacle]()
     for value in graph.graph.outputs:
         name = value.name or ""
-        found = net.given(value)
-        if not found.coded:
-            found = net.numbers(found)
-        found = _as_declared(net, value, net.ordered(found, layout.plain(len(found.shape))))
+        try:
+            found = _output(net, value)
+        except Refused as error:
+            obstacles.append(Obstacle(name, "output", str(error)))
+            continue
         if found.tensor in taken or net.file.tensors[found.tensor].data is not None:
             copy = net.fresh(found.shape, found.order, found.kind, name, found.grid)
             net.reshape(found.tensor, copy)
@@ -160,7 +166,19 @@ def _outputs(net: Net, graph: ir.Model) -> dict[str, int]:
         taken.add(found.tensor)
         net.file.tensors[found.tensor].name = name
         outputs[name] = found.tensor
+    if obstacles:
+        raise failure(obstacles)
     return outputs
+
+
+def _output(net: Net, value: ir.Value) -> Stored:
+    """An output in ONNX's order and type."""
+    found = net.given(value)
+    if found.coded and found.grid is None:  # they are computed as the numbers that they stand for
+        raise Refused("its codes have more than 8 bits")
+    if not found.coded:
+        found = net.numbers(found)
+    return _as_declared(net, value, net.ordered(found, layout.plain(len(found.shape))))
 
 
 def _as_declared(net: Net, value: ir.Value, found: Stored) -> Stored:

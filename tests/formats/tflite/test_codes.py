@@ -49,6 +49,33 @@ def test_a_grid_of_activations_has_the_zero_of_signed_codes(kind: str, zero: int
     assert (found.scale, found.zero) == ((0.125,), 0)
 
 
+@pytest.mark.parametrize(("kind", "number"), [("uint8", 2), ("int8", 3)])
+@pytest.mark.parametrize("more", ["", ', ""'])
+def test_a_zero_that_is_left_out_is_of_the_type_of_the_codes(kind: str, number: int, more: str):
+    made = graph(
+        f"""(float[4] x) => ({kind}[4] q, float[4] y) {{
+        q = QuantizeLinear <output_dtype={number}> (x, s{more}) y = DequantizeLinear (q, s{more})
+        }}""",
+        opset=21, s=np.array(0.125, np.float32),
+    )  # fmt: skip
+    for node in made.graph:
+        found = grid_of(node)
+        assert found is not None
+        assert (found.scale, found.zero) == ((0.125,), -128 if kind == "uint8" else 0)
+    same(made, 1e-6)
+
+
+def test_codes_that_are_given_have_the_zero_of_their_type():
+    same(
+        graph(
+            "(int8[4] x) => (float[4] y) { y = DequantizeLinear (x, s) }",
+            s=np.array(0.125, np.float32),
+        ),
+        1e-6,
+        given={"x": np.array([-128, -1, 0, 127], np.int8)},
+    )
+
+
 def test_codes_of_16_bits_have_no_grid():
     made = graph(
         "(float[4] x) => (int16[4] y) { y = QuantizeLinear (x, s, z) }", opset=21,

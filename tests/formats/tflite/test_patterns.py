@@ -29,6 +29,8 @@ SWISHES = (
     "a = Add (x, three) c = Clip (a, zero, six) d = Div (c, six) y = Mul (d, x)",
 )
 NOT_THEM = (
+    "d = Div (r, x) e = Erf (d) a = Add (e, one) m = Mul (x, a) y = Mul (m, half)",
+    "a = Add (x, three) c = Clip (a, zero, six) d = Div (six, c) y = Mul (d, x)",
     "d = Div (x, three) e = Erf (d) a = Add (e, one) m = Mul (x, a) y = Mul (m, half)",
     "d = Div (x, r) e = Erf (d) a = Add (e, one) m = Mul (x, a) y = Mul (m, three)",
     "h = HardSigmoid <alpha=0.2, beta=0.5> (x) y = Mul (x, h)",

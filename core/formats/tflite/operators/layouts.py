@@ -9,7 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from core.formats.tflite import layout
-from core.formats.tflite.attributes import integer, integers, text
+from core.formats.tflite.attributes import given, integer, integers, text
 from core.formats.tflite.net import Net
 from core.formats.tflite.refusal import Refused
 
@@ -40,8 +40,11 @@ def identity(net: Net, node: ir.Node) -> None:
 
 def dropout(net: Net, node: ir.Node) -> None:
     """Nothing, when a model predicts."""
-    if len(node.outputs) > 1 and node.outputs[1].uses():
+    if any(net.is_read(output) for output in node.outputs[1:]):
         raise Refused("its mask is read")
+    training = given(node, 2)
+    if training is not None and net.known(training, "training mode").any():
+        raise Refused("it drops at random, as in training")
     identity(net, node)
 
 

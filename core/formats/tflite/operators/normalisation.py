@@ -20,6 +20,7 @@ from core.formats.tflite.terms import Terms
 Array = np.ndarray[Any, Any]
 Write = Callable[[Net, ir.Node], None]
 EPSILON = 1e-5
+SMALLEST = float(np.finfo(np.float32).tiny)  # sum of which float32 keeps all digits
 
 
 def softmax(net: Net, node: ir.Node) -> None:
@@ -88,7 +89,7 @@ def _standardised(net: Net, x: Stored, axes: Sequence[int], epsilon: float) -> S
 
 def layer_norm(net: Net, node: ir.Node) -> None:
     """Over the last axes; scale and bias broadcast over the others."""
-    if any(output.uses() for output in node.outputs[1:]):
+    if any(net.is_read(output) for output in node.outputs[1:]):
         raise Refused("its mean or deviation is read")
     x = net.real(node.inputs[0])
     rank = len(x.shape)
@@ -160,7 +161,10 @@ def local_response(net: Net, node: ir.Node) -> None:
 
 
 def lp_norm(net: Net, node: ir.Node) -> None:
-    """Over one axis by the sum of sizes, or by the root of the sum of squares."""
+    """Over one axis by the sum of sizes, or by the root of the sum of squares.
+
+    ONNX Runtime leaves what has no length as it is: such a row is divided by the smallest length.
+    """
     x, order = net.real(node.inputs[0]), integer(node, "p", 2)
     axis = integer(node, "axis", -1) % len(x.shape)
     terms = Terms(net, x)
@@ -168,6 +172,7 @@ def lp_norm(net: Net, node: ir.Node) -> None:
     total = net.fresh(small, x.order, x.kind, f"{node.name}_total")
     over(net, terms.op("ABS", x) if order == 1 else terms.op("MUL", x, x), "SUM", (axis,), total,
          keep=True)  # fmt: skip
+    total = terms.op("MAXIMUM", total, SMALLEST)
     length = total if order == 1 else terms.op("SQRT", total)
     net.put(node.outputs[0], terms.op("DIV", x, length))
 

@@ -44,7 +44,7 @@ def _counts(net: Net, node: ir.Node) -> Pair:
 
 def max_pool(net: Net, node: ir.Node) -> None:
     """MAX_POOL_2D; a maximum of slices where the window is dilated."""
-    if len(node.outputs) > 1 and node.outputs[1].uses():
+    if any(net.is_read(output) for output in node.outputs[1:]):
         raise Refused("the places of its maxima are read")
     window, counts = _window(net, node), _counts(net, node)
     x = _image(net, net.given(node.inputs[0]))
@@ -54,7 +54,7 @@ def max_pool(net: Net, node: ir.Node) -> None:
     dilated = max(window.dilations) > 1
     same = not dilated and window.is_same(x.shape[2:], counts)
     if any((*before, *behind)) and not same:
-        zero_is_lowest = x.grid is None and _positive(net, x)
+        zero_is_lowest = _positive(net, x) if x.grid is None else x.grid.zero == LOWEST_CODE
         lowest = 0.0 if zero_is_lowest else LOWEST if x.kind == "float32" else LOWEST_CODE
         x = padded(net, x, before, behind, lowest)
     y = _filled(net, node.outputs[0], x)

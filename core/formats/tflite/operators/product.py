@@ -96,6 +96,8 @@ def _with_bias(net: Net, node: ir.Node, count: int, x: Stored) -> tuple[Tail, ir
     other = reader.inputs[1] if reader.inputs[0] is output else reader.inputs[0]
     if other is None or not _is_row(net, other, count):
         return Tail(output), None
+    if net.shape(reader.outputs[0]) != net.shape(output):  # the row brings further axes
+        return Tail(output), None
     return Tail(reader.outputs[0], nodes=(reader,)), other
 
 

@@ -7,10 +7,12 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from core.formats.tflite.codes import SHIFT, grid_of
+from core.formats.tflite.codes import SHIFT, grid_of, type_of
 from core.formats.tflite.flatbuffer import Grid
 from core.formats.tflite.net import Net, Stored
 from core.formats.tflite.refusal import Refused
+
+FINE = (ir.DataType.INT16, ir.DataType.UINT16)  # codes whose rounding is left out
 
 
 def cast(net: Net, node: ir.Node) -> None:
@@ -28,6 +30,8 @@ def quantize(net: Net, node: ir.Node) -> None:
     """QUANTIZE; codes of another grid are written anew, those of the same are the same."""
     x, grid = net.given(node.inputs[0]), grid_of(node)
     if grid is None:
+        if type_of(node) not in FINE:
+            raise Refused("its codes have no one grid of 8 bits that is known")
         net.notes["Activations of more than 8 bits are computed in float."] = None
         net.put(node.outputs[0], replace(net.numbers(x), coded=True))
         return
@@ -58,10 +62,12 @@ def dequantize(net: Net, node: ir.Node) -> None:
 def _of_input(net: Net, x: Stored, grid: Grid) -> Stored:
     """Codes that the model is given: int8 as they are, uint8 shifted, which changes no number."""
     held = net.file.tensors[x.tensor]
+    own = grid if x.kind == "int8" else Grid(grid.scale, grid.zero + SHIFT)
+    if held.grid not in (None, own):
+        raise Refused("its input is read by another grid too")
+    held.grid = own
     if x.kind == "int8":
-        held.grid = grid
         return replace(x, grid=grid)
-    held.grid = Grid(grid.scale, grid.zero + SHIFT)
     made = net.fresh(x.shape, x.order, "int8", f"{held.name}_signed", grid)
     net.file.op("QUANTIZE", [x.tensor], [made.tensor])
     return made

@@ -92,7 +92,7 @@ def split(net: Net, node: ir.Node) -> None:
     at = 0
     for output in node.outputs:
         size = net.shape(output)[axis]
-        if output.uses() or output.name in net.outputs:
+        if net.is_read(output):
             begin = [0] * len(x.shape)
             begin[axis] = at
             _cut(net, x, _like(net, output, x), begin, [1] * len(x.shape))
@@ -178,12 +178,11 @@ def _cropped(net: Net, node: ir.Node, x: Stored, before: list[int], behind: list
 
 
 def _pad_constant(net: Net, node: ir.Node, x: Stored, before: list[int], behind: list[int]) -> None:
-    value = scalar(net, node, 2, "value", 0.0)
-    if x.coded and x.grid is not None:  # the value is a code, of ONNX's type
-        filler = net.array(given(node, 2))
-        unsigned = filler is not None and filler.dtype == np.uint8
+    value, source = scalar(net, node, 2, "value", 0.0), node.inputs[0]
+    if x.coded:  # the value is a code, of ONNX's type
+        unsigned = source is not None and source.dtype == ir.DataType.UINT8
         value = value - SHIFT if unsigned else value
-        if value != x.grid.zero:
+        if x.grid is None or value != x.grid.zero:
             raise Refused("it pads codes with another number than 0")
         value = 0.0
     elif x.grid is not None and value:

@@ -78,14 +78,20 @@ def padding(net: Net, x: Stored, window: Spatial) -> tuple[Padding, Stored]:
 
 
 def padded(net: Net, x: Stored, before: Pair, behind: Pair, value: float = 0.0) -> Stored:
-    """Height and width with this value around; of codes, with what stands for 0."""
+    """Height and width with this value around; of codes with this code, or what stands for 0."""
     pairs = list(zip(before, behind, strict=True))
     shape = (*x.shape[:2], *(n + b + a for n, (b, a) in zip(x.shape[2:], pairs, strict=True)))
     made = net.fresh(shape, x.order, x.kind, f"{net.name(x)}_padded", x.grid)
     by_axis = [(0, 0), (0, 0), *pairs]
     amounts = net.listed(np.array([by_axis[axis] for axis in x.order], np.int32))
     if value:
-        net.file.op("PADV2", [x.tensor, amounts, net.number(value, x.kind)], [made.tensor])
+        # PADV2 takes a code only on the grid of what it pads
+        filler = (
+            net.number(value, x.kind)
+            if x.grid is None
+            else net.file.constant(f"{net.name(x)}_filler", np.array(value, x.kind), x.grid)
+        )
+        net.file.op("PADV2", [x.tensor, amounts, filler], [made.tensor])
     else:
         net.file.op("PAD", [x.tensor, amounts], [made.tensor])
     return made

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.errors import ConversionFailed
 from core.formats.tflite.operators.layouts import OPERATORS
+from core.formats.tflite.writer import written
 from tests.builders import graph
 from tests.formats.tflite.answers import operators, same
 
@@ -55,6 +57,38 @@ def test_tokens_of_an_image_are_its_pixels_in_the_order_of_the_file():
         k=K, s=np.array([1, 4, -1]),
     )  # fmt: skip
     assert operators(same(net)) == {"TRANSPOSE": 1, "CONV_2D": 1, "RESHAPE": 1}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        """d = Transpose <perm=[0,1,3,2]> (a) s = Softmax <axis=1> (a) m = MatMul (a, d)
+        y = Add (s, m)""",
+        """d = Transpose <perm=[0,1,3,2]> (a) e = Conv (d, l) f = Conv (a, l) y = Add (e, f)""",
+        """d = Transpose <perm=[0,1,3,2]> (a) e = Transpose <perm=[0,3,2,1]> (a)
+        f = Conv (d, l) g = Conv (e, l) y = Add (f, g)""",
+    ],
+)
+def test_views_of_one_tensor_are_moved_each_by_its_own_names(body: str):
+    used = {"l": (8, 8, 1, 1)} if "l)" in body else {}
+    same(
+        graph(
+            f"(float[1,4,8,8] x) => (float[1,8,8,8] y) {{ a = Conv (x, k) {body} }}",
+            k=(8, 4, 1, 1), **used,
+        )
+    )  # fmt: skip
+
+
+def test_what_is_moved_for_one_view_is_there_for_another():
+    made = same(
+        graph(
+            """(float[1,3,5,6] x) => (float[1,4,5,6] y, float[1,4,6,5] z) { a = Conv (x, k)
+            d = Transpose <perm=[0,1,3,2]> (a) y = Softmax <axis=3> (a)
+            z = Softmax <axis=2> (d) }""",
+            k=K,
+        )
+    )  # fmt: skip
+    assert operators(made)["TRANSPOSE"] == 4  # the input, one for both, the outputs
 
 
 def test_axes_of_size_1_come_and_go():
@@ -116,6 +150,15 @@ def test_what_does_nothing_is_not_written():
         "(float[2,3] x) => (float[2,3] y) { a = Dropout (x) b = Identity (a) y = Relu (b) }"
     )
     assert operators(same(net)) == {"RELU": 1}
+
+
+def test_what_drops_at_random_is_refused():
+    net = graph(
+        "(float[2,3] x) => (float[2,3] y) { y = Dropout (x, r, t) }",
+        r=np.float32(0.5), t=np.array(True),
+    )  # fmt: skip
+    with pytest.raises(ConversionFailed, match="as in training"):
+        written(net)
 
 
 def test_every_operator_is_tested_here():

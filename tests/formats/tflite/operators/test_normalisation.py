@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from core.errors import ConversionFailed
@@ -119,6 +120,13 @@ def test_by_neighbouring_channels():
 @pytest.mark.parametrize("p", [1, 2])
 def test_by_length(p: int):
     same(graph(f"(float[2,7] x) => (float[2,7] y) {{ y = LpNormalization <axis=1, p={p}> (x) }}"))
+
+
+@pytest.mark.parametrize("p", [1, 2])
+def test_what_has_no_length_stays_zero(p: int):
+    x = np.array([[0, 0, 0], [3e-15, 4e-15, 0], [3, -4, 0]], np.float32)
+    net = graph(f"(float[3,3] x) => (float[3,3] y) {{ y = LpNormalization <axis=1, p={p}> (x) }}")
+    same(net, given={"x": x})
 
 
 def test_every_normalisation_is_tested_here():

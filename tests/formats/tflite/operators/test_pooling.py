@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from core.errors import ConversionFailed
 from core.formats.tflite.operators.pooling import OPERATORS
+from core.formats.tflite.writer import written
 from core.graph import infer_shapes
 from tests.builders import graph
 from tests.formats.tflite.answers import operators, same
@@ -66,6 +69,27 @@ def test_zeros_around_what_is_never_negative_cost_no_partition():
     )
     assert operators(made)["PAD"] == 1
     assert operators(made)["PADV2"] == 0
+
+
+@pytest.mark.parametrize("zero", [np.uint8(0), np.int8(0), np.int8(-128), np.int8(3)])
+def test_edges_of_codes_are_never_a_maximum(zero: np.number):
+    net = graph(
+        """(float[1,3,8,8] x) => (float[1,3,4,4] y) { q = QuantizeLinear (x, s, z)
+        d = DequantizeLinear (q, s, z)
+        y = MaxPool <kernel_shape=[3,3], strides=[2,2], pads=[1,1,1,1]> (d) }""",
+        s=np.float32(0.03), z=zero,
+    )  # fmt: skip
+    x = np.random.default_rng(2).uniform(-3, -0.5, (1, 3, 8, 8)).astype(np.float32)
+    same(net, 1e-6, given={"x": x})
+
+
+def test_places_of_maxima_are_refused():
+    net = graph(
+        """(float[1,3,8,8] x) => (float[1,3,4,4] y, int64[1,3,4,4] i) {
+        y, i = MaxPool <kernel_shape=[2,2], strides=[2,2]> (x) }"""
+    )
+    with pytest.raises(ConversionFailed, match="places of its maxima are read"):
+        written(net)
 
 
 def test_every_pool_is_in_the_table():

@@ -65,6 +65,15 @@ def test_a_row_behind_a_product_is_its_bias():
     assert operators(made) == {"FULLY_CONNECTED": 1}
 
 
+def test_a_row_of_more_axes_than_the_product_is_no_bias():
+    same(
+        graph(
+            """(float[2,4] x) => (float[1,2,3] y) { a = MatMul (x, w) y = Add (a, b) }""",
+            w=(4, 3), b=(1, 1, 3),
+        )
+    )  # fmt: skip
+
+
 def test_attention_as_exporters_write_it():
     made = same(
         graph(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from core.errors import ConversionFailed
 from core.formats.tflite.net import Net
 from core.formats.tflite.operators.quantization import OPERATORS
 from tests.builders import graph
@@ -178,6 +179,82 @@ def test_activations_of_16_bits_are_computed_in_float_and_that_is_said():
     made, _ = answers(net, x)
     same(net, 1e-3, given=x)
     assert any("more than 8 bits" in note for note in made.notes)
+
+
+def refused(words: str, text: str, opset: int = 21, **weights: object) -> None:
+    with pytest.raises(ConversionFailed, match=words):
+        answers(graph(text, opset=opset, **weights), {})
+
+
+def test_two_views_of_codes_are_two_of_their_numbers():
+    same(
+        graph(
+            """(float[1,4,4,4] x) => (float[1,4,4,4] y) { q = QuantizeLinear (x, s, z)
+            d = DequantizeLinear (q, s, z) a = Softmax <axis=3> (d)
+            t = Transpose <perm=[0,1,3,2]> (d) b = Softmax <axis=3> (t) y = Add (a, b) }""",
+            s=np.float32(0.03), z=np.int8(3),
+        ),
+        1e-5,
+    )  # fmt: skip
+
+
+def test_one_input_is_not_read_by_two_grids():
+    refused(
+        "by another grid",
+        """(int8[2,6] x) => (float[2,6] y) { a = DequantizeLinear (x, s, z)
+        b = DequantizeLinear (x, t, z) y = Add (a, b) }""",
+        s=np.float32(0.03), t=np.float32(0.06), z=np.int8(3),
+    )  # fmt: skip
+
+
+def test_one_input_may_be_read_twice_by_one_grid():
+    same(
+        graph(
+            """(uint8[2,6] x) => (float[2,6] y) { a = DequantizeLinear (x, s, z)
+            b = DequantizeLinear (x, s, z) y = Add (a, b) }""",
+            s=np.float32(0.03), z=np.uint8(3),
+        ),
+        given={"x": RANDOM.integers(0, 256, (2, 6)).astype(np.uint8)},
+    )  # fmt: skip
+
+
+def test_codes_of_8_bits_by_several_scales_are_not_left_without_rounding():
+    refused(
+        "no one grid",
+        """(float[2,4] x) => (float[2,4] y) { q = QuantizeLinear <axis=1> (x, s, z)
+        y = DequantizeLinear <axis=1> (q, s, z) }""",
+        s=SCALES, z=np.zeros(4, np.int8),
+    )  # fmt: skip
+
+
+def test_codes_of_16_bits_are_no_output():
+    refused(
+        "more than 8 bits",
+        "(float[2,4] x) => (int16[2,4] y) { y = QuantizeLinear (x, s, z) }",
+        s=np.float32(0.01), z=np.int16(0),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("zero", [np.uint8(0), np.int8(0)])
+def test_codes_are_padded_with_the_code_0_where_no_value_is_given(zero: np.number):
+    same(
+        graph(
+            """(float[1,3] x) => (float[1,5] y) { q = QuantizeLinear (x, s, z) p = Pad (q, pads)
+            y = DequantizeLinear (p, s, z) }""",
+            s=np.float32(0.03), z=zero, pads=np.array([0, 1, 0, 1]),
+        ),
+        1e-6,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("zero", [np.uint8(128), np.uint16(0)])
+def test_codes_are_not_padded_with_other_codes_than_that_of_0(zero: np.number):
+    refused(
+        "pads codes",
+        """(float[1,3] x) => (float[1,5] y) { q = QuantizeLinear (x, s, z) p = Pad (q, pads)
+        y = DequantizeLinear (p, s, z) }""",
+        s=np.float32(0.03), z=zero, pads=np.array([0, 1, 0, 1]),
+    )  # fmt: skip
 
 
 def test_casts():
