@@ -10,12 +10,32 @@ from core.package.base.subject import Subject
 RUN = """
 def run(net, feeds):
     about = json.loads((HERE / "model.json").read_text(encoding="utf-8"))
+    counts = {len(feeds[end["name"]]) for end in about["inputs"] if end["batch"]}
+    if len(counts) > 1:
+        sys.exit("the inputs hold different numbers of images")
+    rows = [one(net, about, feeds, index) for index in range(max(counts, default=1))]
+    return [
+        np.concatenate(found) if end["batch"] else found[0]
+        for end, found in zip(about["outputs"], zip(*rows))
+    ]
+
+
+def one(net, about, feeds, index):
+    \"\"\"The outputs for one image of a batch, in the shapes and types of the ONNX model.\"\"\"
     extractor = net.create_extractor()
     for end in about["inputs"]:
-        value = feeds[end["name"]].astype(np.float32)
-        extractor.input(end["blob"], ncnn.Mat(value.reshape(end["blob_shape"])))
-    found = [(end, extractor.extract(end["blob"])[1]) for end in about["outputs"]]
-    return [np.array(blob).reshape(end["shape"]) for end, blob in found]
+        value = feeds[end["name"]]
+        value = np.ascontiguousarray(value[index] if end["batch"] else value, np.float32)
+        blob = ncnn.Mat(value.reshape(end["blob_shape"])).clone()  # memory that ncnn keeps
+        if extractor.input(end["blob"], blob):
+            sys.exit("ncnn did not take the input")
+    found = []
+    for end in about["outputs"]:
+        code, blob = extractor.extract(end["blob"])
+        if code:
+            sys.exit("ncnn could not run the model")
+        found.append(np.array(blob).reshape(end["shape"]).astype(end["type"]))
+    return found
 """
 CPP_LOAD = """static void load(ncnn::Net& net)
 {{

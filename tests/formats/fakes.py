@@ -36,6 +36,8 @@ class Exporter:
             raise ConversionFailed("fake has no layer for Conv.")
         if self.fault == "dies":
             ctypes.string_at(0)
+        if self.fault == "stumbles":
+            raise KeyError("an axis")
         if self.fault == "writes nothing":
             return ()
         if self.fault == "hangs":
@@ -50,7 +52,7 @@ FORMATS = {
     f"fake_{name}": Format(f"Fake {name}", "For tests only.", ".copy", {"": "all"}, Exporter(fault))
     for name, fault in {
         "copy": "", "refused": "refuses", "dead": "dies", "empty": "writes nothing",
-        "hanging": "hangs",
+        "hanging": "hangs", "buggy": "stumbles",
     }.items()
 }  # fmt: skip
 

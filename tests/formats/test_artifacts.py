@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,26 @@ def test_another_source_or_version_is_converted_anew(model: Path, tmp_path: Path
     assert conversions(model) == 3
 
 
+def test_what_reads_a_model_for_us_decides_its_bytes_too(monkeypatch):
+    before, installed = artifacts.maker("fake_copy"), importlib.metadata.version
+    for package in ("onnx", "onnx-ir", "onnxscript"):
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                importlib.metadata,
+                "version",
+                lambda name, one=package: "0.0.0" if name == one else installed(name),
+            )
+            assert artifacts.maker("fake_copy") != before
+    for folder in ("formats", "graph", "data", "catalogue.py"):
+        with monkeypatch.context() as patched:
+            patched.setattr(
+                artifacts.sources,
+                "digest",
+                lambda *folders, one=folder: "newer" if one in folders else "as before",
+            )
+            assert "newer" in artifacts.maker("fake_copy")[-1]
+
+
 def test_what_is_gone_is_made_again(model: Path, tmp_path: Path):
     kept = Artifacts(tmp_path / "kept")
     first = kept.of("d1", model, "fake_copy")
@@ -68,7 +89,12 @@ def test_what_is_gone_is_made_again(model: Path, tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("form", "words"),
-    [("fake_refused", "no layer for Conv"), ("fake_dead", "SIGSEGV"), ("fake_empty", "wrote no")],
+    [
+        ("fake_refused", "no layer for Conv"),
+        ("fake_dead", "SIGSEGV"),
+        ("fake_empty", "wrote no"),
+        ("fake_buggy", "KeyError: 'an axis'"),
+    ],
 )
 def test_what_cannot_be_converted_says_why_and_is_not_tried_again(
     model: Path, tmp_path: Path, form: str, words: str

@@ -164,6 +164,26 @@ def test_a_model_of_arrays_takes_an_npz(tmp_path: Path):
 
 
 @pytest.mark.backend
+def test_arrays_of_several_images_are_run_one_by_one_on_ncnn(tmp_path: Path):
+    net = graph(
+        "(float[N,3,300,400] one, float[N,3,300,400] two) => (float[N,3,300,400] y,"
+        " int64[N,1,300,400] place) { y = Sub (one, two) place = ArgMax <axis=1> (y) }"
+    )
+    run = shipped.run_of(net, tmp_path, "ncnn")
+    random = np.random.default_rng(0)
+    whole = [random.integers(-99, 99, (3, 3, 300, 400)).astype(np.float32) for _ in range(2)]
+    np.savez(tmp_path / "arrays.npz", one=whole[0], two=whole[1])
+    found = whole[0] - whole[1]
+    wanted = (found, found.argmax(axis=1, keepdims=True))
+    said = shipped.answer(shipped.unpacked(run, tmp_path), tmp_path / "arrays.npz")
+    assert said == [
+        f"output {i}: {array.dtype} {list(array.shape)}, {array.min():.6g} to {array.max():.6g},"
+        f" mean {array.mean():.6g}"
+        for i, array in enumerate(wanted)
+    ]
+
+
+@pytest.mark.backend
 def test_a_map_of_classes_is_told_in_shares(tmp_path: Path):
     images, masks = nets.regions(1)
     cv2.imwrite(str(tmp_path / "image.png"), images[0][:, :, ::-1])

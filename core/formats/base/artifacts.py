@@ -2,12 +2,13 @@
 
 A conversion runs in a child of its own, within limits that follow the size of the model, and never
 in a process that times. What it wrote is kept under everything that decides its bytes: the source,
-the format, the exporter's version and our own code.
+the format, the exporter's version, our own code and the libraries that read ONNX for it.
 """
 
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from pathlib import Path
 
 from core import sources
 from core.devices.local import Child, Limits, Scratch, memory
+from core.devices.local.launch import ChildBug
 from core.errors import (
     ConversionFailed,
     CoreError,
@@ -38,6 +40,8 @@ CPU_S = 300.0
 BYTES_PER_CPU_S = 4 << 20
 ABOUT = "artifact.json"
 CHUNK = 1 << 20
+OWN = ("formats", "graph", "data", "catalogue.py")  # what reads, folds and writes a model
+READERS = ("onnx", "onnx-ir", "onnxscript")  # packages that do so for us
 Check = Callable[[], None]
 Shapes = dict[str, list[int | str]]  # of a model's inputs, by name
 
@@ -154,7 +158,8 @@ def maker(form: str) -> tuple[str, ...]:
     if form == ONNX:
         return ()
     exporter = _exporter(parse(form)[0])
-    version = f"{exporter.version()}+{sources.digest('formats')}"
+    versions = [f"{name}-{importlib.metadata.version(name)}" for name in READERS]
+    version = "+".join((exporter.version(), sources.digest(*OWN), *versions))
     return form, exporter.name, version
 
 
@@ -207,7 +212,7 @@ def _converted(
     """Notes of a conversion in a child of its own.
 
     Raises:
-        ConversionFailed: the exporter refused the model, or ended.
+        ConversionFailed: the exporter refused the model, ended, or stumbled over it.
     """
     size = stored_bytes(model)
     most = min(memory.share_bytes(), BASE_BYTES + BYTES_PER_BYTE * size)
@@ -219,6 +224,10 @@ def _converted(
     except WorkerError as error:
         words = f"Writing {label(form)} ended the process: {error.message}"
         raise ConversionFailed(words, error.remedy) from error
+    except ChildBug as bug:  # one model that nobody foresaw ends one conversion, not all of a run
+        said = str(bug).strip().splitlines() or ["unknown"]
+        words = f"Writing {label(form)} failed by a bug in Lathe: {said[-1]}"
+        raise ConversionFailed(words) from bug
 
 
 def _files(folder: Path, first: str) -> tuple[Path, ...]:

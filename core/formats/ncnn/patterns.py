@@ -17,6 +17,7 @@ from core.formats.ncnn.attributes import Rule, listed
 from core.formats.ncnn.net import Net
 from core.formats.ncnn.operators.movement import shuffled
 from core.formats.ncnn.operators.normalization import normalised
+from core.formats.ncnn.refusal import Refused
 
 CLOSE = 1e-4
 
@@ -41,7 +42,10 @@ def found(net: Net, graph: ir.Graph) -> dict[ir.Node, Rule | None]:
     rules: dict[ir.Node, Rule | None] = {}
     for node in graph:
         for look in (_gelu, _swish, _layer_norm, _shuffle):
-            pattern = look(net, node)
+            try:
+                pattern = look(net, node)
+            except Refused:  # of unknown size: the rules of its nodes say so, one by one
+                pattern = None
             if pattern is not None and not pattern.nodes & rules.keys() and _closed(net, pattern):
                 rules |= dict.fromkeys(pattern.nodes)
                 rules[pattern.last] = pattern.rule
@@ -111,7 +115,7 @@ def _gelu(net: Net, node: ir.Node) -> Pattern | None:
         if more.op_type == "Mul":
             other = more.inputs[1] if more.inputs[0] is value else more.inputs[0]
             factors += _taken_apart(net, other, source, nodes)
-        elif more.op_type != "Add":
+        elif value is not node.outputs[0]:  # only the first may add, and that by one
             return None
         if len(factors) == 2 and source in factors and 0.5 in factors:
             return Pattern(more, nodes, _elementwise(source, "GELU", {0: 0}))

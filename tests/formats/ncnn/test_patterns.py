@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.formats.ncnn.held import IMAGE, held, layers
+from tests.formats.ncnn.held import IMAGE, ROWS, held, layers
 from tests.formats.ncnn.operators import (
     test_activation,
     test_convolution,
@@ -57,3 +57,13 @@ def test_shuffles_as_exporters_write_them(kind: str, tmp_path: Path):
     body = f"a = Reshape (x, s) b = Transpose <perm={perm}> (a) y = Reshape (b, t)"
     found = held(tmp_path, f"{head} {{ {body} }}", s=np.int64(split), t=np.int64(back))
     assert kind in layers(found)
+
+
+def test_what_adds_more_than_one_is_no_gelu(tmp_path: Path):
+    body = """a = Div (x, r) b = Erf (a) c = Add (b, one) d = Mul (c, h) e = Add (d, two)
+        y = Mul (x, e)"""
+    found = held(
+        tmp_path, f"{ROWS} {{ {body} }}", r=np.float32(2**0.5), one=np.float32(1),
+        h=np.float32(0.5), two=np.float32(2),
+    )  # fmt: skip
+    assert "GELU" not in layers(found)

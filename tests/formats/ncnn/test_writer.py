@@ -150,6 +150,57 @@ def test_what_mixes_the_images_of_a_batch_is_refused(body: str, reason: str, tmp
     assert reason in refused(tmp_path, text, **weights)
 
 
+PARTS: dict[str, tuple[str, dict[str, object]]] = {
+    "turned around": ("y = Slice (x, a, e, z, a)", {
+        "a": np.int64([-1]), "e": np.int64([-(2**31)]), "z": np.int64([0])}),
+    "from the second last on": ("y = Slice (x, a, e, z)", {
+        "a": np.int64([-2]), "e": np.int64([2**31]), "z": np.int64([0])}),
+    "the first five": ("y = Slice (x, a, e)", {"a": np.int64([0, 0]), "e": np.int64([5, 4])}),
+    "padded": ("y = Pad (x, p)", {"p": np.int64([1, 0, 0, 0])}),
+    "moved by a pad": ("y = Pad (x, p)", {"p": np.int64([1, 0, -1, 0])}),
+    "padded on its axis": ('y = Pad <mode="edge"> (x, p, , z)', {
+        "p": np.int64([0, 1]), "z": np.int64([-2])}),
+    "picked": ("""s = Shape (x) n = Gather (s, z) m = Sub (n, one) r = Range (m, one, one)
+        y = Gather (x, r)""", {"z": np.int64(0), "one": np.int64(-1)}),
+    "repeated": ("y = Tile (x, r)", {"r": np.int64([2, 1])}),
+    "enlarged": ("y = Resize (x, , s)", {"s": np.float32([2, 1])}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_takes_or_adds_images_of_a_batch_is_refused(name: str, tmp_path: Path):
+    body, weights = PARTS[name]
+    opset = 18 if "z)" in body and "Pad" in body else 17
+    text = f"(float[N,4] x) => (float[?,?] y) {{ {body} }}"
+    assert "images" in refused(tmp_path, text, opset, **weights)
+
+
+@pytest.mark.parametrize(
+    ("body", "weights"),
+    [
+        ("y = Slice (x, a, e)", {"a": np.int64([0, 1]), "e": np.int64([2**63 - 1, 3])}),
+        (
+            "s = Shape (x) n = Slice (s, a, one) y = Slice (x, a, n)",
+            {"a": np.int64([0]), "one": np.int64([1])},
+        ),
+        ("y = Pad (x, p)", {"p": np.int64([0, 1, 0, 2])}),
+        ("y = Gather <axis=1> (x, i)", {"i": np.int64([2, 0])}),
+    ],
+)
+def test_parts_of_each_image_are_taken(body: str, weights: dict[str, object], tmp_path: Path):
+    held(tmp_path, f"(float[N,4] x) => (float[N,?] y) {{ {body} }}", **weights)
+
+
+def test_a_shuffle_of_unknown_size_is_refused_by_name(tmp_path: Path):
+    found = refused(
+        tmp_path,
+        """(float[1,4] x) => (float[?,?] y) { a = NonZero (x) b = Cast <to=1> (a)
+        c = Reshape (b, s) t = Transpose (c) y = Reshape (t, s) }""",
+        s=np.int64([-1, 2]),
+    )
+    assert "NonZero" in found
+
+
 def test_integers_are_refused_where_they_are_computed_with(tmp_path: Path):
     found = refused(tmp_path, "(int32[N,4] x) => (int32[N,4] y) { y = Add (x, x) }")
     assert "whole numbers" in found

@@ -10,12 +10,12 @@ import onnx_ir as ir
 from core.formats.ncnn.attributes import Rule, floats_only
 from core.formats.ncnn.layers import Parameter, Weight
 from core.formats.ncnn.net import Net
-from core.formats.ncnn.operators.elementwise import ADD, DIV
+from core.formats.ncnn.operators.elementwise import ADD, DIV, UNARY
 from core.formats.ncnn.refusal import Refused
 from core.formats.ncnn.sizes import along
 from core.formats.ncnn.tail import limits
 
-PLAIN = {"Sigmoid": "Sigmoid", "Tanh": "TanH", "Mish": "Mish", "Erf": "Erf", "Softplus": "Softplus"}
+PLAIN = {"Sigmoid": "Sigmoid", "Tanh": "TanH", "Mish": "Mish", "Erf": "Erf"}
 
 
 def relu(net: Net, node: ir.Node) -> None:
@@ -59,6 +59,18 @@ def gelu(net: Net, node: ir.Node) -> None:
     """Gelu, exact or by tanh."""
     fast = node.attributes.get_string("approximate", "none") == "tanh"
     layer(net, node, "GELU", {0: int(fast)})
+
+
+def softplus(net: Net, node: ir.Node) -> None:
+    """The positive part of x, and ncnn's own of -|x|: of x that is infinite from 89 on."""
+    floats_only(net, node)
+    blob, name = net.blob(node.inputs[0]), node.name or ""
+    size = net.add("AbsVal", f"{name}_size", (blob.name,), blob.form)
+    turned = net.add("UnaryOp", f"{name}_turned", (size.name,), blob.form, {0: UNARY["Neg"]})
+    rest = net.add("Softplus", f"{name}_rest", (turned.name,), blob.form)
+    positive = net.add("ReLU", f"{name}_positive", (blob.name,), blob.form)
+    sources = (positive.name, rest.name)
+    net.put(node.outputs[0], net.add("BinaryOp", name, sources, blob.form, {0: ADD}))
 
 
 def softsign(net: Net, node: ir.Node) -> None:
@@ -108,5 +120,5 @@ def layer(
 OPERATORS: Mapping[str, Rule] = {
     "Relu": relu, "LeakyRelu": relu, **dict.fromkeys(PLAIN, plain), "Clip": clip,
     "HardSigmoid": hard_sigmoid, "HardSwish": hard_sigmoid, "Elu": elu, "Celu": elu, "Selu": selu,
-    "Gelu": gelu, "Softsign": softsign, "PRelu": prelu,
+    "Gelu": gelu, "Softplus": softplus, "Softsign": softsign, "PRelu": prelu,
 }  # fmt: skip

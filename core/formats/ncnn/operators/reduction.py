@@ -11,7 +11,7 @@ import onnx_ir as ir
 from core.formats.ncnn.attributes import Rule, flag, floats_only, listed
 from core.formats.ncnn.layers import Parameter
 from core.formats.ncnn.net import Blob, Net
-from core.formats.ncnn.operators.elementwise import MUL, RSUB, SUB, with_number
+from core.formats.ncnn.operators.elementwise import ADD, MUL, RSUB, SUB, with_number
 from core.formats.ncnn.operators.pooling import GLOBAL, KIND, MEAN
 from core.formats.ncnn.refusal import Refused
 from core.formats.ncnn.sizes import Shape, along, around, within
@@ -39,9 +39,26 @@ def reduce(net: Net, node: ir.Node) -> None:
     name = node.name or ""
     if node.op_type == "ReduceMean" and len(form) == 3 and places == (1, 2):
         made = net.add("Pooling", name, (blob.name,), form[:1], {KIND: MEAN, GLOBAL: 1})
+    elif node.op_type == "ReduceLogSumExp":
+        made = _log_sum_exp(net, name, blob, places)
     else:
         made = reduced(net, name, REDUCTIONS[node.op_type], blob, places)
     net.put(node.outputs[0], made)
+
+
+def _log_sum_exp(net: Net, name: str, blob: Blob, places: tuple[int, ...]) -> Blob:
+    """The maximum goes out first and comes back last: exponentials of float32 end at 88."""
+    most, _, total = _beside_most(net, name, blob, places)
+    return net.add("BinaryOp", name, (total.name, most.name), most.form, {0: ADD})
+
+
+def _beside_most(
+    net: Net, name: str, blob: Blob, places: tuple[int, ...]
+) -> tuple[Blob, Blob, Blob]:
+    """The maximum, what is left without it, and the logarithm of the sum of that's exponentials."""
+    most = reduced(net, f"{name}_max", REDUCTIONS["ReduceMax"], blob, places)
+    less = net.add("BinaryOp", f"{name}_less", (blob.name, most.name), blob.form, {0: SUB})
+    return most, less, reduced(net, f"{name}_total", REDUCTIONS["ReduceLogSumExp"], less, places)
 
 
 def reduced(net: Net, name: str, kind: int, blob: Blob, places: tuple[int, ...]) -> Blob:
@@ -63,9 +80,7 @@ def log_softmax(net: Net, node: ir.Node) -> None:
     """LogSoftmax: x - max, less the logarithm of the sum of its exponentials."""
     blob, place = _softmaxed(net, node)
     name = node.name or ""
-    most = reduced(net, f"{name}_max", REDUCTIONS["ReduceMax"], blob, (place,))
-    less = net.add("BinaryOp", f"{name}_less", (blob.name, most.name), blob.form, {0: SUB})
-    total = reduced(net, f"{name}_total", REDUCTIONS["ReduceLogSumExp"], less, (place,))
+    _, less, total = _beside_most(net, name, blob, (place,))
     sources = (less.name, total.name)
     net.put(node.outputs[0], net.add("BinaryOp", name, sources, blob.form, {0: SUB}))
 

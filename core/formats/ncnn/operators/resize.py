@@ -23,6 +23,8 @@ MODES = {"nearest": NEAREST, "linear": LINEAR, "bilinear": LINEAR, "cubic": CUBI
 NCNN_CUBIC = -0.75
 LARGEST_MATRIX = 1 << 24  # elements
 CLOSE = 1e-5
+FIRST_RESIZE_WITH_MODES = 11
+OLD = "old"  # rounding before that, as ONNX Runtime does it: up where it shrinks, else down
 
 
 @dataclass(frozen=True)
@@ -44,14 +46,14 @@ class Sampling:
     exclude: bool
 
     @classmethod
-    def of(cls, node: ir.Node) -> Sampling:
-        """What a node says.
+    def of(cls, node: ir.Node, opset: int) -> Sampling:
+        """What a node says, in a graph of this opset: a node itself rarely knows its own.
 
         Raises:
             Refused: it is none of these.
         """
         attributes = node.attributes
-        old = node.op_type == "Upsample" or node.version == 10
+        old = node.op_type == "Upsample" or opset < FIRST_RESIZE_WITH_MODES
         mode = attributes.get_string("mode", "nearest")
         transform = attributes.get_string("coordinate_transformation_mode", "half_pixel")
         if mode not in MODES or flag(node, "antialias"):
@@ -61,7 +63,7 @@ class Sampling:
         return cls(
             MODES[mode],
             "asymmetric" if old else transform,
-            attributes.get_string("nearest_mode", "floor" if old else "round_prefer_floor"),
+            OLD if old else attributes.get_string("nearest_mode", "round_prefer_floor"),
             attributes.get_float("cubic_coeff_a", NCNN_CUBIC),
             flag(node, "exclude_outside"),
         )
@@ -71,7 +73,9 @@ class Sampling:
         places = self._places(size, out, scale)
         found = np.zeros((out, size))
         if self.kind == NEAREST:
-            found[np.arange(out), np.clip(_rounded(places, self.rounding), 0, size - 1)] = 1
+            old = "ceil" if scale < 1 else "floor"
+            rounded = _rounded(places, old if self.rounding == OLD else self.rounding)
+            found[np.arange(out), np.clip(rounded, 0, size - 1)] = 1
             return found
         first = np.floor(places).astype(int)
         part = places - first
@@ -121,7 +125,7 @@ def resize(net: Net, node: ir.Node) -> None:
     """Resize and Upsample."""
     floats_only(net, node)
     shape, out = net.shape(node.inputs[0]), net.shape(node.outputs[0])
-    sampling = Sampling.of(node)
+    sampling = Sampling.of(node, net.opset)
     scales = _scales(net, node, shape, out)
     changed = [axis for axis in range(len(shape)) if shape[axis] != out[axis]]
     matrices = {axis: sampling.matrix(shape[axis], out[axis], scales[axis]) for axis in changed}

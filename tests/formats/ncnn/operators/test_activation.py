@@ -86,3 +86,8 @@ OPSETS: dict[str, tuple] = {
 def test_other_opsets_say_the_same_in_other_words(name: str, tmp_path: Path):
     opset, head, body, weights = OPSETS[name]
     held(tmp_path, f"{head} {{ {body} }}", opset, **weights)
+
+
+@pytest.mark.parametrize("sign", ["Identity", "Neg"])
+def test_softplus_of_large_numbers_is_a_number(sign: str, tmp_path: Path):
+    held(tmp_path, f"{IMAGE} {{ a = {sign} (x) y = Softplus (a) }}", at_least=100.0)

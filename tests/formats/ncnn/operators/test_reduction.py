@@ -79,3 +79,18 @@ def test_the_place_of_the_largest_is_found_without_a_layer_for_it(
         f"""(float[N,5,6] x) => (int64[N,1,6] y, int64[N,5] z) {{ r = Round (x)
         y = {op} <axis=1, select_last_index={last}> (r) z = {op} <axis=-1, keepdims=0> (x) }}""",
     )
+
+
+@pytest.mark.parametrize(
+    ("text", "axes"),
+    [(IMAGE, [1]), (IMAGE, [2, 3]), (IMAGE, [1, 2, 3]), (ROWS, [1]), (ROWS, [2])],
+)
+@pytest.mark.parametrize("keep", [0, 1])
+def test_exponentials_of_large_numbers_are_summed(
+    text: str, axes: list[int], keep: int, tmp_path: Path
+):
+    head, _ = text.split(" => ")
+    left = head.count(",") if keep else head.count(",") - len(axes)
+    out = f"(float[{','.join(['N', *'?' * left])}] y)"
+    op = f"ReduceLogSumExp <axes={axes}, keepdims={keep}>"
+    held(tmp_path, f"{head} => {out} {{ y = {op} (x) }}", at_least=100.0)

@@ -68,6 +68,15 @@ OPSETS: dict[str, tuple] = {
         'y = Resize <mode="nearest"> (x, s)',
         {"s": np.float32([1, 1, 2, 2])},
     ),
+    **{
+        f"resize of opset 10, {mode}, {scale}": (
+            10,
+            IMAGE,
+            f'y = Resize <mode="{mode}"> (x, s)',
+            {"s": np.float32([1, 1, scale, scale])},
+        )
+        for mode, scale in (("linear", 2), ("linear", 0.6), ("nearest", 1.7), ("nearest", 0.7))
+    },
 }
 
 
