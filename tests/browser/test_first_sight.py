@@ -83,6 +83,7 @@ def test_an_open_shape_is_asked_for_before_anything_is_timed(visitor):
     page.get_by_role("button", name="Measure", exact=True).click()
     expect(page.get_by_test_id("stAlert").first).to_be_in_viewport(timeout=30_000)
     side.get_by_role("button", name="Use ").click()
+    expect(side.get_by_label("Height")).not_to_have_value("")
     page.get_by_role("button", name="Measure", exact=True).click()
     page.wait_for_url("**/?run=*")
 
