@@ -22,6 +22,9 @@ def ints(*numbers: int) -> np.ndarray:
     return np.array(numbers, np.int64)
 
 
+BRANCHES = """(float[2,3] x, bool c{given}) => (float[2,3] y) {{
+    y = If (c) <then_branch = then () => (float[2,3] a) {{ {first} }},
+    else_branch = other () => (float[2,3] b) {{ {second} }}> }}"""
 # rewrite -> (graph, weights, opset, operators that are left)
 CASES = {
     "stepped_slices": [
@@ -48,6 +51,7 @@ CASES = {
     "basic_activations": [
         (f"{IMAGE} {{ y = HardSwish (x) }}", {}, 17, ["Mul", "Add", "Clip", "Mul"]),
         (f"{IMAGE} {{ y = HardSigmoid <alpha=0.3, beta=0.4> (x) }}", {}, 9, ["Mul", "Add", "Clip"]),
+        (f"{IMAGE} {{ y = HardSigmoid <alpha=0.0, beta=0.4> (x) }}", {}, 9, ["Mul", "Add", "Clip"]),
         (f"{IMAGE} {{ y = Gelu (x) }}", {}, 20, ["Mul", "Erf", "Mul", "Add", "Mul"]),
         (f'{IMAGE} {{ y = Gelu <approximate="tanh"> (x) }}', {}, 20,
          ["Mul", "Mul", "Mul", "Add", "Mul", "Tanh", "Mul", "Add", "Mul"]),
@@ -95,6 +99,8 @@ CASES = {
          ["Add", "Mul", "Erf", "Mul", "Add", "Mul"]),
         (f"{ROWS} {{ a = com.microsoft.QuickGelu (x) y = Neg (a) }}", {}, 17,
          ["Mul", "Sigmoid", "Mul", "Neg"]),
+        (f"{ROWS} {{ a = com.microsoft.QuickGelu <alpha=0.0> (x) y = Neg (a) }}", {}, 17,
+         ["Mul", "Sigmoid", "Mul", "Neg"]),
     ],
     "empty_parts": [
         (f"{IMAGE} {{ y = Concat <axis=1> (x, e, x) }}", {"e": np.zeros((2, 0, 8, 9), np.float32)},
@@ -116,6 +122,8 @@ CASES = {
             y = If (c) <then_branch = then () => (float[2,3] a) { k = Mul (x, w) a = Relu (k) },
             else_branch = other () => (float[2,3] b) { k = Add (x, w) b = Neg (k) }> }""",
          {"w": (2, 3)}, 17, ["Mul", "Relu", "Add", "Neg", "Where"]),
+        (BRANCHES.format(given="", first="a = Slice (x, s, s2, s)", second="b = Gather (x, i)"),
+         {"s": ints(0), "s2": ints(2), "i": ints(1, 0)}, 17, ["Slice", "Gather", "Where"]),
     ],
     "common_opset": [
         (f"{IMAGE} {{ a = Relu (x) y = Clip <min=0.1, max=0.5> (a) }}", {}, 9, ["Relu", "Clip"]),
@@ -137,11 +145,30 @@ LEFT = {
         (f"{IMAGE} {{ y = Pad (x, p) }}", {"p": ints(0, 1, 1, 0, 0, 0, 0, 0)}, 17),
         (f'{IMAGE} {{ y = Pad <mode="reflect"> (x, p) }}', {"p": ints(0, 2, 0, 0, 0, 0, 0, 0)}, 17),
         ("(float[N,3] x) => (float[N,5] y) { y = Pad (x, p) }", {"p": ints(0, 2, 0, 0)}, 17),
+        ("(float[1,3,1024,1024] x) => (float[1,A,1024,1024] y) { y = Pad (x, p) }",
+         {"p": ints(0, 2, 0, 0, 0, 0, 0, 0)}, 17),  # a constant of 8 MB
     ],
     "gathered_ranges": [(f"{IMAGE} {{ y = Gather <axis=1> (x, i) }}", {"i": np.array(2)}, 17)],
     "basic_norms": [
         ("(float[2,12] x) => (float[2,12] y, float[2,1] m) { y, m = LayerNormalization (x, s) }",
          {"s": (12,)}, 17),  # its mean is read
+    ],
+    "chosen_branches": [
+        ("""(float[2,3] x, float[N,3] z, bool c) => (float[A,3] y) {
+            y = If (c) <then_branch = then () => (float[B,3] a) { a = Concat <axis=0> (z, x) },
+            else_branch = other () => (float[D,3] b) { b = Concat <axis=0> (z, x, x) }> }""",
+         {}, 17),  # sizes that nobody knows are not the same
+        *((BRANCHES.format(given=given, first=first, second="b = Neg (x)"), weights, 17)
+          for given, first, weights in (
+              (", int64[2] i", "a = Gather (x, i)", {}),
+              (", int64[2,3] i", "a = GatherElements (x, i)", {}),
+              (", int64[2,3] i", "a = ScatterElements (x, i, x)", {}),
+              (", int64[1] i", "k = Slice (x, i, e) a = Reshape (k, to)",
+               {"e": ints(2), "to": ints(2, 3)}),
+              (", int64[2] i", "k = Reshape (x, i) a = Add (k, x)", {}),
+              (", int64[2] i", "k = Expand (x, i) a = Add (k, x)", {}),
+              (", int64[2,3] i", "k = Div (i, i) a = Cast <to=1> (k)", {}),
+          )),
     ],
     "common_opset": [(f"{IMAGE} {{ y = Relu (x) }}", {}, 17)],
 }  # fmt: skip

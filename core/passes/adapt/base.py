@@ -204,3 +204,9 @@ def rank(value: ir.Value | None) -> int | None:
 def is_float(value: ir.Value | None) -> bool:
     """Whether a value holds floats that every arithmetic operator takes."""
     return value is not None and value.dtype in FLOATS
+
+
+def number(node: ir.Node, name: str, default: float) -> float:
+    """An attribute that is a number; 0 is one as well, and no lack of it."""
+    found = node.attributes.get_float(name, None)
+    return default if found is None else found

@@ -12,7 +12,7 @@ import math
 
 import onnx_ir as ir
 
-from core.passes.adapt.base import Draft, Rewrite, each, is_float
+from core.passes.adapt.base import Draft, Rewrite, each, is_float, number
 
 CUBIC = 0.044715  # of the tanh approximation of Gelu
 KINDS = frozenset({"HardSwish", "HardSigmoid", "Gelu", "Mish", "Swish"})
@@ -25,9 +25,7 @@ def made(node: ir.Node, draft: Draft) -> ir.Value | None:
         return None
     match node.op_type:
         case "HardSigmoid":
-            alpha = node.attributes.get_float("alpha", 0.2) or 0.2
-            beta = node.attributes.get_float("beta", 0.5)
-            return _gate(draft, x, alpha, 0.5 if beta is None else beta)
+            return _gate(draft, x, number(node, "alpha", 0.2), number(node, "beta", 0.5))
         case "HardSwish":
             return draft.add("Mul", x, _gate(draft, x, 1 / 6, 0.5))
         case "Gelu":
@@ -35,7 +33,7 @@ def made(node: ir.Node, draft: Draft) -> ir.Value | None:
         case "Mish":
             return draft.add("Mul", x, draft.add("Tanh", draft.add("Softplus", x)))
         case _:
-            alpha = node.attributes.get_float("alpha", 1.0) or 1.0
+            alpha = number(node, "alpha", 1.0)
             scaled = x if alpha == 1 else draft.add("Mul", x, draft.number(alpha))
             return draft.add("Mul", x, draft.add("Sigmoid", scaled))
 

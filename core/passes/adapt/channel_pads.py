@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import onnx_ir as ir
 
@@ -9,6 +11,7 @@ from core.graph import constant
 from core.passes.adapt.base import Draft, Rewrite, each, is_float, sizes
 
 CHANNELS = 1
+MOST = 1 << 20  # constants that a file may grow by, for one node
 
 
 def made(node: ir.Node, draft: Draft) -> ir.Value | None:
@@ -22,6 +25,8 @@ def made(node: ir.Node, draft: Draft) -> ir.Value | None:
     padded = [axis for axis in range(len(shape)) if before[axis] or behind[axis]]
     value = _value(node)
     if padded != [CHANNELS] or value is None or min(before + behind) < 0:
+        return None
+    if math.prod(shape) // max(shape[CHANNELS], 1) * max(before + behind) > MOST:
         return None
     parts = [x]
     for place, count in ((0, before[CHANNELS]), (len(parts), behind[CHANNELS])):

@@ -10,7 +10,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from core.passes.adapt.base import Draft, Rewrite, each, is_float, rank
+from core.passes.adapt.base import Draft, Rewrite, each, is_float, number, rank
 
 DOMAIN = "com.microsoft"
 PLAIN = frozenset({"Relu", "Sigmoid", "Tanh"})
@@ -34,7 +34,7 @@ def made(node: ir.Node, draft: Draft) -> ir.Value | None:
             half = draft.add("Mul", x, draft.number(0.5))
             return draft.add("Mul", half, draft.add("Add", curve, draft.number(1.0)))
         case "QuickGelu":
-            alpha = node.attributes.get_float("alpha", 1.702) or 1.702
+            alpha = number(node, "alpha", 1.702)
             gate = draft.add("Sigmoid", draft.add("Mul", x, draft.number(alpha)))
             return draft.add("Mul", x, gate)
         case _:
@@ -71,8 +71,8 @@ def _product(node: ir.Node, draft: Draft) -> ir.Value | None:
             side = draft.add("Transpose", side, perm=order)
         sides.append(side)
     value = draft.add("MatMul", *sides)
-    alpha = node.attributes.get_float("alpha", 1.0)
-    return value if alpha in (None, 1.0) else draft.add("Mul", value, draft.number(alpha))
+    alpha = number(node, "alpha", 1.0)
+    return value if alpha == 1 else draft.add("Mul", value, draft.number(alpha))
 
 
 def _attributes(node: ir.Node) -> dict[str, Any]:
