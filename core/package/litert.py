@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from core.package.base import Snippet
 from core.package.base.kotlin import program
-from core.package.base.python import here, literal, threads
+from core.package.base.literals import literal
+from core.package.base.python import here, threads
 from core.package.base.subject import Subject
 
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from core.backends.base.onnx_settings import ENTRIES
 from core.package.base import Snippet
-from core.package.base.python import here, literal, threads
+from core.package.base.literals import literal
+from core.package.base.python import here, threads
 from core.package.base.subject import Subject
 
 

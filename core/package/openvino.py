@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from core.backends.openvino import PROPERTIES
 from core.package.base import Snippet, cpp
-from core.package.base.python import here, literal, threads
+from core.package.base.literals import literal
+from core.package.base.python import here, threads
 from core.package.base.subject import Subject
 from core.records import Json
 

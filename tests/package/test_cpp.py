@@ -15,7 +15,7 @@ from core.package.base import catalogue, cpp
 from core.records import Preprocess
 from tests.builders import graph
 from tests.package import shipped
-from tests.package.test_python import CASES, MORE, STATED, classifier
+from tests.package.test_python import CASES, MORE, STATED, bytes_in, classifier
 from tests.tasks import nets
 
 NAMES = [name for name, snippet in catalogue().items() if "predict.cpp" in snippet.programs]
@@ -75,7 +75,8 @@ def answer(program: Path, image: Path) -> list[list[str]]:
     ("name", "case"),
     [
         *itertools.product(
-            ("opencv_classic", "openvino"), ("channels last", "bytes", "gray", "cut larger")
+            ("opencv_classic", "openvino"),
+            ("channels last", "bytes", "gray", "cut bytes", "cut larger"),
         ),
         ("opencv", "stated"),
         ("ncnn", "stated"),
@@ -110,6 +111,13 @@ def test_what_it_cannot_be_written_for_has_none(name: str, tmp_path: Path):
     numbers = shipped.unpacked(shipped.run_of(net, tmp_path, name), tmp_path)
     assert not {"predict.cpp", "CMakeLists.txt"} & {path.name for path in numbers.iterdir()}
     assert "C++" not in (numbers / "README.md").read_text()
+
+
+def test_bytes_are_cut_as_in_python(tmp_path: Path):
+    run = shipped.run_of(bytes_in(), tmp_path, "openvino", MORE["cut bytes"][1])
+    program = (shipped.unpacked(run, tmp_path) / "predict.cpp").read_text()
+    assert "static_cast<unsigned char>(int(value))" in program
+    assert "x.convertTo(x, CV_8U)" not in program
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -75,6 +75,12 @@ PLANES = """    std::vector<cv::Mat> planes;
     cv::split(x, planes);"""
 PIXELS = """    cv::Mat whole(rows, columns, x.type(), values.data());  // N, H, W, C
     x.copyTo(whole);"""
+CUT = (
+    "cv::Mat bytes(x.size(), CV_8UC(x.channels()));  // digits behind the point are dropped",
+    "std::transform(x.ptr<float>(), x.ptr<float>() + x.total() * x.channels(), bytes.ptr(),",
+    "               [](float value) { return static_cast<unsigned char>(int(value)); });",
+    "x = bytes;",
+)
 CMAKE = """cmake_minimum_required(VERSION 3.16)
 project(predict CXX)
 set(CMAKE_CXX_STANDARD 17)
@@ -209,7 +215,7 @@ def _steps(pixels: Pixels, dtype: str) -> list[str]:
         lines.append("x.convertTo(x, CV_8U);  // rounds")
         lines += ["x.convertTo(x, CV_32F);"] if dtype == "float32" else []
     elif dtype == "uint8":
-        lines.append("x.convertTo(x, CV_8U);")
+        lines += CUT
     return lines
 
 

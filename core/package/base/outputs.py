@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from core.package.base.literals import literal
 from core.package.base.pixels import Crop, Pixels, Resize
 from core.package.base.subject import Subject
 
@@ -36,7 +37,8 @@ def show(outputs, image):
     values = outputs[0][0].astype(np.float64)
     scores, classes = values[4:].max(0), values[4:].argmax(0)
     boxes = np.concatenate([values[:2] - values[2:4] / 2, values[2:4]]).T  # of the input
-{scaled}{labels}    kept = cv2.dnn.NMSBoxesBatched(boxes, scores, classes, 0.25, 0.7)
+{scaled}{labels}    found = cv2.dnn.NMSBoxesBatched(boxes, scores, classes, 0.25, 0.7)
+    kept = np.array(found, int).ravel()  # () where there are none
     for box, score, number in zip(boxes[kept], scores[kept], classes[kept]):
         print(f"{{score:.4f}}  {named}  " + " ".join(f"{{side:.1f}}" for side in box))
 """
@@ -86,7 +88,7 @@ def _detection(subject: Subject) -> Shown | None:
     if len(subject.outputs) == 1:
         named = len(subject.labels) + 4 == subject.outputs[0].shape[1]
         return Shown(SUPPRESSED.format(scaled=scaled, **_labels(named)), needs_image=True)
-    names = ", ".join(f'"{name}"' for name in (spec.name for spec in subject.outputs))
+    names = ", ".join(literal(spec.name) for spec in subject.outputs)
     return Shown(LISTED.format(scaled=scaled, names=f"({names})"), needs_image=True)
 
 

@@ -10,6 +10,7 @@ import ast
 from collections.abc import Sequence
 
 from core.package.base import Snippet
+from core.package.base.literals import literal
 from core.package.base.outputs import shown
 from core.package.base.pixels import Crop, Pixels, Resize
 from core.package.base.subject import Subject
@@ -18,6 +19,9 @@ CAST = (
     "float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16",
     "uint32", "uint64", "bool",
 )  # fmt: skip
+CORES = (  # as `core.backends.base.cores` counts them
+    'len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()'
+)
 READ = """
 def read(path):
     \"\"\"An image file -> (height, width, 3) uint8, {order}.\"\"\"
@@ -72,15 +76,9 @@ def script(subject: Subject, snippet: Snippet, about: str) -> str:
     return f'"""{about}"""\n\n{_head(snippet, code)}\n\n\n{code.strip()}\n'
 
 
-def literal(text: str) -> str:
-    """Any text as a literal of Python, in ASCII."""
-    said = ascii(text)
-    return f'"{said[1:-1]}"' if said[0] == "'" and '"' not in said else said
-
-
 def threads(subject: Subject) -> str:
-    """How many threads were measured, as an expression; 0 is all cores."""
-    return str(subject.threads) if subject.threads else "os.cpu_count()"
+    """How many threads were measured, as an expression; 0 is every core that may be used."""
+    return str(subject.threads) if subject.threads else CORES
 
 
 def here(file: str) -> str:
