@@ -17,7 +17,7 @@ import numpy as np
 from core.devices.local import Scratch
 from core.errors import BackendUnavailable, CoreError
 from core.formats.base.artifacts import Artifacts
-from core.measure.verify import REFERENCE, bound, relative_rms
+from core.measure.verify import REFERENCE, alike_beyond, bound, keep, relative_rms
 from core.records import Attempt, Deviation, Fate, ModelSummary
 from core.records.artifacts import ONNX
 from core.worker.client import Worker
@@ -26,6 +26,7 @@ from core.worker.setting import Setting, Source
 FEEDS = 4
 FLOOR = 1e-6  # largest difference of an element that is none
 ONE_THREAD = 1
+EMPTY = "Nothing was compared: the outputs are empty on these inputs."
 SLOT = "tried"
 Array = np.ndarray[Any, Any]
 Answers = Mapping[str, tuple[Array, ...]]  # output -> what it was for each feed
@@ -33,7 +34,7 @@ Answers = Mapping[str, tuple[Array, ...]]  # output -> what it was for each feed
 
 @dataclass
 class Attempts:
-    """Attempts on the same inputs; what the reference answers is kept for each file.
+    """Attempts on the same inputs; what the reference answers is kept of the first and last file.
 
     Two workers stay for the next file: that of the reference and that of the last target. One that
     a file ended is started anew. Use as a context manager.
@@ -59,10 +60,12 @@ class Attempts:
     def reference(self, model: ModelSummary) -> Answers | str:
         """What ONNX Runtime answers; a sentence if it does not run the file."""
         if model.digest not in self._known:
+            found: Answers | str
             try:
-                self._known[model.digest] = self._answers(model, Setting.of(REFERENCE, ONE_THREAD))
+                found = self._answers(model, Setting.of(REFERENCE, ONE_THREAD))
             except CoreError as error:
-                self._known[model.digest] = error.reason
+                found = error.reason
+            keep(self._known, model.digest, found)
         return self._known[model.digest]
 
     def of(self, model: ModelSummary, target: str) -> Attempt:
@@ -125,9 +128,11 @@ def judged(wanted: Answers, given: Answers, allowed: float) -> Attempt:
     """
     found = [_deviation(name, wanted[name], given.get(name, ())) for name in wanted]
     off = tuple(d for d in found if d.constant or (d.relative > allowed and d.largest > FLOOR))
-    if not off:
-        return Attempt(Fate.RUNS)
-    return Attempt(Fate.WRONG, " ".join(map(_said, off)), off)
+    if off:
+        return Attempt(Fate.WRONG, " ".join(map(_said, off)), off)
+    if not any(value.size for values in wanted.values() for value in values):
+        return Attempt(Fate.UNCHECKED, EMPTY)
+    return Attempt(Fate.RUNS)
 
 
 def constant_outputs(answers: Answers) -> tuple[str, ...]:
@@ -143,7 +148,7 @@ def _deviation(name: str, wanted: tuple[Array, ...], given: tuple[Array, ...]) -
             continue
         relative = max(relative, relative_rms(a, b.reshape(a.shape)))
         largest = max(largest, _largest(a, b.reshape(a.shape)))
-    if len(wanted) != len(given):
+    if len(wanted) != len(given) or math.isinf(largest):
         relative = largest = math.inf
     constant = _is_constant(given) and not _is_constant(wanted)
     return Deviation(name, relative, largest, constant)
@@ -153,9 +158,9 @@ def _largest(wanted: Array, given: Array) -> float:
     if wanted.dtype.kind not in "fiub":
         return 0.0 if wanted.astype(str).tolist() == given.astype(str).tolist() else math.inf
     a, b = np.asarray(wanted, np.float64), np.asarray(given, np.float64)
-    both = np.isfinite(a) & np.isfinite(b)
-    if not np.array_equal(np.isfinite(a), np.isfinite(b)):
+    if not alike_beyond(a, b):
         return math.inf
+    both = np.isfinite(a)
     return float(np.abs(a[both] - b[both]).max(initial=0.0))
 
 

@@ -7,6 +7,7 @@ loaded and run by itself, on the values that it has in the whole model.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -19,10 +20,11 @@ from core.measure.attempt import Answers, judged
 from core.measure.verify import BOUNDS
 from core.records import Fate, Obstacle, SingleNode, Singles
 from core.records.artifacts import ONNX
-from core.worker.client import Worker
+from core.worker.client import Cancelled, Worker
 from core.worker.setting import Setting
 
 CPU_S = 20.0  # of one node
+WALL_S = 60.0  # of all nodes on one target
 SHORTEST = 3  # letters of a name that can be looked for in a sentence
 LONGEST = 300  # letters of a reason
 CAMEL = re.compile(r"[a-z]+[A-Z]|[A-Z]{2}")
@@ -50,7 +52,8 @@ def alone(
 ) -> tuple[Obstacle, ...]:
     """Nodes that a target does not take, or gets wrong, by themselves.
 
-    Where each would have to be converted, one node of every operator is asked about.
+    Where each would have to be converted, one node of every operator is asked about. After a minute
+    what was found until then is all.
     """
     try:
         setting = Setting.of(target)
@@ -70,17 +73,25 @@ def _asked(
 ) -> Iterator[Obstacle]:
     """One worker for all; a node that ends it is told, and the next one gets a new one."""
     worker: Worker | None = None
+    end = time.monotonic() + WALL_S
+
+    def over() -> bool:
+        return time.monotonic() >= end
+
     with Scratch() as folder:
         try:
             for single in asked:
                 if worker is None or not worker.alive:
-                    worker = Worker(None, cancelled, artifacts)
+                    worker = Worker(None, lambda: over() or cancelled(), artifacts)
                 out = folder / "outputs.npz"
                 reason = _failure(worker, single, setting, out)
                 if reason is None:
                     return
                 for node in single.nodes if reason else ():
                     yield Obstacle(node, single.operator, reason, alone=True)
+        except Cancelled:
+            if not over():
+                raise
         finally:
             if worker is not None:
                 worker.close()

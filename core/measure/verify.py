@@ -6,10 +6,9 @@ are held to a loose bound here and are judged by accuracy.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -30,10 +29,11 @@ ALL_CORES = 0
 # Largest relative RMS difference: of float files, of half precision, of int8 files.
 BOUNDS = {"f32": 0.01, "half": 0.15, "int8": 0.6}
 Outputs = dict[str, np.ndarray[Any, Any]]
+Known = TypeVar("Known")
 
 
 class Verifier:
-    """Checks each (file, backend) once; remembers the reference outputs and the answers."""
+    """Checks each (file, backend) once; remembers the answers, and reference outputs of few."""
 
     def __init__(
         self,
@@ -50,8 +50,7 @@ class Verifier:
         """
         self.artifacts = artifacts or Artifacts()
         self._source, self._cancelled = source, cancelled
-        self._reference = functools.cache(self._run_reference)
-        self._models: dict[str, ModelSummary] = {}
+        self._outputs: dict[str, Outputs] = {}
         self._passed: set[tuple[str, str]] = set()
 
     def check(self, worker: Worker, slot: str, model: ModelSummary, setting: Setting) -> None:
@@ -70,13 +69,14 @@ class Verifier:
             worker.run(slot, out)
             given = _read(out)
         if (setting.name, setting.options.precision) != parse(REFERENCE) or setting.reads != ONNX:
-            self._models[model.digest] = model
-            compare(self._known(model.digest), given, bound(model, setting))
+            compare(self._known(model), given, bound(model, setting))
         self._passed.add(key)
 
-    def _known(self, digest: str) -> Outputs:
+    def _known(self, model: ModelSummary) -> Outputs:
         try:
-            return self._reference(digest)
+            if model.digest not in self._outputs:
+                keep(self._outputs, model.digest, self._run_reference(model))
+            return self._outputs[model.digest]
         except CoreError as error:
             raise BackendUnavailable(
                 "Not checked: ONNX Runtime, the reference, does not run this file, so nobody here "
@@ -84,8 +84,7 @@ class Verifier:
                 "or export it for a newer opset."
             ) from None
 
-    def _run_reference(self, digest: str) -> Outputs:
-        model = self._models[digest]
+    def _run_reference(self, model: ModelSummary) -> Outputs:
         with (
             Scratch() as folder,
             Worker(model, self._cancelled) as worker,
@@ -95,6 +94,17 @@ class Verifier:
             out = folder / "outputs.npz"
             worker.run("reference", out)
             return _read(out)
+
+
+def keep(known: dict[str, Known], digest: str, found: Known) -> None:
+    """Put what was found of a file beside that of the first one, the original, and of no other.
+
+    The original is asked about again and again, every other file mostly in a row; what all of them
+    answer together may be larger than the memory.
+    """
+    for old in [*known][1:]:
+        del known[old]
+    known[digest] = found
 
 
 def checked(model: ModelSummary, form: str, artifacts: Artifacts) -> str:
@@ -174,11 +184,11 @@ def compare(reference: Outputs, given: Outputs, allowed: float) -> None:
 def relative_rms(wanted: np.ndarray[Any, Any], got: np.ndarray[Any, Any]) -> float:
     """RMS of the difference over RMS of the reference, in the worst group of channels.
 
-    Infinite where finiteness differs.
+    Infinite where one is not finite and the other is not just the same.
     """
     if wanted.dtype.kind not in "fiub":
         return 0.0 if wanted.astype(str).tolist() == got.astype(str).tolist() else np.inf
-    if not np.array_equal(np.isfinite(wanted), np.isfinite(got.reshape(wanted.shape))):
+    if not alike_beyond(wanted, got.reshape(wanted.shape)):
         return float("inf")
     powers = Powers()
     powers.add(np.atleast_1d(wanted), np.atleast_1d(got))
@@ -189,6 +199,14 @@ def relative_rms(wanted: np.ndarray[Any, Any], got: np.ndarray[Any, Any]) -> flo
         error = np.sqrt(powers.noise[group].sum() / max(count * len(group), 1))
         worst = max(worst, float(error) / max(float(scale), 1e-6))
     return worst
+
+
+def alike_beyond(wanted: np.ndarray[Any, Any], got: np.ndarray[Any, Any]) -> bool:
+    """Whether both are not finite at the same places, and the same there: inf is not -inf."""
+    finite = np.isfinite(wanted)
+    return np.array_equal(finite, np.isfinite(got)) and np.array_equal(
+        wanted[~finite].astype(np.float64), got[~finite].astype(np.float64), equal_nan=True
+    )
 
 
 def _read(path: Path) -> Outputs:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 from core.formats.base.artifacts import Artifacts
 from core.measure import Source
 from core.measure.attempt import FEEDS, Attempts, constant_outputs, judged
-from core.records import Fate
+from core.records import Fate, ModelSummary
 from tests.measure.subjects import admitted, net
 
 RANDOM = np.random.default_rng(0)
@@ -51,6 +52,45 @@ def test_another_shape_and_what_is_not_finite():
         found = judged(WANTED, given, 0.01)
         assert [d.output for d in found.deviations] == [name]
         assert "another shape, or is not finite" in found.reason
+
+
+@pytest.mark.parametrize(("wanted", "given"), [(np.inf, -np.inf), (np.nan, np.inf)])
+def test_what_is_not_finite_is_so_in_the_same_way(wanted: float, given: float):
+    def spoiled(value: float) -> dict[str, tuple[np.ndarray, ...]]:
+        return {"b": tuple(np.append(row, value) for row in WANTED["b"])}
+
+    assert judged(spoiled(wanted), spoiled(wanted), 0.01).fate is Fate.RUNS
+    found = judged(spoiled(wanted), spoiled(given), 0.01)
+    assert [d.output for d in found.deviations] == ["b"]
+    assert "not finite" in found.reason
+
+
+def test_empty_outputs_are_no_answers():
+    empty = {"a": (np.zeros((0, 4)),) * 2, "b": (np.zeros(0),) * 2}
+    found = judged(empty, empty, 0.01)
+    assert found.fate is Fate.UNCHECKED
+    assert "the outputs are empty on these inputs" in found.reason
+    some = {**empty, "a": (np.zeros((0, 4)), np.ones((1, 4)))}
+    assert judged(some, some, 0.01).fate is Fate.RUNS
+    assert judged(empty, some, 0.01).fate is Fate.WRONG
+
+
+def test_answers_are_kept_of_the_original_and_of_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    asked: list[str] = []
+
+    def answers(self: Attempts, model: ModelSummary, setting: object) -> dict[str, tuple]:
+        asked.append(model.digest)
+        return {}
+
+    monkeypatch.setattr(Attempts, "_answers", answers)
+    model = admitted(net(), tmp_path)
+    with Attempts(Source(), Artifacts(tmp_path / "artifacts")) as attempts:
+        for digest in ("original", "a", "a", "b", "original", "b", "a"):
+            attempts.reference(replace(model, digest=digest))
+        assert len(attempts._known) == 2
+    assert asked == ["original", "a", "b", "a"]
 
 
 def test_a_model_on_two_runtimes(tmp_path: Path):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from core.formats.base.artifacts import Artifacts
+from core.measure import obstacles
 from core.measure.obstacles import alone, named
 from core.pipeline import single_nodes
 from tests.builders import feeds, graph
@@ -45,3 +47,22 @@ def test_the_node_that_fails_alone_and_all_that_are_like_it(tmp_path: Path):
     assert [one.node for one in found] == list(singles.apart[1].nodes)
     assert all(one.alone and "differs" in one.reason for one in found)
     assert alone(singles, "nonsense", artifacts, lambda: False) == ()
+
+
+def test_after_a_while_what_was_found_is_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    net = graph("(float[2,6] x) => (float[2,6] y) { a = Relu (x) b = Celu (a) y = Neg (b) }")
+    singles = single_nodes.write(net, feeds(net), tmp_path)
+    for single in singles.apart:
+        np.savez(single.answers, **{"0_0": np.full((2, 6), 9, np.float32)})
+    failure = obstacles._failure
+
+    def slow(*args: object) -> str | None:
+        found = failure(*args)
+        now.append(now[-1] + 40.0)
+        return found
+
+    now = [0.0]
+    monkeypatch.setattr(obstacles, "_failure", slow)
+    monkeypatch.setattr(obstacles, "time", SimpleNamespace(monotonic=lambda: now[-1]))
+    found = alone(singles, "onnxruntime", Artifacts(tmp_path / "artifacts"), lambda: False)
+    assert [one.operator for one in found] == ["Relu", "Celu"]

@@ -44,6 +44,8 @@ def test_what_is_not_finite_must_be_so_on_both_sides(value: float):
     spoiled[0, 0] = value
     assert relative_rms(ONE, spoiled) == relative_rms(spoiled, ONE) == np.inf
     assert relative_rms(spoiled, spoiled) == 0
+    other = np.where(np.isfinite(spoiled), spoiled, np.inf if value != np.inf else np.nan)
+    assert relative_rms(spoiled, other) == np.inf
 
 
 def test_zeros_and_empty_outputs():
@@ -187,6 +189,31 @@ def test_a_model_is_checked_once_for_each_backend(model: ModelSummary, monkeypat
             worker.load("model", model, Setting.of("fake_none"))
             verifier.check(worker, "model", model, Setting.of("fake_none"))
     assert loads.count("reference") == 1
+
+
+def test_answers_are_kept_of_the_baseline_and_of_the_last_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    class Runs:
+        """A worker whose every answer is the same."""
+
+        def run(self, slot: str, out: Path) -> None:
+            np.savez(out, **{"0_0": ONE})
+
+    asked: list[str] = []
+
+    def reference(self: Verifier, model: ModelSummary) -> dict[str, np.ndarray]:
+        asked.append(model.digest)
+        return {"0_0": ONE}
+
+    monkeypatch.setattr(Verifier, "_run_reference", reference)
+    model, verifier = admitted(net(), tmp_path), Verifier(Source(), never)
+    for backend in ("openvino", "opencv"):
+        for digest in ("baseline", "a", "b"):
+            one = replace(model, digest=digest)
+            verifier.check(Runs(), "model", one, Setting.of(backend))
+    assert asked == ["baseline", "a", "b", "a", "b"]
+    assert len(verifier._outputs) == 2
 
 
 def test_what_the_reference_does_not_run_is_not_checked_and_not_failed(

@@ -16,7 +16,7 @@ from core.data import proposed
 from core.errors import CoreError
 from core.formats.base.artifacts import Artifacts, maker
 from core.measure import Source
-from core.records import Attempt, Diagnosis, ModelSummary
+from core.records import Attempt, Diagnosis, ModelSummary, Obstacle
 from core.runs.builds import code_digest
 from core.runs.doctor.examination import Examination, targets
 from core.runs.home import Home
@@ -81,6 +81,9 @@ class Diagnoses:
         """Nothing starts before it is asked for; `turns` may be shared with other work."""
         self._home = home
         self._attempts: Shelf[Attempt] = Shelf(Attempt, home.caches / "attempts", KEPT)
+        self._hindrances: Shelf[tuple[Obstacle, ...]] = Shelf(
+            tuple[Obstacle, ...], home.caches / "hindrances", KEPT
+        )
         shelf: Shelf[Diagnosis] = Shelf(Diagnosis, home.caches / "diagnoses")
         self._made = OnDemand(turns, shelf, child_died_s=RETRY_S)
 
@@ -104,6 +107,7 @@ class Diagnoses:
             Source(question.images.path, question.images.digest, question.model.preprocess),
             Artifacts(self._home.artifacts),
             self._attempts,
+            self._hindrances,
             question.attempt,
             step,
         )

@@ -41,6 +41,8 @@ class Examination:
         source: of the inputs.
         artifacts: where models are converted.
         shelf: attempts that were made before, under `key`.
+        hindrances: what stood in the way of them, under the same, so that work that stepped aside
+            goes on with the next target.
         key: names the attempt with a model on a target.
         step: hears how far it is.
     """
@@ -50,6 +52,7 @@ class Examination:
     source: Source
     artifacts: Artifacts
     shelf: Shelf[Attempt]
+    hindrances: Shelf[tuple[Obstacle, ...]]
     key: Key
     step: Step
     _singles: dict[str, Singles] = field(default_factory=dict)
@@ -99,8 +102,12 @@ class Examination:
             return replace(finding, rewritten=last, remaining=left)
         for name in reversed(chosen):
             fewer = [one for one in chosen if one != name]
-            if fewer and self._runs(care, fewer, finding.target):
-                chosen = fewer
+            if not fewer:
+                continue
+            helps = self._runs(care, fewer, finding.target)
+            gone, chosen = (chosen, fewer) if helps else (fewer, chosen)
+            if gone not in tried:  # what is tried first is so on every target
+                care.drop(gone)
         attempt = self._attempt(care.of(chosen), finding.target)
         return replace(finding, rewrites=tuple(chosen), rewritten=attempt)
 
@@ -138,6 +145,14 @@ class Examination:
         """What the target names, and what fails alone where it names nothing of its own words."""
         if attempt.fate not in (Fate.REFUSED, Fate.WRONG):
             return ()
+        key = self.key(model, target)
+        known = self.hindrances.get(key)
+        if known is None:
+            known = self._sought(model, target, attempt)
+            self.hindrances.put(key, known)
+        return known
+
+    def _sought(self, model: ModelSummary, target: str, attempt: Attempt) -> tuple[Obstacle, ...]:
         self.step.tell(f"{label(target)}: which nodes stand in the way")
         singles = self._cut(model)
         told = named(attempt.reason, singles.nodes) if attempt.fate is Fate.REFUSED else ()

@@ -15,6 +15,7 @@ from core.devices.local.launch import Check
 from core.passes.base import catalogue, parameters
 from core.pipeline.client import Workshop
 from core.records import ModelSummary, Outcome, Recipe, Step
+from core.records.stored import data_of
 
 FREEZE, FOLD, ADAPT, CHOSEN = "freeze_shapes", "simplify", "adapt", "rewrites"
 OPSET = "common_opset"  # the one that rewrites every node, so that it may be in the way as well
@@ -80,6 +81,17 @@ class Treatment:
             made = self._build(base, recipe).summary if recipe.steps else base
             self._made[key] = made or base
         return self._made[key]
+
+    def drop(self, names: Iterable[str]) -> None:
+        """Let go of a form and its file; asked for again, it is made again."""
+        key = frozenset(names)
+        if key == {FREEZE}:
+            return  # others are made of it
+        gone = self._made.pop(key, None)
+        if gone is None or gone.path in {self.model.path, *(m.path for m in self._made.values())}:
+            return
+        for path in (gone.path, data_of(gone.path)):
+            path.unlink(missing_ok=True)
 
     def _frozen(self) -> ModelSummary:
         key = frozenset({FREEZE})

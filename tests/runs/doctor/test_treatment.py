@@ -53,4 +53,13 @@ def test_which_change_something_and_what_some_of_them_make(model: ModelSummary, 
         assert care.of([FREEZE]).inputs[0].shape == (1, 3, 8, 8)
         whole = graphs.load(care.of(found).path)
         assert kinds(whole) == ["MaxPool", "Mul", "Add", "Clip", "Mul", "Flatten"]
+        path = care.of(found).path
+        care.drop(found)
+        care.drop([FREEZE])
+        assert not path.exists()
+        assert care.of([FREEZE]).path.exists()
+        assert care.of(found).path == path  # asked for again
+        assert path.exists()
         assert care.of(["split_slices"]).digest == model.digest  # nothing to rewrite
+        care.drop(["split_slices"])
+        assert model.path.exists()
