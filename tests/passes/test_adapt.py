@@ -155,8 +155,8 @@ LEFT = {
     ],
     "chosen_branches": [
         ("""(float[2,3] x, float[N,3] z, bool c) => (float[A,3] y) {
-            y = If (c) <then_branch = then () => (float[B,3] a) { a = Concat <axis=0> (z, x) },
-            else_branch = other () => (float[D,3] b) { b = Concat <axis=0> (z, x, x) }> }""",
+            y = If (c) <then_branch = then () => (float[?,3] a) { a = Concat <axis=0> (z, x) },
+            else_branch = other () => (float[?,3] b) { b = Concat <axis=0> (z, x, x) }> }""",
          {}, 17),  # sizes that nobody knows are not the same
         *((BRANCHES.format(given=given, first=first, second="b = Neg (x)"), weights, 17)
           for given, first, weights in (
