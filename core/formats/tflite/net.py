@@ -89,6 +89,7 @@ class Net:
         self._others: dict[tuple[object, ...], int] = {}
         self._constants: dict[tuple[object, ...], int] = {}
         self._large: dict[tuple[object, ...], tuple[int, Array]] = {}
+        self._widened: set[int] = set()  # constants that lie in the file in 16 bits
 
     # What the graph says
 
@@ -320,4 +321,9 @@ class Net:
         stored = self.file.constant(f"{name}_half", half)
         made = self.file.tensor(name, array.shape, "float32")
         self.file.op("DEQUANTIZE", [stored], [made])
+        self._widened.add(made)
         return made
+
+    def is_constant(self, tensor: int) -> bool:
+        """Whether a tensor is known before the model runs; XNNPACK gives out none such."""
+        return self.file.tensors[tensor].data is not None or tensor in self._widened

@@ -159,7 +159,7 @@ def _outputs(net: Net, graph: ir.Model) -> dict[str, int]:
         except Refused as error:
             obstacles.append(Obstacle(name, "output", str(error)))
             continue
-        if found.tensor in taken or net.file.tensors[found.tensor].data is not None:
+        if found.tensor in taken or net.is_constant(found.tensor):
             copy = net.fresh(found.shape, found.order, found.kind, name, found.grid)
             net.reshape(found.tensor, copy)
             found = copy
